@@ -1,0 +1,74 @@
+"""The command `abctl`: puts the commands together, turns errors into a line and an exit code."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from abctl import __version__
+from abctl.errors import AbctlError
+
+# In the order of the work; each is a module of this package with `register(app)`.
+COMMANDS: tuple[str, ...] = ()
+
+# typer carries its own copy of click from some version on; this is the class in either case.
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="abctl",
+    help="Is the new model better in production, and may it ship?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _name in COMMANDS:
+    import_module(f"abctl.cli.{_name}").register(app)
+
+
+def main() -> None:
+    """Entry point; exit codes are those of the table in docs/cli.md."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and give its exit code."""
+    try:
+        return app(arguments, standalone_mode=False) or 0
+    except AbctlError as error:
+        return _fail(error.message, error.hint, error.exit_code)
+    except _UsageError as error:
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "abctl --help"
+        return _fail(error.format_message(), hint, 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", "", 130)
+    except BrokenPipeError:
+        # Whoever read our output has left; keep Python from complaining when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    typer.secho(f"error: {message}", err=True, fg="red")
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    return code

@@ -1,0 +1,29 @@
+"""The one door to the world that is changed: a Kubernetes cluster, or the directory of a stack."""
+
+from typing import Any, Protocol
+
+from abctl.core.change import Object, Ref
+
+
+class Door(Protocol):
+    """Kubernetes' own verbs, with its meaning of resourceVersion; tests/contract holds the laws."""
+
+    def get(self, ref: Ref) -> Object:
+        """Read an object with its status. Raises NotFoundError."""
+        ...
+
+    def create(self, obj: Object) -> Object:
+        """Create an object. Raises ConflictError where it exists."""
+        ...
+
+    def replace(self, obj: Object) -> Object:
+        """Replace it whole, if its resourceVersion is still the given one (else ConflictError)."""
+        ...
+
+    def patch(self, ref: Ref, operations: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+        """JSON Patch (RFC 6902), all or nothing; a `test` that fails is a ConflictError."""
+        ...
+
+    def delete(self, ref: Ref) -> None:
+        """Delete it; that it is gone already is no error."""
+        ...

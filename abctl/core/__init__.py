@@ -1,0 +1,1 @@
+"""The domain, pure: what an experiment is, who is assigned where, what happened, what follows."""

@@ -1,0 +1,75 @@
+"""A change of one Kubernetes object: the only way to touch the world.
+
+Dry run, diff, apply and rollback all eat the same `Change`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The address of an object."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, obj: Object) -> "Ref":
+        """The address of a given object."""
+        meta = obj["metadata"]
+        return cls(obj["apiVersion"], obj["kind"], meta.get("namespace", "default"), meta["name"])
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """An object as it is and as it shall be; `before` is None where it is created."""
+
+    before: Object | None
+    after: Object
+
+    @property
+    def ref(self) -> Ref:
+        """What is changed."""
+        return Ref.of(self.after)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.before == self.after
+
+    def json_patch(self) -> list[dict[str, Any]]:
+        """RFC 6902 operations of just the differences, each after a `test` of the old value."""
+        return _operations("", self.before or {}, self.after)
+
+
+def _operations(path: str, old: Any, new: Any) -> list[dict[str, Any]]:
+    if old == new:
+        return []
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found: list[dict[str, Any]] = []
+        for key in sorted({*old, *new}):
+            here = f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}"
+            if key not in new:
+                found += [_test(here, old[key]), {"op": "remove", "path": here}]
+            elif key not in old:
+                found.append({"op": "add", "path": here, "value": new[key]})
+            else:
+                found += _operations(here, old[key], new[key])
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [op for i, (a, b) in pairs for op in _operations(f"{path}/{i}", a, b)]
+    return [_test(path, old), {"op": "replace", "path": path, "value": new}]
+
+
+def _test(path: str, value: Any) -> dict[str, Any]:
+    return {"op": "test", "path": path, "value": value}

@@ -1,0 +1,113 @@
+"""What the user asked for: the experiment file as frozen data (services/load.py reads it)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from abctl.core.split import Split
+from abctl.stats.estimate import Delta
+
+Unit = Literal["request", "user", "cohort"]
+Role = Literal["primary", "guardrail", "secondary"]
+Kind = Literal["proportion", "mean", "quantile", "rate"]
+Direction = Literal["increase", "decrease"]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Requests whose `header` has `value` go to one variant, or are split on their own."""
+
+    header: str
+    value: str
+    variant: str | None = None
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """How a unit gets its variant; `override` is a header that may force one (None: nobody may)."""
+
+    unit: Unit
+    key: str
+    salt: str
+    buckets: int = 64
+    override: str | None = None
+    cohorts: tuple[Cohort, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model server's content: `image` for clusters, `version` names its folder locally."""
+
+    name: str
+    version: str
+    image: str | None = None
+    uri: str | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things compared."""
+
+    name: str
+    model: Model
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured, which way is better, and how much matters.
+
+    `of` is the outcome (or `errors`, `latency`, `requests`) that the source's preset resolves;
+    `selectors` overrides the preset, by part (n, successes, ...).
+    """
+
+    name: str
+    role: Role
+    kind: Kind
+    of: str
+    direction: Direction
+    mde: Delta | None = None
+    margin: Delta | None = None
+    quantile: float | None = None
+    selectors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where evidence comes from: `kind` is a module of abctl.sources, `options` are its own."""
+
+    kind: str
+    options: Mapping[str, str]
+    preset: str = "abctl"
+
+
+@dataclass(frozen=True)
+class Design:
+    """How it is decided."""
+
+    test: Literal["sequential", "fixed"] = "sequential"
+    alpha: float = 0.05
+    power: float = 0.8
+    min_duration_seconds: float = 7 * 86400.0
+    max_duration_seconds: float = 14 * 86400.0
+    settle_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The whole file; `split` is the split that it starts with."""
+
+    name: str
+    namespace: str
+    platform: str
+    assignment: Assignment
+    variants: tuple[Variant, ...]
+    split: Split
+    metrics: tuple[Metric, ...]
+    source: Source
+    design: Design
+
+    @property
+    def control(self) -> Variant:
+        """The first variant."""
+        return self.variants[0]

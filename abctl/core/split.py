@@ -1,0 +1,91 @@
+"""Shares of the variants, in basis points of a fixed total and in a fixed order.
+
+A fixed total and order are what keeps users where they are: a point in [0, 10 000) is compared
+with cumulated shares, so 70/30 and 7/3 must never be written differently (dataplanes disagree).
+"""
+
+import re
+from dataclasses import dataclass
+
+from abctl.errors import SpecError
+
+TOTAL_BP = 10_000
+_PERCENT = re.compile(r"^\s*(\d+(?:\.\d{1,2})?)\s*%?\s*$")
+
+
+def parse_share_bp(text: str) -> int:
+    """'30%', '12.5%' or '30' as basis points.
+
+    Raises:
+        SpecError: not a percentage of 0 to 100 with at most two decimals.
+    """
+    match = _PERCENT.match(str(text))
+    share_bp = round(float(match[1]) * 100) if match else -1
+    if not 0 <= share_bp <= TOTAL_BP:
+        raise SpecError(f"share {text!r}, must be from 0% to 100%", "write 30% or 12.5%")
+    return share_bp
+
+
+def format_share(share_bp: int) -> str:
+    """3000 as '30%', 1250 as '12.5%'."""
+    return f"{share_bp / 100:g}%"
+
+
+@dataclass(frozen=True)
+class Split:
+    """The share of each variant; the first is the control."""
+
+    names: tuple[str, ...]
+    shares_bp: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.shares_bp) or len(set(self.names)) != len(self.names):
+            raise SpecError(f"split of {list(self.names)}: one share for each, no name twice")
+        if any(share < 0 for share in self.shares_bp) or sum(self.shares_bp) != TOTAL_BP:
+            total = format_share(sum(self.shares_bp))
+            raise SpecError(f"split {self} makes the sum {total}, must be 100%")
+
+    def __str__(self) -> str:
+        shares = zip(self.names, self.shares_bp, strict=True)
+        return ", ".join(f"{name} {format_share(share)}" for name, share in shares)
+
+    def __getitem__(self, name: str) -> int:
+        """The share of a variant in basis points."""
+        return self.shares_bp[self.names.index(name)]
+
+    @property
+    def control(self) -> str:
+        """The first variant."""
+        return self.names[0]
+
+    def with_shares(self, wanted: dict[str, int]) -> "Split":
+        """Change some shares; the control takes what is left, unless it is named."""
+        unknown = sorted(set(wanted) - set(self.names))
+        if unknown:
+            raise SpecError(f"no variant {unknown[0]!r}", f"variants: {', '.join(self.names)}")
+        shares = dict(zip(self.names, self.shares_bp, strict=True)) | wanted
+        if self.control not in wanted:
+            rest = TOTAL_BP - sum(shares[name] for name in self.names[1:])
+            if rest < 0:
+                raise SpecError(f"the treatments sum to {format_share(TOTAL_BP - rest)}, over 100%")
+            shares[self.control] = rest
+        return Split(self.names, tuple(shares[name] for name in self.names))
+
+    def parse_change(self, words: tuple[str, ...]) -> "Split":
+        """`('treatment=30%',)` or `('50/50',)` as a new split of the same variants.
+
+        Raises:
+            SpecError: an unknown variant, a share that is no percentage, a sum that is not 100%.
+        """
+        if len(words) == 1 and "/" in words[0]:
+            shares = tuple(parse_share_bp(part) for part in words[0].split("/"))
+            if len(shares) != len(self.names):
+                raise SpecError(f"{words[0]!r}: {len(shares)} shares, {len(self.names)} variants")
+            return Split(self.names, shares)
+        wanted = {}
+        for word in words:
+            name, equals, share = word.partition("=")
+            if not equals:
+                raise SpecError(f"{word!r} is not a split", "write treatment=30% or 70/30")
+            wanted[name] = parse_share_bp(share)
+        return self.with_shares(wanted)

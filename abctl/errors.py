@@ -1,0 +1,66 @@
+"""Every error that a user can meet, as one tree.
+
+    AbctlError                  exit  base; never raised itself
+    ├── UsageError               2    a wrong option, argument or command
+    ├── SpecError                2    a wrong experiment file, or what its platform cannot express
+    ├── ClusterError             5    the world that is changed (a cluster or the local stack)
+    │   ├── NotFoundError             no such object
+    │   ├── ConflictError             somebody else changed it first
+    │   ├── UnreachableError          no answer from the API server or the local stack
+    │   └── NotReadyError             it did not become ready or programmed in time
+    └── SourceError              6    the evidence cannot be read or cannot be trusted
+
+The command line prints `error: <message>` and `hint: <hint>` and exits with `exit_code`.
+Anything else that escapes is a bug (exit 1).
+"""
+
+
+class AbctlError(Exception):
+    """An error for a user: one message with place and value, one hint with the next step."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(AbctlError):
+    """An option or argument that makes no sense."""
+
+    exit_code = 2
+
+
+class SpecError(AbctlError):
+    """An experiment that is wrong, or that its platform cannot express."""
+
+    exit_code = 2
+
+
+class ClusterError(AbctlError):
+    """The cluster or the local stack refused, failed or is not there."""
+
+    exit_code = 5
+
+
+class NotFoundError(ClusterError):
+    """The object does not exist."""
+
+
+class ConflictError(ClusterError):
+    """The object was changed by somebody else since it was read."""
+
+
+class UnreachableError(ClusterError):
+    """Nothing answered."""
+
+
+class NotReadyError(ClusterError):
+    """Something did not become ready, or a change was not programmed, in time."""
+
+
+class SourceError(AbctlError):
+    """Evidence that cannot be read, or that contradicts itself."""
+
+    exit_code = 6

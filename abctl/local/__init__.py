@@ -1,0 +1,1 @@
+"""The embedded stack: MLServers, Envoy and Prometheus as plain processes of this machine."""

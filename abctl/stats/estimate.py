@@ -1,0 +1,102 @@
+"""What a method answers: an `Estimate`, or `NotEstimable` with the reason; never a fake number.
+
+A *method* is a module in `abctl.stats.methods` with
+
+    SUMMARY: type[Summary]        what it eats
+    SEQUENTIAL: bool              whether its answer stays valid however often anyone looks
+    def estimate(stream: Stream, plan: Plan) -> Estimate | NotEstimable
+
+Effects are treatment minus control, always.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Guarantee = Literal["exact", "asymptotic"]
+Alternative = Literal["two-sided", "greater", "less"]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A size of effect: relative to the control (`2%`) or absolute in the metric's unit (`2pp`)."""
+
+    value: float
+    relative: bool
+
+    def absolute(self, control: float) -> float:
+        """The size in the metric's unit, given the control's value."""
+        return self.value * abs(control) if self.relative else self.value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was decided before the data: it tunes power, never validity.
+
+    Args:
+        alpha: error rate of the method, in (0, 1).
+        alternative: `greater` tests H0 "effect <= null", `less` tests H0 "effect >= null".
+        null: the effect under the null hypothesis; a margin makes it a guardrail.
+        mde: the smallest effect worth finding; None where it was not planned.
+        quantile: for quantiles, in (0, 1).
+        threshold: for the share above a threshold, in the unit of the histogram's edges.
+    """
+
+    alpha: float = 0.05
+    alternative: Alternative = "two-sided"
+    null: Delta = Delta(0.0, relative=False)
+    mde: Delta | None = None
+    quantile: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A result, effect = treatment - control.
+
+    Attributes:
+        method: the name of the method.
+        control, treatment: the value of the metric in each, in the metric's unit.
+        effect, interval: the difference and its confidence interval (or sequence) at `1 - alpha`;
+            a one-sided interval has an infinite end.
+        lift, lift_interval: relative to the control (0.1 is +10%); None where the control is 0.
+        p, log_p: p-value of the null (always valid where sequential), and its natural logarithm,
+            which stays finite where p underflows.
+        log_e: natural logarithm of the e-value; None for fixed methods.
+        guarantee: `exact` at any sample size, or `asymptotic`.
+        assumptions: in plain words.
+        n: units or requests of control and treatment.
+        epochs: the epochs that the estimate was made of.
+        notes: what a reader should know of this very result.
+    """
+
+    method: str
+    control: float
+    treatment: float
+    effect: float
+    interval: tuple[float, float]
+    lift: float | None
+    lift_interval: tuple[float, float] | None
+    p: float
+    log_p: float
+    alpha: float
+    alternative: Alternative
+    guarantee: Guarantee
+    assumptions: tuple[str, ...]
+    n: tuple[float, float]
+    epochs: tuple[int, ...]
+    log_e: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the null is rejected at alpha."""
+        return self.p < self.alpha or (self.log_e is not None and self.p <= self.alpha)
+
+
+@dataclass(frozen=True)
+class NotEstimable:
+    """No number can honestly be given yet, and why."""
+
+    method: str
+    reason: str
+    n: tuple[float, float] = (0.0, 0.0)

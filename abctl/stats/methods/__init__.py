@@ -1,0 +1,1 @@
+"""One file a method; see `abctl.stats.estimate.Method` for what a method is."""

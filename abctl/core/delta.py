@@ -1,0 +1,35 @@
+"""Sizes of effects as people write them: `2pp`, `2%`, `0.5abs`; never a bare number."""
+
+import re
+
+from abctl.core.experiment import Kind
+from abctl.errors import SpecError
+from abctl.stats.estimate import Delta
+
+_DELTA = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|abs)?\s*$")
+_HINT = (
+    "write 2pp (two percentage points), 2% (relative to the control), "
+    "or 0.5abs (in the metric's unit)"
+)
+
+
+def parse_delta(text: str) -> Delta:
+    """`2pp`, `2%` or `0.5abs` as a size of effect.
+
+    Raises:
+        SpecError: a bare number, which could mean any of the three, a negative one, or no number.
+    """
+    match = _DELTA.match(str(text))
+    if match is None:
+        raise SpecError(f"{text!r} is not a size of effect", _HINT)
+    number, unit = float(match[1]), match[2]
+    if unit is None:
+        raise SpecError(f"{text!r} could be points or percent, must say which", _HINT)
+    return Delta(number if unit == "abs" else number / 100, relative=unit == "%")
+
+
+def format_delta(delta: Delta, kind: Kind = "proportion") -> str:
+    """The text that `parse_delta` reads back; points for proportions, `abs` for other kinds."""
+    if delta.relative:
+        return f"{delta.value * 100:.12g}%"
+    return f"{delta.value * 100:.12g}pp" if kind == "proportion" else f"{delta.value:.12g}abs"

@@ -1,0 +1,69 @@
+# `make` alone lists what there is. Everything is installed into $(VENV); nothing else is touched.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RECIPES := pyproject.toml constraints.txt model_servers/runtime/pyproject.toml
+CANDIDATE ?= v2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format models bench calibration test-lowest setup clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
+	@ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
+
+test: $(VENV)/dev models ## set up what is needed and run the tests
+	ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/pytest -q
+
+test-slow: $(VENV)/dev models ## also the long simulations
+	ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/pytest -q -m 'slow or not slow'
+
+lint: $(VENV)/dev ## style, types and floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+models: $(VENV)/local ## train the models of the demo
+	@test -e model_servers/v3/model.joblib || $(BIN)/python model_servers/train.py
+
+bench: $(VENV)/dev models ## ratios against the alternatives, in one run
+	@for each in bench/[a-z]*.py; do \
+	  grep -q __main__ $$each && { ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/python $$each || exit; }; \
+	done
+
+calibration: $(VENV)/dev ## the long simulation of error rates behind docs/statistics.md
+	$(BIN)/python bench/calibration.py --long
+
+test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct . pytest pytest-timeout hypothesis
+	build/lowest/bin/python -m pytest -q -p no:cacheprovider tests/unit/core tests/unit/stats
+
+setup: $(VENV)/dev ## install everything, for work on abctl itself
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "hint: Python 3.11 or 3.12 with venv is needed (Debian: apt install python3.11-venv)" >&2; exit 1; }
+
+$(VENV)/local: $(RECIPES) | $(VENV)/bin/python
+	@echo "installing abctl and its local stack into $(VENV) (about two minutes, once) ..." >&2
+	@$(PIP) pip
+	@$(PIP) -e '.[local]' -e model_servers/runtime
+	@touch $@
+
+$(VENV)/dev: $(VENV)/local
+	@echo "installing what the tests need ..." >&2
+	@$(PIP) --group dev
+	@touch $@
+
+clean: ## remove what was installed, built and trained
+	rm -rf $(VENV) build .abctl model_servers/*/model.joblib*

@@ -57,6 +57,11 @@ class Platform(Protocol):
         """The split that the object's status says is in effect; None where it does not say."""
         ...
 
+    @staticmethod
+    def refusal(obj: Object) -> str | None:
+        """Why the status says that the object is not in effect; None where it gives no reason."""
+        ...
+
 
 def platform(name: str) -> Platform:
     """The platform of that name (a module of this package)."""

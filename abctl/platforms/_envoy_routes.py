@@ -1,0 +1,202 @@
+"""Envoy's routes of an experiment: who goes where, and what the request and answer are told.
+
+The first route that matches decides. Every answer carries `x-ab-variant`, also those that Envoy
+makes itself; every request tells its model server in `x-ab-randomized` whether chance put it
+there, whatever the client said.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from abctl.core.assignment import regions
+from abctl.core.experiment import Assignment, Cohort, Experiment
+from abctl.core.split import TOTAL_BP, Split
+from abctl.errors import SpecError
+
+VARIANT = "x-ab-variant"
+RANDOMIZED = "x-ab-randomized"
+_NAMESPACE = "abctl"
+_SPLIT = "split"
+_ASK_FOR_VARIANT = "feedback needs the header x-ab-variant, as the prediction's answer gave it\n"
+
+Json = dict[str, Any]
+
+
+def route_configuration(experiment: Experiment) -> Json:
+    """The whole RouteConfiguration, with the split that the experiment starts with."""
+    names, rules = experiment.split.names, experiment.assignment
+    return {
+        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": experiment.name,
+        "virtual_hosts": [
+            {
+                "name": experiment.name,
+                "domains": ["*"],
+                # A model server may close an idle connection just as a request leaves on it. The
+                # retry stays within the cluster, so never in another variant.
+                "retry_policy": {
+                    "retry_on": "connect-failure,reset-before-request",
+                    "num_retries": 1,
+                },
+                "routes": [
+                    *_feedback(names),
+                    *_override(rules, names),
+                    *(_cohort(rules, cohort) for cohort in rules.cohorts),
+                    *_without_key(rules, experiment.split.control),
+                    _randomized(rules, experiment.split),
+                ],
+            }
+        ],
+    }
+
+
+def with_split(configuration: Mapping[str, Any], split: Split) -> Json:
+    """A copy with the split replaced.
+
+    Raises:
+        SpecError: other variants than the configuration's, or a treatment over its region.
+        LookupError: not a configuration of abctl.
+    """
+    names = _names(_split_route(configuration))
+    if split.names != names:
+        raise SpecError(
+            f"split of {', '.join(split.names)}, but the routes are of {', '.join(names)}",
+            "the variants and their order are fixed for the life of an experiment",
+        )
+    hosts = [
+        {**host, "routes": [_resplit(route, split) for route in host["routes"]]}
+        for host in configuration["virtual_hosts"]
+    ]
+    return {**configuration, "virtual_hosts": hosts}
+
+
+def split_of(configuration: Mapping[str, Any]) -> Split:
+    """The split in the routes.
+
+    Raises:
+        SpecError: weights that are no split.
+        LookupError: not a configuration of abctl.
+    """
+    route = _split_route(configuration)
+    shares = dict.fromkeys(_names(route), 0)
+    for cluster in route["route"]["weighted_clusters"]["clusters"]:
+        shares[cluster["name"]] += cluster.get("weight", 0)
+    return Split(tuple(shares), tuple(shares.values()))
+
+
+def _resplit(route: Json, split: Split) -> Json:
+    if route.get("name") != _SPLIT:
+        return route
+    action = route["route"]
+    weighted = {**action["weighted_clusters"], "clusters": _clusters(split)}
+    return {**route, "route": {**action, "weighted_clusters": weighted}}
+
+
+def _split_route(configuration: Mapping[str, Any]) -> Json:
+    routes = [r for host in configuration["virtual_hosts"] for r in host["routes"]]
+    found: list[Json] = [route for route in routes if route.get("name") == _SPLIT]
+    return found[0]
+
+
+def _names(route: Json) -> tuple[str, ...]:
+    return tuple(route["metadata"]["filter_metadata"][_NAMESPACE]["variants"])
+
+
+def _feedback(names: tuple[str, ...]) -> Iterable[Json]:
+    for name in names:
+        yield {
+            "match": {"path": "/feedback", "headers": [_exactly(VARIANT, name)]},
+            "route": {"cluster": name},
+            "request_headers_to_remove": [RANDOMIZED],
+            "response_headers_to_add": [_set(VARIANT, name)],
+        }
+    yield {
+        "match": {"path": "/feedback"},
+        "direct_response": {"status": 400, "body": {"inline_string": _ASK_FOR_VARIANT}},
+    }
+
+
+def _override(rules: Assignment, names: tuple[str, ...]) -> Iterable[Json]:
+    if rules.override is not None:
+        for name in names:
+            yield _fixed([_exactly(rules.override, name)], name)
+
+
+def _cohort(rules: Assignment, cohort: Cohort) -> Json:
+    match = [_exactly(cohort.header, cohort.value)]
+    if cohort.variant is not None:
+        return _fixed(match, cohort.variant)
+    if cohort.split is None:
+        raise SpecError(f"cohort {cohort.header}={cohort.value}: neither a variant nor a split")
+    if rules.unit != "request":
+        # Without a key the hash would be random per request; such requests fall through.
+        match.append({"name": rules.key, "string_match": {"safe_regex": {"regex": "(?s).+"}}})
+    return {
+        "match": {"prefix": "/", "headers": match},
+        "route": _action(rules, cohort.split),
+        "request_headers_to_add": [_set(RANDOMIZED, "false")],
+    }
+
+
+def _without_key(rules: Assignment, control: str) -> Iterable[Json]:
+    if rules.unit != "request":
+        empty = {"exact": ""}
+        match = {"name": rules.key, "string_match": empty, "treat_missing_header_as_empty": True}
+        yield _fixed([match], control)
+
+
+def _randomized(rules: Assignment, split: Split) -> Json:
+    return {
+        "name": _SPLIT,
+        "match": {"prefix": "/"},
+        "route": _action(rules, split),
+        "request_headers_to_add": [_set(RANDOMIZED, "true")],
+        # Shares of zero leave no trace among the clusters: the names and their order live here.
+        "metadata": {"filter_metadata": {_NAMESPACE: {"variants": list(split.names)}}},
+    }
+
+
+def _fixed(match: list[Json], variant: str) -> Json:
+    return {
+        "match": {"prefix": "/", "headers": match},
+        "route": {"cluster": variant},
+        "request_headers_to_add": [_set(RANDOMIZED, "false")],
+        "response_headers_to_add": [_set(VARIANT, variant)],
+    }
+
+
+def _action(rules: Assignment, split: Split) -> Json:
+    weighted: Json = {"clusters": _clusters(split)}
+    if rules.unit == "request":
+        return {"weighted_clusters": weighted}
+    salt = rules.salt.replace("\\", "\\\\")
+    rewrite = {"pattern": {"regex": r"(?s)^(.*)$"}, "substitution": rf"{salt}:\1"}
+    return {
+        "hash_policy": [{"header": {"header_name": rules.key, "regex_rewrite": rewrite}}],
+        "weighted_clusters": {"use_hash_policy": True, **weighted},
+    }
+
+
+def _clusters(split: Split) -> list[Json]:
+    """Regions in order, a variant as often as it has regions; the total is always the same."""
+    assert sum(r.stop - r.start for r in regions(split)) == TOTAL_BP
+    return [
+        {
+            "name": region.variant,
+            "weight": region.stop - region.start,
+            "response_headers_to_add": [_set(VARIANT, region.variant)],
+        }
+        for region in regions(split)
+    ]
+
+
+def _exactly(header: str, value: str) -> Json:
+    return {"name": header, "string_match": {"exact": value}}
+
+
+def _set(header: str, value: str) -> Json:
+    # Envoy formats values; a lone % would be the start of a command.
+    return {
+        "header": {"key": header, "value": value.replace("%", "%%")},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }

@@ -1,0 +1,81 @@
+"""Which variant this server is, read from environment variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import xxhash
+
+from ab_runtime.errors import StartError
+
+NO_BUCKET = "none"
+_MAX_BUCKETS = 10_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the experiment says about this server.
+
+    `key` is the (lower-case) request header that names the unit; `outcomes` are the only ones that
+    feedback may report.
+    """
+
+    name: str
+    salt: str
+    buckets: int
+    key: str
+    outcomes: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Variant":
+        """Read AB_VARIANT, AB_SALT, AB_BUCKETS (64), AB_KEY (x-user-id), AB_OUTCOMES (none).
+
+        Raises:
+            StartError: AB_VARIANT or AB_SALT is missing, AB_BUCKETS is no number from 1 to 10 000,
+                an outcome is empty or there twice.
+        """
+        buckets = environment.get("AB_BUCKETS", "64")
+        if not (buckets.isdecimal() and 1 <= int(buckets) <= _MAX_BUCKETS):
+            raise StartError(f"AB_BUCKETS={buckets!r}, must be from 1 to {_MAX_BUCKETS}")
+        listed = environment.get("AB_OUTCOMES", "")
+        outcomes = tuple(part.strip() for part in listed.split(",")) if listed else ()
+        if "" in outcomes or len(set(outcomes)) != len(outcomes):
+            raise StartError(f"AB_OUTCOMES={listed!r}, must be names, commas between, none twice")
+        return cls(
+            name=_required(environment, "AB_VARIANT", "the variant's name, for example treatment"),
+            salt=_required(environment, "AB_SALT", "the experiment's assignment.salt"),
+            buckets=int(buckets),
+            key=environment.get("AB_KEY", "x-user-id").lower(),
+            outcomes=outcomes,
+        )
+
+    @property
+    def bucket_labels(self) -> tuple[str, ...]:
+        """Every value that the label `bucket` can have."""
+        return (*map(str, range(self.buckets)), NO_BUCKET)
+
+    def bucket(self, unit: str | None) -> str:
+        """A unit's bucket as a label: xxh64 of "bucket:salt:unit" modulo the number of buckets.
+
+        No unit, or an empty one, is in no bucket: it was not randomized by its key.
+        """
+        if not unit:
+            return NO_BUCKET
+        key = f"bucket:{self.salt}:{_text(unit)}".encode(errors="surrogateescape")
+        return str(xxhash.xxh64_intdigest(key) % self.buckets)
+
+
+def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise StartError(f"{name} is not set: {meaning}")
+    return value
+
+
+def _text(unit: str) -> str:
+    # HTTP headers reach Python as Latin-1, whatever the client meant; data planes hash their bytes.
+    if unit.isascii():
+        return unit
+    try:
+        return unit.encode("latin-1").decode()
+    except UnicodeError:
+        return unit

@@ -95,7 +95,12 @@ class Design:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The whole file; `split` is the split that it starts with."""
+    """The whole file.
+
+    Attributes:
+        split: the split that it starts with.
+        source: None where the file leaves it to the local stack.
+    """
 
     name: str
     namespace: str
@@ -104,7 +109,7 @@ class Experiment:
     variants: tuple[Variant, ...]
     split: Split
     metrics: tuple[Metric, ...]
-    source: Source
+    source: Source | None
     design: Design
 
     @property

@@ -1,0 +1,20 @@
+"""Lengths of time as people write them: `90s`, `1m`, `2h`, `7d`; never a bare number."""
+
+import re
+
+from abctl.errors import SpecError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhd])\s*$", re.ASCII)
+
+
+def parse_duration_seconds(text: str) -> float:
+    """`90s`, `1m`, `2h` or `7d` in seconds.
+
+    Raises:
+        SpecError: a bare number, a negative one, or another unit.
+    """
+    match = _DURATION.match(str(text))
+    if match is None:
+        raise SpecError(f"{text!r} is not a duration", "write 90s, 1m, 2h or 7d")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,258 @@
+"""What is wrong with an experiment file: every problem with its place, its value and a hint."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from abctl.core.assignment import regions
+from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.errors import SpecError, UsageError
+from abctl.platforms import platform
+
+if TYPE_CHECKING:
+    from abctl.services.load import Assignment, Metric, Spec
+    from abctl.stats.estimate import Delta
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong; `place` leads to it from the root of the file."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+
+def as_error(problems: Sequence[Problem], file: str) -> SpecError:
+    """One error for all problems; the hint is that of the first that has one."""
+    hint = next((problem.hint for problem in problems if problem.hint), "")
+    if len(problems) == 1:
+        return SpecError(f"{_path(problems[0].place)} in {file}: {problems[0].message}", hint)
+    lines = [f"  {_path(problem.place)}: {problem.message}" for problem in problems]
+    return SpecError("\n".join([f"{len(problems)} problems in {file}:", *lines]), hint)
+
+
+def _path(place: Place) -> str:
+    """`variants[1].split`: what is in `spec` is called without it."""
+    steps = place[1:] if place[:1] == ("spec",) and len(place) > 1 else place
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest of the known names, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
+def of_shape(root: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """The problems that pydantic found, in the words of the house."""
+    return [_shape(root, detail) for detail in error.errors()]
+
+
+def _shape(root: type[BaseModel], detail: Any) -> Problem:
+    place, value, context = detail["loc"], detail["input"], detail.get("ctx", {})
+    match detail["type"]:
+        case "spec":
+            return Problem(place, context["message"], context["hint"])
+        case "missing":
+            return Problem(place, "is missing")
+        case "extra_forbidden":
+            return Problem(place, "unknown key", did_you_mean(str(place[-1]), _keys(root, place)))
+        case "literal_error":
+            expected = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            message = f"{value!r}, must be {' or '.join(expected)}"
+            return Problem(place, message, "" if value is None else _near(str(value), expected))
+        case "too_short":
+            return Problem(
+                place, f"{context['actual_length']} given, must be at least {context['min_length']}"
+            )
+        case "string_pattern_mismatch":
+            return Problem(place, f"{value!r} does not fit {context['pattern']}")
+        case _ if value is None:
+            return Problem(place, "is empty")
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return Problem(place, f"{value!r}, must be {message[0].lower()}{message[1:]}")
+
+
+def _near(value: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(value, known, n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _keys(root: type[BaseModel], place: Place) -> list[str]:
+    """The keys that are known where an unknown one was found."""
+    part = root
+    for step in place[:-1]:
+        if isinstance(step, str):
+            field = next(f for name, f in part.model_fields.items() if step in (f.alias, name))
+            part = next(_parts(field.annotation), part)
+    return [field.alias or name for name, field in part.model_fields.items()]
+
+
+def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _parts(inner)
+
+
+def of_meaning(spec: "Spec") -> list[Problem]:
+    """What no schema can say: sums, names that refer to each other, what the platform can do."""
+    found = [
+        *_doubles(("spec", "variants"), [variant.name for variant in spec.variants]),
+        *_doubles(("spec", "metrics"), [metric.name for metric in spec.metrics]),
+        *_sum(spec),
+        *_assignment(spec.assignment),
+        *(p for i, metric in enumerate(spec.metrics) for p in _metric(i, metric)),
+        *_durations(spec),
+        *_source(spec),
+    ]
+    if not any(metric.role == "primary" for metric in spec.metrics):
+        message = "no primary metric, must have at least one"
+        found.append(Problem(("spec", "metrics"), message, "give the metric that decides a role"))
+    # The rest needs a split that makes sense.
+    return found or [*_cohorts(spec), *_platform(spec)]
+
+
+def _doubles(place: Place, names: list[str]) -> Iterator[Problem]:
+    for i, name in enumerate(names):
+        if (first := names.index(name)) < i:
+            message = f"{name!r} is already {place[-1]}[{first}]"
+            yield Problem((*place, i, "name"), message, "give each its own name")
+
+
+def _sum(spec: "Spec") -> Iterator[Problem]:
+    if (total := sum(variant.split for variant in spec.variants)) != TOTAL_BP:
+        last, share = len(spec.variants) - 1, format_share(spec.variants[-1].split)
+        rest = TOTAL_BP - total + spec.variants[-1].split
+        yield Problem(
+            ("spec", "variants", last, "split"),
+            f"{share} makes the sum {format_share(total)}, must be 100%",
+            f"{format_share(rest)} would do" if rest >= 0 else "make the others smaller",
+        )
+
+
+def _assignment(rule: "Assignment") -> Iterator[Problem]:
+    for name in ("key", "salt"):
+        if rule.unit != "request" and getattr(rule, name) is None:
+            hint = "key: x-user-id" if name == "key" else "salt: any text of its own, kept for good"
+            message = f"is missing, unit {rule.unit} needs it"
+            yield Problem(("spec", "assignment", name), message, hint)
+
+
+def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
+    place: Place = ("spec", "metrics", i)
+    if metric.role == "guardrail" and metric.margin is None:
+        hint = "how much worse may it be? margin: 0.5pp, or 10%"
+        yield Problem((*place, "margin"), "is missing, a guardrail needs it", hint)
+    if metric.role != "guardrail" and metric.margin is not None:
+        yield Problem((*place, "margin"), f"role {metric.role} has none", "role: guardrail")
+    if metric.role == "guardrail" and metric.mde is not None:
+        yield Problem((*place, "mde"), "a guardrail has none", "its margin says what matters")
+    if metric.kind == "quantile" and metric.quantile is None:
+        yield Problem((*place, "quantile"), "is missing, kind quantile needs it", "quantile: 0.95")
+    if metric.kind != "quantile" and metric.quantile is not None:
+        yield Problem((*place, "quantile"), f"kind {metric.kind} has none", "kind: quantile")
+    for name, size in (("mde", metric.mde), ("margin", metric.margin)):
+        if size is not None:
+            yield from _size((*place, name), size)
+
+
+def _size(place: Place, size: "Delta") -> Iterator[Problem]:
+    if size.value <= 0:
+        yield Problem(place, "0, must be above 0")
+
+
+def _durations(spec: "Spec") -> Iterator[Problem]:
+    design = spec.design
+    lengths = (("settle", design.settle), ("minDuration", design.min_duration))
+    for (low, shorter), (high, longer) in pairwise(
+        (*lengths, ("maxDuration", design.max_duration))
+    ):
+        if shorter > longer:
+            place: Place = ("spec", "design", low)
+            yield Problem(place, f"{shorter:g}s is longer than {high} of {longer:g}s")
+
+
+def _source(spec: "Spec") -> Iterator[Problem]:
+    kinds = ("prometheus", "scrape", "file")
+    if spec.source is not None:
+        given = [kind for kind in kinds if getattr(spec.source, kind) is not None]
+        if len(given) != 1:
+            message = f"{' and '.join(given) or 'none'} given, must be one of {', '.join(kinds)}"
+            yield Problem(("spec", "source"), message, "source: {prometheus: {url: http://...}}")
+
+
+def cohort_split(variants: Split, text: str) -> Split:
+    """`50/50` or `treatment=30%, other=10%` as a split of the same variants."""
+    return variants.parse_change(tuple(text.replace(",", " ").split()))
+
+
+def split_of(spec: "Spec") -> Split:
+    """The split that the experiment starts with."""
+    return Split(tuple(v.name for v in spec.variants), tuple(v.split for v in spec.variants))
+
+
+def _cohorts(spec: "Spec") -> Iterator[Problem]:
+    split = split_of(spec)
+    rules = spec.assignment.cohorts
+    for i, rule in enumerate(rules):
+        place: Place = ("spec", "assignment", "cohorts", i)
+        if (rule.variant is None) == (rule.split is None):
+            both = "has neither variant nor split" if rule.split is None else "has both"
+            yield Problem(place, f"{both}, must have one of variant, split")
+        if rule.variant is not None and rule.variant not in split.names:
+            hint = did_you_mean(rule.variant, split.names)
+            yield Problem((*place, "variant"), f"no variant {rule.variant!r}", hint)
+        if any((rule.header, rule.value) == (r.header, r.value) for r in rules[:i]):
+            yield Problem(place, f"{rule.header}: {rule.value} already has a rule")
+        if rule.split is not None:
+            try:
+                yield from _expressible(spec, (*place, "split"), cohort_split(split, rule.split))
+            except SpecError as error:
+                yield Problem((*place, "split"), error.message, error.hint)
+
+
+def _platform(spec: "Spec") -> Iterator[Problem]:
+    rule, place = spec.assignment, ("spec", "assignment")
+    try:
+        can = platform(spec.platform).CAPABILITIES
+    except UsageError as error:
+        yield Problem(("spec", "platform"), f"no platform {spec.platform!r}", error.hint)
+        return
+    if rule.unit != "request" and not can.sticky:
+        message = f"{rule.unit}, but {spec.platform} draws every request anew"
+        yield Problem((*place, "unit"), message, "unit: request, or platform: envoy")
+    if rule.override and not can.override:
+        yield Problem((*place, "override"), f"{spec.platform} cannot force a variant")
+    if rule.cohorts and not can.cohorts:
+        yield Problem((*place, "cohorts"), f"{spec.platform} cannot tell cohorts apart")
+    if can.max_variants is not None and len(spec.variants) > can.max_variants:
+        message = f"{len(spec.variants)} given, {spec.platform} can carry {can.max_variants}"
+        yield Problem(("spec", "variants"), message)
+    yield from _expressible(spec, ("spec", "variants"), split_of(spec))
+
+
+def _expressible(spec: "Spec", place: Place, split: Split) -> Iterator[Problem]:
+    """Whether the platform's grain and the regions of treatments allow a split."""
+    try:
+        grain = TOTAL_BP // platform(spec.platform).CAPABILITIES.parts
+    except UsageError:
+        return
+    for i, (name, share) in enumerate(zip(split.names, split.shares_bp, strict=True)):
+        if share % grain:
+            own = (*place, i, "split") if place[-1] == "variants" else place
+            step = format_share(grain)
+            message = f"{name} at {format_share(share)}, {spec.platform} can do steps of {step}"
+            yield Problem(own, message, f"write {format_share(round(share / grain) * grain)}")
+    try:
+        regions(split)
+    except SpecError as error:
+        yield Problem(place, error.message, error.hint)

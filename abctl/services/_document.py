@@ -1,0 +1,85 @@
+"""Reads a YAML file strictly: no duplicate keys, and every scalar is the text that was written.
+
+YAML turns `no` into false, `1.10` into 1.1, `1:30` into 90 and `2026-11-01` into a date. Here a
+scalar stays text, and the schema, which knows what is meant, makes a number of it. Only an empty
+value or `null` is nothing.
+"""
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from abctl.errors import SpecError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader without guesses; see the module."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # the parent's class attribute
+        first: [rule for rule in rules if rule[0] == "tag:yaml.org,2002:null"]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[Hashable, yaml.Mark] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                problem = "a key must be text"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            if key in seen:
+                problem = f"{key!r} is already in line {seen[key].line + 1}"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen[key] = key_node.start_mark
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        SpecError: no such file, not readable, not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file", f"write a first one: abctl init {path}") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: byte {error.start} is not UTF-8", "save it as UTF-8") from None
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from None
+
+
+def parse_document(text: str, place: str) -> dict[str, Any]:
+    """The one mapping that the text of an experiment file holds.
+
+    Args:
+        text: YAML.
+        place: how errors call the text, e.g. the file's name.
+
+    Raises:
+        SpecError: not YAML (with line and column), a duplicate key, empty, not one mapping.
+    """
+    try:
+        documents = list(yaml.load_all(text, Loader=_StrictLoader))  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise SpecError(f"{place}, {where}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{place} is not YAML: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{place} is nested too deeply") from None
+    documents = [document for document in documents if document is not None]
+    if not documents:
+        raise SpecError(f"{place} is empty", "see a complete one: abctl init")
+    if len(documents) > 1:
+        raise SpecError(f"{place} holds {len(documents)} documents, must be one")
+    if not isinstance(documents[0], dict):
+        raise SpecError(
+            f"{place} holds {type(documents[0]).__name__}, must be a mapping",
+            "its first lines are apiVersion, kind and metadata",
+        )
+    return documents[0]

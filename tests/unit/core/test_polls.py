@@ -1,0 +1,57 @@
+"""The grid of polls: covers every window exactly, never crosses one."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from abctl.core.polls import LEFT_OUT, Window, blind, cut, interval_seconds, uncovered_seconds
+
+times = st.lists(st.integers(0, 10**6), min_size=6, max_size=6, unique=True).map(sorted)
+
+
+@given(times, st.floats(0.5, 1e5), st.integers(10, 500))
+def test_polls_cover_the_windows_and_nothing_else(t: list[int], step: float, limit: int) -> None:
+    windows = [Window(3, t[0], t[1]), Window(4, t[2], t[3]), Window(7, t[4], t[5])]
+    polls = cut(windows, step, limit)
+    widths = np.diff(polls.edges)
+    assert np.all(widths > 0)
+    assert len(polls.edges) == len(polls.epoch) + 1
+    for window in windows:
+        of_window = polls.epoch == window.epoch
+        assert np.isclose(widths[of_window].sum(), window.seconds)
+        assert polls.edges[:-1][of_window][0] == window.start
+        assert polls.edges[1:][of_window][-1] == window.end
+    assert np.count_nonzero(polls.counted) <= limit + len(windows)
+    assert np.count_nonzero(polls.epoch == LEFT_OUT) == 2
+
+
+def test_windows_that_touch_have_no_gap_between_them() -> None:
+    polls = cut([Window(0, 0, 10), Window(1, 10, 30)], 10)
+    assert polls.edges.tolist() == [0, 10, 20, 30]
+    assert polls.epoch.tolist() == [0, 1, 1]
+
+
+def test_a_missed_scrape_merges_polls_but_never_two_epochs() -> None:
+    polls = cut([Window(0, 0, 4), Window(1, 4, 8)], 1)
+    found = blind(polls, [np.array([0.5, 1.5, 4.5, 5.5, 6.5])])
+    assert found.tolist() == [False, False, True, True, False, False, False, False]
+    merged = polls.without_edges_after(found)
+    assert merged.edges.tolist() == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert merged.epoch.tolist() == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_a_target_that_is_not_yet_or_no_longer_there_blinds_nobody() -> None:
+    polls = cut([Window(0, 0, 6)], 1)
+    assert not blind(polls, [np.array([2.5, 3.5])]).any()
+
+
+def test_long_gaps_are_uncovered() -> None:
+    window = Window(0, 0, 100)
+    assert uncovered_seconds(window, np.arange(0.0, 101.0), 5) == 0
+    assert uncovered_seconds(window, np.array([1.0, 3.0, 60.0, 98.0]), 5) == 57 + 38
+    assert uncovered_seconds(window, np.array([]), 5) == 100
+
+
+def test_the_usual_interval_is_the_median() -> None:
+    assert interval_seconds(np.array([0.0, 2, 4, 30, 32])) == 2
+    assert interval_seconds(np.array([1.0])) == 0

@@ -4,10 +4,14 @@ Envoy with `use_hash_policy` takes `xxh64(key, seed 0) % total weight` and the f
 cumulated weight exceeds it; with a salt prepended by `regex_rewrite` the key is "salt:unit".
 """
 
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import xxhash
 
+from abctl.core.experiment import Assignment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError
 
@@ -64,5 +68,73 @@ def regions(split: Split) -> tuple[Region, ...]:
 
 
 def variant_at(split: Split, at: int) -> str:
-    """The variant that owns a point."""
-    return next(r.variant for r in regions(split) if at < r.stop)
+    """The variant that owns a point of [0, 10 000)."""
+    stops, owners = _lookup(split)
+    return owners[bisect_right(stops, at)]
+
+
+@lru_cache(maxsize=64)
+def _lookup(split: Split) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    found = regions(split)
+    return tuple(region.stop for region in found), tuple(region.variant for region in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Where one request goes, and why.
+
+    Attributes:
+        variant: None where each request is drawn by itself, so that nobody can say.
+        point: in [0, 10 000), where the hash decided.
+        bucket: for variances, where the unit takes part in the experiment.
+        why: in plain words.
+        randomized: whether chance put it there, by the experiment's own split; only then does the
+            request count.
+    """
+
+    variant: str | None
+    point: int | None
+    bucket: int | None
+    why: str
+    randomized: bool
+
+
+def explain(rules: Assignment, split: Split, headers: Mapping[str, str]) -> Assigned:
+    """Say where a request with these headers goes, step by step as the data plane does.
+
+    The first that applies decides: the override, the cohorts in their order, no key, the hash.
+    Names of headers are compared without case, values without the blanks around them (HTTP).
+    """
+    values = {name.lower(): value.strip(" \t") for name, value in headers.items()}
+    forced = values.get(rules.override) if rules.override is not None else None
+    if forced in split.names:
+        return Assigned(forced, None, None, f"forced by {rules.override}: {forced}", False)
+    unit = values.get(rules.key, "")
+    for cohort in rules.cohorts:
+        if values.get(cohort.header) != cohort.value:
+            continue
+        why = f"cohort {cohort.header}: {cohort.value}"
+        if cohort.variant is not None:
+            return Assigned(cohort.variant, None, None, why, False)
+        if cohort.split is not None and (unit or rules.unit == "request"):
+            return _drawn(rules, cohort.split, unit, f"{why} has {cohort.split}; ", False)
+    if rules.unit != "request" and not unit:
+        why = (
+            f"{rules.key} is {'empty' if rules.key in values else 'missing'}: not in the experiment"
+        )
+        return Assigned(split.control, None, None, why, False)
+    return _drawn(rules, split, unit, "", True)
+
+
+def _drawn(rules: Assignment, split: Split, unit: str, why: str, randomized: bool) -> Assigned:
+    own = bucket(rules.salt, unit, rules.buckets) if unit and randomized else None
+    if rules.unit == "request":
+        return Assigned(
+            None, None, own, f"{why}each request is drawn by itself: {split}", randomized
+        )
+    at = point(rules.salt, unit)
+    stops, owners = _lookup(split)
+    index = bisect_right(stops, at)
+    first = stops[index - 1] if index else 0
+    why = f"{why}point {at} is in {first}..{stops[index] - 1} of {owners[index]}"
+    return Assigned(owners[index], at, own, why, randomized)

@@ -87,5 +87,7 @@ class Split:
             name, equals, share = word.partition("=")
             if not equals:
                 raise SpecError(f"{word!r} is not a split", "write treatment=30% or 70/30")
+            if name in wanted:
+                raise SpecError(f"{name!r} is given twice", "one share for each variant")
             wanted[name] = parse_share_bp(share)
         return self.with_shares(wanted)

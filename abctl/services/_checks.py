@@ -1,110 +1,22 @@
-"""What is wrong with an experiment file: every problem with its place, its value and a hint."""
+"""What no schema can say: sums, names that refer to each other, what the platform can do."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, get_args
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING
 
 from abctl.core.assignment import regions
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError, UsageError
 from abctl.platforms import platform
+from abctl.services._problems import Place, Problem, did_you_mean
 
 if TYPE_CHECKING:
-    from abctl.services.load import Assignment, Metric, Spec
+    from abctl.services._file import Assignment, Metric, Spec
     from abctl.stats.estimate import Delta
-
-Place = tuple[str | int, ...]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong; `place` leads to it from the root of the file."""
-
-    place: Place
-    message: str
-    hint: str = ""
-
-
-def as_error(problems: Sequence[Problem], file: str) -> SpecError:
-    """One error for all problems; the hint is that of the first that has one."""
-    hint = next((problem.hint for problem in problems if problem.hint), "")
-    if len(problems) == 1:
-        return SpecError(f"{_path(problems[0].place)} in {file}: {problems[0].message}", hint)
-    lines = [f"  {_path(problem.place)}: {problem.message}" for problem in problems]
-    return SpecError("\n".join([f"{len(problems)} problems in {file}:", *lines]), hint)
-
-
-def _path(place: Place) -> str:
-    """`variants[1].split`: what is in `spec` is called without it."""
-    steps = place[1:] if place[:1] == ("spec",) and len(place) > 1 else place
-    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest of the known names, or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-
-
-def of_shape(root: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """The problems that pydantic found, in the words of the house."""
-    return [_shape(root, detail) for detail in error.errors()]
-
-
-def _shape(root: type[BaseModel], detail: Any) -> Problem:
-    place, value, context = detail["loc"], detail["input"], detail.get("ctx", {})
-    match detail["type"]:
-        case "spec":
-            return Problem(place, context["message"], context["hint"])
-        case "missing":
-            return Problem(place, "is missing")
-        case "extra_forbidden":
-            return Problem(place, "unknown key", did_you_mean(str(place[-1]), _keys(root, place)))
-        case "literal_error":
-            expected = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            message = f"{value!r}, must be {' or '.join(expected)}"
-            return Problem(place, message, "" if value is None else _near(str(value), expected))
-        case "too_short":
-            return Problem(
-                place, f"{context['actual_length']} given, must be at least {context['min_length']}"
-            )
-        case "string_pattern_mismatch":
-            return Problem(place, f"{value!r} does not fit {context['pattern']}")
-        case _ if value is None:
-            return Problem(place, "is empty")
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return Problem(place, f"{value!r}, must be {message[0].lower()}{message[1:]}")
-
-
-def _near(value: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(value, known, n=1)
-    return f"did you mean {near[0]}?" if near else ""
-
-
-def _keys(root: type[BaseModel], place: Place) -> list[str]:
-    """The keys that are known where an unknown one was found."""
-    part = root
-    for step in place[:-1]:
-        if isinstance(step, str):
-            field = next(f for name, f in part.model_fields.items() if step in (f.alias, name))
-            part = next(_parts(field.annotation), part)
-    return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _parts(inner)
 
 
 def of_meaning(spec: "Spec") -> list[Problem]:
-    """What no schema can say: sums, names that refer to each other, what the platform can do."""
+    """The problems of a file whose shape is right."""
     found = [
         *_doubles(("spec", "variants"), [variant.name for variant in spec.variants]),
         *_doubles(("spec", "metrics"), [metric.name for metric in spec.metrics]),

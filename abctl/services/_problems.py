@@ -1,0 +1,101 @@
+"""Problems of an experiment file, each with its place, its value and a hint; and as one error."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from abctl.errors import SpecError
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong; `place` leads to it from the root of the file."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+
+def as_error(problems: Sequence[Problem], file: str) -> SpecError:
+    """One error for all problems; the hint is that of the first that has one."""
+    hint = next((problem.hint for problem in problems if problem.hint), "")
+    if len(problems) == 1:
+        return SpecError(f"{_path(problems[0].place)} in {file}: {problems[0].message}", hint)
+    lines = [f"  {_path(problem.place)}: {problem.message}" for problem in problems]
+    return SpecError("\n".join([f"{len(problems)} problems in {file}:", *lines]), hint)
+
+
+def _path(place: Place) -> str:
+    """`variants[1].split`: what is in `spec` is called without it."""
+    steps = place[1:] if place[:1] == ("spec",) and len(place) > 1 else place
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest of the known names, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
+def of_shape(root: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """The problems that pydantic found, in the words of the house."""
+    return [_shape(root, detail) for detail in error.errors()]
+
+
+def _shape(root: type[BaseModel], detail: Any) -> Problem:
+    place, value, context = detail["loc"], detail["input"], detail.get("ctx", {})
+    hint = ""
+    match detail["type"]:
+        case "spec":
+            message, hint = context["message"], context["hint"]
+        case "missing":
+            message = "is missing"
+        case "extra_forbidden":
+            message, hint = "unknown key", did_you_mean(str(place[-1]), _keys(root, place))
+        case _ if value is None:
+            message = "is empty"
+        case "literal_error":
+            message = f"{value!r}, must be {context['expected'].replace(chr(39), '')}"
+        case kind:
+            shown = "a mapping" if isinstance(value, dict) else repr(value)
+            must = _MUST.get(kind) or detail["msg"].removeprefix("Input should be ")
+            message = f"{shown}, must be {must.format(**context)}"
+    return Problem(place, message, hint)
+
+
+# What pydantic calls otherwise, by its type of error.
+_MUST = {
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "string_type": "text",
+    "string_too_short": "text",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "too_short": "at least {min_length} of them",
+}
+
+
+def _keys(root: type[BaseModel], place: Place) -> list[str]:
+    """The keys that are known where an unknown one was found."""
+    part = root
+    for step in place[:-1]:
+        if isinstance(step, str):
+            field = next(f for name, f in part.model_fields.items() if step in (f.alias, name))
+            part = next(_parts(field.annotation), part)
+    return [field.alias or name for name, field in part.model_fields.items()]
+
+
+def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _parts(inner)

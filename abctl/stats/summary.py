@@ -26,7 +26,11 @@ class Summary:
     def __post_init__(self) -> None:
         for name in self._additive():
             value = np.atleast_1d(np.asarray(getattr(self, name), dtype=np.float64))
+            if not np.all(np.isfinite(value)):
+                raise SummaryError(f"{name}: a value that is not a finite number")
             object.__setattr__(self, name, value)
+        if len({getattr(self, name).shape[0] for name in self._additive()}) > 1:
+            raise SummaryError("fields with different numbers of polls")
         self._check()
 
     def _check(self) -> None:
@@ -40,6 +44,9 @@ class Summary:
         return replace(self, **dict(zip(self._additive(), arrays, strict=True)))
 
     def __add__(self, other: Self) -> Self:
+        for constant in {f.name for f in fields(self)} - {*self._additive()}:
+            if getattr(self, constant) != getattr(other, constant):
+                raise SummaryError(f"summaries with different {constant} cannot be added")
         return self._each(getattr(self, f) + getattr(other, f) for f in self._additive())
 
     @property
@@ -66,8 +73,10 @@ class Counts(Summary):
     successes: Array
 
     def _check(self) -> None:
-        if np.any(self.successes < 0) or np.any(self.successes > self.n):
-            raise SummaryError("more successes than trials, or fewer than none")
+        _whole(self.n, "n")
+        _whole(self.successes, "successes")
+        if np.any(self.successes > self.n):
+            raise SummaryError("more successes than trials")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +89,26 @@ class Moments(Summary):
     shift: float = field(default=0.0, metadata={"additive": False})
 
     def _check(self) -> None:
-        if np.any(self.n < 0) or np.any(self.sum_sq < 0):
-            raise SummaryError("a negative count or sum of squares")
+        _whole(self.n, "n")
+        if np.any(self.sum_sq < 0):
+            raise SummaryError("a negative sum of squares")
 
 
 @dataclass(frozen=True, eq=False)
 class Buckets(Summary):
-    """A ratio per bucket of units: numerator and denominator, each of shape (polls, buckets)."""
+    """A ratio per bucket of units: numerator and denominator, each of shape (polls, buckets).
+
+    A column is the same bucket (the same units) in both variants and at all times.
+    """
 
     numerator: Array
     denominator: Array
+
+    def _check(self) -> None:
+        if self.numerator.ndim != 2 or self.numerator.shape != self.denominator.shape:
+            raise SummaryError("numerator and denominator must both have shape (polls, buckets)")
+        if np.any(self.denominator < 0):
+            raise SummaryError("a negative denominator")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +122,25 @@ class Histogram(Summary):
     edges: tuple[float, ...] = field(metadata={"additive": False})
 
     def _check(self) -> None:
-        if self.counts.shape[-1] != len(self.edges) + 1:
-            raise SummaryError(f"{self.counts.shape[-1]} cells, must be {len(self.edges) + 1}")
+        _whole(self.counts, "counts")
+        if self.counts.ndim != 2 or self.counts.shape[1] != len(self.edges) + 1:
+            raise SummaryError(f"counts must have shape (polls, {len(self.edges) + 1})")
+        if not self.edges or np.any(np.diff(self.edges) <= 0):
+            raise SummaryError("edges must ascend, and there must be at least one")
+
+    def coarsened(self, edges: tuple[float, ...]) -> "Histogram":
+        """The same values counted in fewer cells.
+
+        Args:
+            edges: some of the edges that the histogram has.
+
+        Raises:
+            SummaryError: an edge that the histogram does not have.
+        """
+        if not set(edges) <= set(self.edges):
+            raise SummaryError(f"no edge {min(set(edges) - set(self.edges))} to coarsen to")
+        starts = [0, *(self.edges.index(edge) + 1 for edge in edges)]
+        return Histogram(np.add.reduceat(self.counts, starts, axis=1), edges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +149,32 @@ class Events(Summary):
 
     events: Array
     exposure: Array
+
+    def _check(self) -> None:
+        _whole(self.events, "events")
+        if np.any(self.exposure < 0):
+            raise SummaryError("a negative exposure")
+        if np.any((self.events > 0) & (self.exposure == 0)):
+            raise SummaryError("events without an exposure")
+
+
+def common_edges(one: Histogram, other: Histogram) -> tuple[Histogram, Histogram]:
+    """Both histograms on the edges that they share.
+
+    Raises:
+        SummaryError: fewer than two edges in common, so nothing could be compared.
+    """
+    if one.edges == other.edges:
+        return one, other
+    edges = tuple(sorted({*one.edges} & {*other.edges}))
+    if len(edges) < 2:
+        raise SummaryError("the histograms of the variants have fewer than two edges in common")
+    return one.coarsened(edges), other.coarsened(edges)
+
+
+def _whole(values: Array, name: str) -> None:
+    if np.any(values < 0) or np.any(values != np.rint(values)):
+        raise SummaryError(f"{name}: counts must be whole and not negative (never use increase())")
 
 
 S = TypeVar("S", bound=Summary)
@@ -130,6 +192,19 @@ class Stream(Generic[S]):
     control: S
     treatment: S
     epoch: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epoch", np.atleast_1d(np.asarray(self.epoch, dtype=np.int64)))
+        polls = {self.control.polls, self.treatment.polls, self.epoch.shape[0]}
+        if len(polls) > 1:
+            raise SummaryError(f"control, treatment and epoch of {sorted(polls)} polls")
+        if np.any(np.diff(self.epoch) < 0):
+            raise SummaryError("epochs must not go backwards")
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The numbers of the epochs, each once."""
+        return tuple(int(number) for number in np.unique(self.epoch))
 
     def by_epoch(self) -> "Stream[S]":
         """One poll an epoch."""

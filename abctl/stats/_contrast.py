@@ -1,0 +1,121 @@
+"""Two stratified means with their variances, and what every test of them has in common.
+
+Nulls are linear: `treatment = ratio * control + offset`. An absolute null has ratio 1; a relative
+one has offset 0, so that a margin of 10% is tested on `treatment - 1.1 * control`, not on a
+difference with a margin that was itself estimated.
+"""
+
+import math
+from dataclasses import dataclass
+
+from abctl.stats._reference import critical, p_value
+from abctl.stats.estimate import Alternative, Estimate, Plan
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Null:
+    """H0 (two-sided): treatment = ratio * control + offset."""
+
+    ratio: float
+    offset: float
+
+
+def null_of(plan: Plan, control: float) -> Null:
+    """The plan's null; relative sizes are of the control's absolute value."""
+    if plan.null.relative:
+        return Null(1.0 + math.copysign(plan.null.value, plan.null.value * control), 0.0)
+    return Null(1.0, plan.null.value)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Means of control `a` and treatment `b` with variances and covariance of these means."""
+
+    a: float
+    b: float
+    var_a: float
+    var_b: float
+    df: float
+    n: tuple[float, float]
+    epochs: tuple[int, ...]
+    cov: float = 0.0
+
+    def variance(self, ratio: float = 1.0) -> float:
+        """Variance of b - ratio * a."""
+        return self.var_b + ratio * ratio * self.var_a - 2.0 * ratio * self.cov
+
+    def statistic(self, null: Null) -> float:
+        """Distance from the null in standard errors."""
+        distance = self.b - null.ratio * self.a - null.offset
+        return distance / math.sqrt(self.variance(null.ratio))
+
+    def interval(self, crit: float, alternative: Alternative) -> Interval:
+        """Differences that `crit` standard errors do not exclude."""
+        effect, half = self.b - self.a, crit * math.sqrt(self.variance())
+        return one_sided((effect - half, effect + half), alternative)
+
+    def lift_interval(self, crit: float, alternative: Alternative) -> Interval | None:
+        """Relative lifts that `crit` standard errors do not exclude (Fieller, 1954).
+
+        It holds lift m exactly if `treatment - (1 + m) * control` is not far from 0. Unbounded
+        where the control itself is not far from 0; None where it is 0.
+        """
+        if self.a == 0.0:
+            return None
+        square = crit * crit
+        lead = self.a * self.a - square * self.var_a
+        middle = self.a * self.b - square * self.cov
+        rest = self.b * self.b - square * self.var_b
+        if lead <= 0.0:
+            return (-math.inf, math.inf)
+        root = math.sqrt(max(middle * middle - lead * rest, 0.0))
+        low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
+        return one_sided((low, high) if self.a > 0.0 else (-high, -low), alternative)
+
+
+def one_sided(interval: Interval, alternative: Alternative) -> Interval:
+    """The side of an interval that the alternative speaks of; the other end is infinite."""
+    low, high = interval
+    return (
+        -math.inf if alternative == "less" else low,
+        math.inf if alternative == "greater" else high,
+    )
+
+
+def lift_of(control: float, treatment: float) -> float | None:
+    """Relative lift; None where the control is 0."""
+    return (treatment - control) / abs(control) if control != 0.0 else None
+
+
+def t_test(
+    method: str,
+    contrast: Contrast,
+    plan: Plan,
+    *,
+    assumptions: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+) -> Estimate:
+    """Student's t on a contrast: p, interval and lift interval are inversions of one test."""
+    null = null_of(plan, contrast.a)
+    p, log_p = p_value(contrast.statistic(null), plan.alternative, contrast.df)
+    crit = critical(plan.alpha, plan.alternative, contrast.df)
+    return Estimate(
+        method=method,
+        control=contrast.a,
+        treatment=contrast.b,
+        effect=contrast.b - contrast.a,
+        interval=contrast.interval(crit, plan.alternative),
+        lift=lift_of(contrast.a, contrast.b),
+        lift_interval=contrast.lift_interval(crit, plan.alternative),
+        p=p,
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=assumptions,
+        n=contrast.n,
+        epochs=contrast.epochs,
+        notes=notes,
+    )

@@ -1,0 +1,79 @@
+"""Reference distributions of a test statistic: p-values, critical values and roots."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import log_ndtr, ndtri, stdtr, stdtrit
+
+from abctl.stats._tails import f_tail
+from abctl.stats.estimate import Alternative
+from abctl.stats.summary import Array
+
+_SMALLEST = 1e-290
+_GRID = np.linspace(0.0, 1.0, 33)
+_ROUNDS = 12
+
+
+def p_value(
+    statistic: float, alternative: Alternative, df: float = math.inf
+) -> tuple[float, float]:
+    """The p-value and its logarithm, which is finite where p underflows.
+
+    Args:
+        statistic: (effect - null) / standard error.
+        alternative: the side on which large values speak against the null.
+        df: degrees of freedom of Student's t; infinite for the normal distribution.
+    """
+    if alternative == "two-sided":
+        tail, log_tail = _upper(abs(statistic), df)
+        return min(1.0, 2.0 * tail), min(0.0, math.log(2.0) + log_tail)
+    return _upper(statistic if alternative == "greater" else -statistic, df)
+
+
+def _upper(t: float, df: float) -> tuple[float, float]:
+    if math.isinf(df):
+        log_tail = float(log_ndtr(-t))
+        return math.exp(log_tail), log_tail
+    tail = float(stdtr(df, -t))
+    if tail > _SMALLEST:
+        return tail, math.log(tail)
+    both, log_both = f_tail(t * t, 1.0, df)
+    return both / 2.0, log_both - math.log(2.0)
+
+
+def critical(alpha: float, alternative: Alternative, df: float = math.inf) -> float:
+    """The statistic at which p equals alpha (its absolute value)."""
+    tail = alpha / 2.0 if alternative == "two-sided" else alpha
+    return float(-ndtri(tail) if math.isinf(df) else -stdtrit(df, tail))
+
+
+def normal_of_t(t: Array, df: Array | float) -> Array:
+    """The standard normal quantile with about the same tail as Student's t.
+
+    Source: Wallace (1959), doi:10.1214/aoms/1177706090; closed, monotone and never underflowing.
+    """
+    shrink = (8.0 * df + 1.0) / (8.0 * df + 3.0)
+    return np.asarray(np.sign(t) * shrink * np.sqrt(df * np.log1p(np.square(t) / df)))
+
+
+def t_of_normal(z: float, df: float) -> float:
+    """The inverse of `normal_of_t`."""
+    stretch = (8.0 * df + 3.0) / (8.0 * df + 1.0)
+    return math.copysign(math.sqrt(df * math.expm1(min((z * stretch) ** 2 / df, 700.0))), z)
+
+
+def crossing(decreasing: Callable[[Array], Array], low: float, high: float) -> float:
+    """Where a decreasing function changes its sign in [low, high]; an end if it never does.
+
+    Evaluates the function on arrays: a grid, refined around the change.
+    """
+    for _ in range(_ROUNDS):
+        points = low + (high - low) * _GRID
+        above = int(np.count_nonzero(decreasing(points) > 0))
+        if above == 0:
+            return low
+        if above == _GRID.size:
+            return high
+        low, high = float(points[above - 1]), float(points[above])
+    return 0.5 * (low + high)

@@ -1,0 +1,79 @@
+"""Two means, once: Welch's t-test from moments, stratified by epoch.
+
+H0 (`two-sided`): treatment - control = null, in every epoch; with a relative null m,
+treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least".
+
+Sources: Welch (1947), doi:10.1093/biomet/34.1-2.28; Satterthwaite (1946), doi:10.2307/3002019;
+the interval of the lift: Fieller (1954), doi:10.1111/j.2517-6161.1954.tb00159.x.
+"""
+
+import numpy as np
+
+from abctl.stats._contrast import Contrast, t_test
+from abctl.stats._moments import CANCELLED, Sample, cancelled
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Moments, Stream
+
+SUMMARY = Moments
+SEQUENTIAL = False
+ASSUMPTIONS = (
+    "each value is independent of the others (requests of one user are not: use ratio)",
+    "means of this many values are close to normal",
+    "the effect is the same in every epoch; the base level may drift",
+    "looked at once, when the planned size is reached",
+)
+MIN_N = 30
+
+
+def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of two means and its lift.
+
+    Epochs weigh n_a n_b / (n_a + n_b); those with under 2 values in a variant are left out.
+    """
+    epochs = stream.by_epoch()
+    enough = (epochs.control.n >= 2.0) & (epochs.treatment.n >= 2.0)
+    a, b = Sample.of(epochs.control), Sample.of(epochs.treatment)
+    n = (float(a.n[enough].sum()), float(b.n[enough].sum()))
+    if min(n) < MIN_N:
+        return NotEstimable("welch", f"n of {min(n):g} in a variant, needs {MIN_N}", n)
+    if cancelled(epochs.control) or cancelled(epochs.treatment):
+        return NotEstimable("welch", CANCELLED, n)
+    notes = () if np.all(enough) else ("epochs with under 2 values in a variant were left out",)
+    parts = [
+        tuple(float(value) for value in row)
+        for row in zip(a.n, a.mean, a.variance, b.n, b.mean, b.variance, enough, strict=True)
+        if row[-1]
+    ]
+    numbers = tuple(int(number) for number in epochs.epoch[enough])
+    contrast = _contrast([part[:6] for part in parts], numbers)
+    if contrast.variance() <= 0.0:
+        return NotEstimable("welch", "no variance in either variant", n)
+    return t_test("welch", contrast, plan, assumptions=ASSUMPTIONS, notes=notes)
+
+
+def from_moments(
+    control: tuple[float, float, float], treatment: tuple[float, float, float], plan: Plan
+) -> Estimate | NotEstimable:
+    """The same for one epoch, from (n, mean, sample variance) of each; for many small calls."""
+    if min(control[0], treatment[0]) < MIN_N:
+        return NotEstimable("welch", f"under {MIN_N} values", (control[0], treatment[0]))
+    contrast = _contrast([(*control, *treatment)], (0,))
+    if contrast.variance() <= 0.0:
+        return NotEstimable("welch", "no variance in either variant", contrast.n)
+    return t_test("welch", contrast, plan, assumptions=ASSUMPTIONS)
+
+
+def _contrast(parts: list[tuple[float, ...]], epochs: tuple[int, ...]) -> Contrast:
+    """Weighted means, their variances, and Satterthwaite's degrees of freedom."""
+    total = sum(n_a * n_b / (n_a + n_b) for n_a, _, _, n_b, _, _ in parts)
+    a = b = var_a = var_b = spread = all_a = all_b = 0.0
+    for n_a, mean_a, variance_a, n_b, mean_b, variance_b in parts:
+        weight = n_a * n_b / (n_a + n_b) / total
+        part_a, part_b = weight * weight * variance_a / n_a, weight * weight * variance_b / n_b
+        a, b = a + weight * mean_a, b + weight * mean_b
+        var_a, var_b = var_a + part_a, var_b + part_b
+        spread += part_a * part_a / (n_a - 1.0) + part_b * part_b / (n_b - 1.0)
+        all_a, all_b = all_a + n_a, all_b + n_b
+    variance = var_a + var_b
+    df = variance * variance / spread if spread > 0.0 else 1.0
+    return Contrast(a, b, var_a, var_b, df, (all_a, all_b), epochs)

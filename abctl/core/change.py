@@ -4,8 +4,11 @@ Dry run, diff, apply and rollback all eat the same `Change`.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
+
+from abctl.errors import ClusterError, ConflictError
 
 Object = Mapping[str, Any]
 
@@ -73,3 +76,57 @@ def _operations(path: str, old: Any, new: Any) -> list[dict[str, Any]]:
 
 def _test(path: str, value: Any) -> dict[str, Any]:
     return {"op": "test", "path": path, "value": value}
+
+
+def patched(obj: Object, operations: list[dict[str, Any]]) -> Object:
+    """A copy with a JSON Patch (RFC 6902) applied, all of it or none.
+
+    Raises:
+        ConflictError: a `test` found another value.
+        ClusterError: a path that leads nowhere, or an operation that abctl does not write.
+    """
+    # An own level on top, so that a patch of the whole object needs no special case.
+    top: dict[str, Any] = {"": deepcopy(obj)}
+    for operation in operations:
+        tokens = operation["path"].split("/")
+        steps = [token.replace("~1", "/").replace("~0", "~") for token in tokens]
+        _apply(top, steps, operation)
+    result: Object = top[""]
+    return result
+
+
+def _apply(top: dict[str, Any], steps: list[str], operation: Mapping[str, Any]) -> None:
+    verb, path = operation["op"], operation["path"]
+    try:
+        parent: Any = top
+        for step in steps[:-1]:
+            parent = parent[_key(parent, step)]
+        key = _key(parent, steps[-1])
+        if verb == "add" and isinstance(parent, list):
+            parent.insert(key, deepcopy(operation["value"]))
+            return
+        if verb == "add":
+            parent[key] = deepcopy(operation["value"])
+            return
+        old = parent[key]
+    except (LookupError, TypeError, ValueError) as error:
+        if verb == "test":
+            raise ConflictError(f"{path}: is not there any more") from error
+        raise ClusterError(f"{path}: cannot {verb}, no such path") from error
+    if verb == "test" and old != operation["value"]:
+        raise ConflictError(f"{path}: changed since it was read")
+    if verb == "replace":
+        parent[key] = deepcopy(operation["value"])
+    elif verb == "remove":
+        del parent[key]
+    elif verb != "test":
+        raise ClusterError(f"{path}: {verb!r} is not supported")
+
+
+def _key(parent: Any, step: str) -> Any:
+    if not isinstance(parent, list):
+        return step
+    index = len(parent) if step == "-" else int(step)
+    if not 0 <= index <= len(parent):
+        raise IndexError(step)
+    return index

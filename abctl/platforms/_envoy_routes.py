@@ -28,6 +28,8 @@ def route_configuration(experiment: Experiment) -> Json:
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": experiment.name,
+        # Without this Envoy takes routes to clusters that it does not have, and answers 503.
+        "validate_clusters": True,
         "virtual_hosts": [
             {
                 "name": experiment.name,

@@ -38,7 +38,6 @@ def target(experiment: Experiment) -> Ref:
 
 def objects(experiment: Experiment) -> list[Object]:
     """The ConfigMap with Envoy's bootstrap and routes."""
-    _check(experiment)
     ref = target(experiment)
     variants = experiment.split.names
     static = bootstrap(
@@ -67,9 +66,18 @@ def objects(experiment: Experiment) -> list[Object]:
 
 
 def with_split(obj: Object, split: Split) -> Object:
-    """A copy with other weights in the routes; nothing else differs."""
-    routes = _text(_envoy_routes.with_split(_routes(obj), split))
-    return {**obj, "data": {**obj["data"], ROUTES_FILE: routes}}
+    """A copy with other weights in the routes; nothing else differs.
+
+    Raises:
+        ClusterError: routes that abctl did not write.
+        SpecError: other variants, or a treatment that is too large for its region.
+    """
+    routes = _routes(obj)
+    try:
+        after = _envoy_routes.with_split(routes, split)
+    except (LookupError, TypeError) as error:
+        raise _foreign(obj, error) from error
+    return {**obj, "data": {**obj["data"], ROUTES_FILE: _text(after)}}
 
 
 def split_of(obj: Object) -> Split:
@@ -90,7 +98,8 @@ def programmed(obj: Object) -> Split | None:
 def refusal(obj: Object) -> str | None:
     """Why Envoy does not have the object's routes, as far as it says so."""
     reason: str | None = obj.get("status", {}).get("refusal")
-    return reason
+    # Envoy counts what it refused since it started, also what was mended since.
+    return None if reason is None or programmed(obj) == split_of(obj) else reason
 
 
 def _routes(obj: Object) -> dict[str, Any]:
@@ -104,9 +113,7 @@ def _routes(obj: Object) -> dict[str, Any]:
 def _read(obj: Object, routes: dict[str, Any]) -> Split:
     try:
         return _envoy_routes.split_of(routes)
-    except SpecError as error:
-        raise _foreign(obj, error) from error
-    except (LookupError, TypeError) as error:
+    except (SpecError, LookupError, TypeError) as error:
         raise _foreign(obj, error) from error
 
 
@@ -120,12 +127,3 @@ def _foreign(obj: Object, error: Exception) -> ClusterError:
 
 def _text(routes: dict[str, Any]) -> str:
     return json.dumps({"resources": [routes]}, indent=1)
-
-
-def _check(experiment: Experiment) -> None:
-    salt = experiment.assignment.salt
-    if not salt.isprintable():
-        raise SpecError(
-            f"assignment.salt {salt!r}: has characters that no HTTP header can hold",
-            "use letters, digits and punctuation",
-        )

@@ -1,0 +1,226 @@
+"""The directory twin of the Kubernetes API: objects as files, with the API's own rules.
+
+    <root>/version                                  counter of resourceVersions, and the lock
+    <root>/objects/<namespace>/<kind>/<name>.json   one object
+    <root>/mounts/<name>/<key>                      a ConfigMap's data, as kubelet would mount it
+
+Whoever is killed in the middle leaves each object as it was or as it was meant to be; a mount that
+was left behind is brought up to date by the next one who reads its ConfigMap.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from abctl.core.change import Object, Ref, patched
+from abctl.errors import ClusterError, ConflictError, NotFoundError
+
+_NEXT_STEP = "restore the file, or remove the directory and start anew"
+
+
+class DirectoryDoor:
+    """A `Door` to a directory.
+
+    Args:
+        root: the directory; made when the first object is created.
+        live: gives an object's status, or None; asked whenever an object is read.
+    """
+
+    def __init__(
+        self, root: Path, live: Callable[[Object], Mapping[str, Any] | None] | None = None
+    ) -> None:
+        self._root = root
+        self._live = live
+
+    def get(self, ref: Ref) -> Object:
+        """Read an object with its status."""
+        obj = self._read(ref)
+        if not self._is_mounted(obj):
+            with self._locked():
+                obj = self._read(ref)
+                self._mount(obj)
+        status = self._live(obj) if self._live else None
+        return obj if status is None else {**obj, "status": status}
+
+    def create(self, obj: Object) -> Object:
+        """Create an object."""
+        ref = Ref.of(obj)
+        with _files(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+        with self._locked() as lock:
+            if self._file(ref).exists():
+                raise ConflictError(f"{ref} exists already")
+            return self._write(obj, lock)
+
+    def replace(self, obj: Object) -> Object:
+        """Replace it whole, if nobody changed it since it was read."""
+        ref = Ref.of(obj)
+        with self._locked() as lock:
+            stored = self._read(ref)
+            if obj["metadata"].get("resourceVersion") != stored["metadata"]["resourceVersion"]:
+                raise ConflictError(f"{ref} was changed by somebody else", "read it again")
+            return self._update(stored, obj, lock)
+
+    def patch(self, ref: Ref, operations: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+        """Apply a JSON Patch, all of it or nothing."""
+        with self._locked() as lock:
+            stored = self._read(ref)
+            try:
+                after = patched(stored, operations)
+            except ClusterError as error:
+                raise type(error)(f"{ref}: {error.message}", error.hint) from error
+            if _identity(after) != _identity(stored):
+                raise ClusterError(f"{ref}: its address and resourceVersion cannot be patched")
+            return after if dry_run else self._update(stored, after, lock)
+
+    def delete(self, ref: Ref) -> None:
+        """Delete it; that it is gone already is no error."""
+        path = self._file(ref)
+        if not path.exists():
+            return
+        with self._locked(), _files(path):
+            path.unlink(missing_ok=True)
+            if ref.kind == "ConfigMap":
+                shutil.rmtree(self._mount_of(ref.name), ignore_errors=True)
+
+    def _file(self, ref: Ref) -> Path:
+        group = ref.api_version.rpartition("/")[0]
+        parts = (ref.namespace, f"{ref.kind}.{group}" if group else ref.kind, f"{ref.name}.json")
+        if any("/" in part or part.startswith(".") for part in parts):
+            raise ClusterError(f"{ref} in {ref.namespace!r}: not the name of an object")
+        return self._root.joinpath("objects", *parts)
+
+    def _read(self, ref: Ref) -> Object:
+        path = self._file(ref)
+        try:
+            with _files(path):
+                obj: Object = json.loads(path.read_bytes())
+            found, version = Ref.of(obj), obj["metadata"]["resourceVersion"]
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no {ref} in {self._root}") from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ClusterError(f"{path}: not an object of abctl ({reason})", _NEXT_STEP) from error
+        if found != ref or not str(version).isdecimal():
+            raise ClusterError(f"{path}: not {ref}, or without a resourceVersion", _NEXT_STEP)
+        return obj
+
+    def _update(self, stored: Object, obj: Object, lock: "_Lock") -> Object:
+        if _stored_part(obj) == stored:
+            self._mount(stored)
+            return stored
+        return self._write(obj, lock)
+
+    def _write(self, obj: Object, lock: "_Lock") -> Object:
+        version = lock.next_version(int(obj["metadata"].get("resourceVersion") or 0))
+        meta = {**obj["metadata"], "resourceVersion": str(version)}
+        written = {**_stored_part(obj), "metadata": meta}
+        _store(self._file(Ref.of(written)), json.dumps(written, indent=1), durable=True)
+        self._mount(written)
+        return written
+
+    def _mount_of(self, name: str) -> Path:
+        return self._root / "mounts" / name
+
+    def _is_mounted(self, obj: Object) -> bool:
+        return obj["kind"] != "ConfigMap" or self._mounted(obj) == dict(obj.get("data", {}))
+
+    def _mounted(self, obj: Object) -> dict[str, str] | None:
+        """What is mounted; None while somebody is at it, or before."""
+        mount = self._mount_of(obj["metadata"]["name"])
+        try:
+            visible = [path for path in mount.iterdir() if not path.name.startswith(".")]
+            return {path.name: path.read_text("utf-8") for path in visible}
+        except (OSError, ValueError):
+            return None
+
+    def _mount(self, obj: Object) -> None:
+        if self._is_mounted(obj):
+            return
+        mount, wanted = self._mount_of(obj["metadata"]["name"]), obj.get("data", {})
+        mounted = self._mounted(obj) or {}
+        with _files(mount):
+            mount.mkdir(parents=True, exist_ok=True)
+            for key in mounted.keys() - wanted.keys():
+                (mount / key).unlink()
+        for key, text in wanted.items():
+            if mounted.get(key) != text:
+                _store(mount / key, text)
+
+    @contextmanager
+    def _locked(self) -> Iterator["_Lock"]:
+        path = self._root / "version"
+        try:
+            with _files(path):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no directory {self._root}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield _Lock(path, descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Lock:
+    """The one writer at a time, and its counter."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def next_version(self, known: int) -> int:
+        """A version that no object had before, also not one that was deleted."""
+        try:
+            version = max(int(os.pread(self._descriptor, 40, 0) or b"0"), known) + 1
+        except ValueError as error:
+            raise ClusterError(f"{self._path}: not a counter of versions", _NEXT_STEP) from error
+        # Always the same width: a write in place never leaves a mixture of old and new lengths.
+        os.pwrite(self._descriptor, b"%020d" % version, 0)
+        return version
+
+
+def _stored_part(obj: Object) -> dict[str, Any]:
+    return {key: value for key, value in obj.items() if key != "status"}
+
+
+def _identity(obj: Object) -> tuple[Any, ...]:
+    meta = obj.get("metadata", {})
+    names = (meta.get(key) for key in ("namespace", "name", "resourceVersion"))
+    return (obj.get("apiVersion"), obj.get("kind"), *names)
+
+
+def _store(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace a file in one step; the temporary one is hidden and its name always the same."""
+    temporary = path.with_name(f".{path.name}.new")
+    with _files(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.rename(path)
+        if durable:
+            directory = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+@contextmanager
+def _files(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ClusterError(
+            f"{path}: {error.strerror}", "check its permissions and space"
+        ) from error

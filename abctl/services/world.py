@@ -1,0 +1,71 @@
+"""The world of the local stack: its directory, and what its Envoy says of itself."""
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from abctl.cluster import Door
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.errors import NotFoundError
+from abctl.local import stack
+from abctl.platforms import platform
+
+WORLD = "world"
+_TIMEOUT_SECONDS = 2.0
+
+
+def door(experiment: Experiment, state_dir: Path) -> Door:
+    """The door to an experiment's local stack; what carries the split is read with its status."""
+    target = platform(experiment.platform).target(experiment)
+
+    def live(obj: Object) -> Mapping[str, Any] | None:
+        if Ref.of(obj) != target:
+            return None
+        try:
+            admin = stack.read(state_dir).envoy_admin_url
+        except NotFoundError as error:
+            return {"refusal": error.message}
+        return envoy_status(admin, experiment.name)
+
+    return DirectoryDoor(state_dir / WORLD, live)
+
+
+def envoy_status(admin_url: str, name: str) -> dict[str, Any]:
+    """The routes of that name that an Envoy has, and whether it has refused any.
+
+    Args:
+        admin_url: where its admin interface listens.
+        name: the name of the RouteConfiguration.
+
+    Returns:
+        `routes`: the RouteConfiguration in effect, if there is one; `refusal`: why it is not the
+        one in the file, should it differ. That Envoy does not answer is such a reason, no error.
+    """
+    try:
+        dump = json.loads(_get(admin_url, "/config_dump?resource=dynamic_route_configs"))
+        counters = _get(admin_url, f"/stats?filter=rds.{name}.update_(rejected|failure)")
+    except (OSError, HTTPException, ValueError) as error:
+        return {"refusal": f"Envoy does not answer on {admin_url} ({error})"}
+    configs = [config.get("route_config", {}) for config in dump.get("configs", ())]
+    routes = next((config for config in configs if config.get("name") == name), None)
+    refused = [line.rpartition(".")[2] for line in counters.splitlines() if line[-3:] != ": 0"]
+    status = {} if routes is None else {"routes": routes}
+    if refused:
+        status["refusal"] = f"Envoy has refused routes ({', '.join(refused)}); its log says why"
+    elif routes is None:
+        status["refusal"] = "Envoy has no routes yet"
+    return status
+
+
+def _get(base_url: str, path: str) -> str:
+    connection = HTTPConnection(urlsplit(base_url).netloc, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()

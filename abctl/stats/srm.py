@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
 from abctl.stats._srm import ALPHA, SrmResult, Traffic
+from abctl.stats._srm_clustered import clustered
 from abctl.stats._tails import chi2_tail
 from abctl.stats.estimate import NotEstimable
 from abctl.stats.summary import Array
 
-__all__ = ["ALPHA", "SrmResult", "fixed", "sequential"]
+__all__ = ["ALPHA", "SrmResult", "clustered", "fixed", "sequential"]
 
 _MIN_EXPECTED = 10.0
 

@@ -77,6 +77,18 @@ class Ledger:
         done = [entry.after for entry in self.entries if entry.phase != "intent"]
         return done[-1] if done else None
 
+    @property
+    def wanted(self) -> Split:
+        """Where the last entry leads; the first entry is written with the ledger itself."""
+        return self.entries[-1].after
+
+    @property
+    def expected(self) -> tuple[Split | None, ...]:
+        """What the platform's object may ask for, if nobody changed it behind abctl's back."""
+        if self.intent:
+            return (self.intent.before, self.intent.after)
+        return (self.desired,)
+
     def with_entry(self, entry: Entry) -> "Ledger":
         """The ledger with one more entry.
 

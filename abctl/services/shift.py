@@ -1,0 +1,177 @@
+"""Change the split: intent, patch, read back, wait until it is in effect, applied.
+
+Killed anywhere, the next command sees the open intent: the same shift finishes it, a shift to where
+it came from reverts it, any other takes its place. Of two at once, the one whose intent was written
+last wins; the other ends with a ConflictError.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from abctl.cluster import Door
+from abctl.core.change import Change, Object
+from abctl.core.epochs import Entry, Phase, ledger_of
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.errors import ConflictError, NotReadyError
+from abctl.platforms import Platform
+from abctl.services import ledger
+from abctl.services.effect import wait_until_in_effect
+
+_PATCH_ATTEMPTS = 5
+
+Ready = Callable[[str], bool | str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a shift would do.
+
+    Attributes:
+        before: the split that the platform's object asks for now.
+        after: the wanted split.
+        change: of the platform's object; empty where it asks for that split already.
+        drift: `before`, where it is not what the ledger says: somebody else set it.
+        intent: an earlier shift that was not finished.
+        ledger: the object with the ledger as it was read.
+    """
+
+    before: Split
+    after: Split
+    change: Change
+    drift: Split | None
+    intent: Entry | None
+    ledger: Object
+
+
+@dataclass(frozen=True)
+class ShiftResult:
+    """What a shift did.
+
+    Attributes:
+        before: the split that was asked for before.
+        after: the split now.
+        changed: False where it was in effect already.
+        confirmed: False where the platform cannot say whether it is in effect.
+        drift: a split that somebody else had set, found and entered in the ledger.
+    """
+
+    before: Split
+    after: Split
+    changed: bool
+    confirmed: bool
+    drift: Split | None
+
+
+def plan(door: Door, platform: Platform, experiment: Experiment, split: Split) -> Plan:
+    """What `shift` would do, from a fresh look at the world.
+
+    Raises:
+        SpecError: the platform cannot express the split.
+        NotFoundError: the experiment was not started.
+    """
+    while True:
+        book = ledger.read(door, experiment)
+        obj = door.get(platform.target(experiment))
+        before, drift = platform.split_of(obj), None
+        if before not in ledger_of(book).expected:
+            # Drift, or a shift that has just finished between the two reads.
+            if ledger.read(door, experiment) != book:
+                continue
+            drift = before
+        change = Change(obj, platform.with_split(obj, split))
+        return Plan(before, split, change, drift, ledger_of(book).intent, book)
+
+
+def shift(
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    split: Split,
+    *,
+    actor: str,
+    why: str,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    timeout_seconds: float,
+    ready: Ready = lambda _: True,
+) -> ShiftResult:
+    """Bring a split into effect and enter it in the ledger.
+
+    Args:
+        door: the world that is changed.
+        platform: what carries the split.
+        experiment: whose split.
+        split: the wanted one.
+        actor: who wants it.
+        why: for the ledger.
+        clock: unix seconds.
+        sleep: waits for some seconds.
+        timeout_seconds: how long the platform may take.
+        ready: whether a variant can take requests; a text says why it cannot.
+
+    Raises:
+        SpecError: the platform cannot express it.
+        ConflictError: somebody else shifts at the same time.
+        NotReadyError: a variant that would get more is not ready; or the platform did not report
+            the split in time, and the intent stays open.
+    """
+    planned = plan(door, platform, experiment, split)
+    _require_ready(planned, ready)
+    before, intent, book = planned.before, planned.intent, planned.ledger
+
+    def entry(phase: Phase, old: Split | None, new: Split) -> Entry:
+        return Entry(clock(), actor, old, new, why, phase)
+
+    def wait() -> bool:
+        ref = platform.target(experiment)
+        return wait_until_in_effect(
+            door, platform, ref, split, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
+        )
+
+    if planned.drift is not None:
+        noticed = Entry(
+            clock(), "unknown", ledger_of(book).desired, before, f"noticed by {actor}", "observed"
+        )
+        book, intent = ledger.append(door, experiment, book, noticed), None
+    if intent is None and planned.change.empty:
+        return ShiftResult(before, split, changed=False, confirmed=wait(), drift=planned.drift)
+    outcome: Phase = "reverted" if intent and intent.before == split else "applied"
+    if intent is None or split not in (intent.before, intent.after):
+        intent = entry("intent", before, split)
+        book = ledger.append(door, experiment, book, intent)
+    _carry(door, platform, experiment, split, book)
+    confirmed = wait()
+    origin = intent.after if outcome == "reverted" else intent.before
+    ledger.finish(door, experiment, book, entry(outcome, origin, split))
+    return ShiftResult(before, split, changed=True, confirmed=confirmed, drift=planned.drift)
+
+
+def _require_ready(planned: Plan, ready: Ready) -> None:
+    for name in planned.after.names:
+        answer = planned.after[name] <= planned.before[name] or ready(name)
+        if answer is not True:
+            raise NotReadyError(
+                f"{name} is not ready{f': {answer}' if answer else ''}",
+                "a variant that cannot answer gets no more requests; nothing was changed",
+            )
+
+
+def _carry(
+    door: Door, platform: Platform, experiment: Experiment, split: Split, book: Object
+) -> None:
+    """Patch the platform's object, as long as the intent in the ledger is the last one."""
+    ref = platform.target(experiment)
+    for attempt in range(1, _PATCH_ATTEMPTS + 1):
+        obj = door.get(ref)
+        change = Change(obj, platform.with_split(obj, split))
+        ledger.require_latest(door, experiment, book)
+        try:
+            if not change.empty:
+                door.patch(ref, change.json_patch())
+        except ConflictError:
+            # Whose shift was overtaken may still have been faster here; the last intent wins.
+            if attempt == _PATCH_ATTEMPTS:
+                raise
+        else:
+            return

@@ -74,9 +74,14 @@ class Split:
     def parse_change(self, words: tuple[str, ...]) -> "Split":
         """`('treatment=30%',)` or `('50/50',)` as a new split of the same variants.
 
+        A word may hold several changes with commas between them.
+
         Raises:
             SpecError: an unknown variant, a share that is no percentage, a sum that is not 100%.
         """
+        words = tuple(" ".join(words).replace(",", " ").split())
+        if not words:
+            raise SpecError("no split given", "write treatment=30% or 70/30")
         if len(words) == 1 and "/" in words[0]:
             shares = tuple(parse_share_bp(part) for part in words[0].split("/"))
             if len(shares) != len(self.names):

@@ -102,11 +102,6 @@ def _source(spec: "Spec") -> Iterator[Problem]:
             yield Problem(("spec", "source"), message, "source: {prometheus: {url: http://...}}")
 
 
-def cohort_split(variants: Split, text: str) -> Split:
-    """`50/50` or `treatment=30%, other=10%` as a split of the same variants."""
-    return variants.parse_change(tuple(text.replace(",", " ").split()))
-
-
 def split_of(spec: "Spec") -> Split:
     """The split that the experiment starts with."""
     return Split(tuple(v.name for v in spec.variants), tuple(v.split for v in spec.variants))
@@ -127,7 +122,7 @@ def _cohorts(spec: "Spec") -> Iterator[Problem]:
             yield Problem(place, f"{rule.header}: {rule.value} already has a rule")
         if rule.split is not None:
             try:
-                yield from _expressible(spec, (*place, "split"), cohort_split(split, rule.split))
+                yield from _expressible(spec, (*place, "split"), split.parse_change((rule.split,)))
             except SpecError as error:
                 yield Problem((*place, "split"), error.message, error.hint)
 

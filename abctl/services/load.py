@@ -51,7 +51,7 @@ def _experiment(file: File) -> core.Experiment:
                     c.header,
                     c.value,
                     c.variant,
-                    None if c.split is None else _checks.cohort_split(split, c.split),
+                    None if c.split is None else split.parse_change((c.split,)),
                 )
                 for c in rule.cohorts
             ),

@@ -1,0 +1,18 @@
+"""`abctl schema`: what editors need to know of an experiment file."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(schema)
+
+
+def schema() -> None:
+    """Print the JSON Schema of an experiment file.
+
+    abctl schema > experiment.schema.json
+    """
+    from abctl.services.schema import text  # noqa: PLC0415 - pydantic is slow to import
+
+    typer.echo(text(), nl=False)

@@ -1,0 +1,69 @@
+"""Writes a first experiment file, with comments, and the schema for editors next to it."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from abctl.errors import UsageError
+from abctl.platforms import platform
+from abctl.services import load, schema
+
+SCHEMA_FILE = "experiment.schema.json"
+_BY_USER = """\
+  assignment:
+    unit: user                # request | user | cohort
+    key: x-user-id            # the request header that holds the id
+    salt: {name}-1
+    buckets: 64               # groups of users, between which variances are taken
+    # override: x-ab-variant  # lets testers force a variant; whoever can send it, can
+    # cohorts:                # the first rule that fits counts, before the split
+    #   - {{header: x-cohort, value: beta, variant: treatment}}
+    #   - {{header: x-country, value: DE, split: 50/50}}
+"""
+_BY_REQUEST = """\
+  # {platform} draws every request anew, so no user keeps a variant.
+  assignment:
+    unit: request
+"""
+_PROMETHEUS = "source: {prometheus: {url: http://prometheus:9090}}\n"
+
+
+def starter(name: str, platform_name: str) -> str:
+    """The text of a first experiment file, which is one that `load` accepts.
+
+    Raises:
+        UsageError: no such platform.
+        SpecError: a name that no experiment can have.
+    """
+    sticky = platform(platform_name).CAPABILITIES.sticky
+    if platform_name == "envoy":
+        source = f"  # The local stack fills this in; a cluster needs it.\n  # {_PROMETHEUS}"
+    else:
+        source = f"  # Where the evidence is.\n  {_PROMETHEUS}"
+    rules = (_BY_USER if sticky else _BY_REQUEST).format(name=name, platform=platform_name)
+    text = (files("abctl.services") / "starter.yaml").read_text(encoding="utf-8")
+    for word, value in (("ASSIGNMENT\n", rules), ("SOURCE\n", source), ("PLATFORM", platform_name)):
+        text = text.replace(word, value)
+    text = text.replace("name: NAME", f"name: {name}")
+    load.parse(text, "the new file")
+    return text
+
+
+def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> list[Path]:
+    """Write a first experiment file and, where it is not there yet, the schema; what was written.
+
+    Raises:
+        UsageError: the file exists (and not `force`), no such platform, or it cannot be written.
+        SpecError: a name that no experiment can have.
+    """
+    beside = path.with_name(SCHEMA_FILE)
+    texts = {path: starter(name, platform_name)}
+    if not beside.exists():
+        texts[beside] = schema.text()
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already", "another name, or --force to overwrite it")
+    try:
+        for file, text in texts.items():
+            file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}") from None
+    return list(texts)

@@ -1,0 +1,59 @@
+"""Judges experiment files: what is wrong is an error, what is unwise is a warning."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from abctl.core.experiment import Experiment, Metric
+from abctl.errors import SpecError
+from abctl.services.load import load
+
+_WEEK_SECONDS = 7 * 86_400
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is to be said about one file."""
+
+    file: str
+    error: SpecError | None
+    warnings: tuple[str, ...]
+
+
+def lint(path: Path) -> Report:
+    """Judge one file; nothing is raised for what is wrong with it."""
+    try:
+        return Report(str(path), None, tuple(warnings(load(path))))
+    except SpecError as error:
+        return Report(str(path), error, ())
+
+
+def warnings(experiment: Experiment) -> Iterator[str]:
+    """What is allowed, but seldom meant."""
+    if experiment.design.min_duration_seconds < _WEEK_SECONDS:
+        yield "design.minDuration: less than 7d, and weekdays differ"
+    if experiment.source is None:
+        yield "source: left out, only the local stack can fill it in"
+    yield from _metrics(experiment.metrics)
+    yield from _variants(experiment)
+
+
+def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
+    primary = [metric.name for metric in metrics if metric.role == "primary"]
+    if len(primary) > 1:
+        yield f"metrics: {len(primary)} are primary ({', '.join(primary)}), say which one decides"
+    for metric in metrics:
+        if metric.role == "primary" and metric.mde is None:
+            yield f"metrics: {metric.name} has no mde, so its size cannot be planned"
+    if not any(metric.role == "guardrail" for metric in metrics):
+        yield "metrics: no guardrail, nothing stops a harmful variant"
+
+
+def _variants(experiment: Experiment) -> Iterator[str]:
+    control = experiment.control
+    for variant in experiment.variants:
+        image = variant.model.image
+        if image is not None and "@" not in image and ":" not in image.rpartition("/")[2]:
+            yield f"variants: image {image} has no tag, it may change under way"
+        if variant is not control and variant.model == control.model:
+            yield f"variants: {variant.name} has the model of {control.name} (an A/A test?)"

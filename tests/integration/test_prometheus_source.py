@@ -1,0 +1,211 @@
+"""A real Prometheus scrapes a page whose every value is known; what comes out must be exact."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from abctl.core.polls import Window, cut
+from abctl.errors import SourceError
+from abctl.sources import prometheus
+from abctl.sources._increase import increase, scrapes_of
+from abctl.sources.prometheus import Prometheus
+from abctl.sources.scrape import Scraped, Scraper
+
+# Each scrape sees the next page: total and rare events (None: no such series yet), start.
+FIRST, SECOND = 1_700_000_000.0, 1_700_000_500.0
+PAGES: list[tuple[int, int | None, float]] = [
+    (0, None, FIRST),
+    (7, None, FIRST),
+    (1000, 5, FIRST),
+    (1003, 5, FIRST),
+    (20, None, SECOND),
+    (21, 6, SECOND),
+    (2**40, 6, SECOND),
+]
+TOTAL, RARE = 1003 + 2**40, 5 + 6
+
+
+@dataclass
+class Exporter:
+    """A metrics page that follows a script."""
+
+    pages: list[str]
+    served: int = 0
+    done: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+
+    def page(self) -> str:
+        text = self.pages[min(self.served, len(self.pages) - 1)]
+        self.served += 1
+        if self.served > len(self.pages) + 1:  # the answer to the last page has been stored
+            self.done.set()
+        return text
+
+
+def page(total: int, rare: int | None, started: float) -> str:
+    lines = [
+        "# TYPE ab_requests_total counter",
+        f'ab_requests_total{{variant="a\\"b",code="2xx"}} {total}',
+        f"process_start_time_seconds {started}",
+    ]
+    if rare is not None:
+        lines.append(f'ab_requests_total{{variant="a\\"b",code="5xx"}} {rare}')
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    script = Exporter([page(*values) for values in PAGES])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = script.page().encode()
+            self.send_response(200)
+            self.send_header("content-type", "text/plain; version=0.0.4")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        script.port = server.server_port
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield script
+        server.shutdown()
+        thread.join()
+
+
+def binary() -> str:
+    found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
+    if not found:
+        message = "no Prometheus: apt-get install prometheus, or set ABCTL_PROMETHEUS to the binary"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture
+def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
+    """The address of a Prometheus that has seen every page of the script."""
+    (tmp_path / "prometheus.yaml").write_text(
+        "global: {scrape_interval: 150ms, scrape_timeout: 150ms}\n"
+        "scrape_configs:\n"
+        "  - job_name: models\n"
+        f"    static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]\n"
+    )
+    port = free_port()
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                binary(),
+                f"--config.file={tmp_path / 'prometheus.yaml'}",
+                f"--storage.tsdb.path={tmp_path / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            while not ready(url):
+                assert process.poll() is None, (tmp_path / "log").read_text()
+            assert exporter.done.wait(60)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def test_counts_are_exact_through_births_and_restarts(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Prometheus(server + "/")
+    end = source.now()
+    start = end - 120
+    found = source.series('ab_requests_total{variant="a\\"b"}', start, end)
+    by_code = {series.labels["code"]: series for series in found}
+    started = source.series("process_start_time_seconds", start, end)
+    mine = [s for s in started if s.labels["job"] == "models"]
+
+    seen = by_code["2xx"].values
+    assert list(dict.fromkeys(seen)) == [total for total, _, _ in PAGES]
+    assert np.all(np.diff(by_code["2xx"].times) > 0)
+
+    scrapes = scrapes_of(list(by_code.values()), mine[0])
+    assert len(scrapes.restarts) == 1
+    polls = cut([Window(0, start, end)], 0.2)
+    totals = {code: increase(s, scrapes, polls).by_poll.sum() for code, s in by_code.items()}
+    assert totals == {"2xx": TOTAL, "5xx": RARE}
+
+    # The same samples, whatever the size of a chunk.
+    monkeypatch.setattr(prometheus, "_FIRST_CHUNK_MS", 1000)
+    monkeypatch.setattr(prometheus, "_LONGEST_CHUNK_MS", 1000)
+    again = Prometheus(server).series('ab_requests_total{code="2xx"}', start, end)
+    assert again[0].times.tolist() == by_code["2xx"].times.tolist()
+    assert again[0].values.tolist() == seen.tolist()
+
+    assert source.series("no_such_metric", start, end) == []
+    with pytest.raises(SourceError, match=r"refused sum\(.*parse error"):
+        source.series("sum(ab_requests_total)", start, end)
+
+
+def test_without_prometheus_the_scraper_gives_the_same_counts(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    file = tmp_path / "scrapes.jsonl"
+    targets = [f"127.0.0.1:{exporter.port}", f"127.0.0.1:{free_port()}"]
+    scraper, source = Scraper(file, targets), Scraped(file)
+    for at in range(len(PAGES)):
+        assert scraper.scrape(float(at)) == targets[1:]
+    with file.open("a") as cut_short:
+        cut_short.write('{"at": 99, "job"')
+
+    found = source.series('ab_requests_total{variant="a\\"b"}', -1, 100)
+    started = source.series("process_start_time_seconds", -1, 100)
+    scrapes = scrapes_of(found, started[0])
+    totals = [increase(s, scrapes, cut([Window(0, 0, 10)], 1)).by_poll.sum() for s in found]
+    assert sorted(totals) == [RARE, TOTAL]
+    assert source.series('ab_requests_total{code=~"5.."}', 1, 3)[0].times.tolist() == [2, 3]
+
+
+def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    with pytest.raises(SourceError, match="nothing answers at http://127") as caught:
+        Prometheus(f"http://user:secret@127.0.0.1:{free_port()}").now()
+    assert "secret" not in str(caught.value)
+    assert sum(waits) <= 1
+
+
+def test_another_server_is_not_taken_for_a_prometheus(exporter: Exporter) -> None:
+    with pytest.raises(SourceError, match="does not answer like a Prometheus"):
+        Prometheus(f"http://127.0.0.1:{exporter.port}").now()

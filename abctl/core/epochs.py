@@ -128,8 +128,8 @@ def locked_plan(experiment: Experiment) -> str:
     return json.dumps(data, sort_keys=True, indent=1)
 
 
-def new_object(experiment: Experiment) -> Object:
-    """The ConfigMap of an experiment that has not started."""
+def new_object(experiment: Experiment, first: Entry) -> Object:
+    """The ConfigMap of an experiment whose start is intended."""
     ref = ledger_ref(experiment)
     meta = {
         "name": ref.name,
@@ -137,7 +137,7 @@ def new_object(experiment: Experiment) -> Object:
         "labels": {"abctl.dev/experiment": experiment.name},
     }
     bare = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
-    return with_ledger(bare, Ledger(locked_plan(experiment)))
+    return with_ledger(bare, Ledger(locked_plan(experiment)).with_entry(first))
 
 
 def with_ledger(obj: Object, ledger: Ledger) -> Object:

@@ -5,18 +5,21 @@ it came from reverts it, any other takes its place. Of two at once, the one whos
 last wins; the other ends with a ConflictError.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from abctl.cluster import Door
+from abctl.core.assignment import regions, variant_at
 from abctl.core.change import Change, Object
-from abctl.core.epochs import Entry, Phase, ledger_of
+from abctl.core.epochs import Entry, Phase
 from abctl.core.experiment import Experiment
-from abctl.core.split import Split
+from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ConflictError, NotReadyError
 from abctl.platforms import Platform
 from abctl.services import ledger
 from abctl.services.effect import wait_until_in_effect
+from abctl.services.look import Look, look
 
 _PATCH_ATTEMPTS = 5
 
@@ -28,20 +31,37 @@ class Plan:
     """What a shift would do.
 
     Attributes:
-        before: the split that the platform's object asks for now.
+        seen: the world as it is.
         after: the wanted split.
         change: of the platform's object; empty where it asks for that split already.
-        drift: `before`, where it is not what the ledger says: somebody else set it.
-        intent: an earlier shift that was not finished.
-        ledger: the object with the ledger as it was read.
     """
 
-    before: Split
+    seen: Look
     after: Split
     change: Change
-    drift: Split | None
-    intent: Entry | None
-    ledger: Object
+
+    @property
+    def before(self) -> Split:
+        """The split that is asked for now."""
+        return self.seen.asked
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to change, to finish or to note."""
+        return self.change.empty and not self.seen.drifted and self.seen.ledger.intent is None
+
+    @property
+    def moves(self) -> Mapping[tuple[str, str], int]:
+        """Who moves from which variant to which, in basis points of all."""
+        cuts = {0, TOTAL_BP}
+        for split in (self.before, self.after):
+            cuts |= {region.stop for region in regions(split)}
+        moved: dict[tuple[str, str], int] = {}
+        for start, stop in pairwise(sorted(cuts)):
+            pair = variant_at(self.before, start), variant_at(self.after, start)
+            if pair[0] != pair[1]:
+                moved[pair] = moved.get(pair, 0) + stop - start
+        return moved
 
 
 @dataclass(frozen=True)
@@ -70,17 +90,8 @@ def plan(door: Door, platform: Platform, experiment: Experiment, split: Split) -
         SpecError: the platform cannot express the split.
         NotFoundError: the experiment was not started.
     """
-    while True:
-        book = ledger.read(door, experiment)
-        obj = door.get(platform.target(experiment))
-        before, drift = platform.split_of(obj), None
-        if before not in ledger_of(book).expected:
-            # Drift, or a shift that has just finished between the two reads.
-            if ledger.read(door, experiment) != book:
-                continue
-            drift = before
-        change = Change(obj, platform.with_split(obj, split))
-        return Plan(before, split, change, drift, ledger_of(book).intent, book)
+    seen = look(door, platform, experiment)
+    return Plan(seen, split, Change(seen.carrier, platform.with_split(seen.carrier, split)))
 
 
 def shift(
@@ -118,7 +129,8 @@ def shift(
     """
     planned = plan(door, platform, experiment, split)
     _require_ready(planned, ready)
-    before, intent, book = planned.before, planned.intent, planned.ledger
+    before, book, intent = planned.before, planned.seen.book, planned.seen.ledger.intent
+    drift = before if planned.seen.drifted else None
 
     def entry(phase: Phase, old: Split | None, new: Split) -> Entry:
         return Entry(clock(), actor, old, new, why, phase)
@@ -129,13 +141,12 @@ def shift(
             door, platform, ref, split, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
         )
 
-    if planned.drift is not None:
-        noticed = Entry(
-            clock(), "unknown", ledger_of(book).desired, before, f"noticed by {actor}", "observed"
-        )
-        book, intent = ledger.append(door, experiment, book, noticed), None
+    if drift is not None:
+        found = entry("observed", planned.seen.ledger.desired, drift)
+        found = replace(found, actor="unknown", why=f"noticed by {actor}")
+        book, intent = ledger.append(door, experiment, book, found), None
     if intent is None and planned.change.empty:
-        return ShiftResult(before, split, changed=False, confirmed=wait(), drift=planned.drift)
+        return ShiftResult(before, split, changed=False, confirmed=wait(), drift=drift)
     outcome: Phase = "reverted" if intent and intent.before == split else "applied"
     if intent is None or split not in (intent.before, intent.after):
         intent = entry("intent", before, split)
@@ -144,7 +155,7 @@ def shift(
     confirmed = wait()
     origin = intent.after if outcome == "reverted" else intent.before
     ledger.finish(door, experiment, book, entry(outcome, origin, split))
-    return ShiftResult(before, split, changed=True, confirmed=confirmed, drift=planned.drift)
+    return ShiftResult(before, split, changed=True, confirmed=confirmed, drift=drift)
 
 
 def _require_ready(planned: Plan, ready: Ready) -> None:

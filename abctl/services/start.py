@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from abctl.cluster import Door
 from abctl.core.change import Object, Ref
-from abctl.core.epochs import Entry, ledger_of, new_object, with_ledger
+from abctl.core.epochs import Entry, ledger_of, new_object
 from abctl.core.experiment import Experiment
 from abctl.errors import ConflictError
 from abctl.platforms import Platform
@@ -30,8 +30,7 @@ def create(
     """
     objects = platform.objects(experiment)
     intent = Entry(clock(), actor, None, experiment.split, why, "intent")
-    empty = new_object(experiment)
-    known = ledger_of(_ensure(door, with_ledger(empty, ledger_of(empty).with_entry(intent))))
+    known = ledger_of(_ensure(door, new_object(experiment, intent)))
     target = platform.target(experiment)
     for obj in objects:
         carries = Ref.of(obj) == target

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,20 @@ def door(experiment: Experiment, state_dir: Path) -> Door:
     return DirectoryDoor(state_dir / WORLD, live)
 
 
+def ready(state_dir: Path, variant: str) -> bool | str:
+    """Whether a variant's model server can take requests; if not, why.
+
+    Raises:
+        NotFoundError: no local stack runs there.
+    """
+    server = next(s for s in stack.read(state_dir).servers if s.variant == variant)
+    try:
+        _get(server.url, f"/v2/models/{server.model}/ready")
+    except (OSError, HTTPException) as error:
+        return f"{server.url} does not say that {server.model} is ready ({error})"
+    return True
+
+
 def envoy_status(admin_url: str, name: str) -> dict[str, Any]:
     """The routes of that name that an Envoy has, and whether it has refused any.
 
@@ -66,6 +81,10 @@ def _get(base_url: str, path: str) -> str:
     connection = HTTPConnection(urlsplit(base_url).netloc, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", path)
-        return connection.getresponse().read().decode()
+        response = connection.getresponse()
+        body = response.read().decode()
     finally:
         connection.close()
+    if response.status != HTTPStatus.OK:
+        raise HTTPException(f"{response.status} {response.reason}")
+    return body

@@ -1,0 +1,47 @@
+"""A look at an experiment: what its ledger says, and what its platform is asked for."""
+
+from dataclasses import dataclass
+
+from abctl.cluster import Door
+from abctl.core.change import Object
+from abctl.core.epochs import Ledger, ledger_of
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.platforms import Platform
+from abctl.services import ledger
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen.
+
+    Attributes:
+        book: the object that holds the ledger.
+        ledger: what it says.
+        carrier: the platform's object that carries the split, with its status.
+        asked: the split that it asks for.
+        drifted: whether somebody else set that: neither the ledger nor an open intent explains it.
+    """
+
+    book: Object
+    ledger: Ledger
+    carrier: Object
+    asked: Split
+    drifted: bool
+
+
+def look(door: Door, platform: Platform, experiment: Experiment) -> Look:
+    """Look at the world.
+
+    Raises:
+        NotFoundError: the experiment was not started.
+        ClusterError: the ledger or the platform's object cannot be read.
+    """
+    while True:
+        book = ledger.read(door, experiment)
+        carrier = door.get(platform.target(experiment))
+        known, asked = ledger_of(book), platform.split_of(carrier)
+        drifted = asked not in known.expected
+        # A shift that ended between the two reads looks like drift, once.
+        if not drifted or ledger.read(door, experiment) == book:
+            return Look(book, known, carrier, asked, drifted)

@@ -1,0 +1,105 @@
+"""How an experiment stands: the split as wanted, as programmed and as it was really seen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+from abctl.cluster import Door
+from abctl.core.epochs import Entry, Epoch
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.platforms import Platform
+from abctl.services.look import look
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a variant really got: requests, their share, and its 95% interval."""
+
+    count: int
+    share: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of an experiment; nothing in it is merely configured.
+
+    Attributes:
+        desired: the split of the ledger; None until the first is in effect.
+        asked: the split that the platform's object asks for.
+        programmed: the split that the platform reports to be in effect; None where it cannot.
+        refusal: why the platform has not taken what is asked for.
+        observed: what each variant got, where it was counted.
+        drifted: somebody else set the split that is asked for.
+        intent: a shift that is not finished.
+        epochs: periods of a constant split, without what settles after a change.
+        plan_changed: the parts of the experiment that are not as they were locked at the start.
+    """
+
+    desired: Split | None
+    asked: Split
+    programmed: Split | None
+    refusal: str | None
+    observed: Mapping[str, Observed] | None
+    drifted: bool
+    intent: Entry | None
+    epochs: tuple[Epoch, ...]
+    plan_changed: tuple[str, ...]
+
+
+def status(
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    *,
+    clock: Callable[[], float],
+    counts: Mapping[str, int] | None = None,
+) -> Status:
+    """Look, and change nothing.
+
+    Args:
+        door: the world.
+        platform: what carries the split.
+        experiment: which one.
+        clock: unix seconds; the current epoch lasts until now.
+        counts: requests by variant since the last change, if anybody counted.
+
+    Raises:
+        NotFoundError: the experiment was not started.
+        ClusterError: its ledger or its object cannot be read.
+    """
+    seen = look(door, platform, experiment)
+    return Status(
+        desired=seen.ledger.desired,
+        asked=seen.asked,
+        programmed=platform.programmed(seen.carrier),
+        refusal=platform.refusal(seen.carrier),
+        observed=None if counts is None else _observed(seen.asked, counts),
+        drifted=seen.drifted,
+        intent=seen.ledger.intent,
+        epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
+        plan_changed=seen.ledger.changed_since(experiment),
+    )
+
+
+def _observed(split: Split, counts: Mapping[str, int]) -> Mapping[str, Observed] | None:
+    by_variant = {name: counts.get(name, 0) for name in split.names}
+    total = sum(by_variant.values())
+    if total == 0:
+        return None
+    return {
+        name: Observed(count, count / total, _wilson(count, total))
+        for name, count in by_variant.items()
+    }
+
+
+def _wilson(successes: int, n: int) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson, 1927), which stays within [0, 1]."""
+    z = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2)
+    center = (successes + z * z / 2) / (n + z * z)
+    width = z / (n + z * z) * sqrt(successes * (n - successes) / n + z * z / 4)
+    return max(0.0, center - width), min(1.0, center + width)

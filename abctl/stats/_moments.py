@@ -3,12 +3,23 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from abctl.stats.summary import Array, Moments
+from abctl.stats._sequence import Paths
+from abctl.stats.summary import Array, Moments, Stream
 
 # Sums of doubles carry a relative error of about 1e-16 an addition; below this share of the sum
 # of squares, the centered one is mostly rounding.
 _LOST = 1e-10
+_BURN_IN = 100.0
+_EQUAL_VALUES = 10.0
+_MANY = 10_000.0
+_DEFAULT_DEVIATIONS = 0.1
+
+CANCELLED = (
+    "all values are the same, or their spread is lost in rounding: export the sums about a "
+    "constant near the mean (shift)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +32,12 @@ class Sample:
 
     @classmethod
     def of(cls, moments: Moments) -> "Sample":
-        """Sample of each row; mean is 0 where n is 0, variance is NaN where n is under 2."""
+        """Sample of each row; mean is 0 where n is 0, variance is 0 where n is under 2."""
         n = moments.n
-        shifted_mean = moments.sum / np.maximum(n, 1.0)
-        centered = np.maximum(moments.sum_sq - moments.sum * shifted_mean, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            variance = np.where(n >= 2.0, centered / (n - 1.0), np.nan)
-        return cls(n, shifted_mean + moments.shift, variance)
+        mean = moments.sum / np.maximum(n, 1.0)
+        centered = np.maximum(moments.sum_sq - moments.sum * mean, 0.0)
+        variance = np.where(n >= 2.0, centered / np.maximum(n - 1.0, 1.0), 0.0)
+        return cls(n, np.where(n > 0.0, mean + moments.shift, 0.0), variance)
 
 
 def cancelled(moments: Moments) -> bool:
@@ -36,7 +46,58 @@ def cancelled(moments: Moments) -> bool:
     return n >= 2.0 and squares > 0.0 and squares - total * total / n <= _LOST * squares
 
 
-CANCELLED = (
-    "all values are the same, or their spread is lost in rounding: export the sums about a "
-    "constant near the mean (shift)"
-)
+def moment_paths(stream: Stream[Moments]) -> Paths:
+    """The weighted mean of each variant after every poll, with Welch's variances.
+
+    Epochs weigh n_a n_b / (n_a + n_b); an epoch counts from 2 values in each variant on.
+    """
+    a = Sample.of(_running(stream.control, stream.epoch))
+    b = Sample.of(_running(stream.treatment, stream.epoch))
+    harmonic = a.n * b.n / np.maximum(a.n + b.n, 1.0)
+    weight = np.where((a.n >= 2.0) & (b.n >= 2.0), harmonic, 0.0)
+    part_a = weight**2 * a.variance / np.maximum(a.n, 1.0)
+    part_b = weight**2 * b.variance / np.maximum(b.n, 1.0)
+    spread = part_a**2 / np.maximum(a.n - 1.0, 1.0) + part_b**2 / np.maximum(b.n - 1.0, 1.0)
+    terms = np.stack((weight, weight * a.mean, weight * b.mean, part_a, part_b, spread))
+    total, mean_a, mean_b, var_a, var_b, spread = _over_epochs(terms, stream.epoch)
+    safe = np.where(total > 0.0, total, 1.0)
+    variance = var_a + var_b
+    df = np.where(spread > 0.0, variance**2 / np.where(spread > 0.0, spread, 1.0), 1.0)
+    pooled = variance / safe  # of one value: the variance of the mean is pooled / total
+    return Paths(
+        mean_a / safe,
+        mean_b / safe,
+        var_a / safe**2,
+        var_b / safe**2,
+        np.zeros_like(safe),
+        df,
+        _ready(stream.control) & _ready(stream.treatment) & (total > 0.0),
+        _DEFAULT_DEVIATIONS * np.sqrt(pooled),
+    )
+
+
+def _running(moments: Moments, epoch: NDArray[np.int64]) -> Moments:
+    """Cumulative sums, starting anew in each epoch."""
+    starts = np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1))
+    rows = np.repeat(starts, np.diff(starts, append=epoch.size))
+
+    def running(field: Array) -> Array:
+        total = np.cumsum(field)
+        return np.asarray(total - (total[rows] - field[rows]))
+
+    return Moments(running(moments.n), running(moments.sum), running(moments.sum_sq), moments.shift)
+
+
+def _over_epochs(terms: Array, epoch: NDArray[np.int64]) -> Array:
+    """Add to running terms of an epoch the final ones of all epochs before."""
+    last = np.flatnonzero(np.diff(epoch, append=epoch[-1:] + 1))
+    before = np.cumsum(terms[:, last], axis=1) - terms[:, last]
+    return np.asarray(terms + np.repeat(before, np.diff(last, prepend=-1), axis=1))
+
+
+def _ready(moments: Moments) -> NDArray[np.bool_]:
+    n, total, squares = (np.cumsum(field) for field in (moments.n, moments.sum, moments.sum_sq))
+    raw = total + n * moments.shift
+    raw_squares = squares + 2.0 * moments.shift * total + n * moments.shift**2
+    alike = raw**2 >= _EQUAL_VALUES * raw_squares
+    return np.asarray((n >= _BURN_IN) & (alike | (n >= _MANY)), np.bool_)

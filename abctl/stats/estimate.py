@@ -14,6 +14,7 @@ from typing import Literal
 
 Guarantee = Literal["exact", "asymptotic"]
 Alternative = Literal["two-sided", "greater", "less"]
+Prior = Literal["six-point", "two-point"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Plan:
         mde: the smallest effect worth finding; None where it was not planned.
         quantile: for quantiles, in (0, 1).
         threshold: for the share above a threshold, in the unit of the histogram's edges.
+        prior: the alternatives that sequential methods try: half, once and twice the MDE on both
+            sides, or just the MDE (a little faster where the truth is the MDE).
     """
 
     alpha: float = 0.05
@@ -47,6 +50,7 @@ class Plan:
     mde: Delta | None = None
     quantile: float | None = None
     threshold: float | None = None
+    prior: Prior = "six-point"
 
 
 @dataclass(frozen=True)

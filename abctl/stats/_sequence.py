@@ -1,0 +1,146 @@
+"""Confidence sequences of a contrast: estimates that may be looked at after every poll."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abctl.stats._contrast import Contrast, Interval, Null, lift_of, null_of
+from abctl.stats._mixture import boundary, log_always_valid_p, log_e_value, scale_of
+from abctl.stats._reference import normal_of_t, t_of_normal
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Array
+
+EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """A contrast at every look; arrays of shape (looks,).
+
+    Attributes:
+        ready: whether there are enough data for a normal approximation at that look.
+        default: the size of an effect that is looked for if none was planned.
+    """
+
+    a: Array
+    b: Array
+    var_a: Array
+    var_b: Array
+    cov: Array
+    df: Array
+    ready: NDArray[np.bool_]
+    default: Array
+
+    def log_e(self, null: Null, plan: Plan) -> Array:
+        """Log e-value of each look; 0 where not ready."""
+        variance = self.var_b + null.ratio**2 * self.var_a - 2.0 * null.ratio * self.cov
+        use = self.ready & (variance > 0.0)
+        found = np.zeros_like(self.a)
+        deviation = np.sqrt(variance[use])
+        distance = self.b[use] - null.ratio * self.a[use] - null.offset
+        score = normal_of_t(distance / deviation, self.df[use]) / deviation
+        level = 0.5 * (self.a[use] + self.b[use])
+        scale = scale_of(plan, level, self.default[use])
+        found[use] = log_e_value(score, 1.0 / variance[use], scale, plan)
+        return found
+
+    def last(self, n: tuple[float, float], epochs: tuple[int, ...]) -> Contrast:
+        """The contrast at the last look."""
+        a, b, var_a, var_b, cov, df = (
+            float(path[-1]) for path in (self.a, self.b, self.var_a, self.var_b, self.cov, self.df)
+        )
+        return Contrast(a, b, var_a, var_b, df, n, epochs, cov)
+
+
+def sequential(
+    method: str,
+    paths: Paths,
+    contrast: Contrast,
+    plan: Plan,
+    *,
+    assumptions: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+) -> Estimate | NotEstimable:
+    """The answer at the last look: e-value, always-valid p and confidence sequence."""
+    null = null_of(plan, contrast.a)
+    variance = contrast.variance(null.ratio)
+    if not variance > 0.0:
+        return NotEstimable(method, "no variance in either variant", contrast.n)
+    level = np.array([0.5 * (contrast.a + contrast.b)])
+    scale = float(scale_of(plan, level, paths.default[-1:])[0])
+    if scale <= 0.0:
+        return NotEstimable(method, "no size of effect to look for: give an mde", contrast.n)
+    log_e = paths.log_e(null, plan)
+    log_p = log_always_valid_p(log_e)
+    crit = t_of_normal(boundary(1.0 / variance, scale, plan), contrast.df)
+    interval, lift_interval = agreeing(
+        contrast.interval(crit, plan.alternative),
+        contrast.lift_interval(crit, plan.alternative),
+        plan,
+        contrast.a,
+        contrast.b,
+        rejects=log_p <= math.log(plan.alpha),
+    )
+    if log_p <= math.log(plan.alpha) and log_e[-1] < -math.log(plan.alpha):
+        notes = (*notes, EARLIER)
+    return Estimate(
+        method=method,
+        control=contrast.a,
+        treatment=contrast.b,
+        effect=contrast.b - contrast.a,
+        interval=interval,
+        lift=lift_of(contrast.a, contrast.b),
+        lift_interval=lift_interval,
+        p=math.exp(log_p),
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=assumptions,
+        n=contrast.n,
+        epochs=contrast.epochs,
+        log_e=float(log_e[-1]),
+        notes=notes,
+    )
+
+
+def agreeing(
+    interval: Interval,
+    lift_interval: Interval | None,
+    plan: Plan,
+    control: float,
+    treatment: float,
+    *,
+    rejects: bool,
+) -> tuple[Interval, Interval | None]:
+    """Intervals that hold the plan's null exactly if it is not rejected.
+
+    A confidence set is a test of every effect; of the null it is the reported test, of all others
+    the sequence. They can differ at the null, by rounding, because one is exact and the other
+    asymptotic, or because a rejection stands although the effect has faded since.
+    """
+    effect, lift = treatment - control, lift_of(control, treatment)
+    if not plan.null.relative:
+        interval = _agreeing(interval, plan.null.value, effect, plan, rejects=rejects)
+    if (
+        lift_interval is not None
+        and lift is not None
+        and plan.null.relative | (not plan.null.value)
+    ):
+        lift_interval = _agreeing(lift_interval, plan.null.value, lift, plan, rejects=rejects)
+    return interval, lift_interval
+
+
+def _agreeing(
+    interval: Interval, null: float, effect: float, plan: Plan, *, rejects: bool
+) -> Interval:
+    low, high = interval
+    hair = 1e-6 * abs(effect - null) or 1e-12 * max(1.0, abs(null))
+    upwards = plan.alternative == "greater" or (plan.alternative == "two-sided" and effect > null)
+    if not rejects:
+        return min(low, null - hair), max(high, null + hair)
+    if low > null or high < null:
+        return interval
+    return (max(low, null + hair), high) if upwards else (low, min(high, null - hair))

@@ -1,0 +1,55 @@
+"""Two ratios of sums per user, once: users are assigned, requests (or money) are counted.
+
+H0 (`two-sided`): treatment - control = null, in every epoch; with a relative null m,
+treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least". The ratio is
+sum of numerators over sum of denominators, e.g. errors per request, revenue per request.
+
+Student's t with the variance between buckets; degrees of freedom by Satterthwaite within one
+epoch, buckets - 1 over several.
+
+Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Satterthwaite (1946), doi:10.2307/3002019.
+"""
+
+import numpy as np
+
+from abctl.stats._buckets import bucket_paths
+from abctl.stats._contrast import t_test
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Buckets, Stream
+
+SUMMARY = Buckets
+SEQUENTIAL = False
+ASSUMPTIONS = (
+    "users are assigned at random and hashed to buckets independently of that",
+    "sums over buckets are close to normal",
+    "the effect is the same in every epoch; the base level may drift",
+    "looked at once, when the planned size is reached",
+)
+MIN_BUCKETS = 8
+
+
+def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of two ratios and its lift."""
+    n, reason = checked(stream)
+    if reason:
+        return NotEstimable("ratio", reason, n)
+    paths = bucket_paths(stream.by_epoch())
+    contrast = paths.last(n, stream.epochs)
+    if not paths.ready[-1]:
+        return NotEstimable("ratio", "under half of the buckets have data in both variants", n)
+    if not contrast.variance() > 0.0:
+        return NotEstimable("ratio", "no variance between the buckets of either variant", n)
+    return t_test("ratio", contrast, plan, assumptions=ASSUMPTIONS)
+
+
+def checked(stream: Stream[Buckets]) -> tuple[tuple[float, float], str]:
+    """Denominators of control and treatment, and what makes an estimate impossible, if anything."""
+    a, b = stream.control.denominator, stream.treatment.denominator
+    n = (float(a.sum()), float(b.sum()))
+    if a.shape[1] != b.shape[1]:
+        return n, f"{a.shape[1]} buckets in the control, {b.shape[1]} in the treatment"
+    if a.shape[1] < MIN_BUCKETS:
+        return n, f"{a.shape[1]} buckets, needs {MIN_BUCKETS}"
+    epochs = stream.by_epoch()
+    both = (epochs.control.denominator.sum(1) > 0) & (epochs.treatment.denominator.sum(1) > 0)
+    return n, "" if np.any(both) else "no epoch with data in both variants"

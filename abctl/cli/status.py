@@ -1,0 +1,139 @@
+"""`abctl status`: how an experiment stands."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from abctl.cli._output import Output, OutputOption, emit
+from abctl.cli._place import ExperimentArgument, StateOption
+from abctl.core.split import TOTAL_BP, Split, format_share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from abctl.core.experiment import Experiment
+    from abctl.services.status import Status
+
+_WATCH_SECONDS = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(
+    experiment: ExperimentArgument,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on, and answer again when it changes.")
+    ] = False,
+    *,
+    state: StateOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Say which split is wanted, which one is in effect, and since when.
+
+    DESIRED is what the ledger says, PROGRAMMED what the platform reports to be in effect,
+    OBSERVED what the variants really got. `-o wide` shows the epochs.
+    """
+    from abctl.platforms import platform  # noqa: PLC0415
+    from abctl.services import local, world  # noqa: PLC0415
+    from abctl.services import status as service  # noqa: PLC0415
+    from abctl.services.load import load  # noqa: PLC0415
+
+    loaded = load(experiment)
+    carrier = platform(loaded.platform)
+    door = world.door(loaded, state or local.default_state(loaded.name))
+    last: Status | None = None
+    while True:
+        found = service.status(door, carrier, loaded, clock=time.time)
+        # Time alone, which makes the current epoch longer, is no news.
+        if last is None or replace(found, epochs=last.epochs) != last:
+            emit("Status", _document(loaded, found), output, partial(_table, found))
+            last = found
+        if not watch:
+            return
+        time.sleep(_WATCH_SECONDS)
+
+
+def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
+    intent = found.intent
+    return {
+        "experiment": experiment.name,
+        "platform": experiment.platform,
+        "desired": _shares(found.desired),
+        "asked": _shares(found.asked),
+        "programmed": _shares(found.programmed),
+        "refusal": found.refusal,
+        "observed": found.observed
+        and {
+            name: {"count": o.count, "share": o.share, "interval": list(o.interval)}
+            for name, o in found.observed.items()
+        },
+        "drifted": found.drifted,
+        "intent": intent
+        and {
+            "at": _when(intent.at),
+            "actor": intent.actor,
+            "from": _shares(intent.before),
+            "to": _shares(intent.after),
+            "why": intent.why,
+        },
+        "epochs": [
+            {
+                "start": _when(epoch.start),
+                "end": _when(epoch.end),
+                "split": _shares(epoch.split),
+                "certain": epoch.certain,
+            }
+            for epoch in found.epochs
+        ],
+        "planChanged": list(found.plan_changed),
+    }
+
+
+def _table(found: "Status", wide: bool) -> object:
+    from rich.console import Group  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    shown = Table(box=None, pad_edge=False)
+    for column in ("VARIANT", "DESIRED", "ASKED", "PROGRAMMED", "OBSERVED"):
+        shown.add_column(column, justify="left" if column == "VARIANT" else "right")
+    splits = (found.desired, found.asked, found.programmed)
+    for name in found.asked.names:
+        shares = ("-" if split is None else format_share(split[name]) for split in splits)
+        observed = found.observed and found.observed.get(name)
+        seen = f"{observed.share:.2%} of {observed.count}" if observed else "-"
+        shown.add_row(name, *shares, seen)
+    return Group(shown, *_remarks(found), *(_epochs(found) if wide else ()))
+
+
+def _remarks(found: "Status") -> "Iterator[str]":
+    if found.intent:
+        yield f"{found.intent.actor} began to shift to {found.intent.after}: not finished"
+    if found.drifted:
+        yield "DRIFT: somebody changed the split without abctl; the next shift enters it"
+    if found.refusal:
+        yield f"NOT IN EFFECT: {found.refusal}"
+    if found.plan_changed:
+        parts = ", ".join(found.plan_changed)
+        yield f"PLAN CHANGED: {parts} of the file differ from what was locked at the start"
+
+
+def _epochs(found: "Status") -> "Iterator[str]":
+    for epoch in found.epochs:
+        doubt = "" if epoch.certain else " (its end is not known exactly)"
+        yield f"{_when(epoch.start)} .. {_when(epoch.end)}  {epoch.split}{doubt}"
+
+
+def _shares(split: Split | None) -> dict[str, float] | None:
+    return None if split is None else {name: split[name] / TOTAL_BP for name in split.names}
+
+
+def _when(unix_seconds: float) -> str:
+    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,202 @@
+"""`abctl local`: the whole loop's servers on this machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.errors import ClusterError, UsageError
+
+if TYPE_CHECKING:
+    from abctl.local.stack import Stack
+
+_app = typer.Typer(
+    help="Model servers, Envoy and Prometheus as processes of this machine.", no_args_is_help=True
+)
+
+ExperimentArgument = Annotated[
+    str | None,
+    typer.Argument(help="The experiment file, or its name. Without it: the only stack here."),
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        envvar="ABCTL_STATE",
+        help="The folder of the stack.",
+        show_default=".abctl/<experiment>",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.add_typer(_app, name="local")
+
+
+@_app.command()
+def up(
+    experiment: Annotated[Path, typer.Argument(help="The experiment file.", show_default=False)],
+    *,
+    state: StateOption = None,
+    models: Annotated[
+        Path,
+        typer.Option(envvar="ABCTL_MODELS", help="Holds a folder for each version of a model."),
+    ] = Path("model_servers"),
+    port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="ABCTL_PORT",
+            min=1,
+            max=65535,
+            help="The port of the entrance.",
+            show_default="a free one",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds until everything must be ready.")
+    ] = 90,
+    output: OutputOption = Output.table,
+) -> None:
+    """Start an experiment's model servers, Envoy and Prometheus, and wait until they answer.
+
+    They run on in the background. What an earlier stack left in the folder is removed first.
+
+    abctl local up iris.yaml
+    """
+    from abctl.services import local as service  # noqa: PLC0415 - pydantic is slow to import
+    from abctl.services.load import load  # noqa: PLC0415
+
+    loaded = load(experiment)
+    with _progress() as report:
+        stack = service.up(
+            loaded,
+            state_dir=state or service.default_state(loaded.name),
+            models_dir=models,
+            port=port,
+            timeout_seconds=timeout,
+            report=report,
+        )
+    _show(stack, output)
+
+
+@_app.command()
+def status(
+    experiment: ExperimentArgument = None,
+    state: StateOption = None,
+    output: OutputOption = Output.table,
+) -> None:
+    """Show where everything listens and whether it runs; the exit code is 5 if something died.
+
+    abctl local status -o json | jq -r .entrance_url
+    """
+    from abctl.services import local as service  # noqa: PLC0415
+
+    _show(service.status(_state_dir(experiment, state)), output)
+
+
+@_app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="The process; all without it.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", "-e", help="The experiment file, or its name.")
+    ] = None,
+    state: StateOption = None,
+    tail: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
+) -> None:
+    """Print what the processes wrote, also after they ended.
+
+    abctl local logs -f envoy
+    """
+    import time  # noqa: PLC0415
+
+    from abctl.services import local as service  # noqa: PLC0415
+
+    folder = _state_dir(experiment, state)
+    for source, line in service.logs(
+        folder, name, lines=tail, sleep=time.sleep if follow else None
+    ):
+        typer.echo(line if name else f"{source} | {line}")
+
+
+@_app.command()
+def down(
+    experiment: ExperimentArgument = None,
+    state: StateOption = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the folder too, with logs and evidence.")
+    ] = False,
+) -> None:
+    """Stop everything; also cleans up what is left of a broken stack.
+
+    abctl local down
+    """
+    from abctl.services import local as service  # noqa: PLC0415
+
+    folder = _state_dir(experiment, state)
+    stopped = service.down(folder, purge=purge)
+    kept = f"; its logs are in {folder / 'logs'}" if not purge and stopped else ""
+    say(f"stopped the stack in {folder}{kept}" if stopped else f"nothing ran in {folder}")
+
+
+def _state_dir(experiment: str | None, state: Path | None) -> Path:
+    from abctl.services import local as service  # noqa: PLC0415
+
+    if state is not None:
+        return state
+    if experiment is None:
+        return service.only_state()
+    if Path(experiment).is_file():
+        from abctl.services.load import load  # noqa: PLC0415
+
+        return service.default_state(load(Path(experiment)).name)
+    folder = service.default_state(experiment)
+    if not folder.is_dir():
+        raise UsageError(f"{experiment!r} is no file, and no stack in {folder.parent}")
+    return folder
+
+
+def _show(stack: "Stack", output: Output) -> None:
+    def table(wide: bool) -> object:
+        from rich.console import Group  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+
+        places = Table.grid(padding=(0, 2))
+        places.add_row("entrance", stack.entrance_url)
+        for server in stack.servers:
+            places.add_row(f"only {server.variant}", server.url)
+        places.add_row("envoy", stack.envoy_admin_url)
+        places.add_row("prometheus", stack.prometheus_url or "none: abctl scrapes by itself")
+        processes = Table(box=None, pad_edge=False)
+        for column in ("PROCESS", "PID", "STATUS", *(("LOG",) if wide else ())):
+            processes.add_column(column, justify="right" if column == "PID" else "left")
+        for p in stack.processes:
+            shown = f"{p.status}: {p.ending}" if p.status == "dead" else p.status
+            processes.add_row(p.name, str(p.pid), shown, *((str(p.log),) if wide else ()))
+        return Group(places, "", processes)
+
+    emit("LocalStack", stack.document(), output, table)
+    if stack.dead:
+        ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
+        raise ClusterError(
+            f"in {stack.state_dir}: {ended}",
+            f"abctl local logs {stack.dead[-1].name} says why; "
+            "abctl local down cleans up, abctl local up starts afresh",
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Lines on stderr; on a terminal a spinner shows below them that it goes on."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield say
+        return
+    with console.status("starting (about ten seconds) ..."):
+        yield lambda message: console.print(message, markup=False)

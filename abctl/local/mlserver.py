@@ -1,0 +1,89 @@
+"""A variant's MLServer: its own settings, ports and metrics, and nothing of the shell's."""
+
+import json
+import os
+import shutil
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from abctl.errors import ClusterError, NotFoundError, SpecError
+from abctl.local.plan import Command
+from abctl.local.stack import HOST, Server
+
+_INSTALL = "pip install 'abctl[local]'"
+_TRAIN = "run `make models`, or name another folder with --models"
+
+
+def command(
+    server: Server, model_dir: Path, environment: Mapping[str, str], state_dir: Path
+) -> Command:
+    """Prepare the folder that MLServer serves and say how it is started.
+
+    MLServer prefers settings.json to its environment, so our own settings go over the model's in
+    a file of ours; beside it a link to the model's folder.
+
+    Raises:
+        NotFoundError: the model is not there.
+        SpecError: another model is there.
+        ClusterError: MLServer is not installed.
+    """
+    program = shutil.which("mlserver", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    if program is None:
+        raise ClusterError("mlserver is not installed", _INSTALL)
+    _check_model(server, model_dir)
+    folder = state_dir / "servers" / server.variant
+    metrics = state_dir / "metrics" / server.variant
+    for each in (folder, metrics):
+        each.mkdir(parents=True)
+    (folder / model_dir.name).symlink_to(model_dir.resolve())
+    ours = {
+        "debug": False,
+        "host": HOST,
+        "http_port": server.http_port,
+        "grpc_port": server.grpc_port,
+        "metrics_port": server.metrics_port,
+        "metrics_dir": str(metrics),
+        # Workers cost more than they give for small models, and break per-request counters.
+        "parallel_workers": 0,
+    }
+    settings = _json(model_dir / "settings.json", missing={}) | ours
+    (folder / "settings.json").write_text(json.dumps(settings, indent=1))
+    return Command(
+        name=f"mlserver-{server.variant}",
+        argv=(program, "start", str(folder)),
+        folder=folder,
+        environment={"OMP_NUM_THREADS": "1", **environment},
+        ready_port=server.http_port,
+        ready_path=f"/v2/models/{server.model}/ready",
+    )
+
+
+def _check_model(server: Server, model_dir: Path) -> None:
+    settings = _json(model_dir / "model-settings.json")
+    uri = settings.get("parameters", {}).get("uri")
+    if uri and "://" not in uri and not (model_dir / uri).exists():
+        path = (model_dir / uri).resolve()
+        raise NotFoundError(f"no model of variant {server.variant}: {path} does not exist", _TRAIN)
+    name = settings.get("name") or model_dir.name
+    if name != server.model:
+        raise SpecError(
+            f"variant {server.variant}: model.name is {server.model!r}, but {model_dir} holds "
+            f"{name!r}",
+            "MLServer serves a model under the name in its model-settings.json",
+        )
+
+
+def _json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if missing is None:
+            raise NotFoundError(f"no model: {path} does not exist", _TRAIN) from None
+        return missing
+    except ValueError as error:
+        raise SpecError(f"{path}: not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise SpecError(f"{path}: must be a mapping")
+    return data

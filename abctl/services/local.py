@@ -1,0 +1,215 @@
+"""The local stack of an experiment: `up`, `status`, `logs`, `down`."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from abctl.core.experiment import Experiment
+from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
+from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, stack
+from abctl.local import logs as written
+from abctl.local.identity import Identity
+from abctl.local.plan import Plan
+from abctl.local.stack import HOST, Server, Stack
+from abctl.platforms.envoy import bootstrap, objects, target
+from abctl.services import world
+
+STATE_ROOT = Path(".abctl")
+TIMEOUT_SECONDS = 90.0
+# These the servers count by themselves; everything else comes as feedback.
+_MEASURED = {"errors", "latency", "requests"}
+_PORTS_OF_SERVER = 3
+
+
+def default_state(name: str) -> Path:
+    """Where the stack of an experiment of that name keeps its state."""
+    return STATE_ROOT / name
+
+
+def only_state() -> Path:
+    """The folder of the only stack that runs here, or else of the only one that ran.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    for mark in (stack.STATE_FILE, lifecycle.LOCK_FILE):
+        found = sorted(path.parent for path in STATE_ROOT.glob(f"*/{mark}"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found)
+            raise UsageError(f"which stack? {STATE_ROOT} has {names}", "name one of them")
+    raise UsageError(f"no stack in {STATE_ROOT}", "name its folder with --state")
+
+
+def up(
+    experiment: Experiment,
+    *,
+    state_dir: Path,
+    models_dir: Path,
+    port: int | None = None,
+    tied: bool = False,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    report: Callable[[str], None],
+) -> Stack:
+    """Start the stack and wait until everything answers; one that runs already is left alone.
+
+    Args:
+        experiment: what to run; its split and its ledger start afresh.
+        state_dir: the folder of the stack; what an earlier stack left there is removed.
+        models_dir: holds a folder for each `model.version`.
+        port: of the entrance; a free one if None.
+        tied: stop the stack when this process ends, however it ends.
+        timeout_seconds: how long to wait for readiness.
+        report: told of the progress, in words.
+
+    Raises:
+        SpecError: not an experiment for Envoy, or its models are others.
+        NotFoundError: a model is missing.
+        NotReadyError: something did not answer in time; everything is stopped again.
+        ClusterError: the port is taken, a program is missing, or a process ended while starting
+            (with its last lines); everything is stopped again.
+    """
+    state_dir = state_dir.resolve()
+    with lifecycle.locked(state_dir) as lock:
+        if lock is not None:
+            lifecycle.prepare(state_dir)
+            plan = _plan(experiment, state_dir, models_dir, port, tied)
+            for obj in objects(experiment):
+                world.door(experiment, state_dir).create(obj)
+            lifecycle.launch(plan, lock)
+    if lock is None:
+        report(f"a stack runs in {state_dir} already")
+        return _same(lifecycle.wait_ready(state_dir, timeout_seconds, report), experiment)
+    report(f"starting {', '.join(c.name for c in plan.commands)}; state in {state_dir}")
+    try:
+        return lifecycle.wait_ready(state_dir, timeout_seconds, report)
+    except BaseException:
+        lifecycle.stop(state_dir)
+        raise
+
+
+def status(state_dir: Path) -> Stack:
+    """The stack as it is now; `Stack.dead` says what does not run that should.
+
+    Raises:
+        NotFoundError: no stack runs there.
+    """
+    return stack.read(state_dir)
+
+
+def logs(
+    state_dir: Path,
+    name: str | None = None,
+    *,
+    lines: int,
+    sleep: Callable[[float], None] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Each process's name and last lines, also of a stack that was stopped.
+
+    Args:
+        state_dir: the folder of the stack.
+        name: of one process; all if None.
+        lines: how many of each.
+        sleep: if given, new lines follow as long as the stack runs.
+
+    Raises:
+        NotFoundError: there is no such process, or there are no logs.
+    """
+    return written.lines(state_dir, name, lines, sleep, lambda: _runs(state_dir))
+
+
+def down(state_dir: Path, *, purge: bool = False) -> bool:
+    """Stop the stack, also what is left of a broken one; False if nothing ran.
+
+    Args:
+        state_dir: the folder of the stack; its logs stay.
+        purge: remove the folder too.
+
+    Raises:
+        UsageError: the folder is not that of a stack.
+        NotReadyError: something cannot be ended.
+    """
+    lifecycle.require_own(state_dir)
+    stopped = lifecycle.stop(state_dir)
+    if purge and state_dir.exists():
+        lifecycle.remove(state_dir)
+    return stopped
+
+
+def _plan(
+    experiment: Experiment, state_dir: Path, models_dir: Path, port: int | None, tied: bool
+) -> Plan:
+    if experiment.platform != "envoy":
+        raise SpecError(
+            f"spec.platform: {experiment.platform}, but the local stack is an Envoy",
+            "write `platform: envoy`, or apply the experiment to a cluster",
+        )
+    program = prometheus.find()
+    if port is not None:
+        ports.require_free(port)
+    free = ports.free_ports(3 + _PORTS_OF_SERVER * len(experiment.variants))
+    entrance, admin, scraper = (port or free.pop(), free.pop(), free.pop())
+    servers = tuple(
+        Server(v.name, v.model.name, free.pop(), free.pop(), free.pop())
+        for v in experiment.variants
+    )
+    commands = [
+        mlserver.command(
+            server, models_dir / v.model.version, _environment(experiment, v.name), state_dir
+        )
+        for server, v in zip(servers, experiment.variants, strict=True)
+    ]
+    static = bootstrap(
+        experiment,
+        listen=entrance,
+        admin=admin,
+        upstreams={server.variant: (HOST, server.http_port) for server in servers},
+        routes_dir=str(state_dir / world.WORLD / "mounts" / target(experiment).name),
+        host=HOST,
+    )
+    commands.append(envoy.command(static, admin, state_dir))
+    if program:
+        commands.append(prometheus.command(program, scraper, servers, admin, state_dir))
+    planned = Stack(
+        experiment=experiment.name,
+        state_dir=state_dir,
+        started=time.time(),
+        entrance_url=f"http://{HOST}:{entrance}",
+        envoy_admin_url=f"http://{HOST}:{admin}",
+        prometheus_url=f"http://{HOST}:{scraper}" if program else None,
+        servers=servers,
+        processes=(),
+    )
+    return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
+
+
+def _environment(experiment: Experiment, variant: str) -> dict[str, str]:
+    """What a variant's server is told of the experiment."""
+    rules = experiment.assignment
+    outcomes = dict.fromkeys(m.of for m in experiment.metrics if m.of not in _MEASURED)
+    return {
+        "AB_VARIANT": variant,
+        # Without a unit there is no salt, and no bucket that it could decide.
+        "AB_SALT": rules.salt or experiment.name,
+        "AB_BUCKETS": str(rules.buckets),
+        "AB_KEY": rules.key,
+        "AB_OUTCOMES": ",".join(outcomes),
+    }
+
+
+def _runs(state_dir: Path) -> bool:
+    try:
+        return stack.read(state_dir).supervisor.status == "ready"
+    except NotFoundError:
+        return False
+
+
+def _same(running: Stack, experiment: Experiment) -> Stack:
+    if running.experiment != experiment.name:
+        raise ClusterError(
+            f"{running.state_dir} holds the stack of another experiment, {running.experiment!r}",
+            "name another folder with --state, or stop that stack: abctl local down",
+        )
+    return running

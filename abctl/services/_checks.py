@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from abctl.services._file import Assignment, Metric, Spec
     from abctl.stats.estimate import Delta
 
+SOURCES = ("prometheus", "scrape", "file")
+
 
 def of_meaning(spec: "Spec") -> list[Problem]:
     """The problems of a file whose shape is right."""
@@ -94,11 +96,10 @@ def _durations(spec: "Spec") -> Iterator[Problem]:
 
 
 def _source(spec: "Spec") -> Iterator[Problem]:
-    kinds = ("prometheus", "scrape", "file")
     if spec.source is not None:
-        given = [kind for kind in kinds if getattr(spec.source, kind) is not None]
+        given = [kind for kind in SOURCES if getattr(spec.source, kind) is not None]
         if len(given) != 1:
-            message = f"{' and '.join(given) or 'none'} given, must be one of {', '.join(kinds)}"
+            message = f"{' and '.join(given) or 'none'} given, must be one of {', '.join(SOURCES)}"
             yield Problem(("spec", "source"), message, "source: {prometheus: {url: http://...}}")
 
 

@@ -126,14 +126,28 @@ class Prometheus(Part):
     """Its address; secrets have no place in the file."""
 
 
+class Scrape(Part):
+    """Metrics endpoints that abctl reads by itself."""
+
+    file: Text
+    """Where it keeps what it has read."""
+
+
+class Recorded(Part):
+    """Samples that were recorded before."""
+
+    path: Text
+    """The file that holds them."""
+
+
 class Source(Part):
     """Where the evidence comes from: one of prometheus, scrape and file."""
 
     prometheus: Prometheus | None = None
     """A Prometheus server."""
-    scrape: dict[str, str] | None = None
+    scrape: Scrape | None = None
     """Metrics endpoints that abctl reads by itself."""
-    file: dict[str, str] | None = None
+    file: Recorded | None = None
     """Samples that were recorded before."""
     preset: Text = "abctl"
     """Whose metrics they are: abctl, mlserver, seldon, knative, istio, envoy."""

@@ -28,7 +28,9 @@ def _written(parse: Callable[[str], T], pattern: str, *examples: str, **schema: 
             context = {"message": error.message, "hint": error.hint}
             raise PydanticCustomError("spec", "{message}", context) from None
 
-    told = {"type": "string", "pattern": pattern, "examples": list(examples), **schema}
+    told = {"type": "string", "pattern": pattern, **schema}
+    if examples:
+        told["examples"] = list(examples)
     return BeforeValidator(read), WithJsonSchema(told)
 
 

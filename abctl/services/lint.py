@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from abctl.core.experiment import Experiment, Metric
-from abctl.errors import SpecError
+from abctl.core.experiment import Experiment, Metric, Source
+from abctl.errors import SourceError, SpecError
 from abctl.services.load import load
+from abctl.sources import _promql
 
 _WEEK_SECONDS = 7 * 86_400
 
@@ -23,9 +24,21 @@ class Report:
 def lint(path: Path) -> Report:
     """Judge one file; nothing is raised for what is wrong with it."""
     try:
-        return Report(str(path), None, tuple(warnings(load(path))))
+        experiment = load(path)
+        _check_evidence(experiment, path)
     except SpecError as error:
         return Report(str(path), error, ())
+    return Report(str(path), None, tuple(warnings(experiment)))
+
+
+def _check_evidence(experiment: Experiment, path: Path) -> None:
+    """Refuse what the analysis would refuse, before the experiment has run for a week."""
+    chosen = experiment.source.preset if experiment.source else Source.preset
+    for i, metric in enumerate(experiment.metrics):
+        try:
+            _promql.resolve(metric, experiment.control.name, _promql.preset(chosen))
+        except SourceError as error:
+            raise SpecError(f"metrics[{i}] in {path}: {error.message}", error.hint) from None
 
 
 def warnings(experiment: Experiment) -> Iterator[str]:

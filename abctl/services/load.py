@@ -74,8 +74,6 @@ def _experiment(file: File) -> core.Experiment:
 def _source(source: Source | None) -> core.Source | None:
     if source is None:
         return None
-    if source.prometheus:
-        return core.Source("prometheus", {"url": source.prometheus.url}, source.preset)
-    if source.scrape is not None:
-        return core.Source("scrape", source.scrape, source.preset)
-    return core.Source("file", source.file or {}, source.preset)
+    given = {kind: getattr(source, kind) for kind in _checks.SOURCES}
+    kind, options = next((kind, options) for kind, options in given.items() if options)
+    return core.Source(kind, dict(options), source.preset)

@@ -8,44 +8,10 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httptools
 
-from abctl.errors import UsageError
-
-
-@dataclass(frozen=True)
-class Entrance:
-    """Where requests go in: the parts of a URL."""
-
-    host: str
-    port: int
-    path: str
-    tls: bool
-
-    @classmethod
-    def parse(cls, url: str) -> "Entrance":
-        """The parts of `http(s)://host[:port][/path]`.
-
-        Raises:
-            UsageError: anything else.
-        """
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise UsageError(f"url {url!r}: {error}", "write http://127.0.0.1:8080") from None
-        if parts.scheme not in {"http", "https"} or not host or parts.query or parts.username:
-            raise UsageError(f"url {url!r} is no entrance", "write http://127.0.0.1:8080")
-        tls = parts.scheme == "https"
-        return cls(host, port or (443 if tls else 80), parts.path.rstrip("/"), tls)
-
-    @property
-    def authority(self) -> str:
-        """The Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+from abctl.services._entrance import Entrance
 
 
 @dataclass(frozen=True, slots=True)

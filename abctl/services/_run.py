@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from abctl.services._connection import Connection, Entrance, Response
+from abctl.services._connection import Connection, Response
+from abctl.services._entrance import Entrance
 from abctl.services._tally import UNKNOWN, Summary, Tally
 from abctl.services._traffic import Outcome, Request, Traffic, synthetic_value
 
@@ -84,7 +85,8 @@ class Run:
             for connection in self._connections:
                 connection.close()
         interrupted = bool(pending) and stop.is_set()
-        return self._tally.summary(self._elapsed(), traffic.effects, interrupted)
+        synthetic = tuple(each.name for each in self._asked.outcomes if each.kind != "truth")
+        return self._tally.summary(self._elapsed(), traffic.effects, synthetic, interrupted)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._start

@@ -51,7 +51,7 @@ class Summary:
     `moved_users` have seen more than one variant: none, while the split is constant and users are
     the unit. `moves` counts changes of variant between consecutive answers to one user.
     `effects` are the synthetic effects that were asked for: where there is one, outcomes are not
-    the models' own. `interrupted` is whether it was stopped before its end.
+    the models' own. `synthetic_outcomes` never are. `interrupted` is whether it was stopped.
     """
 
     variants: tuple[VariantSummary, ...]
@@ -60,6 +60,7 @@ class Summary:
     moved_users: int
     moves: Mapping[tuple[str, str], int]
     effects: tuple[Effect, ...]
+    synthetic_outcomes: tuple[str, ...]
     interrupted: bool
 
     @property
@@ -141,7 +142,13 @@ class Tally:
         """One feedback value that was taken."""
         self._variants[variant].feedback_sent += 1
 
-    def summary(self, seconds: float, effects: tuple[Effect, ...], interrupted: bool) -> Summary:
+    def summary(
+        self,
+        seconds: float,
+        effects: tuple[Effect, ...],
+        synthetic_outcomes: tuple[str, ...],
+        interrupted: bool,
+    ) -> Summary:
         """What was counted so far."""
         return Summary(
             variants=tuple(_summary(name, each) for name, each in self._variants.items()),
@@ -150,6 +157,7 @@ class Tally:
             moved_users=len(self._moved),
             moves=dict(self._moves),
             effects=effects,
+            synthetic_outcomes=synthetic_outcomes,
             interrupted=interrupted,
         )
 

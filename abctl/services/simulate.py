@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from abctl.core.experiment import Experiment
 from abctl.errors import SpecError, UnreachableError, UsageError
+from abctl.services._entrance import Entrance
 from abctl.services._tally import LatencyMs, Summary, VariantSummary
 from abctl.services._traffic import Effect, Outcome, Rows, Traffic, outcomes, plan
 
-__all__ = ["Effect", "LatencyMs", "Summary", "Traffic", "VariantSummary", "simulate"]
+__all__ = ["Effect", "Entrance", "LatencyMs", "Summary", "Traffic", "VariantSummary", "simulate"]
 
 
 def simulate(
@@ -39,6 +40,7 @@ def simulate(
         SpecError: variants that serve models of different names.
         UnreachableError: nothing listens at the entrance.
     """
+    entrance = Entrance.parse(entrance_url)
     told = outcomes(experiment)
     effects = _effects(experiment, traffic, told)
     path = f"/v2/models/{_model_name(experiment)}/infer"
@@ -46,13 +48,11 @@ def simulate(
         import uvloop  # noqa: PLC0415 - these are of the extra `local`
         from sklearn.datasets import load_iris  # noqa: PLC0415
 
-        from abctl.services._connection import Entrance  # noqa: PLC0415
         from abctl.services._run import Asked, Run  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(
             f"simulate needs {error.name}, which is not installed", "pip install 'abctl[local]'"
         ) from None
-    entrance = Entrance.parse(entrance_url)
     asked = Asked(path, experiment.assignment.key, experiment.split.names, told, effects)
     requests = plan(traffic, Rows(*load_iris(return_X_y=True)), len(told))
 

@@ -1,0 +1,143 @@
+"""`abctl simulate`: traffic with known answers, for trying out an experiment."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abctl.cli._consent import require_consent
+from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._place import ExperimentArgument, StateOption, YesOption
+from abctl.cli._simulation import document, table
+from abctl.core.duration import parse_duration_seconds
+from abctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from abctl.services.simulate import Effect
+
+_INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(simulate)
+
+
+def simulate(
+    experiment: ExperimentArgument,
+    *,
+    url: Annotated[
+        str | None, typer.Option(envvar="ABCTL_URL", help="The entrance; else the local stack's.")
+    ] = None,
+    state: StateOption = None,
+    requests: Annotated[int, typer.Option("--requests", help="How many at most.")] = 10_000,
+    duration: Annotated[str, typer.Option(help="How long at most: 90s, 10m.")] = "60s",
+    users: Annotated[int, typer.Option(help="How many users there are.")] = 2_000,
+    concurrency: Annotated[int, typer.Option(help="How many connections.")] = 8,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Requests a second, at random moments; else one follows another."),
+    ] = None,
+    noise: Annotated[float, typer.Option(help="Standard deviation added to features.")] = 0.3,
+    drift: Annotated[float, typer.Option(help="How much more noise by the end: 0.5 is +50%.")] = 0,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(help="Make up an effect: treatment=+0.03, treatment/revenue=-0.2."),
+    ] = None,
+    feedback_delay: Annotated[str, typer.Option(help="Mean time until feedback.")] = "0s",
+    anonymous: Annotated[float, typer.Option(help="Share of requests without user, 0 to 1.")] = 0,
+    seed: Annotated[int, typer.Option(help="Same seed, same users and requests.")] = 0,
+    yes: YesOption = False,
+    output: OutputOption = Output.table,
+) -> None:
+    """Send requests of simulated users, and feedback whether the answers were right.
+
+    It ends after --requests or --duration, whichever is first. Iris flowers are what is asked
+    about; --noise makes them hard to tell apart.
+
+    abctl simulate iris.yaml --users 5000 --requests 20000
+
+    abctl simulate iris.yaml --rate 200 --duration 5m --effect treatment=+0.03
+    """
+    from abctl.services import simulate as service  # noqa: PLC0415
+    from abctl.services.load import load  # noqa: PLC0415
+    from abctl.services.local import default_state, status  # noqa: PLC0415
+
+    loaded = load(experiment)
+    traffic = service.Traffic(
+        requests=requests,
+        duration_seconds=parse_duration_seconds(duration),
+        users=users,
+        concurrency=concurrency,
+        rate_per_second=rate,
+        seed=seed,
+        noise=noise,
+        drift=drift,
+        feedback_delay_seconds=parse_duration_seconds(feedback_delay),
+        anonymous_ratio=anonymous,
+        effects=tuple(map(_effect, effect or ())),
+    )
+    if url is None:
+        url = status(state or default_state(loaded.name)).entrance_url
+    if not service.Entrance.parse(url).loopback:
+        _require_consent(url, traffic.planned, yes=yes)
+    with _stop_on_interrupt() as stop, _progress(traffic.planned) as report:
+        summary = service.simulate(loaded, url, traffic, report=report, stop=stop)
+    emit("Simulation", document(summary), output, lambda _: table(summary))
+    if summary.interrupted:
+        say("interrupted: the summary is of what was done; feedback that was still due is lost")
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _effect(text: str) -> "Effect":
+    from abctl.services.simulate import Effect  # noqa: PLC0415
+
+    what, equals, size = text.partition("=")
+    variant, slash, outcome = what.partition("/")
+    try:
+        number = float(size)
+    except ValueError:
+        number = float("nan")
+    if not (equals and variant and bool(slash) == bool(outcome) and abs(number) < float("inf")):
+        raise UsageError(f"effect {text!r}, must be VARIANT[/OUTCOME]=NUMBER", "treatment=+0.03")
+    return Effect(variant, number, outcome) if outcome else Effect(variant, number)
+
+
+def _require_consent(url: str, requests: int, *, yes: bool) -> None:
+    if not (yes or sys.stdin.isatty()):
+        raise UsageError(f"url {url}: not on this machine", "send the load all the same with --yes")
+    require_consent(f"{url} is not on this machine. Send it up to {requests:,} requests?", yes=yes)
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[threading.Event]:
+    """Ctrl-C ends the traffic, not abctl: there is a summary to print."""
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int, int], None] | None]:
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        progress.TextColumn("requests"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("requests", total=total)
+        yield lambda done, _: bar.update(task, completed=done)

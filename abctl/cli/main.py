@@ -11,7 +11,16 @@ from abctl import __version__
 from abctl.errors import AbctlError
 
 # In the order of the work; each is a module of this package with `register(app)`.
-COMMANDS: tuple[str, ...] = ("init", "lint", "schema", "assign", "local", "shift", "status", "simulate")
+COMMANDS: tuple[str, ...] = (
+    "init",
+    "lint",
+    "schema",
+    "assign",
+    "local",
+    "shift",
+    "status",
+    "simulate",
+)
 
 # typer carries its own copy of click from some version on; this is the class in either case.
 _UsageError: Any = typer.BadParameter.__base__

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._place import ExperimentArgument, StateOption
 from abctl.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
@@ -17,17 +18,10 @@ _app = typer.Typer(
     help="Model servers, Envoy and Prometheus as processes of this machine.", no_args_is_help=True
 )
 
-ExperimentArgument = Annotated[
+WhichArgument = Annotated[
     str | None,
-    typer.Argument(help="The experiment file, or its name. Without it: the only stack here."),
-]
-StateOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--state",
-        envvar="ABCTL_STATE",
-        help="The folder of the stack.",
-        show_default=".abctl/<experiment>",
+    typer.Argument(
+        metavar="[EXPERIMENT]", help="Its file or its name; without it the only stack here."
     ),
 ]
 
@@ -39,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 @_app.command()
 def up(
-    experiment: Annotated[Path, typer.Argument(help="The experiment file.", show_default=False)],
+    experiment: ExperimentArgument,
     *,
     state: StateOption = None,
     models: Annotated[
@@ -85,7 +79,7 @@ def up(
 
 @_app.command()
 def status(
-    experiment: ExperimentArgument = None,
+    experiment: WhichArgument = None,
     state: StateOption = None,
     output: OutputOption = Output.table,
 ) -> None:
@@ -125,7 +119,7 @@ def logs(
 
 @_app.command()
 def down(
-    experiment: ExperimentArgument = None,
+    experiment: WhichArgument = None,
     state: StateOption = None,
     purge: Annotated[
         bool, typer.Option("--purge", help="Remove the folder too, with logs and evidence.")

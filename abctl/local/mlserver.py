@@ -1,5 +1,6 @@
 """A variant's MLServer: its own settings, ports and metrics, and nothing of the shell's."""
 
+import glob
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from abctl.errors import ClusterError, NotFoundError, SpecError
+from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
@@ -27,12 +28,15 @@ def command(
     Raises:
         NotFoundError: the model is not there.
         SpecError: another model is there.
+        UsageError: a state folder that MLServer cannot search.
         ClusterError: MLServer is not installed.
     """
     program = shutil.which("mlserver", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     if program is None:
         raise ClusterError("mlserver is not installed", _INSTALL)
     _check_model(server, model_dir)
+    if glob.escape(str(state_dir)) != str(state_dir):
+        raise UsageError(f"--state {state_dir}: MLServer finds no model below a path with * ? [")
     folder = state_dir / "servers" / server.variant
     metrics = state_dir / "metrics" / server.variant
     for each in (folder, metrics):

@@ -12,11 +12,13 @@ from abctl.local import logs as written
 from abctl.local.identity import Identity
 from abctl.local.plan import Plan
 from abctl.local.stack import HOST, Server, Stack
-from abctl.platforms.envoy import bootstrap, objects, target
-from abctl.services import world
+from abctl.platforms import platform
+from abctl.platforms.envoy import bootstrap
+from abctl.services import start, world
 
 STATE_ROOT = Path(".abctl")
 TIMEOUT_SECONDS = 90.0
+_ACTOR, _WHY = "abctl local up", "the stack was started"
 # These the servers count by themselves; everything else comes as feedback.
 _MEASURED = {"errors", "latency", "requests"}
 _PORTS_OF_SERVER = 3
@@ -72,22 +74,37 @@ def up(
             (with its last lines); everything is stopped again.
     """
     state_dir = state_dir.resolve()
-    with lifecycle.locked(state_dir) as lock:
-        if lock is not None:
-            lifecycle.prepare(state_dir)
-            plan = _plan(experiment, state_dir, models_dir, port, tied)
-            for obj in objects(experiment):
-                world.door(experiment, state_dir).create(obj)
-            lifecycle.launch(plan, lock)
-    if lock is None:
-        report(f"a stack runs in {state_dir} already")
-        return _same(lifecycle.wait_ready(state_dir, timeout_seconds, report), experiment)
-    report(f"starting {', '.join(c.name for c in plan.commands)}; state in {state_dir}")
+    door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
+    launched = False
     try:
-        return lifecycle.wait_ready(state_dir, timeout_seconds, report)
+        with lifecycle.locked(state_dir) as lock:
+            if lock is None:
+                report(f"a stack runs in {state_dir} already")
+            else:
+                lifecycle.prepare(state_dir)
+                plan = _plan(experiment, state_dir, models_dir, port, tied)
+                start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
+                launched = True
+                lifecycle.launch(plan, lock)
+                report(f"starting {', '.join(c.name for c in plan.commands)}; state in {state_dir}")
+        running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
+        _check_same(running, experiment)
+        start.start(
+            door,
+            carrier,
+            experiment,
+            actor=_ACTOR,
+            why=_WHY,
+            clock=time.time,
+            sleep=time.sleep,
+            timeout_seconds=timeout_seconds,
+        )
     except BaseException:
-        lifecycle.stop(state_dir)
+        if launched:
+            report("stopping what was started ...")
+            lifecycle.stop(state_dir)
         raise
+    return running
 
 
 def status(state_dir: Path) -> Stack:
@@ -166,7 +183,12 @@ def _plan(
         listen=entrance,
         admin=admin,
         upstreams={server.variant: (HOST, server.http_port) for server in servers},
-        routes_dir=str(state_dir / world.WORLD / "mounts" / target(experiment).name),
+        routes_dir=str(
+            state_dir
+            / world.WORLD
+            / "mounts"
+            / platform(experiment.platform).target(experiment).name
+        ),
         host=HOST,
     )
     commands.append(envoy.command(static, admin, state_dir))
@@ -206,10 +228,9 @@ def _runs(state_dir: Path) -> bool:
         return False
 
 
-def _same(running: Stack, experiment: Experiment) -> Stack:
+def _check_same(running: Stack, experiment: Experiment) -> None:
     if running.experiment != experiment.name:
         raise ClusterError(
             f"{running.state_dir} holds the stack of another experiment, {running.experiment!r}",
             "name another folder with --state, or stop that stack: abctl local down",
         )
-    return running

@@ -1,4 +1,4 @@
-"""Serves one variant of an experiment: MLServer's scikit-learn runtime with counters and feedback."""
+"""One variant of an experiment: MLServer's scikit-learn runtime, with counters and feedback."""
 
 from ab_runtime.runtime import ABRuntime
 

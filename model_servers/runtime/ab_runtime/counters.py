@@ -4,76 +4,80 @@ Every combination of labels exists, at zero, from the start: a series that is bo
 first increments. No user is ever a label: units are counted by bucket.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
-from prometheus_client import disable_created_metrics
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+)
 
-from ab_runtime.variant import NO_BUCKET, Variant
+from ab_runtime.feedback import Seen
+from ab_runtime.variant import Variant
 
 CODES = ("2xx", "4xx", "5xx")
-_EDGES = 47
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.00025, 10.0
-EDGES_SECONDS = tuple(
-    float(f"{_SHORTEST_SECONDS * (_LONGEST_SECONDS / _SHORTEST_SECONDS) ** (i / (_EDGES - 1)):.3g}")
-    for i in range(_EDGES)
-)
+_RENARD = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
+EDGES_SECONDS = (*(float(f"{r}e{power}") for power in range(-5, 1) for r in _RENARD), 10.0)
+"""Upper edges of the latency histogram, 10 us to 10 s: each about 26% above the last.
+
+A linear model answers within 50 us; a lowest edge above that would hold all there is to compare.
+"""
 
 
 class Counters:
-    """The counters of one variant; the children are looked up once, not at every request."""
+    """The counters of one variant; children are looked up once, not at every request.
+
+    The latency is the time between a decoded request and its prediction: checks, the model, and
+    these counters' own arithmetic. It leaves out what comes before and after in the server (the
+    queue of its event loop, reading and decoding HTTP and JSON or protobuf, writing the answer)
+    and everything outside of it (proxies, network). It belongs to requests that the router did not
+    keep out of the experiment (`x-ab-randomized: false`); so do the predictions.
+    """
 
     def __init__(self, variant: Variant, registry: CollectorRegistry) -> None:
         # The `_created` twins would double the page; process_start_time_seconds says the same.
-        disable_created_metrics()
-        name, buckets = variant.name, variant.bucket_labels
-        requests = Counter(
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = registry
+        self._variant = variant.name
+        self._seen = Seen()
+        by_bucket = [(bucket,) for bucket in variant.bucket_labels]
+        by_outcome = [(*bucket, outcome) for bucket in by_bucket for outcome in variant.outcomes]
+        self._requests = self._counters(
             "ab_requests_total",
             "Requests that reached the model, by bucket of the unit and class of the answer",
-            ("variant", "bucket", "code"),
-            registry=registry,
+            ("bucket", "code"),
+            [(*bucket, code) for bucket in by_bucket for code in CODES],
         )
-        self._requests = {(b, c): requests.labels(name, b, c) for b in buckets for c in CODES}
         self._duration = Histogram(
             "ab_request_duration_seconds",
-            "Time inside the model server for one randomized request",
+            "Time between a decoded request and its prediction",
             ("variant",),
             buckets=EDGES_SECONDS,
             registry=registry,
-        ).labels(name)
-        self._duration_sumsq = Counter(
+        ).labels(variant.name)
+        self._duration_sumsq = self._counter(
             "ab_request_duration_seconds_sumsq_total",
             "Sum of the squares of ab_request_duration_seconds",
-            ("variant",),
-            registry=registry,
-        ).labels(name)
-        keys = [(b, o) for b in buckets for o in variant.outcomes]
-        labels = ("variant", "bucket", "outcome")
-        count = Counter("ab_outcome_count_total", "Feedback values", labels, registry=registry)
-        self._count = {key: count.labels(name, *key) for key in keys}
-        total = Counter(
+        )
+        labels = ("bucket", "outcome")
+        self._count = self._counters(
+            "ab_outcome_count_total", "Feedback values", labels, by_outcome
+        )
+        self._sum = self._counters(
             "ab_outcome_sum_total",
             "Sum of the sizes of feedback values, by their sign",
             (*labels, "sign"),
-            registry=registry,
+            [(*key, sign) for key in by_outcome for sign in ("positive", "negative")],
         )
-        self._positive = {key: total.labels(name, *key, "positive") for key in keys}
-        self._negative = {key: total.labels(name, *key, "negative") for key in keys}
-        sumsq = Counter(
-            "ab_outcome_sumsq_total",
-            "Sum of the squares of feedback values",
-            labels,
-            registry=registry,
+        self._sumsq = self._counters(
+            "ab_outcome_sumsq_total", "Sum of the squares of feedback values", labels, by_outcome
         )
-        self._sumsq = {key: sumsq.labels(name, *key) for key in keys}
-        self._duplicates = Counter(
-            "ab_feedback_duplicates_total",
-            "Feedback that was not counted because its id had been",
-            ("variant",),
-            registry=registry,
-        ).labels(name)
-        self._variant = name
+        self._duplicates = self._counter(
+            "ab_feedback_duplicates_total", "Feedback whose id had been counted already"
+        )
         self._all_predictions = Counter(
             "ab_predictions_total",
             "Predictions of each class, one for each row of a request",
@@ -87,32 +91,38 @@ class Counters:
         for each in classes:
             self._predictions[each] = self._all_predictions.labels(self._variant, str(each))
 
-    def request(self, bucket: str, code: str, seconds: float) -> None:
+    def request(self, bucket: str, code: str) -> None:
         """Count one answer."""
         self._requests[bucket, code].inc()
+
+    def compared(self, seconds: float, predictions: Iterable[object]) -> None:
+        """Count what is compared between variants: the latency, and which classes came out."""
         self._duration.observe(seconds)
         self._duration_sumsq.inc(seconds * seconds)
+        for each in predictions if self._predictions else ():
+            self._predictions[each].inc()
 
-    def predicted(self, classes: Iterable[object]) -> None:
-        """Count predictions; those of a class that nobody expected are left out."""
-        for each in classes:
-            counter = self._predictions.get(each)
-            if counter is not None:
-                counter.inc()
+    def outcome(self, bucket: str, outcome: str, value: float, feedback_id: str | None) -> bool:
+        """Count one feedback value; False if its id was counted already."""
+        if feedback_id is not None and not self._seen.add(outcome, feedback_id):
+            self._duplicates.inc()
+            return False
+        self._count[bucket, outcome].inc()
+        self._sum[bucket, outcome, "negative" if value < 0 else "positive"].inc(abs(value))
+        self._sumsq[bucket, outcome].inc(value * value)
+        return True
 
-    def outcome(self, bucket: str, outcome: str, value: float) -> None:
-        """Count one feedback value."""
-        key = bucket, outcome
-        self._count[key].inc()
-        (self._negative if value < 0 else self._positive)[key].inc(abs(value))
-        self._sumsq[key].inc(value * value)
+    def _counters(
+        self, name: str, meaning: str, labels: tuple[str, ...], keys: Sequence[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], Counter]:
+        counter = Counter(name, meaning, ("variant", *labels), registry=self._registry)
+        return {key: counter.labels(self._variant, *key) for key in keys}
 
-    def duplicate(self) -> None:
-        """Count feedback that is not counted again."""
-        self._duplicates.inc()
+    def _counter(self, name: str, meaning: str) -> Counter:
+        return self._counters(name, meaning, (), [()])[()]
 
 
 @cache
 def counters_of(variant: Variant, registry: CollectorRegistry = REGISTRY) -> Counters:
-    """The counters of a variant: made once in a process, whatever is loaded again."""
+    """The counters of a variant: made once in a process, however often models are loaded."""
     return Counters(variant, registry)

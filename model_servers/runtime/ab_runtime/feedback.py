@@ -1,7 +1,7 @@
 """Ground truth that comes back later: what is accepted, and each report only once."""
 
 from collections import OrderedDict
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
@@ -31,7 +31,7 @@ class Seen:
 
     def __init__(self, capacity: int = 100_000) -> None:
         self._capacity = capacity
-        self._ids: OrderedDict[tuple[str, str], Literal[None]] = OrderedDict()
+        self._ids: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def add(self, outcome: str, feedback_id: str) -> bool:
         """Remember an id; whether it was new."""

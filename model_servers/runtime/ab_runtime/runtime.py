@@ -1,6 +1,8 @@
 """The runtime: MLServer's scikit-learn runtime as one variant of an experiment."""
 
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -9,131 +11,166 @@ import numpy as np
 from fastapi import HTTPException, status
 from mlserver import types
 from mlserver.codecs import RequestCodecLike
-from mlserver.codecs.numpy import to_datatype
 from mlserver.errors import InferenceError, MLServerError
 from mlserver.handlers.custom import custom_handler
-from mlserver.utils import to_absolute_path
+from mlserver.utils import generate_uuid, to_absolute_path
 from mlserver_sklearn import SKLearnModel
+from numpy.typing import NDArray
+from sklearn.utils import get_tags
 
-from ab_runtime import artefact
+from ab_runtime import artefact, plain
 from ab_runtime.counters import counters_of
 from ab_runtime.errors import StartError
-from ab_runtime.feedback import Feedback, Seen
+from ab_runtime.feedback import Feedback
 from ab_runtime.linear import linear_predict
-from ab_runtime.variant import NO_BUCKET, Variant
-
-_FLOATS = {"FP32": np.float32, "FP64": np.float64}
+from ab_runtime.variant import RANDOMIZED, Variant
 
 
 class ABRuntime(SKLearnModel):  # type: ignore[misc] # MLServer has no types
     """One variant: predicts, says which variant it is, counts, and takes feedback."""
 
-    _served = False
+    _has_served = False
 
     async def load(self) -> bool:
-        """Check and load the model, and make the counters."""
+        """Check and load the model, and make the counters.
+
+        A variant that cannot start ends the server; one that cannot be loaded again leaves the
+        model that is already there.
+        """
         try:
             self._variant = Variant.from_environment(os.environ)
             uri = (self.settings.parameters and self.settings.parameters.uri) or "model.joblib"
             self._model = artefact.load(Path(to_absolute_path(self.settings, uri)))
         except StartError as error:
-            if ABRuntime._served:
+            if ABRuntime._has_served:
                 raise MLServerError(str(error)) from error
+            # Every part of MLServer would log a traceback of its own on the way down.
+            logging.disable()
             raise SystemExit(f"error: {error}") from None
         self._features: int = self._model.n_features_in_
+        self._takes_nan: bool = get_tags(self._model).input_tags.allow_nan
         self._linear = linear_predict(self._model)
         self._counters = counters_of(self._variant)
-        self._counters.expect(getattr(self._model, "classes_", ()))
-        self._seen = Seen()
-        ABRuntime._served = True
+        classes = getattr(self._model, "classes_", None)
+        if isinstance(classes, np.ndarray):
+            self._counters.expect(classes.tolist())
+        self._stamp = {"variant": self._variant.name}
+        ABRuntime._has_served = True
         return True
 
     async def predict(self, payload: types.InferenceRequest) -> types.InferenceResponse:
         """Answer one request and count it."""
-        start = perf_counter()
+        start_seconds = perf_counter()
         headers = (payload.parameters and payload.parameters.headers) or {}
-        randomized = headers.get("x-ab-randomized") != "false"
-        unit = headers.get(self._variant.key) if randomized else None
-        bucket = self._variant.bucket(unit)
-        code = "5xx"
+        bucket = self._variant.bucket_of(headers, payload.id)
+        code, predictions = "5xx", []
         try:
-            response = self._predict_linear(payload) or await super().predict(payload)
-            code = "2xx"
+            response = await super().predict(payload)
+            outputs = [each.data for each in response.outputs if each.name == "predict"]
+            code, predictions = "2xx", [_class(value) for data in outputs for value in data]
         except MLServerError as error:
-            code = "4xx" if error.status_code < status.HTTP_500_INTERNAL_SERVER_ERROR else "5xx"
+            if error.status_code < status.HTTP_500_INTERNAL_SERVER_ERROR:
+                code = "4xx"
             raise
         finally:
-            self._counters.request(bucket, code, perf_counter() - start)
-        response.parameters = types.Parameters(
-            headers={"x-ab-variant": self._variant.name, "x-ab-bucket": bucket},
-            variant=self._variant.name,
-        )
+            self._count(headers, bucket, code, perf_counter() - start_seconds, predictions)
+        response.parameters = types.Parameters(headers=self._headers(bucket), **self._stamp)
         return response
 
-    def _predict_linear(self, payload: types.InferenceRequest) -> types.InferenceResponse | None:
-        if self._linear is None or len(payload.inputs) != 1 or payload.outputs:
-            return None
-        tensor = payload.inputs[0]
-        if tensor.datatype not in _FLOATS or tensor.parameters:
-            return None
-        rows = self._checked(self._array(tensor))
-        labels = self._linear(rows)
-        values = labels.tolist()
-        self._counters.predicted(values)
-        return types.InferenceResponse(
-            model_name=self.name,
-            model_version=self.version,
-            outputs=[
-                types.ResponseOutput(
-                    name="predict",
-                    shape=[len(values), 1],
-                    datatype=to_datatype(labels.dtype),
-                    data=values,
-                    parameters=types.Parameters(content_type="np"),
-                )
-            ],
-        )
+    def answer(
+        self, request: Any, headers: Mapping[str, str]
+    ) -> tuple[dict[str, Any], dict[str, str]] | None:
+        """What `predict` answers, and its headers, as JSON; None if `predict` has to do it.
 
-    def _array(self, tensor: types.RequestInput) -> Any:
-        try:
-            return np.array(tensor.data.root, _FLOATS[tensor.datatype]).reshape(tensor.shape)
-        except (ValueError, TypeError) as error:
-            raise InferenceError(f"input {tensor.name!r}: {error}") from None
+        That is so unless it is a plain request for a linear model, and right.
+        """
+        start_seconds = perf_counter()
+        tensor = plain.tensor(request)
+        if tensor is None:
+            return None
+        values = self._plain_predict(tensor["datatype"], tensor["shape"], tensor["data"])
+        if values is None:
+            return None
+        request_id = request["id"] if "id" in request else generate_uuid()
+        bucket = self._variant.bucket_of(headers, request_id)
+        output = plain.output(values)
+        self._count(headers, bucket, "2xx", perf_counter() - start_seconds, output["data"])
+        named = {"model_name": self.name}
+        if self.version is not None:
+            named["model_version"] = self.version
+        content = {**named, "id": request_id, "parameters": self._stamp, "outputs": [output]}
+        return content, self._headers(bucket)
+
+    def _get_model_outputs(self, payload: types.InferenceRequest) -> list[types.ResponseOutput]:
+        # Reached for gRPC, or with another server in front than ours.
+        if len(payload.inputs) == 1 and [each.name for each in payload.outputs] == ["predict"]:
+            tensor, wanted = payload.inputs[0], payload.outputs[0]
+            if not (tensor.parameters or wanted.parameters):
+                values = self._plain_predict(tensor.datatype, tensor.shape, tensor.data.root)
+                if values is not None:
+                    return [types.ResponseOutput(**plain.output(values))]
+        return list(super()._get_model_outputs(payload))
+
+    def _plain_predict(self, datatype: str, shape: list[int], data: Any) -> NDArray[Any] | None:
+        if self._linear is None:
+            return None
+        rows = plain.rows(datatype, shape, data, self._features)
+        return None if rows is None else self._linear(rows)
 
     def decode_request(
-        self, inference_request: types.InferenceRequest, default_codec: RequestCodecLike = None
+        self,
+        inference_request: types.InferenceRequest,
+        default_codec: RequestCodecLike | None = None,
     ) -> Any:
-        """Decode the inputs; whatever the client got wrong in them is a 400."""
+        """Decode the inputs.
+
+        Raises:
+            InferenceError: whatever the client got wrong in them (a 400).
+        """
         try:
             rows = super().decode_request(inference_request, default_codec)
-        except (ValueError, TypeError) as error:
-            raise InferenceError(f"inputs of {self.name}: {error}") from None
-        return self._checked(rows)
-
-    def _checked(self, rows: Any) -> Any:
-        if rows.ndim != 2 or rows.shape[1] != self._features or not len(rows):
-            raise InferenceError(
-                f"{self.name} takes shape [rows, {self._features}], got {list(rows.shape)}"
-            )
-        if not np.isfinite(rows).all():
-            raise InferenceError(f"{self.name} takes finite numbers only")
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InferenceError(f"{self.name} cannot decode the inputs: {error}") from error
+        wanted = f"{self.name} takes numbers of shape [rows, {self._features}]"
+        if getattr(rows, "shape", ())[1:] != (self._features,) or not len(rows):
+            raise InferenceError(f"{wanted}, got {list(getattr(rows, 'shape', ()))}")
+        if isinstance(rows, np.ndarray):
+            if rows.dtype.kind not in "biuf":
+                raise InferenceError(f"{wanted}, got {inference_request.inputs[0].datatype}")
+            if np.isinf(rows).any() or (not self._takes_nan and np.isnan(rows).any()):
+                raise InferenceError(f"{wanted}, got some that are not finite")
         return rows
 
     @custom_handler(rest_path="/feedback")  # type: ignore[untyped-decorator]
     async def feedback(self, feedback: Feedback) -> dict[str, bool]:
         """Count what happened after a prediction."""
         if feedback.variant != self._variant.name:
-            raise _refused(f"variant {feedback.variant!r}: this is {self._variant.name!r}")
+            raise _refused(f"variant {feedback.variant!r}: this server is {self._variant.name!r}")
         if feedback.outcome not in self._variant.outcomes:
-            known = ", ".join(self._variant.outcomes) or "none"
-            raise _refused(f"outcome {feedback.outcome!r}: must be one of AB_OUTCOMES ({known})")
-        if feedback.id is not None and not self._seen.add(feedback.outcome, feedback.id):
-            self._counters.duplicate()
-            return {"counted": False}
-        self._counters.outcome(
-            self._variant.bucket(feedback.user), feedback.outcome, feedback.value
-        )
-        return {"counted": True}
+            known = ", ".join(self._variant.outcomes) or "none (AB_OUTCOMES is empty)"
+            raise _refused(f"outcome {feedback.outcome!r}: this server knows {known}")
+        bucket = self._variant.bucket(feedback.user)
+        counted = self._counters.outcome(bucket, feedback.outcome, feedback.value, feedback.id)
+        return {"counted": counted}
+
+    def _count(
+        self,
+        headers: Mapping[str, str],
+        bucket: str,
+        code: str,
+        seconds: float,
+        predictions: list[Any],
+    ) -> None:
+        self._counters.request(bucket, code)
+        if headers.get(RANDOMIZED) != "false":
+            self._counters.compared(seconds, predictions)
+
+    def _headers(self, bucket: str) -> dict[str, str]:
+        return {"x-ab-variant": self._variant.name, "x-ab-bucket": bucket}
+
+
+def _class(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _refused(reason: str) -> HTTPException:

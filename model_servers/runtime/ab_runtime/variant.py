@@ -1,4 +1,4 @@
-"""Which variant this server is, read from environment variables."""
+"""Which variant this server is, read from environment variables, and whose request is whose."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import xxhash
 from ab_runtime.errors import StartError
 
 NO_BUCKET = "none"
+RANDOMIZED = "x-ab-randomized"
 _MAX_BUCKETS = 10_000
 
 
@@ -21,19 +22,22 @@ class Variant:
 
     name: str
     salt: str
-    buckets: int
-    key: str
-    outcomes: tuple[str, ...]
+    buckets: int = 64
+    key: str = "x-user-id"
+    outcomes: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Variant":
         """Read AB_VARIANT, AB_SALT, AB_BUCKETS (64), AB_KEY (x-user-id), AB_OUTCOMES (none).
 
         Raises:
-            StartError: AB_VARIANT or AB_SALT is missing, AB_BUCKETS is no number from 1 to 10 000,
-                an outcome is empty or there twice.
+            StartError: AB_VARIANT or AB_SALT is missing, AB_VARIANT cannot stand in a header,
+                AB_BUCKETS is no number from 1 to 10 000, an outcome is empty or there twice.
         """
-        buckets = environment.get("AB_BUCKETS", "64")
+        name = _required(environment, "AB_VARIANT", "the variant's name, for example treatment")
+        if not (name.isascii() and name.isprintable()):
+            raise StartError(f"AB_VARIANT={name!r}, must be plain ASCII: it is sent in a header")
+        buckets = environment.get("AB_BUCKETS", str(cls.buckets))
         if not (buckets.isdecimal() and 1 <= int(buckets) <= _MAX_BUCKETS):
             raise StartError(f"AB_BUCKETS={buckets!r}, must be from 1 to {_MAX_BUCKETS}")
         listed = environment.get("AB_OUTCOMES", "")
@@ -41,10 +45,10 @@ class Variant:
         if "" in outcomes or len(set(outcomes)) != len(outcomes):
             raise StartError(f"AB_OUTCOMES={listed!r}, must be names, commas between, none twice")
         return cls(
-            name=_required(environment, "AB_VARIANT", "the variant's name, for example treatment"),
+            name=name,
             salt=_required(environment, "AB_SALT", "the experiment's assignment.salt"),
             buckets=int(buckets),
-            key=environment.get("AB_KEY", "x-user-id").lower(),
+            key=environment.get("AB_KEY", cls.key).lower(),
             outcomes=outcomes,
         )
 
@@ -56,12 +60,23 @@ class Variant:
     def bucket(self, unit: str | None) -> str:
         """A unit's bucket as a label: xxh64 of "bucket:salt:unit" modulo the number of buckets.
 
-        No unit, or an empty one, is in no bucket: it was not randomized by its key.
+        No unit, or an empty one, is in no bucket.
         """
         if not unit:
             return NO_BUCKET
-        key = f"bucket:{self.salt}:{_text(unit)}".encode(errors="surrogateescape")
+        key = f"bucket:{self.salt}:{_text(unit)}".encode()
         return str(xxhash.xxh64_intdigest(key) % self.buckets)
+
+    def bucket_of(self, headers: Mapping[str, str], request_id: str | None) -> str:
+        """The bucket of a request, from its (lower-case) headers.
+
+        What the router did not randomize, or what has no unit, is in none. Only where the router
+        says that it drew a request without a unit, is the request itself the unit.
+        """
+        drawn = headers.get(RANDOMIZED)
+        if drawn == "false":
+            return NO_BUCKET
+        return self.bucket(headers.get(self.key) or (request_id if drawn == "true" else None))
 
 
 def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:

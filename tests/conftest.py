@@ -1,0 +1,67 @@
+"""What tests of several rooms need."""
+
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from abctl.core.experiment import Assignment, Design, Experiment, Model, Source, Variant
+from abctl.core.split import TOTAL_BP, Split
+
+
+@pytest.fixture(scope="session")
+def make_experiment() -> Callable[..., Experiment]:
+    """Makes an experiment of named variants; what is not given does not matter to the test."""
+
+    def make(*names: str, shares_bp: tuple[int, ...] = (), **rules: Any) -> Experiment:
+        names = names or ("control", "treatment")
+        shares_bp = shares_bp or (TOTAL_BP, *(0 for _ in names[1:]))
+        given: dict[str, Any] = {"unit": "user", "key": "x-user-id", "salt": "salt-1"} | rules
+        return Experiment(
+            name="iris",
+            namespace="models",
+            platform="envoy",
+            assignment=Assignment(**given),
+            variants=tuple(Variant(name, Model("iris", "v1")) for name in names),
+            split=Split(names, shares_bp),
+            metrics=(),
+            source=Source("file", {}),
+            design=Design(settle_seconds=10.0),
+        )
+
+    return make
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], dict[int, str]]]:
+    """Tells what the test has started and still runs: pid and command line.
+
+    Children of children count, also after their parents are gone: all inherit a mark in their
+    environment. Nothing may be left when the test ends.
+    """
+    mark = f"ABCTL_TEST_MARK={uuid.uuid4()}"
+    monkeypatch.setenv(*mark.split("="))
+
+    def running() -> dict[int, str]:
+        return {int(p.name): command for p in _processes() if (command := _marked(p, mark))}
+
+    yield running
+    for pid in (left := running()):
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def _processes() -> list[Path]:
+    return [path for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _marked(process: Path, mark: str) -> str:
+    try:
+        marked = mark.encode() in (process / "environ").read_bytes().split(b"\0")
+        return (process / "cmdline").read_text().replace("\0", " ") if marked else ""
+    except OSError:  # it has ended
+        return ""

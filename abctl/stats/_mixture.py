@@ -27,7 +27,14 @@ _DEFAULT_RELATIVE = 0.1
 
 
 def points(plan: Plan) -> tuple[Array, Array]:
-    """Sizes of effects in units of the planned one, on one side, and their weights."""
+    """Effects to try, in units of the planned size, with the sign of the alternative; weights."""
+    sizes, weights = _one_sided_points(plan)
+    if plan.alternative == "two-sided":
+        return np.concatenate((sizes, -sizes)), np.concatenate((weights, weights)) / 2.0
+    return (sizes if plan.alternative == "greater" else -sizes), weights
+
+
+def _one_sided_points(plan: Plan) -> tuple[Array, Array]:
     if plan.prior == "two-point":
         return np.array([1.0]), np.array([1.0])
     return np.array([0.5, 1.0, 2.0]), np.array([0.3, 0.6, 0.1])
@@ -51,7 +58,7 @@ def relative_default(level: Array) -> Array:
 
 
 def log_e_value(score: Array, information: Array, scale: Array, plan: Plan) -> Array:
-    """Logarithm of the mixture's e-value, asymptotically valid; all arrays of one shape."""
+    """Logarithm of the mixture's e-value, asymptotically valid; arrays of shape (looks,)."""
     if plan.alternative == "less":
         return _one_side(-score, information, scale, plan)
     upper = _one_side(score, information, scale, plan)
@@ -81,9 +88,9 @@ def _greater(plan: Plan) -> Plan:
 
 
 def _one_side(score: Array, information: Array, scale: Array, plan: Plan) -> Array:
-    multiples, weights = points(plan)
-    effects = scale[..., None] * multiples
-    exponents = effects * score[..., None] - 0.5 * effects**2 * information[..., None]
+    multiples, weights = _one_sided_points(plan)
+    effects = multiples[:, None] * scale
+    exponents = effects * score - 0.5 * effects**2 * information
     discrete = log_mean(exponents, weights * (1.0 - _NORMAL_SHARE))
     spread = 1.0 + information * scale**2
     z = score * scale / np.sqrt(spread)
@@ -92,10 +99,9 @@ def _one_side(score: Array, information: Array, scale: Array, plan: Plan) -> Arr
 
 
 def log_mean(exponents: Array, weights: Array) -> Array:
-    """log(sum(weights * exp(exponents))) over the last axis."""
-    top = exponents.max(axis=-1)
-    total: Array = np.exp(exponents - top[..., None]) @ weights
-    return np.asarray(top + np.log(total))
+    """log(sum(weights * exp(exponents))) over the first axis."""
+    top = exponents.max(axis=0)
+    return np.asarray(top + np.log(weights @ np.exp(exponents - top)))
 
 
 def log_always_valid_p(log_e: Array) -> float:

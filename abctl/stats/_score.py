@@ -1,4 +1,4 @@
-"""Score tests of two proportions over strata, and their inversion."""
+"""Score tests of two proportions or two Poisson rates over strata, and their inversion."""
 
 import math
 from dataclasses import dataclass
@@ -6,40 +6,61 @@ from typing import Self
 
 import numpy as np
 
-from abctl.stats._contrast import Interval, null_of, one_sided
+from abctl.stats._contrast import Contrast, Interval, lift_of, null_of, one_sided
 from abctl.stats._reference import critical, crossing, p_value
-from abctl.stats.estimate import Plan
-from abctl.stats.summary import Array, Counts, Stream
+from abctl.stats._restricted import (
+    proportion_at_difference,
+    proportion_at_ratio,
+    rate_at_difference,
+    rate_at_ratio,
+)
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Array, Counts, Events, Stream
 
-_FEW = 5.0
+FEW = 5.0
+_ALMOST_ONE = 1.0 - 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """Trials and successes of control `a` and treatment `b`, one entry an epoch with both."""
+    """Successes `s` of `n` tried (or events of an exposure), one entry an epoch with both variants.
+
+    Attributes:
+        n_a, s_a, n_b, s_b: control `a`, treatment `b`, each of shape (epochs,).
+        epochs: their numbers.
+        left_out: epochs without data in both variants.
+        poisson: rates of events rather than proportions.
+    """
 
     n_a: Array
     s_a: Array
     n_b: Array
     s_b: Array
     epochs: tuple[int, ...]
-    left_out: int
+    left_out: int = 0
+    poisson: bool = False
 
     @classmethod
-    def of(cls, stream: Stream[Counts]) -> Self | str:
+    def of(cls, stream: Stream[Counts] | Stream[Events]) -> Self | str:
         """Sums by epoch; a reason where no epoch has traffic in both variants."""
-        epochs = stream.by_epoch()
-        a, b = epochs.control, epochs.treatment
-        both = (a.n > 0) & (b.n > 0)
+        merged = stream.by_epoch()
+        (n_a, s_a), (n_b, s_b) = tried(merged.control), tried(merged.treatment)
+        both = (n_a > 0) & (n_b > 0)
         if not np.any(both):
             return "no epoch with data in both variants"
-        numbers = tuple(int(number) for number in epochs.epoch[both])
-        left_out = int(np.count_nonzero(~both))
-        return cls(a.n[both], a.successes[both], b.n[both], b.successes[both], numbers, left_out)
+        return cls(
+            n_a[both],
+            s_a[both],
+            n_b[both],
+            s_b[both],
+            epochs=tuple(int(number) for number in merged.epoch[both]),
+            left_out=int(np.count_nonzero(~both)),
+            poisson=isinstance(merged.control, Events),
+        )
 
     @property
     def n(self) -> tuple[float, float]:
-        """Trials of control and treatment."""
+        """Trials or exposure of control and treatment."""
         return float(self.n_a.sum()), float(self.n_b.sum())
 
     @property
@@ -48,7 +69,7 @@ class Strata:
         return self.n_a * self.n_b / (self.n_a + self.n_b)
 
     def means(self) -> tuple[float, float]:
-        """Weighted proportions of control and treatment."""
+        """Weighted levels of control and treatment."""
         weights = self.weights / self.weights.sum()
         return (
             float(np.sum(weights * self.s_a / self.n_a)),
@@ -57,95 +78,134 @@ class Strata:
 
     @property
     def expected(self) -> float:
-        """The smallest expected count of the tables of the epochs, under equal proportions."""
-        total = self.n_a + self.n_b
-        share = (self.s_a + self.s_b) / total
-        return float(np.min(np.minimum(self.n_a, self.n_b) * np.minimum(share, 1.0 - share)))
+        """The smallest expected count of the tables of the epochs, under equal levels."""
+        share = (self.s_a + self.s_b) / (self.n_a + self.n_b)
+        rarest = share if self.poisson else np.minimum(share, 1.0 - share)
+        return float(np.min(np.minimum(self.n_a, self.n_b) * rarest))
 
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of these data."""
         notes: tuple[str, ...] = ()
         if self.left_out:
             notes += (f"{self.left_out} epochs without data in both variants were left out",)
-        if self.expected < _FEW:
-            notes += (f"the smallest expected count is {self.expected:.3g}: under 5, see fisher",)
         return notes
+
+    def contrast(self) -> Contrast:
+        """Levels and their variances, with a success (and a failure) added in every epoch.
+
+        Source: Agresti & Caffo (2000), doi:10.1080/00031305.2000.10474560.
+        """
+        squares = (self.weights / self.weights.sum()) ** 2
+        if self.poisson:
+            spread_a, spread_b = (self.s_a + 1.0) / self.n_a, (self.s_b + 1.0) / self.n_b
+        else:
+            share_a, share_b = (self.s_a + 1) / (self.n_a + 2), (self.s_b + 1) / (self.n_b + 2)
+            spread_a, spread_b = share_a * (1.0 - share_a), share_b * (1.0 - share_b)
+        var_a, var_b = (
+            float(np.sum(squares * spread / n))
+            for spread, n in ((spread_a, self.n_a), (spread_b, self.n_b))
+        )
+        return Contrast(*self.means(), var_a, var_b, math.inf, self.n, self.epochs)
 
     def z(self, ratios: Array, offsets: Array) -> Array:
         """The score statistic for each null `b = ratio * a + offset` (one of them trivial)."""
         k, d = ratios[:, None], offsets[:, None]
-        x = self._restricted(k, d)
-        y = np.clip(k * x + d, 0.0, 1.0)
-        variance = k * k * x * (1.0 - x) / self.n_a + y * (1.0 - y) / self.n_b
-        if self.n_a.size > 1:
+        variance = self._restricted_variance(k, d)
+        if self.n_a.size > 1 and not self.poisson:
             total = self.n_a + self.n_b
             variance = variance * total / (total - 1.0)
         weights = self.weights
         score = np.sum(weights * (self.s_b / self.n_b - k * self.s_a / self.n_a - d), axis=1)
         deviation = np.sqrt(np.sum(weights * weights * variance, axis=1))
-        tiny = np.abs(score) <= 1e-12 * weights.sum()
+        level = np.sum(
+            weights * (self.s_b / self.n_b + k * self.s_a / self.n_a + np.abs(d)), axis=1
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(tiny, 0.0, score / deviation)
+            return np.where(np.abs(score) <= 1e-12 * level, 0.0, score / deviation)
 
-    def p_value(self, plan: Plan) -> tuple[float, float]:
-        """The p-value and log p of the plan's null."""
-        null = null_of(plan, 1.0)
-        statistic = float(self.z(np.array([null.ratio]), np.array([null.offset]))[0])
-        return p_value(statistic, plan.alternative)
+    def _restricted_variance(self, k: Array, d: Array) -> Array:
+        """Variance of b - k a of each epoch at the likeliest point of the null."""
+        cells = (self.n_a, self.s_a, self.n_b, self.s_b)
+        if self.poisson:
+            x = rate_at_difference(*cells, d) if d.any() else rate_at_ratio(*cells, k)
+            return np.asarray(k * k * x / self.n_a + (k * x + d) / self.n_b)
+        x = proportion_at_difference(*cells, d) if d.any() else proportion_at_ratio(*cells, k)
+        y = np.clip(k * x + d, 0.0, 1.0)
+        return np.asarray(k * k * x * (1.0 - x) / self.n_a + y * (1.0 - y) / self.n_b)
 
     def intervals(self, plan: Plan) -> tuple[Interval, Interval | None]:
         """The differences and the lifts that are not rejected; no lifts where control is 0."""
         crit = critical(plan.alpha, plan.alternative)
         control, treatment = self.means()
         effect = treatment - control
+        low, high = self._furthest(effect, crit)
 
         def by_offset(side: float) -> float:
-            ends = (-1.0, effect) if side > 0 else (effect, 1.0)
+            ends = (low, effect) if side > 0 else (effect, high)
             return crossing(lambda d: self.z(np.ones_like(d), d) - side * crit, *ends)
 
         def by_share(side: float) -> float:
             # A ratio in [0, inf) is t / (1 - t) of a share t in [0, 1).
             share = crossing(
-                lambda t: self.z(t / (1.0 - t), np.zeros_like(t)) - side * crit, 0.0, 1.0 - 1e-9
+                lambda t: self.z(t / (1.0 - t), np.zeros_like(t)) - side * crit, 0.0, _ALMOST_ONE
             )
-            return share / (1.0 - share) - 1.0 if share < 1.0 - 1e-9 else math.inf
+            return share / (1.0 - share) - 1.0 if share < _ALMOST_ONE else math.inf
 
         interval = one_sided((by_offset(1.0), by_offset(-1.0)), plan.alternative)
         if control == 0.0:
             return interval, None
         return interval, one_sided((by_share(1.0), by_share(-1.0)), plan.alternative)
 
-    def _restricted(self, k: Array, d: Array) -> Array:
-        """The likeliest control proportion under each null, shape (nulls, epochs)."""
-        if np.any(d != 0.0):
-            return self._restricted_difference(d)
-        total, successes = self.n_a + self.n_b, self.s_a + self.s_b
-        # The smaller root of total * k * x^2 - half * x + successes = 0, without cancellation.
-        half = self.n_b * k + self.s_b + self.n_a + self.s_a * k
-        root = np.sqrt(np.maximum(half * half - 4.0 * total * k * successes, 0.0))
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.minimum(2.0 * successes / (half + root), np.minimum(1.0, 1.0 / k)))
+    def _furthest(self, effect: float, crit: float) -> Interval:
+        """The smallest and the largest difference that could be in an interval."""
+        if not self.poisson:
+            return -1.0, 1.0
+        events = float(self.s_a.sum() + self.s_b.sum())
+        reach = (10.0 + 4.0 * events + 4.0 * crit * crit) * self.n_a.size / min(self.n)
+        return effect - reach, effect + reach
 
-    def _restricted_difference(self, d: Array) -> Array:
-        """Miettinen & Nurminen (1985), appendix: the root of a cubic, then polished by Newton."""
-        total, successes = self.n_a + self.n_b, self.s_a + self.s_b
-        l3 = total
-        l2 = (self.n_b + 2.0 * self.n_a) * d - total - successes
-        l1 = (self.n_a * d - total - 2.0 * self.s_a) * d + successes
-        l0 = self.s_a * d * (1.0 - d)
-        third = l2 / (3.0 * l3)
-        q = third**3 - l1 * l2 / (6.0 * l3 * l3) + l0 / (2.0 * l3)
-        p = np.where(q >= 0.0, 1.0, -1.0) * np.sqrt(
-            np.maximum(third * third - l1 / (3.0 * l3), 0.0)
-        )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cosine = np.where(p == 0.0, 0.0, np.clip(q / p**3, -1.0, 1.0))
-        x = 2.0 * p * np.cos((math.pi + np.arccos(cosine)) / 3.0) - third
-        low, high = np.maximum(0.0, -d), np.minimum(1.0, 1.0 - d)
-        for _ in range(2):
-            slope = (3.0 * l3 * x + 2.0 * l2) * x + l1
-            value = ((l3 * x + l2) * x + l1) * x + l0
-            with np.errstate(divide="ignore", invalid="ignore"):
-                step = np.where(slope == 0.0, 0.0, value / slope)
-            x = np.clip(x - np.clip(step, -1e-3, 1e-3), low, high)
-        return np.asarray(x)
+
+def tried(summary: Counts | Events) -> tuple[Array, Array]:
+    """What was tried (or the exposure), and the successes (or events)."""
+    if isinstance(summary, Counts):
+        return summary.n, summary.successes
+    return summary.exposure, summary.events
+
+
+def score_test(
+    method: str,
+    stream: Stream[Counts] | Stream[Events],
+    plan: Plan,
+    assumptions: tuple[str, ...],
+) -> Estimate | NotEstimable:
+    """The score test of the plan's null; p and both intervals are inversions of it."""
+    strata = Strata.of(stream)
+    if isinstance(strata, str):
+        return NotEstimable(method, strata)
+    control, treatment = strata.means()
+    null = null_of(plan, 1.0)
+    statistic = strata.z(np.array([null.ratio]), np.array([null.offset]))
+    p, log_p = p_value(float(statistic[0]), plan.alternative)
+    interval, lift_interval = strata.intervals(plan)
+    notes = strata.notes
+    if strata.expected < FEW:
+        notes += (f"the smallest expected count is {strata.expected:.3g}, under 5: approximate",)
+    return Estimate(
+        method=method,
+        control=control,
+        treatment=treatment,
+        effect=treatment - control,
+        interval=interval,
+        lift=lift_of(control, treatment),
+        lift_interval=lift_interval,
+        p=p,
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=assumptions,
+        n=strata.n,
+        epochs=strata.epochs,
+        notes=notes,
+    )

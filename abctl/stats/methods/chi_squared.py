@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from abctl.stats._score import Strata
+from abctl.stats._score import FEW, Strata
 from abctl.stats._tails import chi2_tail
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.methods import proportion
@@ -19,7 +19,6 @@ from abctl.stats.summary import Counts, Stream
 
 SUMMARY = Counts
 SEQUENTIAL = False
-_MIN_EXPECTED = 5.0
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
@@ -30,7 +29,7 @@ def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     if plan.alternative != "two-sided" or plan.null.value != 0.0:
         reason = "chi-squared has neither a side nor a margin: use proportion"
         return NotEstimable("chi_squared", reason, strata.n)
-    if strata.expected < _MIN_EXPECTED:
+    if strata.expected < FEW:
         reason = f"the smallest expected count is {strata.expected:.3g}, needs 5: use fisher"
         return NotEstimable("chi_squared", reason, strata.n)
     found = proportion.estimate(stream, plan)

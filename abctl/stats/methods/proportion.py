@@ -11,8 +11,7 @@ Sources: Mee (1984), doi:10.2307/2531176; Miettinen & Nurminen (1985), doi:10.10
 Farrington & Manning (1990), doi:10.1002/sim.4780091208; Mantel & Haenszel (1959).
 """
 
-from abctl.stats._contrast import lift_of
-from abctl.stats._score import Strata
+from abctl.stats._score import score_test
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Counts, Stream
 
@@ -26,31 +25,5 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two proportions and its lift, weighted over epochs.
-
-    Epochs weigh n_a n_b / (n_a + n_b), as in Mantel & Haenszel.
-    """
-    strata = Strata.of(stream)
-    if isinstance(strata, str):
-        return NotEstimable("proportion", strata)
-    control, treatment = strata.means()
-    p, log_p = strata.p_value(plan)
-    interval, lift_interval = strata.intervals(plan)
-    return Estimate(
-        method="proportion",
-        control=control,
-        treatment=treatment,
-        effect=treatment - control,
-        interval=interval,
-        lift=lift_of(control, treatment),
-        lift_interval=lift_interval,
-        p=p,
-        log_p=log_p,
-        alpha=plan.alpha,
-        alternative=plan.alternative,
-        guarantee="asymptotic",
-        assumptions=ASSUMPTIONS,
-        n=strata.n,
-        epochs=strata.epochs,
-        notes=strata.notes(),
-    )
+    """The difference of two proportions and its lift; epochs weigh n_a n_b / (n_a + n_b)."""
+    return score_test("proportion", stream, plan, ASSUMPTIONS)

@@ -1,0 +1,96 @@
+"""The exact e-process of two proportions or two Poisson rates, poll by poll.
+
+Within a poll take any point of the null, control x and treatment y = ratio * x + offset, and bets
+c_a, c_b with n_a c_a + ratio * n_b c_b = 0. Let the true values be x' and y' on the null.
+
+For proportions the factor (1 + c_a (1-x))^s_a (1 - c_a x)^f_a (1 + c_b (1-y))^s_b (1 - c_b y)^f_b
+has expectation (1 + c_a (x'-x))^n_a (1 + c_b (y'-y))^n_b. For rates, the factor
+(1 + c_a)^s_a exp(-c_a x n_a) (1 + c_b)^s_b exp(-c_b y n_b) has expectation
+exp(n_a c_a (x'-x) + n_b c_b (y'-y)). Neither is above exp((x'-x) (n_a c_a + ratio n_b c_b)) = 1.
+
+So the product over polls is an e-process, whatever the base level does from poll to poll. If the
+true treatment lies on the side against which c_b bets, the expectation is smaller still: the
+one-sided nulls hold too.
+
+The bet for an effect h is the one whose alternative lies h from the null at the pooled past. For
+ratio 1 and offset 0 it is the likelihood ratio of Turner, Ly & Grünwald for proportions, and that
+of the conditional binomial test for rates.
+
+Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex nulls Turner &
+Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from abctl.stats._contrast import Null
+from abctl.stats._mixture import log_mean, points, relative_default, scale_of
+from abctl.stats.estimate import Plan
+from abctl.stats.summary import Array
+
+_BOLDEST = 0.98
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Successes `s` of `n` tried (or events of an exposure) in each poll."""
+
+    n_a: Array
+    s_a: Array
+    n_b: Array
+    s_b: Array
+    poisson: bool = False
+
+
+def log_e_path(pairs: Pairs, null: Null, plan: Plan) -> Array:
+    """Logarithm of the e-value after each poll."""
+    bet_a, bet_b, x, y = _bets(pairs, null, plan)
+    if pairs.poisson:
+        factors = pairs.s_a * np.log(1.0 + bet_a) + pairs.s_b * np.log(1.0 + bet_b)
+        factors -= bet_a * (pairs.n_a * x) + bet_b * (pairs.n_b * y)
+    else:
+        factors = pairs.s_a * np.log(1.0 + bet_a * (1.0 - x))
+        factors += (pairs.n_a - pairs.s_a) * np.log(1.0 - bet_a * x)
+        factors += pairs.s_b * np.log(1.0 + bet_b * (1.0 - y))
+        factors += (pairs.n_b - pairs.s_b) * np.log(1.0 - bet_b * y)
+    _, weights = points(plan)
+    return log_mean(np.cumsum(factors, axis=1), weights)
+
+
+def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Array]:
+    """Bets on control and treatment, shape (effects, polls), and the point of the null."""
+    x, y = _null_point(pairs, null)
+    # Without a past there is no point to bet around, and without one variant nothing to compare.
+    use = (pairs.n_a > 0.0) & (pairs.n_b > 0.0) & (_before(pairs.n_a + pairs.n_b) > 0.0)
+    odds = null.ratio * pairs.n_b / np.where(pairs.n_a > 0.0, pairs.n_a, 1.0)
+    scale = np.where(use, scale_of(plan, x, relative_default(x)), 0.0)
+    one_a, one_b = (1.0, 1.0) if pairs.poisson else (1.0 - x, 1.0 - y)
+    unit = scale / (y * one_b + null.ratio * odds * x * one_a)
+    boldest = np.maximum(unit * one_b, odds * unit * one_a)
+    if not pairs.poisson:
+        boldest = np.maximum(boldest, np.maximum(unit * y, odds * unit * x))
+    effects, _ = points(plan)
+    bet_b = effects[:, None] * unit / np.maximum(1.0, np.abs(effects)[:, None] * boldest / _BOLDEST)
+    return -odds * bet_b, bet_b, x, y
+
+
+def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array]:
+    """Levels on the null, guessed from all earlier polls."""
+    n_a, n_b = _before(pairs.n_a), _before(pairs.n_b)
+    successes = _before(pairs.s_a + pairs.s_b)
+    total = n_a + null.ratio * n_b
+    low, high = max(0.0, -null.offset / null.ratio), np.inf
+    if pairs.poisson:
+        x = (successes + 0.5 - null.offset * n_b) / np.where(total > 0.0, total, 1.0)
+        x = np.maximum(x, low + 0.5 / np.where(total > 0.0, total, 1.0))
+    else:
+        x = (successes + 0.5 - null.offset * n_b) / (total + 1.0)
+        high = min(1.0, (1.0 - null.offset) / null.ratio)
+        x = np.clip(x, low + _EDGE, high - _EDGE)
+    return x, null.ratio * x + null.offset
+
+
+def _before(increments: Array) -> Array:
+    return np.asarray(np.cumsum(increments) - increments)

@@ -1,0 +1,29 @@
+"""Two Poisson rates (events over an exposure), at any time: an exact e-process.
+
+H0 (`two-sided`): treatment - control = null in every poll; with a relative null m,
+treatment = (1 + m) * control in every poll. `greater`: H0 is "at most", `less`: H0 is "at least".
+As a guardrail with margin m: `less` proves "not worse than m", `greater` proves harm.
+
+With a relative null it is the likelihood ratio of the treatment's share of the events of each poll,
+so the base rate may drift and the split may ramp. p and the decision are exact for Poisson events
+at any stopping time; the interval is asymptotic and says nothing before 10 events in each variant,
+except that it holds the null exactly if the null is not rejected.
+
+Source: Lindon & Malek (2022), arXiv:2011.03567; see `_linear_e` for a null that is a difference.
+"""
+
+from abctl.stats._counts_sequence import counts_sequence
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Events, Stream
+
+SUMMARY = Events
+SEQUENTIAL = True
+ASSUMPTIONS = (
+    "events are rare and independent of each other, so their number is Poisson",
+    "the null holds in every poll; the base rate may drift and the split may change between polls",
+)
+
+
+def estimate(stream: Stream[Events], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of two rates and its lift, valid however often anyone looks."""
+    return counts_sequence("rate_sequence", stream, plan, ASSUMPTIONS)

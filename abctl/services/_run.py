@@ -168,6 +168,8 @@ class Run:
             else:
                 value = synthetic_value(outcome, request.trait, coin, effect)
             self._tally.feedback_due(variant, made_up=made_up)
+            if variant == UNKNOWN:
+                continue  # nothing says where it would have to go
             told = {
                 "variant": variant,
                 "user": user,

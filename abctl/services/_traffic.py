@@ -178,12 +178,12 @@ def outcomes(experiment: Experiment) -> tuple[Outcome, ...]:
 def synthetic_value(outcome: Outcome, trait: float, coin: float, effect: float) -> float:
     """A made-up outcome of one request, from its user's trait and a uniform coin.
 
-    A proportion is 1 with probability 0.1 trait + effect. A mean is what was spent: nothing in 90%
-    of the requests, otherwise log-normal (sigma 1) with mean 20 trait; so its mean is 2 trait, and
-    an effect scales it to 2 + effect.
+    A proportion is 1 with probability (0.1 + effect) trait. A mean is what was spent: nothing in
+    90% of the requests, otherwise log-normal (sigma 1), so that its mean is (2 + effect) trait.
+    Traits have mean 1.
     """
     if outcome.kind == "proportion":
-        return float(coin < _BASE_SHARE * trait + effect)
+        return float(coin < (_BASE_SHARE + effect) * trait)
     if coin >= _BASE_SHARE:
         return 0.0
     # Below the threshold the coin is uniform again once it is stretched.

@@ -18,3 +18,9 @@ def parse_duration_seconds(text: str) -> float:
     if match is None:
         raise SpecError(f"{text!r} is not a duration", "write 90s, 1m, 2h or 7d")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def format_duration(seconds: float) -> str:
+    """The text that `parse_duration_seconds` reads back, in the largest unit that fits."""
+    unit = next((u for u in "dhm" if seconds and seconds % _SECONDS[u] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from abctl.core.assignment import regions
+from abctl.core.duration import format_duration
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError, UsageError
 from abctl.platforms import platform
@@ -30,7 +31,7 @@ def of_meaning(spec: "Spec") -> list[Problem]:
     ]
     if not any(metric.role == "primary" for metric in spec.metrics):
         message = "no primary metric, must have at least one"
-        found.append(Problem(("spec", "metrics"), message, "give the metric that decides a role"))
+        found.append(Problem(("spec", "metrics"), message, "role: primary on the one that decides"))
     # The rest needs a split that makes sense.
     return found or [*_cohorts(spec), *_platform(spec)]
 
@@ -43,7 +44,10 @@ def _doubles(place: Place, names: list[str]) -> Iterator[Problem]:
 
 
 def _sum(spec: "Spec") -> Iterator[Problem]:
-    if (total := sum(variant.split for variant in spec.variants)) != TOTAL_BP:
+    if len(spec.variants) < 2:  # noqa: PLR2004 - a comparison
+        message = f"{len(spec.variants)} given, must be at least 2"
+        yield Problem(("spec", "variants"), message, "the first is the control")
+    elif (total := sum(variant.split for variant in spec.variants)) != TOTAL_BP:
         last, share = len(spec.variants) - 1, format_share(spec.variants[-1].split)
         rest = TOTAL_BP - total + spec.variants[-1].split
         yield Problem(
@@ -67,13 +71,17 @@ def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
         hint = "how much worse may it be? margin: 0.5pp, or 10%"
         yield Problem((*place, "margin"), "is missing, a guardrail needs it", hint)
     if metric.role != "guardrail" and metric.margin is not None:
-        yield Problem((*place, "margin"), f"role {metric.role} has none", "role: guardrail")
+        yield Problem(
+            (*place, "margin"), f"role {metric.role} has none", "a margin is a guardrail's"
+        )
     if metric.role == "guardrail" and metric.mde is not None:
         yield Problem((*place, "mde"), "a guardrail has none", "its margin says what matters")
     if metric.kind == "quantile" and metric.quantile is None:
         yield Problem((*place, "quantile"), "is missing, kind quantile needs it", "quantile: 0.95")
     if metric.kind != "quantile" and metric.quantile is not None:
-        yield Problem((*place, "quantile"), f"kind {metric.kind} has none", "kind: quantile")
+        yield Problem(
+            (*place, "quantile"), f"kind {metric.kind} has none", "kind: quantile has one"
+        )
     for name, size in (("mde", metric.mde), ("margin", metric.margin)):
         if size is not None:
             yield from _size((*place, name), size)
@@ -92,7 +100,8 @@ def _durations(spec: "Spec") -> Iterator[Problem]:
     ):
         if shorter > longer:
             place: Place = ("spec", "design", low)
-            yield Problem(place, f"{shorter:g}s is longer than {high} of {longer:g}s")
+            message = f"{format_duration(shorter)} is longer than {high} of"
+            yield Problem(place, f"{message} {format_duration(longer)}")
 
 
 def _source(spec: "Spec") -> Iterator[Problem]:
@@ -114,8 +123,8 @@ def _cohorts(spec: "Spec") -> Iterator[Problem]:
     for i, rule in enumerate(rules):
         place: Place = ("spec", "assignment", "cohorts", i)
         if (rule.variant is None) == (rule.split is None):
-            both = "has neither variant nor split" if rule.split is None else "has both"
-            yield Problem(place, f"{both}, must have one of variant, split")
+            given = "neither" if rule.split is None else "both"
+            yield Problem(place, f"{given} given, must be one of variant, split")
         if rule.variant is not None and rule.variant not in split.names:
             hint = did_you_mean(rule.variant, split.names)
             yield Problem((*place, "variant"), f"no variant {rule.variant!r}", hint)

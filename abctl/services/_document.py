@@ -78,8 +78,9 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
     if len(documents) > 1:
         raise SpecError(f"{place} holds {len(documents)} documents, must be one")
     if not isinstance(documents[0], dict):
+        what = "a list" if isinstance(documents[0], list) else "text"
         raise SpecError(
-            f"{place} holds {type(documents[0]).__name__}, must be a mapping",
+            f"{place} holds {what}, must be a mapping",
             "its first lines are apiVersion, kind and metadata",
         )
     return documents[0]

@@ -177,9 +177,9 @@ class Spec(Part):
     """What carries the split: the name of a platform, e.g. envoy."""
     assignment: Assignment
     """How a unit gets its variant."""
-    variants: tuple[Variant, ...] = Field(min_length=2)
+    variants: tuple[Variant, ...] = Field(json_schema_extra={"minItems": 2})
     """What is compared: the first is the control. The order is fixed for the experiment's life."""
-    metrics: tuple[Metric, ...] = Field(min_length=1)
+    metrics: tuple[Metric, ...] = Field(json_schema_extra={"minItems": 1})
     """What is measured; at least one is primary."""
     source: Source | None = None
     """Where the evidence comes from. The local stack fills it in where it is left out."""

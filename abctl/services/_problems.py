@@ -64,8 +64,7 @@ def _shape(root: type[BaseModel], detail: Any) -> Problem:
             message = f"{value!r}, must be {context['expected'].replace(chr(39), '')}"
         case kind:
             shown = "a mapping" if isinstance(value, dict) else repr(value)
-            must = _MUST.get(kind, "").format(**context)
-            must = must or detail["msg"].removeprefix("Input should be ")
+            must = _MUST.get(kind) or detail["msg"].removeprefix("Input should be ")
             message = f"{shown}, must be {must}"
     return Problem(place, message, hint)
 
@@ -81,7 +80,6 @@ _MUST = {
     "float_type": "a number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
-    "too_short": "at least {min_length} of them",
 }
 
 

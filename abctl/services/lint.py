@@ -33,12 +33,13 @@ def lint(path: Path) -> Report:
 
 def _check_evidence(experiment: Experiment, path: Path) -> None:
     """Refuse what the analysis would refuse, before the experiment has run for a week."""
-    chosen = experiment.source.preset if experiment.source else Source.preset
-    for i, metric in enumerate(experiment.metrics):
-        try:
-            _promql.resolve(metric, experiment.control.name, _promql.preset(chosen))
-        except SourceError as error:
-            raise SpecError(f"metrics[{i}] in {path}: {error.message}", error.hint) from None
+    name = experiment.source.preset if experiment.source else Source.preset
+    try:
+        preset = _promql.preset(name)
+        for metric in experiment.metrics:
+            _promql.resolve(metric, experiment.control.name, preset)
+    except SourceError as error:
+        raise SpecError(f"{path}: {error.message}", error.hint) from None
 
 
 def warnings(experiment: Experiment) -> Iterator[str]:

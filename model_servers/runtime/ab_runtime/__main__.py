@@ -15,6 +15,8 @@ from ab_runtime import infer_route
 async def serve(folder: str) -> None:
     """Serve the models in a folder until a signal comes."""
     settings, models = await load_settings(folder)
+    if not models:
+        raise SystemExit(f"error: {folder}: no model-settings.json in it or below")
     _check_ports(settings)
     server = MLServer(settings)
     infer_route.add(server)

@@ -3,20 +3,22 @@
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
 
 import joblib
+from sklearn.base import BaseEstimator
 
 from ab_runtime.errors import StartError
 
+_AGAIN = "train it again: `make models`"
 
-def load(path: Path) -> Any:
+
+def load(path: Path) -> BaseEstimator:
     """The estimator in `path`, whose SHA-256 must be the one in `<path>.sha256` beside it.
 
     What is checked are the very bytes that are unpickled, so that no change in between is missed.
 
     Raises:
-        StartError: one of the two files is missing, or they do not fit.
+        StartError: one of the two files is missing, they do not fit, or there is no estimator.
     """
     checksum = path.with_name(path.name + ".sha256")
     for file in (path, checksum):
@@ -27,7 +29,13 @@ def load(path: Path) -> Any:
     found = hashlib.sha256(content).hexdigest()
     if wanted != [found]:
         raise StartError(
-            f"{path} was altered: its SHA-256 is {found}, {checksum.name} says "
-            f"{' '.join(wanted) or 'nothing'}; if you trust it no more, run `make models`"
+            f"{path} was altered: its SHA-256 is {found}, but {checksum.name} says "
+            f"{' '.join(wanted) or 'nothing'}; {_AGAIN}"
         )
-    return joblib.load(io.BytesIO(content))
+    try:
+        model = joblib.load(io.BytesIO(content))
+    except Exception as error:
+        raise StartError(f"{path} cannot be unpickled here ({error}); {_AGAIN}") from error
+    if not isinstance(model, BaseEstimator):
+        raise StartError(f"{path} holds a {type(model).__name__}, must be a scikit-learn estimator")
+    return model

@@ -34,7 +34,8 @@ class Counters:
     these counters' own arithmetic. It leaves out what comes before and after in the server (the
     queue of its event loop, reading and decoding HTTP and JSON or protobuf, writing the answer)
     and everything outside of it (proxies, network). It belongs to requests that the router did not
-    keep out of the experiment (`x-ab-randomized: false`); so do the predictions.
+    keep out of the experiment (`x-ab-randomized: false`) and in which the client was not wrong
+    (4xx), whatever their bucket; so do the predictions.
     """
 
     def __init__(self, variant: Variant, registry: CollectorRegistry) -> None:
@@ -100,7 +101,9 @@ class Counters:
         self._duration.observe(seconds)
         self._duration_sumsq.inc(seconds * seconds)
         for each in predictions if self._predictions else ():
-            self._predictions[each].inc()
+            counter = self._predictions.get(each)
+            if counter is not None:  # models of several labels predict what is none of them
+                counter.inc()
 
     def outcome(self, bucket: str, outcome: str, value: float, feedback_id: str | None) -> bool:
         """Count one feedback value; False if its id was counted already."""

@@ -66,7 +66,7 @@ class InferRoute:
     ) -> tuple[dict[str, Any], Mapping[str, str]] | None:
         start_seconds = perf_counter()
         # Of a header that is there twice, the first counts, as in Starlette.
-        headers = {k.decode(): v.decode("latin-1") for k, v in reversed(scope["headers"])}
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in reversed(scope["headers"])}
         if headers.get("content-type") != "application/json":
             return None
         name = scope["path_params"]["model_name"]

@@ -1,6 +1,5 @@
-"""Plain requests: one tensor of floats for a linear model, answered without MLServer's codecs."""
+"""Plain requests over REST: a tensor of floats and nothing special, in and out of JSON."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -8,29 +7,12 @@ import numpy as np
 from mlserver.codecs.numpy import to_datatype
 from numpy.typing import NDArray
 
-_FLOATS = {"FP32": np.float32, "FP64": np.float64}
-_SHAPE = 2
 _REQUEST_KEYS = {"id", "inputs"}
 _TENSOR_KEYS = {"name", "shape", "datatype", "data"}
 
 
-def rows(
-    datatype: str, shape: Sequence[int], data: Any, features: int
-) -> NDArray[np.floating[Any]] | None:
-    """The tensor as finite rows [n, features], n at least 1; None if it is anything else."""
-    if datatype not in _FLOATS or len(shape) != _SHAPE or shape[1] != features or shape[0] < 1:
-        return None
-    try:
-        found = np.array(data, _FLOATS[datatype])
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if found.size != shape[0] * features or not np.isfinite(found).all():
-        return None
-    return found.reshape(shape[0], features)
-
-
 def tensor(request: Any) -> dict[str, Any] | None:
-    """The only tensor of a decoded JSON request that has nothing else but an id; else None."""
+    """The only tensor of a decoded request that has nothing else but an id; else None."""
     match request:
         case {"inputs": [{"name": str(), "shape": [int(), int()], "data": list()} as found]} if (
             request.keys() <= _REQUEST_KEYS
@@ -42,14 +24,15 @@ def tensor(request: Any) -> dict[str, Any] | None:
     return None
 
 
-def output(values: NDArray[Any]) -> dict[str, Any]:
+def output(predictions: NDArray[Any]) -> dict[str, Any]:
     """Predictions as MLServer's NumPy codec encodes them."""
+    shape = predictions.shape
     return {
         "name": "predict",
-        "shape": list(values.shape) if values.ndim > 1 else [len(values), 1],
-        "datatype": _datatype(values.dtype),
+        "shape": list(shape) if len(shape) > 1 else [*shape, 1],
+        "datatype": _datatype(predictions.dtype),
         "parameters": {"content_type": "np"},
-        "data": values.ravel().tolist(),
+        "data": predictions.ravel().tolist(),
     }
 
 

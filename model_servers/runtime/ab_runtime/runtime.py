@@ -16,12 +16,12 @@ from mlserver.handlers.custom import custom_handler
 from mlserver.utils import generate_uuid, to_absolute_path
 from mlserver_sklearn import SKLearnModel
 from numpy.typing import NDArray
-from sklearn.utils import get_tags
 
 from ab_runtime import artefact, plain
 from ab_runtime.counters import counters_of
 from ab_runtime.errors import StartError
 from ab_runtime.feedback import Feedback
+from ab_runtime.inputs import Inputs
 from ab_runtime.linear import linear_predict
 from ab_runtime.variant import RANDOMIZED, Variant
 
@@ -47,8 +47,7 @@ class ABRuntime(SKLearnModel):  # type: ignore[misc] # MLServer has no types
             # Every part of MLServer would log a traceback of its own on the way down.
             logging.disable()
             raise SystemExit(f"error: {error}") from None
-        self._features: int = self._model.n_features_in_
-        self._takes_nan: bool = get_tags(self._model).input_tags.allow_nan
+        self._inputs = Inputs.of(self._model)
         self._linear = linear_predict(self._model)
         self._counters = counters_of(self._variant)
         classes = getattr(self._model, "classes_", None)
@@ -109,12 +108,17 @@ class ABRuntime(SKLearnModel):  # type: ignore[misc] # MLServer has no types
                 values = self._plain_predict(tensor.datatype, tensor.shape, tensor.data.root)
                 if values is not None:
                     return [types.ResponseOutput(**plain.output(values))]
+        for each in payload.outputs:
+            if not hasattr(self._model, each.name):
+                raise InferenceError(
+                    f"output {each.name!r}: a {type(self._model).__name__} has none"
+                )
         return list(super()._get_model_outputs(payload))
 
     def _plain_predict(self, datatype: str, shape: list[int], data: Any) -> NDArray[Any] | None:
         if self._linear is None:
             return None
-        rows = plain.rows(datatype, shape, data, self._features)
+        rows = self._inputs.plain(datatype, shape, data)
         return None if rows is None else self._linear(rows)
 
     def decode_request(
@@ -130,15 +134,8 @@ class ABRuntime(SKLearnModel):  # type: ignore[misc] # MLServer has no types
         try:
             rows = super().decode_request(inference_request, default_codec)
         except (ValueError, TypeError, OverflowError) as error:
-            raise InferenceError(f"{self.name} cannot decode the inputs: {error}") from error
-        wanted = f"{self.name} takes numbers of shape [rows, {self._features}]"
-        if getattr(rows, "shape", ())[1:] != (self._features,) or not len(rows):
-            raise InferenceError(f"{wanted}, got {list(getattr(rows, 'shape', ()))}")
-        if isinstance(rows, np.ndarray):
-            if rows.dtype.kind not in "biuf":
-                raise InferenceError(f"{wanted}, got {inference_request.inputs[0].datatype}")
-            if np.isinf(rows).any() or (not self._takes_nan and np.isnan(rows).any()):
-                raise InferenceError(f"{wanted}, got some that are not finite")
+            raise InferenceError(f"inputs that cannot be decoded: {error}") from error
+        self._inputs.check(rows)
         return rows
 
     @custom_handler(rest_path="/feedback")  # type: ignore[untyped-decorator]
@@ -162,7 +159,7 @@ class ABRuntime(SKLearnModel):  # type: ignore[misc] # MLServer has no types
         predictions: list[Any],
     ) -> None:
         self._counters.request(bucket, code)
-        if headers.get(RANDOMIZED) != "false":
+        if headers.get(RANDOMIZED) != "false" and code != "4xx":
             self._counters.compared(seconds, predictions)
 
     def _headers(self, bucket: str) -> dict[str, str]:

@@ -1,0 +1,221 @@
+"""What the directory does beyond the laws of doors: files, crashes, mounts, status."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.change import Ref
+from abctl.errors import ClusterError, ConflictError, NotFoundError
+
+REF = Ref("v1", "ConfigMap", "models", "iris")
+
+
+def config_map(**data):
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "iris", "namespace": "models"},
+        "data": data,
+    }
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "world"
+
+
+@pytest.fixture
+def door(root):
+    return DirectoryDoor(root)
+
+
+def replaced(door, **data):
+    return door.replace({**door.get(REF), "data": data})
+
+
+def mounted(root):
+    files = (root / "mounts" / "iris").iterdir()
+    return {path.name: path.read_text() for path in files if not path.name.startswith(".")}
+
+
+def test_data_is_mounted_and_follows_every_change(door, root):
+    door.create(config_map(a="1", b="ü\n"))
+    assert mounted(root) == {"a": "1", "b": "ü\n"}
+    replaced(door, b="2", c="3")
+    assert mounted(root) == {"b": "2", "c": "3"}
+    door.delete(REF)
+    assert not (root / "mounts" / "iris").exists()
+
+
+def test_what_did_not_change_is_not_touched_but_what_did_is_a_new_file(door, root):
+    door.create(config_map(a="1", b="1"))
+    files = [root / "mounts" / "iris" / key for key in "ab"]
+    before = [path.stat().st_ino for path in files]
+    replaced(door, a="1", b="2")
+    after = [path.stat().st_ino for path in files]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+def test_only_config_maps_are_mounted(door, root):
+    door.create({**config_map(a="1"), "kind": "Secret"})
+    assert not (root / "mounts").exists()
+
+
+def test_the_status_is_asked_for_at_every_look(root):
+    answers = iter([None, {"ready": 1}, {"ready": 2}])
+    door = DirectoryDoor(root, lambda _: next(answers))
+    door.create(config_map(a="1"))
+    assert "status" not in door.get(REF)
+    first = door.get(REF)
+    assert first["status"] == {"ready": 1}
+    # Neither does it stay when the object is written back, nor does it make a version.
+    assert "status" not in door.replace(first)
+    assert door.replace(first)["metadata"] == first["metadata"]
+    assert door.get(REF)["status"] == {"ready": 2}
+
+
+class Crash(BaseException):
+    """Nothing can catch a SIGKILL."""
+
+
+OPERATIONS = [(os, "fsync"), (os, "pwrite")] + [
+    (Path, name) for name in ("rename", "open", "unlink", "mkdir", "iterdir")
+]
+
+
+def crash_at(number, patch):
+    """Crash when the numbered file operation is about to begin."""
+    left = iter(range(number, -1, -1))
+
+    def crashing(work):
+        def call(*args, **kwargs):
+            if next(left, None) == 1:
+                raise Crash
+            return work(*args, **kwargs)
+
+        return call
+
+    for owner, name in OPERATIONS:
+        patch.setattr(owner, name, crashing(getattr(owner, name)))
+
+
+def test_whoever_is_killed_at_any_file_operation_leaves_the_old_or_the_new(tmp_path, monkeypatch):
+    old, new = {"a": "old", "b": "old"}, {"a": "new", "c": "new"}
+    left_behind = []
+    for number in range(1, 100):
+        root = tmp_path / str(number)
+        door = DirectoryDoor(root)
+        door.create(config_map(**old))
+        with monkeypatch.context() as patch:
+            crash_at(number, patch)
+            try:
+                replaced(door, **new)
+            except Crash:
+                completed = False
+            else:
+                completed = True
+        survivor = DirectoryDoor(root)
+        data = survivor.get(REF)["data"]
+        assert mounted(root) == data
+        left_behind.append(data)
+        replaced(survivor, a="next")
+        assert mounted(root) == {"a": "next"}
+        if completed:
+            break
+    assert completed
+    # First always the old, from one point on always the new.
+    assert left_behind == sorted(left_behind, key=new.__eq__)
+    assert old in left_behind
+    assert left_behind.count(new) > 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps(config_map(a="1")),
+        json.dumps({**config_map(), "metadata": {"name": "other", "resourceVersion": "1"}}),
+        json.dumps({**config_map(), "metadata": {"name": "iris", "resourceVersion": "x"}}),
+    ],
+)
+def test_a_damaged_file_is_named(text, door, root):
+    door.create(config_map(a="1"))
+    path = root / "objects" / "models" / "ConfigMap" / "iris.json"
+    path.write_text(text)
+    for use in (door.get, lambda ref: door.patch(ref, [])):
+        with pytest.raises(ClusterError, match=r"iris\.json") as caught:
+            use(REF)
+        assert caught.value.hint
+        assert not isinstance(caught.value, NotFoundError | ConflictError)
+
+
+def test_a_damaged_counter_is_named(door, root):
+    door.create(config_map(a="1"))
+    (root / "version").write_text("many")
+    with pytest.raises(ClusterError, match="version"):
+        replaced(door, a="2")
+    assert door.get(REF)["data"] == {"a": "1"}
+
+
+def test_versions_do_not_come_back_when_the_counter_is_lost(door, root):
+    door.create(config_map(a="1"))
+    old = replaced(door, a="2")["metadata"]["resourceVersion"]
+    (root / "version").unlink()
+    assert int(replaced(door, a="3")["metadata"]["resourceVersion"]) > int(old)
+
+
+def test_names_do_not_lead_out_of_the_directory(door):
+    for name in ("../evil", ".hidden", "a/b"):
+        with pytest.raises(ClusterError, match="not the name"):
+            door.get(Ref("v1", "ConfigMap", "models", name))
+        with pytest.raises(ClusterError, match="not the name"):
+            door.get(Ref("v1", "ConfigMap", name, "iris"))
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "world").write_text("a file, not a directory")
+    with pytest.raises(ClusterError, match=str(tmp_path / "world")):
+        DirectoryDoor(tmp_path / "world").create(config_map())
+
+
+def test_reading_makes_nothing(tmp_path):
+    door = DirectoryDoor(tmp_path / "none")
+    with pytest.raises(NotFoundError):
+        door.get(REF)
+    door.delete(REF)
+    assert not (tmp_path / "none").exists()
+
+
+COUNT_UP = """
+import sys
+from pathlib import Path
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.change import Ref
+from abctl.errors import ConflictError
+
+door, times = DirectoryDoor(Path(sys.argv[1])), int(sys.argv[2])
+while times:
+    seen = door.get(Ref("v1", "ConfigMap", "models", "iris"))
+    try:
+        door.replace({**seen, "data": {"count": str(int(seen["data"]["count"]) + 1)}})
+    except ConflictError:
+        continue
+    times -= 1
+"""
+
+
+def test_no_update_of_several_processes_is_lost(door, root):
+    door.create(config_map(count="0"))
+    command = [sys.executable, "-c", COUNT_UP, str(root), "25"]
+    workers = [subprocess.Popen(command) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    assert door.get(REF)["data"] == {"count": "75"}
+    assert mounted(root) == {"count": "75"}

@@ -1,0 +1,216 @@
+"""What an analysis says, as frozen data: every number unrounded, every reason in words."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+from abctl.core.experiment import Direction, Kind, Role, Unit
+from abctl.core.split import Split
+from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.srm import SrmResult
+
+Result = Estimate | NotEstimable
+Says = Literal["better", "harm", "non-inferior"]
+VerdictKind = Literal["ship", "stop", "continue", "invalid"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A one-sided question and its answer.
+
+    Attributes:
+        says: what is proven if the null is rejected.
+        null: the effect under the null hypothesis; the margin of a guardrail.
+        result: the one-sided estimate at level alpha.
+        p_adjusted: with all primaries and treatments accounted for (Holm); None where no
+            correction is due.
+        proven: whether the null is rejected.
+    """
+
+    says: Says
+    null: Delta
+    result: Result
+    p_adjusted: float | None
+    proven: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A classical test beside the one that decides; `caveat` says when it must not be used."""
+
+    result: Result
+    caveat: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A treatment against the control in one metric.
+
+    Attributes:
+        treatment: the name of the variant.
+        effect: two-sided, for its interval.
+        claims: what decides.
+        readings: classical tests, for comparison.
+    """
+
+    treatment: str
+    effect: Result
+    claims: tuple[Claim, ...]
+    readings: tuple[Reading, ...] = ()
+
+    def claim(self, says: Says) -> Claim | None:
+        """The claim of that name, where the metric's role has it."""
+        return next((claim for claim in self.claims if claim.says == says), None)
+
+    def proven(self, says: Says) -> bool:
+        """Whether that is proven."""
+        claim = self.claim(says)
+        return claim is not None and claim.proven
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """A metric, how it was measured, and what came out of it, treatment by treatment."""
+
+    name: str
+    role: Role
+    kind: Kind
+    of: str
+    direction: Direction
+    quantile: float | None
+    mde: Delta | None
+    margin: Delta | None
+    method: str
+    selectors: Mapping[str, Mapping[str, str]]
+    polls: int
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def unit(self) -> Literal["share", "seconds", "number"]:
+        """What its values are."""
+        if self.of == "latency":
+            return "seconds"
+        return "share" if self.kind == "proportion" else "number"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How well the targets of a variant were watched.
+
+    Attributes:
+        targets: how many there were.
+        restarts: how often one of them started anew.
+        interval_seconds: the usual time between two scrapes.
+        covered_ratio: share of the counted time that is not in gaps between scrapes.
+        stale_seconds: since the last scrape.
+        left_out: requests that were seen while they did not count (settling, changes).
+        unseen: requests that a counter held when it was first seen, of unknown age.
+    """
+
+    targets: int
+    restarts: int
+    interval_seconds: float
+    covered_ratio: float
+    stale_seconds: float
+    left_out: float
+    unseen: float
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """Totals of one variant over all that counts; None where nothing is known.
+
+    Attributes:
+        name: of the variant.
+        requests: exposures that are part of the experiment.
+        outside: requests without a unit, which are not.
+        values: of each metric, over everything; effects are compared epoch by epoch instead.
+        error_ratio: server errors among requests that were answered.
+        latency_p50_seconds, latency_p95_seconds: inside the model server.
+        coverage: None where the source has nothing of it.
+    """
+
+    name: str
+    requests: float | None
+    outside: float | None
+    values: Mapping[str, float | None]
+    error_ratio: float | None
+    latency_p50_seconds: float | None
+    latency_p95_seconds: float | None
+    coverage: Coverage | None
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """A period of constant split, without its settling time; `counted` is False if left out."""
+
+    number: int
+    start: float
+    end: float
+    split: Split
+    counted: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows, of which treatment, and why, in plain words."""
+
+    kind: VerdictKind
+    treatment: str | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that an analysis found.
+
+    Attributes:
+        at: unix seconds up to which it reads.
+        source: where the evidence is from.
+        started: when the experiment started (unix seconds); None if it did not.
+        elapsed_seconds: since then.
+        srm: the check of the split; None where there was nothing to check.
+        notes: what a reader should know besides.
+    """
+
+    experiment: str
+    at: float
+    source: str
+    unit: Unit
+    test: Literal["sequential", "fixed"]
+    alpha: float
+    started: float | None
+    elapsed_seconds: float
+    min_duration_seconds: float
+    max_duration_seconds: float
+    epochs: tuple[EpochResult, ...]
+    variants: tuple[VariantResult, ...]
+    metrics: tuple[MetricResult, ...]
+    srm: SrmResult | NotEstimable | None
+    notes: tuple[str, ...]
+    verdict: Verdict
+
+    def document(self) -> dict[str, Any]:
+        """As plain data for JSON; what is not finite (an open end of an interval) is None."""
+        return {name: _plain(value) for name, value in _items(self)}
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return [(field.name, getattr(value, field.name)) for field in fields(value)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Split):
+        return {
+            name: share / 10_000 for name, share in zip(value.names, value.shares_bp, strict=True)
+        }
+    if is_dataclass(value):
+        return {name: _plain(each) for name, each in _items(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

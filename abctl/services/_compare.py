@@ -1,0 +1,204 @@
+"""Each metric, each treatment against the control: which method, which questions, which answers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from abctl import plugins
+from abctl.core.analysis import Claim, Comparison, MetricResult, Reading, Result, Says
+from abctl.core.experiment import Experiment, Kind, Metric
+from abctl.core.polls import Polls
+from abctl.errors import UsageError
+from abctl.services._summaries import common_edges, summarize
+from abctl.services.evidence import MissingError, Parts, Samples
+from abctl.sources._promql import Preset, resolve
+from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
+from abctl.stats.summary import Stream
+
+_METHODS = "abctl.stats.methods"
+# By kind: for one look, and for any number of them.
+_OF_REQUESTS = {
+    "proportion": ("proportion", "proportion_sequence"),
+    "mean": ("welch", "mean_sequence"),
+    "quantile": ("quantile", "quantile_sequence"),
+    "rate": ("rate", "rate_sequence"),
+}
+_OF_UNITS = ("ratio", "ratio_sequence")
+_READINGS: Mapping[str, tuple[str, ...]] = {
+    "proportion": ("proportion", "chi_squared"),
+    "mean": ("welch",),
+}
+_ONE_LOOK = "holds for one look at the planned end only"
+_INDEPENDENT = "takes the requests of one unit as independent, which makes it too sure"
+_NOTHING_YET = "nothing counts yet: the split has only just been set (design.settle)"
+_ZERO = Delta(0.0, relative=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparing:
+    """Compares the variants of an experiment in what was read of them.
+
+    Args:
+        experiment: what is asked.
+        samples: what was read; None where nothing counts yet.
+        chosen: whose metrics they are.
+    """
+
+    experiment: Experiment
+    samples: Samples | None
+    chosen: Preset
+
+    def metrics(self) -> tuple[MetricResult, ...]:
+        """The result of every metric; primaries and treatments corrected for one another."""
+        found = [self._metric(metric) for metric in self.experiment.metrics]
+        return _adjusted(found, self.experiment.design.alpha)
+
+    def _metric(self, metric: Metric) -> MetricResult:
+        control, *treatments = (variant.name for variant in self.experiment.variants)
+        parts = {name: resolve(metric, name, self.chosen) for name in (control, *treatments)}
+        polls = self._polls(parts)
+        return MetricResult(
+            name=metric.name,
+            role=metric.role,
+            kind=metric.kind,
+            of=metric.of,
+            direction=metric.direction,
+            quantile=metric.quantile,
+            mde=metric.mde,
+            margin=metric.margin,
+            method=self._method(metric),
+            selectors=parts,
+            polls=0 if polls is None else int(polls.counted.sum()),
+            comparisons=tuple(
+                self._comparison(metric, {control: parts[control], name: parts[name]}, polls)
+                for name in treatments
+            ),
+        )
+
+    def _comparison(
+        self, metric: Metric, pair: Mapping[str, Parts], polls: Polls | None
+    ) -> Comparison:
+        method = self._method(metric)
+        buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
+        stream = self._stream(metric.kind, pair, polls, buckets)
+        both_sides = self._plan(metric, "two-sided", _ZERO)
+        return Comparison(
+            treatment=list(pair)[1],
+            effect=_estimate(method, stream, both_sides),
+            claims=tuple(self._claims(metric, method, stream)),
+            readings=tuple(self._readings(metric, list(pair))),
+        )
+
+    def _clustered(self, metric: Metric) -> bool:
+        """Whether variance is taken between buckets of units; latency is by request only."""
+        grouped = metric.kind in ("proportion", "mean") and metric.of != "latency"
+        return grouped and self.experiment.assignment.unit != "request"
+
+    def _method(self, metric: Metric) -> str:
+        names = _OF_UNITS if self._clustered(metric) else _OF_REQUESTS[metric.kind]
+        return names[self.experiment.design.test == "sequential"]
+
+    def _polls(self, parts: Mapping[str, Parts]) -> Polls | None:
+        if self.samples is None:
+            return None
+        return self.samples.polls(s for each in parts.values() for s in each.values())
+
+    def _stream(
+        self, kind: Kind, pair: Mapping[str, Parts], polls: Polls | None, buckets: int | None
+    ) -> Stream[Any] | str:
+        """Control and treatment, or why there is nothing to compare."""
+        samples = self.samples
+        if samples is None or polls is None:
+            return _NOTHING_YET
+        # A numerator that only one variant has (no error yet in the other) is a zero there.
+        seen = {part for parts in pair.values() for part, s in parts.items() if samples.found[s]}
+        try:
+            both: list[Any] = [
+                summarize(kind, samples, parts, polls, buckets=buckets, elsewhere=seen)
+                for parts in pair.values()
+            ]
+            if kind == "quantile":
+                both = [*common_edges(both)]
+        except MissingError as missing:
+            return str(missing)
+        return Stream(both[0], both[1], polls.epoch[polls.counted])
+
+    def _claims(self, metric: Metric, method: str, stream: Stream[Any] | str) -> Iterator[Claim]:
+        good: Alternative = "greater" if metric.direction == "increase" else "less"
+        bad: Alternative = "less" if metric.direction == "increase" else "greater"
+        null, questions = _ZERO, dict[Says, Alternative]()
+        if metric.role == "primary":
+            questions = {"better": good, "harm": bad}
+        if metric.role == "guardrail":
+            questions = {"non-inferior": good, "harm": bad}
+            margin = metric.margin or _ZERO
+            null = replace(margin, value=margin.value if bad == "greater" else -margin.value)
+        for says, alternative in questions.items():
+            result = _estimate(method, stream, self._plan(metric, alternative, null))
+            yield Claim(says, null, result, None, isinstance(result, Estimate) and result.rejects)
+
+    def _plan(self, metric: Metric, alternative: Alternative, null: Delta) -> Plan:
+        return Plan(
+            alpha=self.experiment.design.alpha,
+            alternative=alternative,
+            null=null,
+            # A treatment as good as the control is a margin away from a guardrail's null.
+            mde=metric.mde or metric.margin,
+            quantile=metric.quantile,
+        )
+
+    def _readings(self, metric: Metric, names: Sequence[str]) -> Iterator[Reading]:
+        classical = reading_of(metric)
+        if classical is None:
+            return
+        parts = {name: resolve(classical, name, self.chosen) for name in names}
+        stream = self._stream(classical.kind, parts, self._polls(parts), None)
+        caveats = [_ONE_LOOK] if self.experiment.design.test == "sequential" else []
+        if self.experiment.assignment.unit != "request":
+            caveats.append(_INDEPENDENT)
+        for name in _READINGS[classical.kind]:
+            if name != self._method(metric):
+                result = _estimate(name, stream, Plan(alpha=self.experiment.design.alpha))
+                yield Reading(result, "; ".join(caveats))
+
+
+def reading_of(metric: Metric) -> Metric | None:
+    """The metric as its classical tests read it; a quantile of latency has its mean beside it."""
+    if metric.kind in _READINGS:
+        return metric
+    if metric.kind == "quantile" and metric.of == "latency" and not metric.selectors:
+        return replace(metric, kind="mean")
+    return None
+
+
+def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:
+    if isinstance(stream, str):
+        return NotEstimable(method, stream)
+    try:
+        module = plugins.module(_METHODS, method)
+    except UsageError as error:
+        return NotEstimable(method, f"{error.message} ({error.hint})")
+    found: Result = module.estimate(stream, plan)
+    return found
+
+
+def _adjusted(found: Sequence[MetricResult], alpha: float) -> tuple[MetricResult, ...]:
+    """Holm over what is claimed to be better, all primaries and treatments together."""
+    better = [
+        (claim, claim.result)
+        for metric in found
+        for comparison in metric.comparisons
+        if (claim := comparison.claim("better")) and isinstance(claim.result, Estimate)
+    ]
+    adjusted: dict[int, Claim] = {}
+    largest = 0.0
+    for rank, (claim, result) in enumerate(sorted(better, key=lambda pair: pair[1].p)):
+        largest = max(largest, min(1.0, result.p * (len(better) - rank)))
+        proven = largest < alpha or (result.log_e is not None and largest <= alpha)
+        adjusted[id(claim)] = replace(claim, p_adjusted=largest, proven=proven)
+
+    def corrected(comparison: Comparison) -> Comparison:
+        claims = tuple(adjusted.get(id(claim), claim) for claim in comparison.claims)
+        return replace(comparison, claims=claims)
+
+    return tuple(replace(m, comparisons=tuple(map(corrected, m.comparisons))) for m in found)

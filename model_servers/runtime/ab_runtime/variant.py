@@ -64,7 +64,7 @@ class Variant:
         """
         if not unit:
             return NO_BUCKET
-        key = f"bucket:{self.salt}:{_text(unit)}".encode()
+        key = f"bucket:{self.salt}:{unit}".encode()
         return str(xxhash.xxh64_intdigest(key) % self.buckets)
 
     def bucket_of(self, headers: Mapping[str, str], request_id: str | None) -> str:
@@ -76,7 +76,10 @@ class Variant:
         drawn = headers.get(RANDOMIZED)
         if drawn == "false":
             return NO_BUCKET
-        return self.bucket(headers.get(self.key) or (request_id if drawn == "true" else None))
+        unit = headers.get(self.key)
+        if unit:
+            return self.bucket(_sent(unit))
+        return self.bucket(request_id if drawn == "true" else None)
 
 
 def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:
@@ -86,11 +89,11 @@ def _required(environment: Mapping[str, str], name: str, meaning: str) -> str:
     return value
 
 
-def _text(unit: str) -> str:
-    # HTTP headers reach Python as Latin-1, whatever the client meant; data planes hash their bytes.
-    if unit.isascii():
-        return unit
+def _sent(header: str) -> str:
+    # HTTP headers reach Python as Latin-1, whatever they are; data planes hash their bytes as sent.
+    if header.isascii():
+        return header
     try:
-        return unit.encode("latin-1").decode()
+        return header.encode("latin-1").decode()
     except UnicodeError:
-        return unit
+        return header

@@ -1,0 +1,324 @@
+"""abctl's arithmetic against a real Envoy with the configuration that abctl ships.
+
+Behind each variant's cluster is a listener of the same Envoy that answers with the variant's name
+and with what the request was told.
+"""
+
+import http.client
+import random
+import re
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import scipy.stats
+
+from abctl.core.assignment import explain
+from abctl.core.experiment import Assignment, Cohort, Experiment
+from abctl.core.split import Split
+from abctl.local.envoy import command
+from abctl.local.ports import free_ports
+from abctl.platforms import envoy
+
+HOST = "127.0.0.1"
+DEADLINE_SECONDS = 20.0
+PIPELINED, CONNECTIONS = 100, 4
+Headers = Mapping[str, str]
+
+
+class Answer(NamedTuple):
+    """Who answered, who Envoy says has answered, and what the model server was told."""
+
+    variant: str
+    stamped: str
+    randomized: bool
+
+
+class RealEnvoy:
+    """A running Envoy with the routes of an experiment."""
+
+    def __init__(self, experiment: Experiment, folder: Path) -> None:
+        self.experiment = experiment
+        self._routes = folder / envoy.ROUTES_FILE
+        self.port, self._admin, *behind = free_ports(2 + len(experiment.variants))
+        ports = dict(zip(experiment.split.names, behind, strict=True))
+        upstreams = {name: (HOST, port) for name, port in ports.items()}
+        bootstrap = envoy.bootstrap(
+            experiment,
+            listen=self.port,
+            admin=self._admin,
+            upstreams=upstreams,
+            routes_dir=str(folder),
+        )
+        bootstrap["static_resources"]["listeners"] += [_answering(*p) for p in ports.items()]
+        self._object = envoy.objects(experiment)[0]
+        self._routes.write_text(self._object["data"][envoy.ROUTES_FILE])
+        argv = command(bootstrap, self._admin, folder).argv
+        with (folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(argv, stderr=log)
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        _until(lambda: self._get("/ready") == b"LIVE\n", self._process)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(DEADLINE_SECONDS)
+
+    def shift(self, split: Split) -> None:
+        """Change the split as abctl does, and wait until Envoy has it."""
+        before = self._reloads()
+        self._object = envoy.with_split(self._object, split)
+        new = self._routes.with_suffix(".new")
+        new.write_text(self._object["data"][envoy.ROUTES_FILE])
+        new.rename(self._routes)
+        _until(lambda: self._reloads() > before, self._process)
+
+    def ask(self, requests: Sequence[Headers]) -> list[Answer]:
+        """The answer to each request, over a few connections."""
+        parts = [requests[i::CONNECTIONS] for i in range(CONNECTIONS)]
+        answers: list[Answer] = [Answer("", "", False)] * len(requests)
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            for i, part in enumerate(pool.map(self._ask, parts)):
+                answers[i::CONNECTIONS] = part
+        return answers
+
+    def variants(self, users: Sequence[str]) -> list[str]:
+        return [answer.variant for answer in self.ask([{"x-user-id": user} for user in users])]
+
+    def _ask(self, requests: Sequence[Headers]) -> list[Answer]:
+        found: list[Answer] = []
+        with socket.create_connection((HOST, self.port), DEADLINE_SECONDS) as connection:
+            for i in range(0, len(requests), PIPELINED):
+                batch = requests[i : i + PIPELINED]
+                connection.sendall(b"".join(map(_written, batch)))
+                received = b""
+                while received.count(b"\r\n\r\n") < len(batch):
+                    more = connection.recv(1 << 16)
+                    assert more, "Envoy has closed the connection"
+                    received += more
+                found += map(_read, received.split(b"\r\n\r\n")[:-1])
+        return found
+
+    def _reloads(self) -> int:
+        stats = self._get(f"/stats?filter=rds.{self.experiment.name}.config_reload$")
+        return int(stats.split(b":")[1])
+
+    def _get(self, path: str) -> bytes:
+        connection = http.client.HTTPConnection(HOST, self._admin, timeout=DEADLINE_SECONDS)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+
+def _answering(name: str, port: int) -> dict[str, Any]:
+    """A listener that answers like a model server of the variant, without a body."""
+    types = "type.googleapis.com/envoy.extensions.filters"
+    answer = {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200},
+        "response_headers_to_add": [
+            {"header": {"key": "x-answered-by", "value": name}},
+            {"header": {"key": "x-told", "value": "%REQ(x-ab-randomized)%"}},
+        ],
+    }
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": f"{types}.http.router.v3.Router"},
+    }
+    connections = {
+        "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": f"behind_{name}",
+        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [answer]}]},
+        "http_filters": [router],
+    }
+    network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}
+    return {
+        "name": f"behind_{name}",
+        "address": {"socket_address": {"address": HOST, "port_value": port}},
+        "filter_chains": [{"filters": [network]}],
+    }
+
+
+def _written(headers: Headers) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET /v2/models/iris/infer HTTP/1.1\r\nhost: iris\r\n{lines}\r\n".encode()
+
+
+def _read(answer: bytes) -> Answer:
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    headers = dict(re.findall(r"^([a-z-]+): (.*?)\r?$", answer.decode(), re.MULTILINE))
+    told = {"true": True, "false": False}[headers["x-told"]]
+    return Answer(headers["x-answered-by"], headers["x-ab-variant"], told)
+
+
+def _until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        assert process.poll() is None, "Envoy has ended"
+        try:
+            if reached():
+                return
+        except (OSError, IndexError):
+            pass  # not listening yet, or no such figure yet
+        assert time.monotonic() < deadline, "Envoy took too long"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[Experiment], RealEnvoy]]:
+    """Starts Envoys, and ends them."""
+    started: list[RealEnvoy] = []
+
+    def begin(experiment: Experiment) -> RealEnvoy:
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        running = RealEnvoy(experiment, folder)
+        started.append(running)
+        running.wait()
+        return running
+
+    yield begin
+    for each in started:
+        each.stop()
+
+
+Start = Callable[[Experiment], RealEnvoy]
+Make = Callable[..., Experiment]
+ASCII = [f"user-{i}" for i in range(20_000)]
+# Ids of every script, with blanks inside and with what has a meaning elsewhere.
+ALPHABET = "aZ09-_.:/\\%$'\"{}()*+ ,;=&<>éßøΩжשع中用語한🙂\u00a0\u0301"
+_RNG = random.Random(11)
+STRANGE = [
+    "x" + "".join(_RNG.choices(ALPHABET, k=_RNG.randint(1, 30))) + str(i) for i in range(3000)
+]
+
+
+def expected(rules: Assignment, split: Split, requests: Sequence[Headers]) -> list[Answer]:
+    found = []
+    for headers in requests:
+        who = explain(rules, split, headers)
+        assert who.variant is not None
+        found.append(Answer(who.variant, who.variant, who.randomized))
+    return found
+
+
+def test_every_one_of_20_000_users_is_where_abctl_says(start: Start, make_experiment: Make) -> None:
+    experiment = make_experiment(shares_bp=(7000, 3000))
+    requests = [{"x-user-id": user} for user in ASCII]
+    answers = start(experiment).ask(requests)
+    assert answers == expected(experiment.assignment, experiment.split, requests)
+    treated = Counter(answer.variant for answer in answers)["treatment"]
+    assert scipy.stats.binomtest(treated, len(ASCII), 0.3).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    "splits_bp",
+    [
+        [(9999, 1), (8750, 1250), (5000, 5000), (1, 9999), (0, 10_000), (10_000, 0)],
+        [(6500, 1000, 2500), (2000, 3000, 5000), (0, 5000, 5000), (0, 0, 10_000), (9998, 1, 1)],
+        [(2500, 2500, 2500, 2500), (4000, 3333, 2000, 667)],
+    ],
+    ids=["two", "three", "four"],
+)
+def test_strange_ids_are_where_abctl_says_at_every_split(
+    start: Start, make_experiment: Make, splits_bp: list[tuple[int, ...]]
+) -> None:
+    names = ("control", "t1", "t2", "t3")[: len(splits_bp[0])]
+    experiment = make_experiment(*names, shares_bp=splits_bp[0])
+    running = start(experiment)
+    requests = [{"x-user-id": user} for user in STRANGE[:1000]]
+    for shares_bp in splits_bp:
+        split = Split(names, shares_bp)
+        if split != experiment.split:
+            running.shift(split)
+        assert running.ask(requests) == expected(experiment.assignment, split, requests)
+
+
+def test_a_growing_treatment_takes_users_only_from_the_control(
+    start: Start, make_experiment: Make
+) -> None:
+    names = ("control", "t1", "t2")
+    shares = [(7500, 0, 2500), (7000, 500, 2500), (4500, 3000, 2500), (2500, 5000, 2500)]
+    running = start(make_experiment(*names, shares_bp=shares[0]))
+    users = ASCII[:2500]
+    seen = [running.variants(users)]
+    for shares_bp in shares[1:]:
+        running.shift(Split(names, shares_bp))
+        seen.append(running.variants(users))
+    for before, after in pairwise(seen):
+        moved = Counter(m for m in zip(before, after, strict=True) if m[0] != m[1])
+        assert set(moved) == {("control", "t1")}
+    assert Counter(seen[0])["t2"] == Counter(seen[-1])["t2"] > 0
+
+
+def test_two_salts_do_not_know_each_other(start: Start, make_experiment: Make) -> None:
+    users = ASCII[:2500]
+    rows = [
+        start(make_experiment(shares_bp=(5000, 5000), salt=salt)).variants(users)
+        for salt in ("spring", "autumn")
+    ]
+    table = Counter(zip(*rows, strict=True))
+    counts = [[table[a, b] for b in ("control", "treatment")] for a in ("control", "treatment")]
+    assert scipy.stats.chi2_contingency(counts).pvalue > 0.001
+
+
+COHORTS = (
+    Cohort("x-cohort", "beta", variant="treatment"),
+    Cohort("x-country", "DE", split=Split(("control", "treatment"), (2000, 8000))),
+    Cohort("x-country", "FR", variant="control"),
+    Cohort("x-country", "DE", variant="treatment"),
+)
+
+
+def test_override_cohorts_and_missing_keys_come_in_the_order_that_abctl_says(
+    start: Start, make_experiment: Make
+) -> None:
+    experiment = make_experiment(shares_bp=(7000, 3000), override="x-ab-force", cohorts=COHORTS)
+    rng = random.Random(5)
+    values = {
+        "X-User-Id": ["", " ", *STRANGE[:20], "  padded\t", "\u00a0wide\u2003"],
+        "X-AB-Force": ["treatment", "control", "Treatment", "", "other", " treatment "],
+        "x-cohort": ["beta", "Beta", "", "beta2"],
+        "X-Country": ["DE", "FR", "SE", "de"],
+        # Whatever a client says of itself does not count.
+        "x-ab-randomized": ["true", "false"],
+    }
+    requests = [
+        {name: rng.choice(choice) for name, choice in values.items() if rng.random() < 0.5}
+        for _ in range(3000)
+    ]
+    answers = start(experiment).ask(requests)
+    assert answers == expected(experiment.assignment, experiment.split, requests)
+    assert len(set(answers)) == 4, "every combination must have been met"
+
+
+def test_without_permission_no_header_forces_a_variant(start: Start, make_experiment: Make) -> None:
+    experiment = make_experiment(shares_bp=(7000, 3000))
+    requests = [{"x-user-id": u, "x-ab-variant": "treatment"} for u in ASCII[:200]]
+    answers = start(experiment).ask(requests)
+    assert answers == expected(experiment.assignment, experiment.split, requests)
+    assert {answer.variant for answer in answers} == {"control", "treatment"}
+
+
+def test_requests_are_drawn_one_by_one_where_the_experiment_says_so(
+    start: Start, make_experiment: Make
+) -> None:
+    experiment = make_experiment(shares_bp=(5000, 5000), unit="request", cohorts=COHORTS[:1])
+    running = start(experiment)
+    answers = running.ask([{"x-user-id": "u1"}] * 2000)
+    assert {answer.randomized for answer in answers} == {True}
+    assert explain(experiment.assignment, experiment.split, {"x-user-id": "u1"}).variant is None
+    treated = Counter(answer.variant for answer in answers)["treatment"]
+    assert 800 < treated < 1200  # nine standard deviations, since Envoy's dice cannot be seeded
+    beta = [{"x-cohort": "beta"}] * 20
+    assert running.ask(beta) == expected(experiment.assignment, experiment.split, beta)

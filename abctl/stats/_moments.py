@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.stats._epochs import over_epochs, running
 from abctl.stats._sequence import Paths
 from abctl.stats.summary import Array, Moments, Stream
 
@@ -57,9 +58,11 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
     weight = np.where((a.n >= 2.0) & (b.n >= 2.0), harmonic, 0.0)
     part_a = weight**2 * a.variance / np.maximum(a.n, 1.0)
     part_b = weight**2 * b.variance / np.maximum(b.n, 1.0)
-    spread = part_a**2 / np.maximum(a.n - 1.0, 1.0) + part_b**2 / np.maximum(b.n - 1.0, 1.0)
-    terms = np.stack((weight, weight * a.mean, weight * b.mean, part_a, part_b, spread))
-    total, mean_a, mean_b, var_a, var_b, spread = _over_epochs(terms, stream.epoch)
+    part_df = part_a**2 / np.maximum(a.n - 1.0, 1.0) + part_b**2 / np.maximum(b.n - 1.0, 1.0)
+    terms = (weight, weight * a.mean, weight * b.mean, part_a, part_b, part_df)
+    total, mean_a, mean_b, var_a, var_b, spread = (
+        over_epochs(term, stream.epoch) for term in terms
+    )
     safe = np.where(total > 0.0, total, 1.0)
     variance = var_a + var_b
     df = np.where(spread > 0.0, variance**2 / np.where(spread > 0.0, spread, 1.0), 1.0)
@@ -77,22 +80,8 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
 
 
 def _running(moments: Moments, epoch: NDArray[np.int64]) -> Moments:
-    """Cumulative sums, starting anew in each epoch."""
-    starts = np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1))
-    rows = np.repeat(starts, np.diff(starts, append=epoch.size))
-
-    def running(field: Array) -> Array:
-        total = np.cumsum(field)
-        return np.asarray(total - (total[rows] - field[rows]))
-
-    return Moments(running(moments.n), running(moments.sum), running(moments.sum_sq), moments.shift)
-
-
-def _over_epochs(terms: Array, epoch: NDArray[np.int64]) -> Array:
-    """Add to running terms of an epoch the final ones of all epochs before."""
-    last = np.flatnonzero(np.diff(epoch, append=epoch[-1:] + 1))
-    before = np.cumsum(terms[:, last], axis=1) - terms[:, last]
-    return np.asarray(terms + np.repeat(before, np.diff(last, prepend=-1), axis=1))
+    n, total, squares = (running(f, epoch) for f in (moments.n, moments.sum, moments.sum_sq))
+    return Moments(n, total, squares, moments.shift)
 
 
 def _ready(moments: Moments) -> NDArray[np.bool_]:

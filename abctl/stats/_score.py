@@ -115,14 +115,22 @@ class Strata:
         if self.n_a.size > 1 and not self.poisson:
             total = self.n_a + self.n_b
             variance = variance * total / (total - 1.0)
+        score, level = self._score(k, d)
         weights = self.weights
-        score = np.sum(weights * (self.s_b / self.n_b - k * self.s_a / self.n_a - d), axis=1)
-        deviation = np.sqrt(np.sum(weights * weights * variance, axis=1))
-        level = np.sum(
-            weights * (self.s_b / self.n_b + k * self.s_a / self.n_a + np.abs(d)), axis=1
+        square = np.sum(weights * weights * variance, axis=1)
+        return _standardized(
+            np.sum(weights * score, axis=1), np.sum(weights * level, axis=1), square
         )
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(np.abs(score) <= 1e-12 * level, 0.0, score / deviation)
+
+    def each_z(self, ratios: Array, offsets: Array) -> Array:
+        """The score statistic of each stratum alone; arguments of shape (nulls, 1)."""
+        score, level = self._score(ratios, offsets)
+        return _standardized(score, level, self._restricted_variance(ratios, offsets))
+
+    def _score(self, k: Array, d: Array) -> tuple[Array, Array]:
+        """Distance from the null in each stratum, and the size of what it is made of."""
+        a, b = k * self.s_a / self.n_a, self.s_b / self.n_b
+        return b - a - d, a + b + np.abs(d)
 
     def _restricted_variance(self, k: Array, d: Array) -> Array:
         """Variance of b - k a of each epoch at the likeliest point of the null."""
@@ -164,6 +172,12 @@ class Strata:
         events = float(self.s_a.sum() + self.s_b.sum())
         reach = (10.0 + 4.0 * events + 4.0 * crit * crit) * self.n_a.size / min(self.n)
         return effect - reach, effect + reach
+
+
+def _standardized(score: Array, level: Array, variance: Array) -> Array:
+    """Score over its deviation; 0 where the score is nothing but rounding."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(score) <= 1e-12 * level, 0.0, score / np.sqrt(variance))
 
 
 def tried(summary: Counts | Events) -> tuple[Array, Array]:

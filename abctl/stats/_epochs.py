@@ -1,0 +1,28 @@
+"""Running sums that respect epochs: nothing is ever pooled across a change of the split."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abctl.stats.summary import Array
+
+
+def running(increments: Array, epoch: NDArray[np.int64]) -> Array:
+    """Cumulative sums over polls (the first axis), starting anew in each epoch."""
+    found = np.empty_like(increments)
+    for start, stop in pairwise((*_starts(epoch), epoch.size)):
+        np.cumsum(increments[start:stop], axis=0, out=found[start:stop])
+    return found
+
+
+def over_epochs(terms: Array, epoch: NDArray[np.int64]) -> Array:
+    """Add to the terms of each poll the last terms of all earlier epochs."""
+    found = terms.copy()
+    for _, start in pairwise(_starts(epoch)):
+        found[start:] += terms[start - 1]
+    return found
+
+
+def _starts(epoch: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1)))

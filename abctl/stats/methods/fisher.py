@@ -1,0 +1,55 @@
+"""Two proportions in small samples, once: Fisher's exact test, over epochs by convolution.
+
+H0: treatment = control in every epoch (`two-sided`); `greater`: at most, `less`: at least. There is
+no margin: a null other than 0 is not estimable (see `barnard`). p is exact, given the margins; the
+interval is that of `proportion`, except that it holds 0 exactly if H0 is not rejected.
+
+Sources: Fisher (1935); over epochs Gart (1970), doi:10.1093/biomet/57.3.471.
+"""
+
+import math
+from dataclasses import replace
+
+from abctl.stats._exact import fisher_log_p, support
+from abctl.stats._score import Strata
+from abctl.stats._sequence import agreeing
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.methods import proportion
+from abctl.stats.summary import Counts, Stream
+
+SUMMARY = Counts
+SEQUENTIAL = False
+_MOST_OUTCOMES = 20_000
+
+
+def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of two proportions, with the exact test of "no difference"."""
+    strata = Strata.of(stream)
+    if isinstance(strata, str):
+        return NotEstimable("fisher", strata)
+    if plan.null.value != 0.0:
+        return NotEstimable("fisher", "it tests equality only: see barnard", strata.n)
+    if support(strata) > _MOST_OUTCOMES:
+        return NotEstimable("fisher", "for small samples: use proportion", strata.n)
+    found = proportion.estimate(stream, plan)
+    if isinstance(found, NotEstimable):
+        return replace(found, method="fisher")
+    log_p = fisher_log_p(strata, plan.alternative)
+    interval, lift_interval = agreeing(
+        found.interval,
+        found.lift_interval,
+        plan,
+        found.control,
+        found.treatment,
+        rejects=log_p < math.log(plan.alpha),
+    )
+    return replace(
+        found,
+        method="fisher",
+        p=math.exp(log_p),
+        log_p=log_p,
+        interval=interval,
+        lift_interval=lift_interval,
+        guarantee="exact",
+        notes=strata.notes,
+    )

@@ -1,0 +1,72 @@
+"""Two proportions, once: Newcombe's interval of the difference, from two Wilson intervals.
+
+H0 (`two-sided`): treatment - control = null; with a relative null m,
+treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least". p is the level
+at which the interval would touch the null. For one epoch; over several use `proportion`.
+
+Sources: Wilson (1927), doi:10.1080/01621459.1927.10502953; Newcombe (1998),
+doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method 10; for the lift
+Donner & Zou (2012), doi:10.1177/0962280210383758.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from abctl.stats._contrast import lift_of, null_of
+from abctl.stats._mover import Mover
+from abctl.stats._reference import critical, p_value
+from abctl.stats._score import Strata
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Array, Counts, Stream
+
+SUMMARY = Counts
+SEQUENTIAL = False
+ASSUMPTIONS = (
+    "each trial is independent of the others (requests of one user are not: use ratio)",
+    "looked at once, when the planned size is reached",
+)
+# Standard errors beyond which a Wilson interval is taken to hold everything.
+_FURTHEST = 1e4
+
+
+def wilson(successes: float, n: float, deviations: Array) -> tuple[Array, Array]:
+    """Wilson's interval of one proportion at some standard errors."""
+    square = np.square(deviations)
+    center = successes + 0.5 * square
+    half = deviations * np.sqrt(successes * (n - successes) / n + 0.25 * square)
+    low = np.zeros_like(center) if successes == 0.0 else (center - half) / (n + square)
+    high = np.ones_like(center) if successes == n else (center + half) / (n + square)
+    return low, high
+
+
+def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of two proportions and its lift."""
+    strata = Strata.of(stream)
+    if isinstance(strata, str):
+        return NotEstimable("newcombe", strata)
+    if len(strata.epochs) > 1:
+        return NotEstimable("newcombe", "for one epoch only: use proportion", strata.n)
+    (n_a, n_b), (a, b) = strata.n, strata.means()
+    around_a, around_b = partial(wilson, a * n_a, n_a), partial(wilson, b * n_b, n_b)
+    mover = Mover(a, b, around_a, around_b, _FURTHEST)
+    p, log_p = p_value(mover.statistic(null_of(plan, a)), plan.alternative)
+    crit = critical(plan.alpha, plan.alternative)
+    return Estimate(
+        method="newcombe",
+        control=a,
+        treatment=b,
+        effect=b - a,
+        interval=mover.interval(crit, plan.alternative),
+        lift=lift_of(a, b),
+        lift_interval=mover.lift_interval(crit, plan.alternative),
+        p=p,
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=ASSUMPTIONS,
+        n=strata.n,
+        epochs=strata.epochs,
+        notes=strata.notes,
+    )

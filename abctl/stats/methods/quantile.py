@@ -1,0 +1,83 @@
+"""A quantile of two histograms, once: Woodruff intervals, combined.
+
+With q the plan's quantile of the values in all epochs (weighted alike in both variants):
+H0 (`two-sided`): q_treatment - q_control = null; with a relative null m,
+q_treatment = (1 + m) * q_control. `greater`: H0 is "at most", `less`: H0 is "at least".
+As a guardrail on p95 latency with margin 10%: `less` with null +10% proves "p95 at most 10% worse",
+`greater` with null 0 proves "p95 worse". Nothing is said of any other part of the distribution.
+
+The interval of the difference takes from each variant's interval the side that matters; p is the
+level at which it would touch the null. A quantile above the last edge is no number: not estimable.
+
+Sources: Woodruff (1952), doi:10.1080/01621459.1952.10483443; Zou & Donner (2008),
+doi:10.1002/sim.3095 (the difference); Donner & Zou (2012), doi:10.1177/0962280210383758 (the lift).
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from abctl.stats._contrast import lift_of, null_of
+from abctl.stats._mover import Mover
+from abctl.stats._quantiles import MIN_BEYOND, Pair, bucket_notes, distributions
+from abctl.stats._reference import critical, p_value
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Histogram, Stream
+
+SUMMARY = Histogram
+SEQUENTIAL = False
+ASSUMPTIONS = (
+    "each value is independent of the others",
+    "inside a bucket of the histogram values are evenly spread",
+    "looked at once, when the planned size is reached",
+)
+
+
+def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of the plan's quantile and its lift."""
+    if plan.quantile is None:
+        return NotEstimable("quantile", "no quantile in the plan")
+    pair = distributions(stream.by_epoch())
+    if isinstance(pair, str):
+        return NotEstimable("quantile", pair)
+    if (few := float(pair.few(plan.quantile)[-1])) < MIN_BEYOND:
+        reason = f"{few:.3g} values expected beyond the quantile in a variant, needs {MIN_BEYOND:g}"
+        return NotEstimable("quantile", reason, pair.n)
+    mover = _mover(pair, plan.quantile)
+    if not math.isfinite(mover.a) or not math.isfinite(mover.b):
+        reason = f"the quantile is above the last finite edge, {pair.a.edges[-1]:g}"
+        return NotEstimable("quantile", reason, pair.n)
+    crit = critical(plan.alpha, plan.alternative)
+    p, log_p = p_value(mover.statistic(null_of(plan, mover.a)), plan.alternative)
+    return Estimate(
+        method="quantile",
+        control=mover.a,
+        treatment=mover.b,
+        effect=mover.b - mover.a,
+        interval=mover.interval(crit, plan.alternative),
+        lift=lift_of(mover.a, mover.b),
+        lift_interval=mover.lift_interval(crit, plan.alternative),
+        p=p,
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=ASSUMPTIONS,
+        n=pair.n,
+        epochs=pair.epochs,
+        notes=bucket_notes(pair, plan.quantile, crit),
+    )
+
+
+def _mover(pair: Pair, quantile: float) -> Mover:
+    a, b = pair.a.last(), pair.b.last()
+    furthest = 1.01 * math.sqrt(max(float(a.n[0]), float(b.n[0])) / (quantile * (1.0 - quantile)))
+    level = np.array([quantile])
+    return Mover(
+        float(a.at(level)[0]),
+        float(b.at(level)[0]),
+        partial(a.around, quantile),
+        partial(b.around, quantile),
+        furthest,
+    )

@@ -1,0 +1,65 @@
+"""A quantile of two histograms, at any time: a confidence sequence.
+
+With q the plan's quantile of the values up to now (epochs weighted alike in both variants):
+H0 (`two-sided`): q_treatment - q_control = null; with a relative null m,
+q_treatment = (1 + m) * q_control. `greater`: H0 is "at most", `less`: H0 is "at least".
+As a guardrail on p95 latency with margin 10%: `less` with null +10% proves "p95 at most 10% worse",
+`greater` with null 0 proves "p95 worse". Nothing is said of any other part of the distribution: to
+prove that nothing at all is slower, use `histogram_sequence`.
+
+The standard error of each look is half of Woodruff's interval at one deviation; the difference in
+such errors enters a mixture over effects around the MDE (see `_mixture`). Looks count from 10
+values expected beyond the quantile in each variant.
+
+Sources: Woodruff (1952), doi:10.1080/01621459.1952.10483443; Waudby-Smith et al. (2024),
+arXiv:2103.06476, theorem 2.2.
+"""
+
+import numpy as np
+
+from abctl.stats._mixture import relative_default
+from abctl.stats._quantiles import MIN_BEYOND, Distribution, bucket_notes, distributions
+from abctl.stats._sequence import Paths, sequential
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Array, Histogram, Stream
+
+SUMMARY = Histogram
+SEQUENTIAL = True
+ASSUMPTIONS = (
+    "each value is independent of the others",
+    "inside a bucket of the histogram values are evenly spread",
+    "quantiles of this many values are close to normal",
+)
+
+
+def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of the plan's quantile and its lift, valid however often anyone looks."""
+    if plan.quantile is None:
+        return NotEstimable("quantile_sequence", "no quantile in the plan")
+    pair = distributions(stream)
+    if isinstance(pair, str):
+        return NotEstimable("quantile_sequence", pair)
+    (a, var_a), (b, var_b) = (_levels(side, plan.quantile) for side in (pair.a, pair.b))
+    few = pair.few(plan.quantile)
+    if few[-1] < MIN_BEYOND:
+        reason = f"{few[-1]:.3g} values expected beyond the quantile in a variant, needs 10"
+        return NotEstimable("quantile_sequence", reason, pair.n)
+    finite = np.isfinite(a + b + var_a + var_b)
+    if not finite[-1]:
+        reason = f"the quantile is not surely below the last finite edge, {pair.a.edges[-1]:g}"
+        return NotEstimable("quantile_sequence", reason, pair.n)
+    a, b, var_a, var_b = (np.where(finite, path, 0.0) for path in (a, b, var_a, var_b))
+    zero, df = np.zeros_like(a), np.full_like(a, 1e9)
+    ready = finite & (few >= MIN_BEYOND)
+    paths = Paths(a, b, var_a, var_b, zero, df, ready, relative_default(0.5 * (a + b)))
+    contrast = paths.last(pair.n, pair.epochs)
+    notes = bucket_notes(pair, plan.quantile, 3.0)
+    return sequential(
+        "quantile_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS, notes=notes
+    )
+
+
+def _levels(side: Distribution, quantile: float) -> tuple[Array, Array]:
+    """The quantile at every look and its variance."""
+    low, high = side.around(quantile, np.ones_like(side.n))
+    return side.at(np.full_like(side.n, quantile)), np.square(0.5 * (high - low))

@@ -9,11 +9,11 @@ from abctl.core.analysis import Claim, Comparison, MetricResult, Reading, Result
 from abctl.core.experiment import Experiment, Kind, Metric
 from abctl.core.polls import Polls
 from abctl.errors import UsageError
-from abctl.services._summaries import common_edges, summarize
+from abctl.services._summaries import summarize, without_events
 from abctl.services.evidence import MissingError, Parts, Samples
 from abctl.sources._promql import Preset, resolve
 from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
-from abctl.stats.summary import Stream
+from abctl.stats.summary import Stream, SummaryError
 
 _METHODS = "abctl.stats.methods"
 # By kind: for one look, and for any number of them.
@@ -66,7 +66,7 @@ class Comparing:
             quantile=metric.quantile,
             mde=metric.mde,
             margin=metric.margin,
-            method=self._method(metric),
+            method=self._methods(metric)[1],
             selectors=parts,
             polls=0 if polls is None else int(polls.counted.sum()),
             comparisons=tuple(
@@ -78,7 +78,7 @@ class Comparing:
     def _comparison(
         self, metric: Metric, pair: Mapping[str, Parts], polls: Polls | None
     ) -> Comparison:
-        method = self._method(metric)
+        once, method = self._methods(metric)
         buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
         stream = self._stream(metric.kind, pair, polls, buckets)
         both_sides = self._plan(metric, "two-sided", _ZERO)
@@ -86,7 +86,10 @@ class Comparing:
             treatment=list(pair)[1],
             effect=_estimate(method, stream, both_sides),
             claims=tuple(self._claims(metric, method, stream)),
-            readings=tuple(self._readings(metric, list(pair))),
+            readings=(
+                *([Reading(_estimate(once, stream, both_sides), _ONE_LOOK)] * (once != method)),
+                *self._readings(metric, list(pair)),
+            ),
         )
 
     def _clustered(self, metric: Metric) -> bool:
@@ -94,9 +97,10 @@ class Comparing:
         grouped = metric.kind in ("proportion", "mean") and metric.of != "latency"
         return grouped and self.experiment.assignment.unit != "request"
 
-    def _method(self, metric: Metric) -> str:
+    def _methods(self, metric: Metric) -> tuple[str, str]:
+        """The method for one look, and the one that decides."""
         names = _OF_UNITS if self._clustered(metric) else _OF_REQUESTS[metric.kind]
-        return names[self.experiment.design.test == "sequential"]
+        return names[0], names[self.experiment.design.test == "sequential"]
 
     def _polls(self, parts: Mapping[str, Parts]) -> Polls | None:
         if self.samples is None:
@@ -117,8 +121,6 @@ class Comparing:
                 summarize(kind, samples, parts, polls, buckets=buckets, elsewhere=seen)
                 for parts in pair.values()
             ]
-            if kind == "quantile":
-                both = [*common_edges(both)]
         except MissingError as missing:
             return str(missing)
         return Stream(both[0], both[1], polls.epoch[polls.counted])
@@ -148,8 +150,9 @@ class Comparing:
         )
 
     def _readings(self, metric: Metric, names: Sequence[str]) -> Iterator[Reading]:
+        """Tests that take each request for itself."""
         classical = reading_of(metric)
-        if classical is None:
+        if classical is None or self.samples is None:
             return
         parts = {name: resolve(classical, name, self.chosen) for name in names}
         stream = self._stream(classical.kind, parts, self._polls(parts), None)
@@ -157,8 +160,8 @@ class Comparing:
         if self.experiment.assignment.unit != "request":
             caveats.append(_INDEPENDENT)
         for name in _READINGS[classical.kind]:
-            if name != self._method(metric):
-                result = _estimate(name, stream, Plan(alpha=self.experiment.design.alpha))
+            if name not in self._methods(metric):
+                result = _estimate(name, stream, self._plan(metric, "two-sided", _ZERO))
                 yield Reading(result, "; ".join(caveats))
 
 
@@ -174,11 +177,29 @@ def reading_of(metric: Metric) -> Metric | None:
 def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:
     if isinstance(stream, str):
         return NotEstimable(method, stream)
+    if method in _OF_UNITS and (quiet := without_events(stream)) is not None:
+        return _quiet(method, quiet, plan)
     try:
-        module = plugins.module(_METHODS, method)
-    except UsageError as error:
-        return NotEstimable(method, f"{error.message} ({error.hint})")
-    found: Result = module.estimate(stream, plan)
+        found: Result = plugins.module(_METHODS, method).estimate(stream, plan)
+    except (UsageError, SummaryError) as error:
+        return NotEstimable(method, str(error))
+    return found
+
+
+def _quiet(method: str, stream: Stream[Any], plan: Plan) -> Result:
+    """What can be said while nothing has happened in either variant."""
+    once, _ = _OF_UNITS
+    fixed, sequential = _OF_REQUESTS["proportion"]
+    if method == once:
+        found = _estimate(fixed, stream, plan)
+    else:
+        # With the first event the other method takes over: each may err with half of alpha.
+        found = _estimate(sequential, stream, replace(plan, alpha=plan.alpha / 2))
+    if isinstance(found, Estimate):
+        note = (
+            f"no event in either variant: judged by {found.n[0]:,.0f} and {found.n[1]:,.0f} users"
+        )
+        return replace(found, guarantee="asymptotic", notes=(*found.notes, note))
     return found
 
 

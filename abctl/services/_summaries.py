@@ -3,7 +3,7 @@
 What is missing stays missing: it is told, never counted as zero.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
@@ -11,7 +11,15 @@ from abctl.core.experiment import Kind
 from abctl.core.polls import Polls
 from abctl.errors import SourceError
 from abctl.services.evidence import MissingError, Parts, Rows, Samples
-from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, SummaryError
+from abctl.stats.summary import (
+    Buckets,
+    Counts,
+    Events,
+    Histogram,
+    Moments,
+    Stream,
+    SummaryError,
+)
 
 _DENOMINATORS = ("n", "exposure", "histogram")
 
@@ -79,17 +87,22 @@ def _histogram(rows: Rows) -> Histogram:
     return Histogram(cells, tuple(edges))
 
 
-def common_edges(histograms: Sequence[Histogram]) -> list[Histogram]:
-    """Histograms over the edges that all of them have: cells are merged, which is exact.
+def without_events(pair: Stream[Buckets]) -> Stream[Counts] | None:
+    """Trials that all failed to be an event, as many as there were users; None if there is one.
 
-    Raises:
-        MissingError: they share no edge.
+    Where nothing ever happened there is no variance between buckets to judge by. But a user who
+    sends many requests tells little more than one request does, so requests count as the number of
+    equally busy users that would give the same variance between the buckets' requests (Kish 1965):
+    (sum r)^2 / sum r^2 with r the requests of a user.
     """
-    common = sorted(set.intersection(*(set(h.edges) for h in histograms)))
-    if not common:
-        raise MissingError("the histograms of the variants have no edge in common")
-    found = []
-    for histogram in histograms:
-        starts = np.append(0, np.searchsorted(histogram.edges, common, side="right"))
-        found.append(Histogram(np.add.reduceat(histogram.counts, starts, axis=1), tuple(common)))
-    return found
+    if pair.control.numerator.any() or pair.treatment.numerator.any():
+        return None
+    return Stream(_failures(pair.control), _failures(pair.treatment), pair.epoch)
+
+
+def _failures(side: Buckets) -> Counts:
+    requests = side.denominator.sum(axis=0)
+    squares = len(requests) * float(np.var(requests, ddof=1))
+    users_a_request = float(requests.sum()) / max(squares, float(requests.sum()), 1.0)
+    users = np.floor(np.cumsum(users_a_request * side.denominator.sum(axis=1)))
+    return Counts(np.diff(users, prepend=0.0), np.zeros_like(users))

@@ -13,6 +13,7 @@ from abctl.core.verdict import distrust, verdict
 from abctl.errors import SourceError
 from abctl.services import _totals
 from abctl.services._compare import Comparing, reading_of
+from abctl.services._sizes import sizes
 from abctl.services.evidence import MissingError, Samples, read
 from abctl.sources import Source
 from abctl.sources._promql import Preset, fill, preset, resolve
@@ -78,7 +79,11 @@ def analyze(
         srm=check,
         notes=tuple(_notes(experiment, epochs, variants)),
         verdict=verdict(
-            experiment.design, metrics, elapsed_seconds=elapsed, integrity=tuple(integrity)
+            experiment.design,
+            metrics,
+            elapsed_seconds=elapsed,
+            integrity=tuple(integrity),
+            sizes=tuple(sizes(experiment.design, metrics)),
         ),
     )
 

@@ -1,0 +1,371 @@
+"""Analyses of made-up counters whose truth is known."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from abctl.core.analysis import Analysis
+from abctl.core.epochs import Entry, Ledger, locked_plan
+from abctl.core.experiment import Design, Experiment, Metric
+from abctl.core.split import Split
+from abctl.errors import SourceError
+from abctl.services.analyze import analyze
+from abctl.sources import Series
+from abctl.sources._promql import Selector
+from abctl.stats.estimate import Delta, Estimate, NotEstimable
+
+START = 1_700_000_000.0
+SCRAPE_SECONDS = 15.0
+BUCKETS = 16
+CONTROL, TREATMENT = "control", "treatment"
+METRICS = (
+    Metric("accuracy", "primary", "proportion", "accuracy", "increase", mde=Delta(0.02, False)),
+    Metric("errors", "guardrail", "proportion", "errors", "decrease", margin=Delta(0.005, False)),
+)
+DESIGN = Design(min_duration_seconds=600, max_duration_seconds=7200, settle_seconds=30)
+
+
+@dataclass
+class World:
+    """Counters of model servers, one process a variant, scraped every 15 seconds.
+
+    Each step adds requests to the buckets of both variants as the split of the time says.
+    """
+
+    seed: int = 1
+    truth: Mapping[str, float] = field(default_factory=lambda: {CONTROL: 0.8, TREATMENT: 0.8})
+    errors: Mapping[str, float] = field(default_factory=dict)
+    requests: int = 400
+    shares: dict[float, float] = field(default_factory=lambda: {START: 0.5})
+    seconds: float = 1800.0
+    silent: tuple[str, ...] = ()
+    restart: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    place: str = "a made-up world"
+
+    def now(self) -> float:
+        return START + self.seconds
+
+    def series(self, selector: str, start: float, end: float) -> list[Series]:
+        wanted = Selector.parse(selector)
+        return [
+            Series(s.labels, s.times[inside], s.values[inside])
+            for s in self.all
+            if wanted.matches(s.labels) and (inside := (s.times > start) & (s.times <= end)).any()
+        ]
+
+    @property
+    def all(self) -> list[Series]:
+        if not hasattr(self, "_all"):
+            self._all = self._grow()
+        return self._all
+
+    def _grow(self) -> list[Series]:
+        rng = np.random.default_rng(self.seed)
+        times = np.arange(START - 60, START + self.seconds + 1, SCRAPE_SECONDS)
+        found = []
+        for variant in (CONTROL, TREATMENT):
+            if variant in self.silent:
+                continue
+            here = {"job": "models", "instance": f"{variant}:8082", **self.labels}
+            n = np.zeros((len(times), BUCKETS))
+            for i, at in enumerate(times[1:], 1):
+                share = [s for t, s in self.shares.items() if t < at]
+                mine = (
+                    share[-1] if share and variant == TREATMENT else 1 - share[-1] if share else 0
+                )
+                n[i] = rng.multinomial(rng.poisson(self.requests * mine), [1 / BUCKETS] * BUCKETS)
+            bad = rng.binomial(n.astype(int), self.errors.get(variant, 0.001))
+            good = n - bad
+            hits = rng.binomial(good.astype(int), self.truth[variant])
+            slow = rng.binomial(good.astype(int).sum(axis=1), 0.05)
+
+            def add(name: str, each: NDArray[Any], **more: str) -> None:
+                labels = {"__name__": name, "variant": variant, **here, **more}  # noqa: B023
+                total = np.cumsum(each)
+                if self.restart:
+                    total = total - np.where(
+                        times > self.restart, total[times <= self.restart][-1], 0
+                    )
+                found.append(Series(labels, times, total.astype(float)))
+
+            for b in range(BUCKETS):
+                bucket = str(b)
+                add("ab_requests_total", good[:, b], bucket=bucket, code="2xx")
+                add("ab_requests_total", bad[:, b], bucket=bucket, code="5xx")
+                add("ab_requests_total", n[:, b] * 0, bucket=bucket, code="4xx")
+                add("ab_outcome_count_total", good[:, b], bucket=bucket, outcome="accuracy")
+                for sign, each in (("positive", hits[:, b]), ("negative", hits[:, b] * 0)):
+                    add("ab_outcome_sum_total", each, bucket=bucket, outcome="accuracy", sign=sign)
+                add("ab_outcome_sumsq_total", hits[:, b], bucket=bucket, outcome="accuracy")
+            add("ab_requests_total", np.full(len(times), 3), bucket="none", code="2xx")
+            whole = good.sum(axis=1)
+            for le, each in (("0.001", whole - slow), ("0.01", whole), ("+Inf", whole)):
+                add("ab_request_duration_seconds_bucket", each, le=le)
+            add("ab_request_duration_seconds_count", whole)
+            add("ab_request_duration_seconds_sum", whole * 0.001)
+            add("ab_request_duration_seconds_sumsq_total", whole * 1.5e-6)
+            began = np.where(times > (self.restart or np.inf), self.restart or 0, START - 100)
+            found.append(
+                Series(
+                    {"__name__": "process_start_time_seconds", **here}, times, began.astype(float)
+                )
+            )
+        return found
+
+
+@pytest.fixture
+def ask(make_experiment: Callable[..., Experiment]) -> Callable[..., Experiment]:
+    def make(unit: str = "user", test: str = "sequential", **changes: Any) -> Experiment:
+        made = make_experiment(shares_bp=(5000, 5000), unit=unit, buckets=BUCKETS)
+        fields = {"metrics": METRICS, "design": dataclasses.replace(DESIGN, test=test)} | changes
+        return dataclasses.replace(made, **fields)
+
+    return make
+
+
+def ledger(experiment: Experiment, shares: Mapping[float, float] | None = None) -> Ledger:
+    found = Ledger(locked_plan(experiment))
+    for at, share in (shares or {START: 0.5}).items():
+        split = Split((CONTROL, TREATMENT), (round(10_000 * (1 - share)), round(10_000 * share)))
+        found = found.with_entry(Entry(at, "me", None, split, "test", "applied"))
+    return found
+
+
+def run(experiment: Experiment, world: World) -> Analysis:
+    found = analyze(experiment, ledger(experiment, world.shares), world)
+    json.dumps(found.document(), allow_nan=False)
+    return found
+
+
+def counted(world: World, name: str, lo: float, hi: float, **labels: str) -> float:
+    """Increments within (lo, hi] by brute force over the made-up samples."""
+    total = 0.0
+    for s in world.all:
+        if s.labels["__name__"] == name and labels.items() <= s.labels.items():
+            inside = s.values[(s.times >= lo) & (s.times <= hi)]
+            total += inside[-1] - inside[0]
+    return total
+
+
+@pytest.mark.parametrize("unit", ["user", "request"])
+def test_a_better_treatment_ships(ask: Callable[..., Experiment], unit: str) -> None:
+    world = World(truth={CONTROL: 0.8, TREATMENT: 0.84})
+    found = run(ask(unit), world)
+    assert found.verdict.kind == "ship", found.verdict.reasons
+    assert found.verdict.treatment == TREATMENT
+    assert "primary accuracy of treatment is better: +" in found.verdict.reasons[0]
+    assert (
+        "guardrail errors of treatment is within its margin of +0.50pp"
+        in (found.verdict.reasons[1])
+    )
+    assert found.metrics[0].method == (
+        "ratio_sequence" if unit == "user" else "proportion_sequence"
+    )
+
+
+def test_counts_are_those_of_the_world_without_the_settling_time(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(shares={START: 0.1, START + 900: 0.5})
+    found = run(ask(), world)
+    for variant, name in zip(found.variants, (CONTROL, TREATMENT), strict=True):
+        expected = sum(
+            counted(world, "ab_requests_total", lo, hi, variant=name)
+            - counted(world, "ab_requests_total", lo, hi, variant=name, bucket="none")
+            for lo, hi in ((START + 30, START + 900), (START + 930, START + 1800))
+        )
+        assert variant.requests == expected
+        assert variant.outside == 3 * (870 + 870) / SCRAPE_SECONDS
+        effect = found.metrics[0].comparisons[0].effect
+        assert isinstance(effect, Estimate)
+        assert effect.epochs == (0, 1)
+    assert any("around changes of the split are left out" in note for note in found.notes)
+    assert found.metrics[0].polls > 40
+
+
+def test_more_errors_than_the_margin_stop_it_and_the_guardrail_is_named(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(truth={CONTROL: 0.8, TREATMENT: 0.9}, errors={TREATMENT: 0.03})
+    found = run(ask(), world)
+    assert found.verdict.kind == "stop"
+    assert (
+        "guardrail errors of treatment is worse than its margin of +0.50pp"
+        in (found.verdict.reasons[0])
+    )
+
+
+def test_a_worse_primary_stops_it(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World(truth={CONTROL: 0.8, TREATMENT: 0.7}))
+    assert found.verdict.kind == "stop"
+    assert found.verdict.reasons[0].startswith("primary accuracy of treatment is worse: -")
+
+
+def test_no_difference_goes_on_and_is_given_up_in_the_end(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World())
+    assert found.verdict.kind == "continue"
+    assert "not proven better yet" in found.verdict.reasons[0]
+    late = run(ask(design=dataclasses.replace(DESIGN, max_duration_seconds=1200)), World())
+    assert late.verdict.kind == "stop"
+    assert "maxDuration of 20 min is over" in late.verdict.reasons[0]
+
+
+def test_what_is_proven_early_waits_for_the_shortest_duration(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(truth={CONTROL: 0.7, TREATMENT: 0.9})
+    found = run(ask(design=dataclasses.replace(DESIGN, min_duration_seconds=3600)), world)
+    assert found.verdict.kind == "continue"
+    assert "30 min more until minDuration of 1 h" in found.verdict.reasons[-1]
+
+
+def test_a_fixed_test_decides_nothing_before_its_end(ask: Callable[..., Experiment]) -> None:
+    world = World(truth={CONTROL: 0.7, TREATMENT: 0.9}, errors={CONTROL: 0.0, TREATMENT: 0.0})
+    early = dataclasses.replace(DESIGN, test="fixed", min_duration_seconds=3600)
+    assert run(ask(design=early), world).verdict.kind == "continue"
+    assert run(ask(test="fixed"), world).verdict.kind == "ship"
+
+
+def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Experiment]) -> None:
+    for unit in ("user", "request"):
+        experiment = ask(unit)
+        world = World(shares={START: 0.4})
+        found = analyze(experiment, ledger(experiment, {START: 0.5}), world)
+        assert found.verdict.kind == "invalid"
+        assert "the traffic does not follow the split" in found.verdict.reasons[0]
+        assert "expected 50.00%" in found.verdict.reasons[0]
+
+
+def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:
+    before = ask()
+    after = ask(metrics=METRICS[:1])
+    found = analyze(after, ledger(before), World())
+    assert found.verdict.kind == "invalid"
+    assert found.verdict.reasons[0].startswith("metrics: not as in the plan")
+
+
+def test_stale_evidence_is_invalid(ask: Callable[..., Experiment]) -> None:
+    class Stopped(World):
+        def now(self) -> float:
+            return START + self.seconds + 600
+
+    found = run(ask(), Stopped())
+    assert found.verdict.kind == "invalid"
+    assert "was last scraped 10 min ago" in found.verdict.reasons[0]
+
+
+def test_a_variant_without_counters_is_invalid_and_never_a_zero(
+    ask: Callable[..., Experiment],
+) -> None:
+    found = run(ask(), World(silent=(TREATMENT,)))
+    assert found.verdict.kind == "invalid"
+    assert "treatment: the source has no request counters" in found.verdict.reasons[0]
+    assert found.variants[1].requests is None
+    effect = found.metrics[0].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert "no series of ab_outcome_count_total" in effect.reason
+
+
+def test_an_empty_source_is_an_error(ask: Callable[..., Experiment]) -> None:
+    with pytest.raises(SourceError, match="has no sample of ab_requests_total"):
+        run(ask(), World(silent=(CONTROL, TREATMENT)))
+
+
+def test_right_after_a_change_nothing_counts_yet(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World(seconds=20))
+    assert found.verdict.kind == "continue"
+    assert "nothing counts yet" in found.verdict.reasons[0]
+
+
+def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]) -> None:
+    whole, broken = World(), World(restart=START + 600)
+    one, other = run(ask(), whole), run(ask(), broken)
+    assert [v.requests for v in one.variants] == [v.requests for v in other.variants]
+    assert one.metrics[0].comparisons == other.metrics[0].comparisons
+    assert other.variants[0].coverage
+    assert other.variants[0].coverage.restarts == 1
+    assert any("1 restarts of model servers" in note for note in other.notes)
+
+
+def test_the_same_server_scraped_twice_is_an_error(ask: Callable[..., Experiment]) -> None:
+    world, twin = World(), World(labels={"job": "again"})
+    world.all.extend(twin.all)
+    with pytest.raises(SourceError, match=r"control:8082 is scraped twice \(job 'models', 'again'"):
+        run(ask(), world)
+
+
+def test_classical_readings_stand_beside_and_say_that_they_do_not_decide(
+    ask: Callable[..., Experiment],
+) -> None:
+    latency = Metric("p95", "secondary", "quantile", "latency", "decrease", quantile=0.95)
+    found = run(ask(metrics=(*METRICS, latency)), World())
+    accuracy, _, slow = found.metrics
+    readings = accuracy.comparisons[0].readings
+    assert [r.result.method for r in readings] == ["ratio", "proportion", "chi_squared"]
+    assert isinstance(readings[2].result, Estimate)
+    assert "smallest expected count" in readings[2].result.notes[0]
+    assert all("one look" in reading.caveat for reading in readings)
+    assert ["independent" in reading.caveat for reading in readings] == [False, True, True]
+    assert [r.result.method for r in slow.comparisons[0].readings] == ["quantile", "welch"]
+    assert slow.comparisons[0].claims == ()
+    assert found.variants[0].latency_p50_seconds == pytest.approx(0.0005, rel=0.1)
+
+
+def test_an_error_that_only_one_variant_has_is_a_zero_in_the_other(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(errors={CONTROL: 0.0, TREATMENT: 0.002})
+    world._all = [
+        s
+        for s in world.all
+        if not (
+            s.labels["variant" if "variant" in s.labels else "job"] == CONTROL
+            and s.labels.get("code") == "5xx"
+        )
+    ]
+    found = run(ask(), world)
+    effect = found.metrics[1].comparisons[0].effect
+    assert isinstance(effect, Estimate)
+    assert effect.control == 0
+
+
+def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Experiment]) -> None:
+    world = World(errors={CONTROL: 0.0, TREATMENT: 0.0}, requests=4000)
+    clustered, simple = (
+        run(ask(unit), world).metrics[1].comparisons[0] for unit in ("user", "request")
+    )
+    for found in (clustered, simple):
+        assert found.proven("non-inferior")
+        assert not found.proven("harm")
+    safe = clustered.claim("non-inferior")
+    assert safe
+    assert isinstance(safe.result, Estimate)
+    assert "no event in either variant" in safe.result.notes[-1]
+    assert safe.result.alpha == 0.025
+    assert simple.claim("non-inferior").result.log_p < safe.result.log_p  # type: ignore[union-attr]
+    few = run(ask(), World(errors={CONTROL: 0.0, TREATMENT: 0.0}, requests=20))
+    assert not few.metrics[1].comparisons[0].proven("non-inferior")
+
+
+def test_it_says_how_much_is_still_needed(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World(seed=2, requests=100, seconds=900))
+    assert found.verdict.kind == "continue"
+    needed = next(reason for reason in found.verdict.reasons if "needed to find its mde" in reason)
+    assert "at this pace" in needed
+
+
+def test_two_primaries_are_corrected_for_one_another(ask: Callable[..., Experiment]) -> None:
+    twice = (METRICS[0], dataclasses.replace(METRICS[0], name="again"))
+    found = run(ask(metrics=twice), World(truth={CONTROL: 0.8, TREATMENT: 0.82}))
+    for metric in found.metrics:
+        claim = metric.comparisons[0].claim("better")
+        assert claim
+        assert isinstance(claim.result, Estimate)
+        assert claim.p_adjusted == pytest.approx(min(1, 2 * claim.result.p))

@@ -77,7 +77,7 @@ def _ids(units: Iterable[str]) -> Iterator[str]:
         elif unit.isascii() or unit.encode(errors="replace").decode() == unit:
             yield unit
         else:
-            raise UsageError(f"{unit!r} is not UTF-8")
+            raise UsageError(f"id {unit!r} is not UTF-8")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """The command `abctl`: puts the commands together, turns errors into a line and an exit code."""
 
-import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from abctl.errors import AbctlError
 COMMANDS: tuple[str, ...] = (
     "init",
     "lint",
+    "plan",
     "schema",
     "assign",
     "local",
@@ -70,10 +70,11 @@ def run(arguments: list[str]) -> int:
         return _fail(error.format_message(), hint, 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", "", 130)
-    except BrokenPipeError:
-        # Whoever read our output has left; keep Python from complaining when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as end:
+        # Whoever read our output has left, and typer made an exit of it; that is no failure.
+        if isinstance(end.__context__, BrokenPipeError):
+            return 0
+        raise
 
 
 def _fail(message: str, hint: str, code: int) -> int:

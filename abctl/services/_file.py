@@ -183,7 +183,7 @@ class Spec(Part):
     """What is measured; at least one is primary."""
     source: Source | None = None
     """Where the evidence comes from. The local stack fills it in where it is left out."""
-    design: Design = Design()
+    design: Design = Field(default_factory=Design)
     """How it is decided."""
 
 

@@ -202,6 +202,9 @@ STRANGE = [
     "x" + "".join(_RNG.choices(ALPHABET, k=_RNG.randint(1, 30))) + str(i) for i in range(3000)
 ]
 
+# Blanks for people, but not for HTTP: they belong to the id.
+WIDE = [f"\u00a0wide-{i}\u2003" for i in range(10)]
+
 
 def expected(rules: Assignment, split: Split, requests: Sequence[Headers]) -> list[Answer]:
     found = []
@@ -286,7 +289,7 @@ def test_override_cohorts_and_missing_keys_come_in_the_order_that_abctl_says(
     experiment = make_experiment(shares_bp=(7000, 3000), override="x-ab-force", cohorts=COHORTS)
     rng = random.Random(5)
     values = {
-        "X-User-Id": ["", " ", *STRANGE[:20], "  padded\t", "\u00a0wide\u2003"],
+        "X-User-Id": ["", " ", *STRANGE[:20], "  padded\t", *WIDE],
         "X-AB-Force": ["treatment", "control", "Treatment", "", "other", " treatment "],
         "x-cohort": ["beta", "Beta", "", "beta2"],
         "X-Country": ["DE", "FR", "SE", "de"],

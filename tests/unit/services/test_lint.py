@@ -1,0 +1,115 @@
+"""Lint: errors fail, warnings do not unless asked, and machines can read it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from abctl.cli.main import run
+
+EXPERIMENT = (Path(__file__).parents[2] / "golden/experiment.yaml").read_text(encoding="utf-8")
+Screen = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    Path("bad.yaml").write_text(EXPERIMENT.replace("30%", "20%"), encoding="utf-8")
+
+
+def warnings(old: str, new: str, capsys: Screen) -> list[str]:
+    assert old in EXPERIMENT
+    Path("good.yaml").write_text(EXPERIMENT.replace(old, new), encoding="utf-8")
+    assert run(["lint", "--strict", "good.yaml"]) == 2
+    assert run(["lint", "good.yaml"]) == 0
+    return [
+        line.removeprefix("warning: good.yaml: ") for line in capsys.readouterr().err.splitlines()
+    ]
+
+
+def test_a_line_for_each_file_and_the_details_apart(capsys: Screen) -> None:
+    assert run(["lint", "good.yaml", "bad.yaml", "none.yaml"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "good.yaml: ok\nbad.yaml: wrong\nnone.yaml: wrong\n"
+    assert err.splitlines() == [
+        "error: variants[1].split in bad.yaml: 20% makes the sum 90%, must be 100%",
+        "hint: 30% would do",
+        "error: none.yaml: no such file",
+        "hint: write a first one: abctl init none.yaml",
+    ]
+
+
+def test_machines_get_everything(capsys: Screen) -> None:
+    assert run(["lint", "good.yaml", "bad.yaml", "-o", "json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert (document["apiVersion"], document["kind"]) == ("abctl.dev/v1", "Lint")
+    assert document["files"] == [
+        {"file": "good.yaml", "valid": True, "error": None, "hint": None, "warnings": []},
+        {
+            "file": "bad.yaml",
+            "valid": False,
+            "error": "variants[1].split in bad.yaml: 20% makes the sum 90%, must be 100%",
+            "hint": "30% would do",
+            "warnings": [],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        ("minDuration: 7d", "minDuration: 6d",
+         "design.minDuration: less than 7d, and weekdays differ"),
+        (", mde: 2pp", "", "metrics: accuracy has no mde, so its size cannot be planned"),
+        ("role: secondary", "role: primary",
+         "metrics: 2 are primary (accuracy, revenue), say which one decides"),
+        ("version: v2", 'version: v1, image: "abctl/iris:v1"',
+         "variants: treatment has the model of control (an A/A test?)"),
+        ("abctl/iris:v1", "host:5000/iris",
+         "variants: image host:5000/iris has no tag, it may change under way"),
+    ],
+)  # fmt: skip
+def test_what_is_unwise_is_a_warning(old: str, new: str, warning: str, capsys: Screen) -> None:
+    assert set(warnings(old, new, capsys)) == {warning}
+
+
+def test_only_a_primary_metric_needs_an_mde() -> None:
+    text = EXPERIMENT.replace(", mde: 0.5abs", "")
+    Path("good.yaml").write_text(text, encoding="utf-8")
+    assert run(["lint", "--strict", "good.yaml"]) == 0
+
+
+def test_an_experiment_without_guardrails_or_source_is_warned(capsys: Screen) -> None:
+    lines = [line for line in EXPERIMENT.splitlines() if "guardrail" not in line]
+    text = "\n".join(line for line in lines if "source:" not in line)
+    assert set(warnings(EXPERIMENT, text, capsys)) == {
+        "metrics: no guardrail, nothing stops a harmful variant",
+        "source: left out, only the local stack can fill it in",
+    }
+
+
+def test_what_the_analysis_could_not_measure_is_an_error(capsys: Screen) -> None:
+    text = EXPERIMENT.replace("of: latency", "of: errors")
+    Path("good.yaml").write_text(text, encoding="utf-8")
+    assert run(["lint", "good.yaml"]) == 2
+    assert "error: good.yaml: metric p95: nothing selects" in capsys.readouterr().err
+
+
+def test_an_unknown_preset_is_an_error(capsys: Screen) -> None:
+    Path("good.yaml").write_text(EXPERIMENT.replace("preset: abctl", "preset: x"), encoding="utf-8")
+    assert run(["lint", "good.yaml"]) == 2
+    assert (
+        "error: good.yaml: source.preset: no 'x'\nhint: known presets: " in capsys.readouterr().err
+    )
+
+
+def test_the_real_program_says_the_same() -> None:
+    program = [sys.executable, "-c", "from abctl.cli.main import main; main()"]
+    done = subprocess.run(
+        [*program, "lint", "bad.yaml"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "bad.yaml: wrong\n")
+    assert done.stderr.startswith("error: variants[1].split in bad.yaml: 20% makes the sum 90%")

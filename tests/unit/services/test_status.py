@@ -11,6 +11,7 @@ from abctl.core.epochs import Entry, Epoch, ledger_of, ledger_ref, with_ledger
 from abctl.core.split import Split
 from abctl.errors import NotFoundError
 from abctl.platforms import envoy
+from abctl.services.shift import shift
 from abctl.services.start import start
 from abctl.services.status import status
 
@@ -113,3 +114,21 @@ def test_observed_shares_have_the_interval_of_wilson(door, experiment, counts):
 def test_nothing_counted_is_no_share(door, experiment):
     assert look(door, experiment, {"control": 0}).observed is None
     assert look(door, experiment, {"treatment": 5}).observed["control"].share == 0
+
+
+def test_a_shift_that_ends_between_two_reads_is_no_drift(door, experiment):
+    class Interrupted:
+        """Lets somebody shift after the ledger was read and before the object is."""
+
+        waiting = True
+
+        def get(self, ref):
+            found = door.get(ref)
+            if self.waiting:
+                self.waiting = False
+                patience = {"sleep": lambda _: None, "timeout_seconds": 1.0}
+                shift(door, envoy, experiment, B, actor="", why="", clock=lambda: NOW, **patience)
+            return found
+
+    found = look(Interrupted(), experiment)
+    assert (found.desired, found.asked, found.drifted) == (B, B, False)

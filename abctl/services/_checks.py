@@ -12,17 +12,20 @@ from abctl.platforms import platform
 from abctl.services._problems import Place, Problem, did_you_mean
 
 if TYPE_CHECKING:
-    from abctl.services._file import Assignment, Metric, Spec
+    from abctl.services._file import Assignment, File, Metric, Spec
     from abctl.stats.estimate import Delta
 
+_LABEL = 63  # what Kubernetes allows the name of a Service
 SOURCES = ("prometheus", "scrape", "file")
 
 
-def of_meaning(spec: "Spec") -> list[Problem]:
+def of_meaning(file: "File") -> list[Problem]:
     """The problems of a file whose shape is right."""
+    spec = file.spec
     found = [
         *_doubles(("spec", "variants"), [variant.name for variant in spec.variants]),
         *_doubles(("spec", "metrics"), [metric.name for metric in spec.metrics]),
+        *_lengths(file),
         *_sum(spec),
         *_assignment(spec.assignment),
         *(p for i, metric in enumerate(spec.metrics) for p in _metric(i, metric)),
@@ -41,6 +44,13 @@ def _doubles(place: Place, names: list[str]) -> Iterator[Problem]:
         if (first := names.index(name)) < i:
             message = f"{name!r} is already {place[-1]}[{first}]"
             yield Problem((*place, i, "name"), message, "give each its own name")
+
+
+def _lengths(file: "File") -> Iterator[Problem]:
+    for i, variant in enumerate(file.spec.variants):
+        if len(name := f"{file.metadata.name}-{variant.name}") > _LABEL:
+            message = f"the objects are called {name}: {len(name)} characters, must be at most"
+            yield Problem(("spec", "variants", i, "name"), f"{message} {_LABEL}")
 
 
 def _sum(spec: "Spec") -> Iterator[Problem]:

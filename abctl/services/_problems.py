@@ -63,10 +63,16 @@ def _shape(root: type[BaseModel], detail: Any) -> Problem:
         case "literal_error":
             message = f"{value!r}, must be {context['expected'].replace(chr(39), '')}"
         case kind:
-            shown = "a mapping" if isinstance(value, dict) else repr(value)
             must = _MUST.get(kind) or detail["msg"].removeprefix("Input should be ")
-            message = f"{shown}, must be {must}"
+            message = f"{_shown(value)}, must be {must}"
     return Problem(place, message, hint)
+
+
+def _shown(value: object) -> str:
+    """A value for a message; never all of a mapping or list, which aliases can make endless."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return repr(value)
 
 
 # What pydantic calls otherwise, by its type of error.

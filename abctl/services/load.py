@@ -28,7 +28,7 @@ def parse(text: str, place: str) -> core.Experiment:
         file = File.model_validate(_document.parse_document(text, place))
     except ValidationError as error:
         raise _problems.as_error(_problems.of_shape(File, error), place) from None
-    if problems := _checks.of_meaning(file.spec):
+    if problems := _checks.of_meaning(file):
         raise _problems.as_error(problems, place)
     return _experiment(file)
 

@@ -179,6 +179,20 @@ def test_a_treatment_over_its_region_is_refused() -> None:
     assert error.message.startswith("variants in iris.yaml: third at 60%: more than its region")
 
 
+def test_aliases_cannot_make_it_endless() -> None:
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+    )
+    error = refused(bomb + changed(("mde: 2pp", "mde: *a9")))
+    assert "metrics[0].mde: a list, must be text" in error.message
+
+
+def test_names_that_are_too_long_together_are_refused() -> None:
+    error = refused(changed(("name: iris, namespace", f"name: {'i' * 55}, namespace")))
+    assert error.message.startswith("variants[1].name in iris.yaml: ")
+    assert "must be at most 63" in error.message
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     error = refused(changed(("http://prometheus", "http://me:hunter2@prometheus")))
     assert "source.prometheus.url" in error.message

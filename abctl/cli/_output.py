@@ -41,7 +41,8 @@ def emit(
     else:
         from rich.console import Console  # noqa: PLC0415
 
-        Console(highlight=False).print(table(output is Output.wide))
+        # Lines of text are left to the terminal to wrap; a table still keeps to its width.
+        Console(highlight=False).print(table(output is Output.wide), soft_wrap=True)
 
 
 def say(message: str) -> None:

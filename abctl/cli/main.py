@@ -20,6 +20,7 @@ COMMANDS: tuple[str, ...] = (
     "shift",
     "status",
     "simulate",
+    "analyze",
 )
 
 # typer carries its own copy of click from some version on; this is the class in either case.

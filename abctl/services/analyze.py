@@ -1,176 +1,44 @@
-"""`analyze`: reads the evidence of an experiment and says what follows from it."""
+"""`analyze`: what the evidence of a running experiment says."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
-
-from abctl.core.analysis import Analysis, EpochResult, VariantResult
-from abctl.core.epochs import Ledger
+from abctl.core.analysis import Analysis
+from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
-from abctl.core.polls import Window
-from abctl.core.split import TOTAL_BP
-from abctl.core.verdict import distrust, verdict
-from abctl.errors import SourceError
-from abctl.services import _totals
-from abctl.services._compare import Comparing, reading_of
-from abctl.services._sizes import sizes
-from abctl.services.evidence import MissingError, Samples, read
-from abctl.sources import Source
-from abctl.sources._promql import Preset, fill, preset, resolve
-from abctl.stats import srm
-from abctl.stats.estimate import NotEstimable
+from abctl.local import stack
+from abctl.services import ledger, world
+from abctl.services.judge import judge
+from abctl.sources import Source, open_source
 
-Selectors = Mapping[str, Mapping[str, str]]
+# Where the local stack keeps what it scraped, if it has no Prometheus.
+SCRAPES = "scrapes.jsonl"
 
 
 def analyze(
-    experiment: Experiment, ledger: Ledger, source: Source, *, preset_name: str = "abctl"
+    experiment: Experiment, state_dir: Path, *, prometheus_url: str | None = None
 ) -> Analysis:
-    """Read the source and judge.
+    """Read the ledger and the counters, and judge.
 
     Args:
         experiment: what is asked.
-        ledger: what happened to its split, and the plan that was locked.
-        source: where the counters are.
-        preset_name: whose metrics they are, where a metric has no selectors of its own.
+        state_dir: the folder of its local stack.
+        prometheus_url: where the counters are; else the experiment says, or the stack.
 
     Raises:
-        SourceError: the source cannot be read, has nothing, or contradicts itself.
+        NotFoundError: the experiment was not started, or its stack does not run.
+        SourceError: the evidence cannot be read, or contradicts itself.
     """
-    now = source.now()
-    epochs = _epochs(ledger, experiment, now)
-    chosen = preset(preset_name)
-    windows = [Window(e.number, e.start, e.end) for e in epochs if e.counted]
-    names = [variant.name for variant in experiment.variants]
-    selected = {
-        metric.name: {name: resolve(metric, name, chosen) for name in names}
-        for metric in experiment.metrics
-    }
-    samples = None
-    if windows:
-        samples = read(source, windows, _all_selectors(experiment, selected, chosen), now)
-        _require_anything(samples, [fill(chosen.requests, name) for name in names])
-    variants = tuple(_totals.variant(experiment, samples, n, selected, chosen) for n in names)
-    metrics = Comparing(experiment, samples, chosen).metrics()
-    check = None if samples is None else _check_split(experiment, samples, epochs, names, chosen)
-    started = ledger.entries[0].at if ledger.entries else None
-    elapsed = 0.0 if started is None else max(0.0, now - started)
-    shared = {n for e in epochs if e.counted for n in names if e.split[n]}
-    integrity = distrust(
-        check,
-        names,
-        {v.name: v.coverage for v in variants if samples and v.name in shared},
-        ledger.changed_since(experiment),
-    )
-    return Analysis(
-        experiment=experiment.name,
-        at=now,
-        source=source.place,
-        unit=experiment.assignment.unit,
-        test=experiment.design.test,
-        alpha=experiment.design.alpha,
-        started=started,
-        elapsed_seconds=elapsed,
-        min_duration_seconds=experiment.design.min_duration_seconds,
-        max_duration_seconds=experiment.design.max_duration_seconds,
-        epochs=epochs,
-        variants=variants,
-        metrics=metrics,
-        srm=check,
-        notes=tuple(_notes(experiment, epochs, variants)),
-        verdict=verdict(
-            experiment.design,
-            metrics,
-            elapsed_seconds=elapsed,
-            integrity=tuple(integrity),
-            sizes=tuple(sizes(experiment.design, metrics)),
-        ),
-    )
+    entries = ledger_of(ledger.read(world.door(experiment, state_dir), experiment))
+    preset = experiment.source.preset if experiment.source else "abctl"
+    source = _source(experiment, state_dir, prometheus_url)
+    return judge(experiment, entries, source, preset_name=preset)
 
 
-def _epochs(ledger: Ledger, experiment: Experiment, now: float) -> tuple[EpochResult, ...]:
-    """Epochs of the ledger; one that ended at an unknown time, unnoticed, does not count."""
-    found = ledger.epochs(now, experiment.design.settle_seconds)
-    return tuple(EpochResult(i, e.start, e.end, e.split, e.certain) for i, e in enumerate(found))
-
-
-def _all_selectors(
-    experiment: Experiment, selected: Mapping[str, Selectors], chosen: Preset
-) -> Iterator[str]:
-    for variant in experiment.variants:
-        yield from _totals.selectors(chosen, variant.name)
-        for metric in experiment.metrics:
-            yield from selected[metric.name][variant.name].values()
-            if reading := reading_of(metric):
-                yield from resolve(reading, variant.name, chosen).values()
-
-
-def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:
-    if not any(samples.found[selector] for selector in selectors):
-        raise SourceError(
-            f"{samples.place} has no sample of {selectors[0]} or of any other variant",
-            "does it scrape the model servers? are they of this experiment? abctl local status",
-        )
-
-
-def _check_split(
-    experiment: Experiment,
-    samples: Samples,
-    epochs: Sequence[EpochResult],
-    names: Sequence[str],
-    chosen: Preset,
-) -> srm.SrmResult | NotEstimable:
-    """Exposures of each variant against the ledger's split, epoch by epoch."""
-    chain = [fill(chosen.requests, name) for name in names]
-    polls = samples.polls(chain)
-    epoch = polls.epoch[polls.counted]
-    shares = {e.number: [s / TOTAL_BP for s in e.split.shares_bp] for e in epochs}
-    rows = [samples.rows(selector, polls) for selector in chain]
-    sequential = experiment.design.test == "sequential"
-    if experiment.assignment.unit == "request":
-        counts = np.array([r.total() for r in rows]).T
-        by_poll = np.array([shares[number] for number in epoch])
-        return (srm.sequential if sequential else srm.fixed)(counts, by_poll)
-    try:
-        buckets = [r.by_bucket(experiment.assignment.buckets) for r in rows]
-    except MissingError as missing:
-        return NotEstimable("clustered", str(missing))
-    starts = np.flatnonzero(np.diff(epoch, prepend=-1))
-    cells = np.stack([np.add.reduceat(b, starts, axis=0) for b in buckets], axis=1)
-    by_epoch = np.array([shares[number] for number in epoch[starts]])
-    return srm.clustered(cells, by_epoch, sequential=sequential)
-
-
-def _notes(
-    experiment: Experiment, epochs: Sequence[EpochResult], variants: Sequence[VariantResult]
-) -> Iterator[str]:
-    for epoch in epochs:
-        if not epoch.counted:
-            yield (
-                f"epoch {epoch.number} ({epoch.split}) is left out: somebody else changed the "
-                "split during it, at a time that nobody knows"
-            )
-    for variant in variants:
-        if variant.outside:
-            key = experiment.assignment.key or "unit"
-            yield (
-                f"{variant.name}: {variant.outside:,.0f} requests without {key} or not randomized "
-                "are not part of the experiment"
-            )
-        if (watched := variant.coverage) is None:
-            continue
-        if watched.restarts:
-            yield (
-                f"{variant.name}: {watched.restarts} restarts of model servers; what they counted "
-                "after their last scrape is lost"
-            )
-        if watched.left_out:
-            yield (
-                f"{variant.name}: {watched.left_out:,.0f} requests around changes of the split "
-                "are left out"
-            )
-        if watched.unseen:
-            yield (
-                f"{variant.name}: {watched.unseen:,.0f} requests were counted before the first "
-                "scrape, nobody knows when, and are left out"
-            )
+def _source(experiment: Experiment, state_dir: Path, prometheus_url: str | None) -> Source:
+    if prometheus_url is not None:
+        return open_source("prometheus", {"url": prometheus_url})
+    if experiment.source is not None:
+        return open_source(experiment.source.kind, experiment.source.options)
+    if url := stack.read(state_dir).prometheus_url:
+        return open_source("prometheus", {"url": url})
+    return open_source("scrape", {"file": str(state_dir / SCRAPES)})

@@ -1,4 +1,4 @@
-"""Analyses of made-up counters whose truth is known."""
+"""Judgements of made-up counters whose truth is known."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from abctl.core.epochs import Entry, Ledger, locked_plan
 from abctl.core.experiment import Design, Experiment, Metric
 from abctl.core.split import Split
 from abctl.errors import SourceError
-from abctl.services.analyze import analyze
+from abctl.services.judge import judge
 from abctl.sources import Series
 from abctl.sources._promql import Selector
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
@@ -139,7 +139,7 @@ def ledger(experiment: Experiment, shares: Mapping[float, float] | None = None) 
 
 
 def run(experiment: Experiment, world: World) -> Analysis:
-    found = analyze(experiment, ledger(experiment, world.shares), world)
+    found = judge(experiment, ledger(experiment, world.shares), world)
     json.dumps(found.document(), allow_nan=False)
     return found
 
@@ -237,7 +237,7 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
     for unit in ("user", "request"):
         experiment = ask(unit)
         world = World(shares={START: 0.4})
-        found = analyze(experiment, ledger(experiment, {START: 0.5}), world)
+        found = judge(experiment, ledger(experiment, {START: 0.5}), world)
         assert found.verdict.kind == "invalid"
         assert "the traffic does not follow the split" in found.verdict.reasons[0]
         assert "expected 50.00%" in found.verdict.reasons[0]
@@ -246,7 +246,7 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
 def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:
     before = ask()
     after = ask(metrics=METRICS[:1])
-    found = analyze(after, ledger(before), World())
+    found = judge(after, ledger(before), World())
     assert found.verdict.kind == "invalid"
     assert found.verdict.reasons[0].startswith("metrics: not as in the plan")
 

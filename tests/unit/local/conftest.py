@@ -1,0 +1,58 @@
+"""Stacks of tiny servers, so that supervision is tested without the weight of real ones."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from abctl.local import lifecycle, ports
+from abctl.local.identity import Identity
+from abctl.local.plan import Command, Plan
+from abctl.local.stack import Stack
+
+OWN = Identity.of(os.getpid())
+SERVE = """
+import http.server as h, sys
+h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind="127.0.0.1")
+"""
+
+
+def command(name: str, code: str, folder: Path) -> Command:
+    (port,) = ports.free_ports(1)
+    argv = (sys.executable, "-u", "-c", code, str(port))
+    return Command(name, argv, folder, {}, port, "/")
+
+
+def planned(state_dir: Path, codes: dict[str, str], starter: Identity, tied: bool) -> Plan:
+    stack = Stack(
+        experiment=state_dir.name,
+        state_dir=state_dir,
+        started=0.0,
+        entrance_url="http://127.0.0.1:1",
+        envoy_admin_url="http://127.0.0.1:2",
+        prometheus_url=None,
+        servers=(),
+        processes=(),
+    )
+    commands = tuple(command(name, code, state_dir) for name, code in codes.items())
+    return Plan(stack, commands, starter, tied)
+
+
+@pytest.fixture
+def launch(tmp_path: Path, started: object) -> Callable[..., Path]:
+    """Starts a stack of Python programs that are told their port; gives its folder."""
+
+    def launched(
+        name: str = "stack", *, starter: Identity = OWN, tied: bool = False, **codes: str
+    ) -> Path:
+        state_dir = tmp_path / name
+        with lifecycle.locked(state_dir) as lock:
+            assert lock is not None
+            lifecycle.prepare(state_dir)
+            plan = planned(state_dir, codes or {"one": SERVE, "two": SERVE}, starter, tied)
+            lifecycle.launch(plan, lock)
+        return state_dir
+
+    return launched

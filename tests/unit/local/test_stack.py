@@ -1,0 +1,55 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from abctl.local import stack
+from abctl.local.identity import Identity
+from abctl.local.stack import Process, Server, Stack
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Stack:
+    return Stack(
+        experiment="iris",
+        state_dir=tmp_path,
+        started=12.5,
+        entrance_url="http://127.0.0.1:1",
+        envoy_admin_url="http://127.0.0.1:2",
+        prometheus_url=None,
+        servers=(Server("control", "iris", 3, 4, 5),),
+        processes=(
+            Process("supervisor", Identity(6, "a"), "ready", tmp_path / "supervisor.log"),
+            Process("envoy", Identity(7, "b"), "dead", tmp_path / "envoy.log", -9),
+        ),
+    )
+
+
+def test_plain_data_and_back(example: Stack) -> None:
+    assert Stack.parse(json.loads(json.dumps(example.document()))) == example
+
+
+def test_the_state_file_says_its_version_and_leaves_nothing_beside_it(example: Stack) -> None:
+    stack.write(example)
+    (path,) = example.state_dir.iterdir()
+    assert json.loads(path.read_text())["apiVersion"] == "abctl.dev/v1"
+
+
+def test_without_its_supervisor_what_does_not_run_is_dead(example: Stack) -> None:
+    stack.write(example)
+    assert [p.name for p in stack.read(example.state_dir).dead] == ["supervisor", "envoy"]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [(None, "ended"), (0, "ended with exit code 0"), (-15, "was ended by SIGTERM")],
+)
+def test_an_ending_in_words(example: Stack, exit_code: int | None, words: str) -> None:
+    assert replace(example.processes[1], exit_code=exit_code).ending == words
+
+
+def test_a_server_says_where_it_is(example: Stack) -> None:
+    (server,) = example.servers
+    assert server.url == "http://127.0.0.1:3"
+    assert server.metrics_url == "http://127.0.0.1:5/metrics"

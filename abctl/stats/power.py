@@ -14,7 +14,22 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr, ndtri
 
+from abctl.stats._looking import cost_of_looking
 from abctl.stats.summary import SummaryError
+
+__all__ = [
+    "Target",
+    "alpha_each",
+    "best_shares",
+    "cost_of_looking",
+    "design_effect",
+    "margin",
+    "means",
+    "power_of",
+    "proportions",
+    "sample_size",
+    "smallest_effect",
+]
 
 
 @dataclass(frozen=True)
@@ -26,11 +41,13 @@ class Target:
         variances: of one unit of control and of treatment.
         pooled: whether the test estimates its variance from both variants together, as if they
             were alike: the two-proportion z-test and chi-squared do.
+        null_variances: what the test takes for variances under H0, if it is neither of these.
     """
 
     effect: float
     variances: tuple[float, float]
     pooled: bool = False
+    null_variances: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.effect) or self.effect == 0:
@@ -47,7 +64,8 @@ class Target:
         control, treatment = self.variances
         alternative = control + treatment / ratio
         if not self.pooled:
-            return math.sqrt(alternative), math.sqrt(alternative)
+            null_control, null_treatment = self.null_variances or self.variances
+            return math.sqrt(null_control + null_treatment / ratio), math.sqrt(alternative)
         # The variance of both variants thrown together: within them, and between their means.
         within = (control + ratio * treatment) / (1 + ratio)
         together = within + ratio * (self.effect / (1 + ratio)) ** 2
@@ -64,6 +82,16 @@ def proportions(control: float, effect: float, *, pooled: bool = True) -> Target
     if not (0 <= control <= 1 and 0 <= treatment <= 1):
         raise SummaryError(f"proportions {control:g} and {treatment:g}, must be from 0 to 1")
     return Target(effect, (control * (1 - control), treatment * (1 - treatment)), pooled)
+
+
+def margin(baseline: float, harm: float) -> Target:
+    """That a treatment which changes nothing is not worse by `harm`, for proportions (one-sided).
+
+    Source: Farrington & Manning (1990), doi:10.1002/sim.4780091208, with the control as it is.
+    """
+    worse = min(1.0, max(0.0, baseline + harm))
+    same = baseline * (1 - baseline)
+    return Target(harm, (same, same), null_variances=(same, worse * (1 - worse)))
 
 
 def means(effect: float, sd: float, sd_treatment: float | None = None) -> Target:

@@ -11,7 +11,6 @@ from statsmodels.stats import power as sm_power
 from statsmodels.stats import proportion as sm_proportion
 
 from abctl.stats import power
-from abctl.stats._looking import cost_of_looking
 from abctl.stats.estimate import Plan
 from abctl.stats.summary import SummaryError
 
@@ -98,6 +97,15 @@ def test_power_is_what_a_simulation_finds() -> None:
     assert np.mean(z > stats.norm.isf(0.025)) == pytest.approx(0.8, abs=0.015)
 
 
+def test_a_margin_is_shown_as_often_as_planned() -> None:
+    """The score test against 0.9% of errors, where both variants really have 0.4%."""
+    n_a, n_b = power.sample_size(power.margin(0.004, 0.005), ratio=1 / 9, one_sided=True)
+    rng, runs = np.random.default_rng(4), 20_000
+    a, b = rng.binomial(n_a, 0.004, runs) / n_a, rng.binomial(n_b, 0.004, runs) / n_b
+    z = (a + 0.005 - b) / np.sqrt(a * (1 - a) / n_a + (a + 0.005) * (0.995 - a) / n_b)
+    assert np.mean(z > stats.norm.isf(0.05)) == pytest.approx(0.8, abs=0.03)
+
+
 def test_nothing_is_found_with_too_few() -> None:
     assert power.smallest_effect(lambda e: power.proportions(0.5, e), 0.49, (3, 3)) is None
 
@@ -133,7 +141,7 @@ def test_the_best_shares_cannot_be_bettered(treatments: int) -> None:
 )
 def test_the_cost_of_looking(one_sided, largest, expected) -> None:
     """1.51 and 0.91 are what exact counts of 5% against 5.5% took in simulation."""
-    found = cost_of_looking(one_sided=one_sided)
+    found = power.cost_of_looking(one_sided=one_sided)
     assert found == pytest.approx((largest, expected), abs=0.02)
 
 
@@ -141,7 +149,7 @@ def test_the_cost_of_looking_by_simulation() -> None:
     """A random walk of 200 steps, stopped by the mixture's definition written out."""
     alpha, wanted, looks, runs = 0.01, 0.9, 200, 4000
     fixed = (stats.norm.isf(alpha / 2) + stats.norm.ppf(wanted)) ** 2
-    largest, expected = cost_of_looking(alpha, wanted)
+    largest, expected = power.cost_of_looking(alpha, wanted)
     info = np.linspace(0, largest * fixed, looks + 1)[1:]
     step = info[0]
     rng = np.random.default_rng(3)

@@ -1,0 +1,133 @@
+"""`abctl plan`: how many units an experiment needs, how long it takes, what else it could find."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abctl.cli._output import Output, OutputOption, emit
+from abctl.cli._plan import document, table
+from abctl.core.delta import parse_delta
+from abctl.errors import SpecError, UsageError
+from abctl.stats.estimate import Delta
+
+
+class Kind(StrEnum):
+    """What is compared."""
+
+    proportion = "proportion"
+    mean = "mean"
+
+
+class Test(StrEnum):
+    """How it is decided."""
+
+    sequential = "sequential"
+    fixed = "fixed"
+
+
+class Direction(StrEnum):
+    """Which way the effect goes."""
+
+    increase = "increase"
+    decrease = "decrease"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(plan)
+
+
+def plan(
+    experiment: Annotated[
+        Path | None,
+        typer.Argument(
+            help="An experiment file; options replace what it says.", show_default=False
+        ),
+    ] = None,
+    *,
+    baseline: Annotated[str, typer.Option(help="The control's value now: 5%, or 12.5 for means.")],
+    mde: Annotated[
+        str | None, typer.Option(help="Smallest effect worth finding: 2pp, 2% (relative), 0.5abs.")
+    ] = None,
+    margin: Annotated[
+        str | None, typer.Option(help="Instead: show that nothing gets worse by this much.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Metric of the file; else its first primary.")
+    ] = None,
+    kind: Annotated[Kind | None, typer.Option(help="What is compared.")] = None,
+    sd: Annotated[
+        float | None, typer.Option(help="Standard deviation of a unit, for means.")
+    ] = None,
+    direction: Annotated[Direction | None, typer.Option(help="Which way the effect goes.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Error rate of the experiment.")] = None,
+    power: Annotated[float | None, typer.Option(help="Probability to find the effect.")] = None,
+    test: Annotated[
+        Test | None, typer.Option(help="Looked at any time, or once at the end.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Shares, control first: 90/10.")] = None,
+    treatments: Annotated[
+        int | None, typer.Option(help="How many; they get their best shares unless --split.")
+    ] = None,
+    traffic: Annotated[
+        str | None, typer.Option(help="New units of all variants: 10000/day, 120/s.")
+    ] = None,
+    requests_per_user: Annotated[
+        float, typer.Option(help="If users are assigned and requests counted: their mean number.")
+    ] = 1.0,
+    requests_cv: Annotated[
+        float, typer.Option(help="Coefficient of variation of that number.")
+    ] = 0.0,
+    correlation: Annotated[float, typer.Option(help="Of two requests of one user, 0 to 1.")] = 0.0,
+    output: OutputOption = Output.table,
+) -> None:
+    """Say how many units an experiment needs, and what other effects would take.
+
+    abctl plan --baseline 5% --mde 2pp --traffic 10000/day
+
+    abctl plan --baseline 5% --mde 10% --test fixed --split 90/10
+
+    abctl plan --kind mean --baseline 20 --sd 12.5 --mde 0.5abs
+
+    abctl plan iris.yaml --baseline 91%
+
+    abctl plan iris.yaml --metric errors --baseline 0.4%
+    """
+    from abctl.services import plan as service  # noqa: PLC0415
+    from abctl.services.load import load  # noqa: PLC0415
+
+    known = {} if experiment is None else service.of_experiment(load(experiment), metric)
+    if split is not None or treatments is not None:
+        known["shares"] = service.parse_shares(split, treatments)
+    options = {
+        "kind": kind and kind.value,
+        "sd": sd,
+        "direction": direction and direction.value,
+        "alpha": alpha,
+        "power": power,
+        "test": test and test.value,
+        "units_per_day": None if traffic is None else service.parse_traffic_per_day(traffic),
+        "design_effect": service.clustering(requests_per_user, requests_cv, correlation),
+    }
+    known |= {name: value for name, value in options.items() if value is not None}
+    if mde is not None or margin is not None:
+        known |= {"size": _size(mde, margin), "is_margin": margin is not None}
+    if "size" not in known:
+        raise UsageError("no mde", "add --mde 2pp (percentage points) or --mde 2% (relative)")
+    of_kind = known.setdefault("kind", "proportion")
+    answer = service.plan(
+        service.Question(baseline=service.parse_baseline(baseline, of_kind), **known)
+    )
+    emit("Plan", document(answer), output, lambda wide: table(answer, wide=wide))
+
+
+def _size(mde: str | None, margin: str | None) -> Delta:
+    if mde is not None and margin is not None:
+        raise UsageError("both --mde and --margin", "plan one thing at a time")
+    option, text = ("--mde", mde) if mde is not None else ("--margin", margin or "")
+    try:
+        return parse_delta(text)
+    except SpecError as error:
+        raise UsageError(f"{option} {error.message}", error.hint) from None

@@ -1,0 +1,281 @@
+"""How many units an experiment needs, how long that takes, and what other sizes would cost."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from abctl.core.delta import format_delta
+from abctl.core.experiment import Direction, Experiment
+from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
+from abctl.errors import SpecError, UsageError
+from abctl.stats import power as sizing
+from abctl.stats.estimate import Delta
+from abctl.stats.summary import SummaryError
+
+Kind = Literal["proportion", "mean"]
+Test = Literal["sequential", "fixed"]
+
+_PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
+_TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$")
+_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+_OTHER_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+_DURATIONS_DAYS = (7.0, 14.0, 28.0)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is planned.
+
+    Attributes:
+        baseline: the control's value: a share for proportions.
+        size: the smallest effect worth finding, of either sign (the MDE, two-sided); or a margin.
+        is_margin: whether the size is a guardrail's margin: what must be shown then is that a
+            treatment that changes nothing stays within it (one-sided).
+        shares: of control and treatments, in (0, 1].
+        sd: standard deviation of a unit's value; for means.
+        direction: which way the effect goes.
+        alpha, power: of the whole experiment; several treatments share alpha.
+        design_effect: how much variance grows because units come in clusters.
+        units_per_day: traffic of all variants together; None where it is not known.
+    """
+
+    kind: Kind
+    baseline: float
+    size: Delta
+    is_margin: bool = False
+    shares: tuple[float, ...] = (0.5, 0.5)
+    sd: float | None = None
+    direction: Direction = "increase"
+    alpha: float = 0.05
+    power: float = 0.8
+    test: Test = "sequential"
+    design_effect: float = 1.0
+    units_per_day: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one size of effect takes.
+
+    Attributes:
+        n: units of control and treatments that are enough: for a sequential test the most it takes.
+        expected_total: what it takes on average if the effect is real; None for a fixed test.
+    """
+
+    size: Delta
+    effect: float
+    n: tuple[int, ...]
+    expected_total: float | None
+    units_per_day: float | None
+
+    @property
+    def total(self) -> int:
+        """Units of all variants."""
+        return sum(self.n)
+
+    @property
+    def days(self) -> float | None:
+        """Until that many units came."""
+        return self.total / self.units_per_day if self.units_per_day else None
+
+    @property
+    def expected_days(self) -> float | None:
+        """The same, on average."""
+        if self.units_per_day is None or self.expected_total is None:
+            return None
+        return self.expected_total / self.units_per_day
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The plan, the same for other sizes, and what common durations find (None: nothing)."""
+
+    question: Question
+    row: Row
+    trade_off: tuple[Row, ...]
+    reach: tuple[tuple[float, Delta | None], ...]
+
+
+def plan(question: Question) -> Answer:
+    """Answer a question.
+
+    Raises:
+        SpecError: an effect that the baseline has no room for, or numbers that are no plan.
+    """
+    _check(question)
+    row = _row(question, question.size)
+    if row is None:
+        raise SpecError(
+            f"{format_delta(question.size)} from {question.baseline:.4g} leaves 0% to 100%",
+            "plan a smaller effect, or the other --direction",
+        )
+    others = (Delta(question.size.value * f, question.size.relative) for f in _OTHER_SIZES)
+    rows = tuple(found for other in others if (found := _row(question, other)))
+    return Answer(question, row, rows, tuple(_reach(question)))
+
+
+def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
+    """What an experiment file says of a question, as its fields; of the first primary unless named.
+
+    Raises:
+        UsageError: no such metric, or one whose size no formula gives.
+    """
+    metrics = {metric.name: metric for metric in experiment.metrics}
+    primaries = [metric for metric in experiment.metrics if metric.role == "primary"]
+    metric = metrics.get(name) if name else next(iter(primaries), None)
+    if metric is None:
+        what = f"metric {name!r}" if name else "primary metric"
+        raise UsageError(f"no {what} in {experiment.name}", f"--metric {'|'.join(metrics)}")
+    if metric.kind not in get_args(Kind):
+        raise UsageError(
+            f"metric {metric.name}: no size is known for the kind {metric.kind}",
+            "plan the share of values over a threshold, as a proportion: leave the file out",
+        )
+    design = experiment.design
+    found = {
+        "kind": metric.kind,
+        "size": metric.mde or metric.margin,
+        "is_margin": metric.mde is None,
+        "shares": tuple(share / TOTAL_BP for share in experiment.split.shares_bp),
+        "direction": metric.direction,
+        "alpha": design.alpha,
+        "power": design.power,
+        "test": design.test,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def parse_baseline(text: str, kind: Kind) -> float:
+    """The control's value: `5%` or `0.05` for proportions, any number for means.
+
+    Raises:
+        UsageError: a proportion that is not between 0 and 1, or no number.
+    """
+    percent = _PERCENT.match(text) if kind == "proportion" else None
+    try:
+        value = float(percent[1]) / 100 if percent else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (kind == "proportion" and not 0 < value < 1):
+        raise UsageError(f"baseline {text!r} is no {kind}", "write 5% for a proportion, 12.5 else")
+    return value
+
+
+def parse_traffic_per_day(text: str) -> float:
+    """`10000/day` or `120/s` as units per day.
+
+    Raises:
+        UsageError: no number over a time, or none.
+    """
+    match = _TRAFFIC.match(text)
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"traffic {text!r}", "write 10000/day; also /s, /min, /h, /week")
+    return float(match[1]) * _PER_DAY[match[2]]
+
+
+def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]:
+    """`90/10` as shares; without a split, the shares that are best for so many treatments.
+
+    Raises:
+        UsageError: not one share above 0 for each variant, or a sum that is not 100%.
+    """
+    if split is None:
+        wanted = 1 if treatments is None else treatments
+        if wanted < 1:
+            raise UsageError(f"{wanted} treatments", "there must be at least one")
+        return sizing.best_shares(wanted)
+    shares = tuple(parse_share_bp(part) for part in split.split("/"))
+    if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
+        raise UsageError(f"split {split!r}", "one share above 0 for control and each treatment")
+    if sum(shares) != TOTAL_BP:
+        raise UsageError(f"split {split!r} sums to {format_share(sum(shares))}, must be 100%")
+    return tuple(share / TOTAL_BP for share in shares)
+
+
+def _check(question: Question) -> None:
+    if question.size.value <= 0:
+        raise SpecError(
+            "an effect of 0 cannot be planned for", "write what would matter: 2pp or 2%"
+        )
+    if question.kind == "mean" and not (question.sd and question.sd > 0):
+        raise UsageError("a mean needs the standard deviation of a unit", "add --sd 12.5")
+    if question.kind == "mean" and question.size.relative and question.baseline == 0:
+        raise UsageError("nothing is relative to a baseline of 0", "write 0.5abs")
+    if not 0 < question.alpha <= question.power < 1:
+        raise UsageError(
+            f"alpha {question.alpha:g} and power {question.power:g}", "both in (0, 1), power above"
+        )
+
+
+def clustering(per_user: float, cv: float, correlation: float) -> float:
+    """The design effect of users with several requests each.
+
+    Raises:
+        UsageError: numbers that describe no users.
+    """
+    try:
+        return sizing.design_effect(per_user, cv, correlation)
+    except SummaryError as error:
+        hint = "--requests-per-user 8 --requests-cv 1.2 --correlation 0.05"
+        raise UsageError(str(error), hint) from None
+
+
+def _target(question: Question, effect: float) -> sizing.Target:
+    if question.kind == "mean":
+        return sizing.means(effect, question.sd or 0.0)
+    if question.is_margin:
+        return sizing.margin(question.baseline, -effect)
+    return sizing.proportions(question.baseline, effect)
+
+
+def _costs(question: Question) -> tuple[float, float, float]:
+    """Level of one comparison; largest and expected number over those of the fixed test."""
+    alpha = sizing.alpha_each(question.alpha, len(question.shares) - 1)
+    if question.test == "fixed":
+        return alpha, 1.0, 1.0
+    return alpha, *sizing.cost_of_looking(alpha, question.power, one_sided=question.is_margin)
+
+
+def _row(question: Question, size: Delta) -> Row | None:
+    effect = size.absolute(question.baseline) * (1 if question.direction == "increase" else -1)
+    reached = question.baseline + effect
+    if question.kind == "proportion" and not (question.is_margin or 0 <= reached <= 1):
+        return None
+    alpha, largest, expected = _costs(question)
+    control, *treatments = question.shares
+    # The treatment with the smallest share takes longest.
+    n, _ = sizing.sample_size(
+        _target(question, effect),
+        alpha,
+        question.power,
+        ratio=min(treatments) / control,
+        one_sided=question.is_margin,
+        inflation=question.design_effect * largest,
+    )
+    sizes = tuple(math.ceil(n * share / control - 1e-6) for share in question.shares)
+    average = sum(sizes) * expected / largest if question.test == "sequential" else None
+    return Row(size, effect, sizes, average, question.units_per_day)
+
+
+def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
+    if question.units_per_day is None:
+        return
+    alpha, largest, _ = _costs(question)
+    sign = 1 if question.direction == "increase" else -1
+    room = question.baseline if sign < 0 else 1 - question.baseline
+    most = sign * (room if question.kind == "proportion" else 1e6 * (question.sd or 0.0))
+    for days in _DURATIONS_DAYS:
+        total = days * question.units_per_day
+        found = sizing.smallest_effect(
+            lambda effect: _target(question, effect),
+            most,
+            (total * question.shares[0], total * min(question.shares[1:])),
+            alpha,
+            question.power,
+            one_sided=question.is_margin,
+            inflation=question.design_effect * largest,
+        )
+        scale = abs(question.baseline) if question.size.relative else 1.0
+        yield days, None if found is None else Delta(abs(found) / scale, question.size.relative)

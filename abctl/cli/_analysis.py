@@ -133,7 +133,7 @@ def _srm(found: Analysis) -> str:
 
 
 def _name(metric: MetricResult) -> str:
-    return metric.name
+    return metric.name if metric.quantile is None else f"{metric.name} p{metric.quantile * 100:g}"
 
 
 def _effect(result: Estimate, metric: MetricResult) -> str:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.core.split import Split
+from abctl.core.split import TOTAL_BP, Split
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
 
@@ -192,21 +193,29 @@ class Analysis:
     verdict: Verdict
 
     def document(self) -> dict[str, Any]:
-        """As plain data for JSON; what is not finite (an open end of an interval) is None."""
-        return {name: _plain(value) for name, value in _items(self)}
+        """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None."""
+        return _fields(self)
 
 
-def _items(value: Any) -> list[tuple[str, Any]]:
-    return [(field.name, getattr(value, field.name)) for field in fields(value)]
+_TIMES = ("at", "started", "start", "end")
+
+
+def _fields(data: Any) -> dict[str, Any]:
+    found = {}
+    for field in fields(data):
+        value = getattr(data, field.name)
+        first, *others = field.name.split("_")
+        name = first + "".join(word.capitalize() for word in others)
+        found[name] = _when(value) if field.name in _TIMES and value else _plain(value)
+    return found
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Split):
-        return {
-            name: share / 10_000 for name, share in zip(value.names, value.shares_bp, strict=True)
-        }
+        shares = zip(value.names, value.shares_bp, strict=True)
+        return {name: share_bp / TOTAL_BP for name, share_bp in shares}
     if is_dataclass(value):
-        return {name: _plain(each) for name, each in _items(value)}
+        return _fields(value)
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, tuple | list):
@@ -214,3 +223,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value
+
+
+def _when(unix_seconds: float) -> str:
+    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

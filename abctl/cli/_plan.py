@@ -23,6 +23,8 @@ def document(answer: "Answer") -> dict[str, Any]:
         "sd": asked.sd,
         "shares": list(asked.shares),
         "direction": asked.direction,
+        "oneSided": asked.one_way,
+        "comparisons": asked.comparisons,
         "sizeIs": "margin" if asked.is_margin else "mde",
         "alpha": asked.alpha,
         "power": asked.power,
@@ -86,12 +88,13 @@ def _remarks(answer: "Answer") -> "Iterator[str]":
     before = _trim(value(asked.baseline))
     after = _trim(value(asked.baseline + (-row.effect if asked.is_margin else row.effect)))
     if asked.is_margin:
-        yield f"shows that a treatment still at {before} is not at {after}; one-sided"
+        yield f"shows that a treatment still at {before} is not at {after}"
     else:
-        yield f"finds a change from {before} to {after}; two-sided"
-    yield f"alpha {asked.alpha:g}, power {asked.power:g}"
-    if (treatments := len(asked.shares) - 1) > 1:
-        yield f"each of {treatments} treatments is compared at alpha / {treatments}"
+        yield f"finds a change from {before} to {after}"
+    sides = "one-sided" if asked.one_way else "two-sided"
+    yield f"alpha {asked.alpha:g} {sides}, power {asked.power:g}"
+    if asked.alpha_each < asked.alpha:
+        yield f"each of {asked.comparisons} comparisons has alpha / {asked.comparisons}"
     if asked.design_effect != 1:
         yield f"clusters make each request worth 1 / {asked.design_effect:.3g}"
     if row.expected_total is None:

@@ -62,6 +62,10 @@ def plan(
         float | None, typer.Option(help="Standard deviation of a unit, for means.")
     ] = None,
     direction: Annotated[Direction | None, typer.Option(help="Which way the effect goes.")] = None,
+    one_sided: Annotated[
+        bool | None,
+        typer.Option("--one-sided/--two-sided", help="One-sided is what the verdict does."),
+    ] = None,
     alpha: Annotated[float | None, typer.Option(help="Error rate of the experiment.")] = None,
     power: Annotated[float | None, typer.Option(help="Probability to find the effect.")] = None,
     test: Annotated[
@@ -100,11 +104,13 @@ def plan(
 
     known = {} if experiment is None else service.of_experiment(load(experiment), metric)
     if split is not None or treatments is not None:
-        known["shares"] = service.parse_shares(split, treatments)
+        shares = known["shares"] = service.parse_shares(split, treatments)
+        known["comparisons"] = len(shares) - 1
     options = {
         "kind": kind and kind.value,
         "sd": sd,
         "direction": direction and direction.value,
+        "one_sided": one_sided,
         "alpha": alpha,
         "power": power,
         "test": test and test.value,

@@ -36,7 +36,9 @@ class Question:
         shares: of control and treatments, in (0, 1].
         sd: standard deviation of a unit's value; for means.
         direction: which way the effect goes.
-        alpha, power: of the whole experiment; several treatments share alpha.
+        one_sided: whether only that way counts: so the verdict decides. A margin is always so.
+        comparisons: how many share alpha: treatments times primaries; a margin shares with none.
+        alpha, power: error rate of the whole experiment; probability to find the effect.
         design_effect: how much variance grows because units come in clusters.
         units_per_day: traffic of all variants together; None where it is not known.
     """
@@ -48,11 +50,23 @@ class Question:
     shares: tuple[float, ...] = (0.5, 0.5)
     sd: float | None = None
     direction: Direction = "increase"
+    one_sided: bool = False
+    comparisons: int = 1
     alpha: float = 0.05
     power: float = 0.8
     test: Test = "sequential"
     design_effect: float = 1.0
     units_per_day: float | None = None
+
+    @property
+    def one_way(self) -> bool:
+        """Whether the test has one side."""
+        return self.one_sided or self.is_margin
+
+    @property
+    def alpha_each(self) -> float:
+        """The level of one comparison."""
+        return self.alpha if self.is_margin else sizing.alpha_each(self.alpha, self.comparisons)
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,8 @@ def plan(question: Question) -> Answer:
 def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
     """What an experiment file says of a question, as its fields; of the first primary unless named.
 
+    The verdict decides one-sided, with all primaries and treatments corrected for one another.
+
     Raises:
         UsageError: no such metric, or one whose size no formula gives.
     """
@@ -140,6 +156,8 @@ def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
         "is_margin": metric.mde is None,
         "shares": tuple(share / TOTAL_BP for share in experiment.split.shares_bp),
         "direction": metric.direction,
+        "one_sided": True,
+        "comparisons": max(1, len(primaries)) * (len(experiment.variants) - 1),
         "alpha": design.alpha,
         "power": design.power,
         "test": design.test,
@@ -230,12 +248,11 @@ def _target(question: Question, effect: float) -> sizing.Target:
     return sizing.proportions(question.baseline, effect)
 
 
-def _costs(question: Question) -> tuple[float, float, float]:
-    """Level of one comparison; largest and expected number over those of the fixed test."""
-    alpha = sizing.alpha_each(question.alpha, len(question.shares) - 1)
+def _costs(question: Question) -> tuple[float, float]:
+    """Largest and expected number of units over those of the fixed test."""
     if question.test == "fixed":
-        return alpha, 1.0, 1.0
-    return alpha, *sizing.cost_of_looking(alpha, question.power, one_sided=question.is_margin)
+        return 1.0, 1.0
+    return sizing.cost_of_looking(question.alpha_each, question.power, one_sided=question.one_way)
 
 
 def _row(question: Question, size: Delta) -> Row | None:
@@ -243,15 +260,15 @@ def _row(question: Question, size: Delta) -> Row | None:
     reached = question.baseline + effect
     if question.kind == "proportion" and not (question.is_margin or 0 <= reached <= 1):
         return None
-    alpha, largest, expected = _costs(question)
+    largest, expected = _costs(question)
     control, *treatments = question.shares
     # The treatment with the smallest share takes longest.
     n, _ = sizing.sample_size(
         _target(question, effect),
-        alpha,
+        question.alpha_each,
         question.power,
         ratio=min(treatments) / control,
-        one_sided=question.is_margin,
+        one_sided=question.one_way,
         inflation=question.design_effect * largest,
     )
     sizes = tuple(math.ceil(n * share / control - 1e-6) for share in question.shares)
@@ -262,7 +279,7 @@ def _row(question: Question, size: Delta) -> Row | None:
 def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
     if question.units_per_day is None:
         return
-    alpha, largest, _ = _costs(question)
+    largest, _ = _costs(question)
     sign = 1 if question.direction == "increase" else -1
     room = question.baseline if sign < 0 else 1 - question.baseline
     most = sign * (room if question.kind == "proportion" else 1e6 * (question.sd or 0.0))
@@ -272,9 +289,9 @@ def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
             lambda effect: _target(question, effect),
             most,
             (total * question.shares[0], total * min(question.shares[1:])),
-            alpha,
+            question.alpha_each,
             question.power,
-            one_sided=question.is_margin,
+            one_sided=question.one_way,
             inflation=question.design_effect * largest,
         )
         scale = abs(question.baseline) if question.size.relative else 1.0

@@ -45,10 +45,13 @@ def test_uneven_shares_are_kept_and_cost_more() -> None:
 
 def test_several_treatments_share_alpha_and_the_least_share_decides() -> None:
     one = service.plan(replace(POINTS, shares=service.parse_shares(None, 1))).row
-    three = service.plan(replace(POINTS, shares=service.parse_shares(None, 3))).row
+    shares = service.parse_shares(None, 3)
+    three = service.plan(replace(POINTS, shares=shares, comparisons=3)).row
     assert three.n[1] == three.n[2] == three.n[3] > one.n[1]
-    starved = service.plan(replace(POINTS, shares=(0.4, 0.3, 0.2, 0.1))).row
+    starved = service.plan(replace(POINTS, shares=(0.4, 0.3, 0.2, 0.1), comparisons=3)).row
     assert starved.total > three.total
+    margin = replace(POINTS, is_margin=True, one_sided=True)
+    assert service.plan(replace(margin, comparisons=3)).row == service.plan(margin).row
 
 
 def test_days_follow_from_traffic_and_what_they_find_from_days() -> None:
@@ -88,7 +91,7 @@ def test_a_file_gives_what_was_asked() -> None:
     primary = service.of_experiment(load(DEMO), None)
     assert primary["size"] == Delta(0.02, relative=False)
     assert primary["shares"] == (0.9, 0.1)
-    assert not primary["is_margin"]
+    assert (primary["is_margin"], primary["one_sided"], primary["comparisons"]) == (False, True, 1)
     guardrail = service.of_experiment(load(DEMO), "errors")
     assert guardrail["is_margin"]
     assert service.plan(service.Question(baseline=0.001, **guardrail)).row.total > 0

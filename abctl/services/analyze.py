@@ -5,13 +5,10 @@ from pathlib import Path
 from abctl.core.analysis import Analysis
 from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
-from abctl.local import stack
+from abctl.local import scraper, stack
 from abctl.services import ledger, world
 from abctl.services.judge import judge
 from abctl.sources import Source, open_source
-
-# Where the local stack keeps what it scraped, if it has no Prometheus.
-SCRAPES = "scrapes.jsonl"
 
 
 def analyze(
@@ -41,4 +38,4 @@ def _source(experiment: Experiment, state_dir: Path, prometheus_url: str | None)
         return open_source(experiment.source.kind, experiment.source.options)
     if url := stack.read(state_dir).prometheus_url:
         return open_source("prometheus", {"url": url})
-    return open_source("scrape", {"file": str(state_dir / SCRAPES)})
+    return open_source("scrape", {"file": str(state_dir / scraper.SCRAPES)})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, stack
+from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, scraper, stack
 from abctl.local import logs as written
 from abctl.local.identity import Identity
 from abctl.local.plan import Plan
@@ -167,7 +167,7 @@ def _plan(
     if port is not None:
         ports.require_free(port)
     free = ports.free_ports(3 + _PORTS_OF_SERVER * len(experiment.variants))
-    entrance, admin, scraper = (port or free.pop(), free.pop(), free.pop())
+    entrance, admin, counters = (port or free.pop(), free.pop(), free.pop())
     servers = tuple(
         Server(v.name, v.model.name, free.pop(), free.pop(), free.pop())
         for v in experiment.variants
@@ -193,14 +193,16 @@ def _plan(
     )
     commands.append(envoy.command(static, admin, state_dir))
     if program:
-        commands.append(prometheus.command(program, scraper, servers, admin, state_dir))
+        commands.append(prometheus.command(program, counters, servers, admin, state_dir))
+    else:
+        commands.append(scraper.command(counters, servers, state_dir))
     planned = Stack(
         experiment=experiment.name,
         state_dir=state_dir,
         started=time.time(),
         entrance_url=f"http://{HOST}:{entrance}",
         envoy_admin_url=f"http://{HOST}:{admin}",
-        prometheus_url=f"http://{HOST}:{scraper}" if program else None,
+        prometheus_url=f"http://{HOST}:{counters}" if program else None,
         servers=servers,
         processes=(),
     )

@@ -1,5 +1,8 @@
 """Evidence without a Prometheus: abctl reads the metrics pages itself, into a file.
 
+`python -m abctl.sources.scrape PORT FILE HOST:PORT...` reads them every second until it is ended,
+and answers on a port of its own, so that others see that it runs.
+
 The file holds one JSON document a line, one for each page that was read: when, of which target,
 and the lines of the page that are asked for. It only grows; a last line that was cut short is
 no harm.
@@ -7,10 +10,13 @@ no harm.
 
 import json
 import re
+import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +26,7 @@ from abctl.sources import Series
 from abctl.sources._promql import Selector, unescape
 
 _TIMEOUT_SECONDS = 2.0
+_INTERVAL_SECONDS = 1.0
 KEPT = ("ab_", "process_start_time_seconds")
 _SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?$")
 _LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
@@ -76,7 +83,7 @@ class Scraped:
     """A file that a `Scraper` writes; see `Source` for what the methods promise."""
 
     def __init__(self, path: Path) -> None:
-        self.place = str(path)
+        self.place = f"{path}, scraped by abctl itself"
         self._path = path
         self._read_bytes = 0
         self._samples: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
@@ -108,10 +115,10 @@ class Scraped:
                 text = file.read()
         except FileNotFoundError:
             raise SourceError(
-                f"{self.place}: nothing was scraped yet", "is the stack up? abctl local status"
+                f"{self._path}: nothing was scraped yet", "is the stack up? abctl local status"
             ) from None
         except OSError as error:
-            raise SourceError(f"{self.place}: {error.strerror}") from None
+            raise SourceError(f"{self._path}: {error.strerror}") from None
         whole = text[: text.rfind(b"\n") + 1]
         for line in whole.splitlines():
             try:
@@ -121,7 +128,7 @@ class Scraped:
                     key = (series, page["job"], page["instance"])
                     self._samples[key].append((page["at"], float(value)))
             except (ValueError, KeyError, TypeError):
-                raise SourceError(f"{self.place}: {line[:60]!r} is not a page of samples") from None
+                raise SourceError(f"{self._path}: {line[:60]!r} is no page of samples") from None
         self._read_bytes += len(whole)
 
 
@@ -136,3 +143,27 @@ def _labels(series: str) -> dict[str, str]:
 def open_source(options: Mapping[str, str]) -> Scraped:
     """The file at `options["file"]`."""
     return Scraped(Path(options["file"]))
+
+
+def main(port: int, path: Path, targets: Sequence[str]) -> None:
+    """Scrape every second; GET on the port says 200 as soon as the first round is over."""
+    scraper = Scraper(path, targets)
+    scraper.scrape(time.time())
+    server = ThreadingHTTPServer(("127.0.0.1", port), _Alive)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while True:
+        time.sleep(_INTERVAL_SECONDS - time.time() % _INTERVAL_SECONDS)
+        scraper.scrape(time.time())
+
+
+class _Alive(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

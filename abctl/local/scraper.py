@@ -1,0 +1,24 @@
+"""The scraper of abctl, where this machine has no Prometheus."""
+
+import sys
+from pathlib import Path
+
+from abctl.local.plan import Command
+from abctl.local.stack import HOST, Server
+
+# What it writes, in the folder of the stack.
+SCRAPES = "scrapes.jsonl"
+
+
+def command(port: int, servers: tuple[Server, ...], state_dir: Path) -> Command:
+    """How it is started; it is a process of its own, so that it is watched like all others."""
+    targets = [f"{HOST}:{server.metrics_port}" for server in servers]
+    program = (sys.executable, "-m", "abctl.sources.scrape")
+    return Command(
+        name="scraper",
+        argv=(*program, str(port), str(state_dir / SCRAPES), *targets),
+        folder=state_dir,
+        environment={},
+        ready_port=port,
+        ready_path="/",
+    )

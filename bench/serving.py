@@ -6,6 +6,7 @@ Only ratios of one round are compared; their medians are printed. Run it by `mak
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -78,6 +79,27 @@ def cpu_seconds(pids: tuple[int, ...]) -> float:
 
 
 @contextmanager
+def watch_others(pids: tuple[int, ...], found: list[float]) -> Iterator[None]:
+    """Append the share of the machine that other processes took, in the meantime."""
+
+    def own() -> float:
+        wrk = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return cpu_seconds(pids) + time.process_time() + wrk.ru_utime + wrk.ru_stime
+
+    def busy() -> tuple[float, float]:
+        ticks = [
+            int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        ]
+        return sum(ticks), sum(ticks) - ticks[3] - ticks[4]  # all, and without idle and I/O wait
+
+    own_before, (all_before, busy_before) = own(), busy()
+    yield
+    all_after, busy_after = busy()
+    own_ticks = (own() - own_before) * os.sysconf("SC_CLK_TCK")
+    found.append((busy_after - busy_before - own_ticks) / (all_after - all_before))
+
+
+@contextmanager
 def naive() -> Iterator[tuple[str, int]]:
     """naive.py as a process of its own; gives its URL and process id."""
     (port,) = free_ports(1)
@@ -144,14 +166,16 @@ def main() -> None:
         )
         for load in loads:
             load.run(1)
-        rounds = []
-        for number in range(options.rounds):
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-            rounds.append([load.run(options.seconds) for load in loads])
-    show(loads, rounds)
+        rounds: list[list[dict[str, float]]] = []
+        others: list[float] = []
+        with watch_others((naive_pid, *pids.values()), others):
+            for number in range(options.rounds):
+                print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+                rounds.append([load.run(options.seconds) for load in loads])
+    show(loads, rounds, others[0])
 
 
-def show(loads: tuple[Load, ...], rounds: list[list[dict[str, float]]]) -> None:
+def show(loads: tuple[Load, ...], rounds: list[list[dict[str, float]]], others: float) -> None:
     def median(which: int, key: str) -> float:
         return statistics.median(each[which][key] for each in rounds)
 
@@ -159,7 +183,9 @@ def show(loads: tuple[Load, ...], rounds: list[list[dict[str, float]]]) -> None:
         return statistics.median(each[one][key] / each[other][key] for each in rounds)
 
     added_ms = statistics.median(each[4]["p50_ms"] - each[3]["p50_ms"] for each in rounds)
-    print(f"{len(rounds)} interleaved rounds; {machine()}\n")
+    print(f"{len(rounds)} interleaved rounds; {machine()}")
+    doubt = ": too much to trust these figures" if others > BUSY else ""
+    print(f"other processes took {max(others, 0):.0%} of the machine{doubt}\n")
     print(
         markdown(
             ("medians", "requests/s", "p50 ms", "p99 ms", "CPU us/request"),
@@ -192,6 +218,7 @@ def show(loads: tuple[Load, ...], rounds: list[list[dict[str, float]]]) -> None:
     )
 
 
+BUSY = 0.1
 KEYS = (("rps", 0), ("p50_ms", 2), ("p99_ms", 2), ("cpu_us", 0))
 
 if __name__ == "__main__":

@@ -173,6 +173,8 @@ def _needed(metrics: Sequence[MetricResult], treatment: str) -> Iterator[str]:
     """What keeps a treatment from being shipped, but for the time."""
     mine = list(_of(metrics, treatment))
     primaries = [(m, c) for m, c in mine if m.role == "primary"]
+    if not primaries:
+        yield f"{treatment}: no primary metric"
     if not any(c.proven("better") for _, c in primaries):
         for metric, comparison in primaries:
             claim = comparison.claim("better")

@@ -20,7 +20,8 @@ def linear_predict(model: Any) -> Predict | None:
     """The model's `predict` for finite rows [n, n_features_in_], or None if it is not linear.
 
     Linear are models with the very `predict` and decision function of LogisticRegression (also
-    LinearSVC, SGDClassifier ...) or of LinearRegression, dense coefficients, and numbers as classes.
+    LinearSVC, SGDClassifier ...) or of LinearRegression, with dense coefficients and with numbers
+    as classes.
     """
     kind = type(model)
     if not isinstance(getattr(model, "coef_", None), np.ndarray):

@@ -132,7 +132,8 @@ class ABRuntime(SKLearnModel):  # type: ignore[misc] # MLServer has no types
             InferenceError: whatever the client got wrong in them (a 400).
         """
         try:
-            rows = super().decode_request(inference_request, default_codec)
+            with np.errstate(over="ignore"):  # what overflows is infinite, and refused
+                rows = super().decode_request(inference_request, default_codec)
         except (ValueError, TypeError, OverflowError) as error:
             raise InferenceError(f"inputs that cannot be decoded: {error}") from error
         self._inputs.check(rows)

@@ -99,6 +99,7 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
 def _table(found: "Status", wide: bool) -> object:
     from rich.console import Group  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     shown = Table(box=None, pad_edge=False)
     for column in ("VARIANT", "DESIRED", "ASKED", "PROGRAMMED", "OBSERVED"):
@@ -109,7 +110,9 @@ def _table(found: "Status", wide: bool) -> object:
         observed = found.observed and found.observed.get(name)
         seen = f"{observed.share:.2%} of {observed.count}" if observed else "-"
         shown.add_row(name, *shares, seen)
-    return Group(shown, *_remarks(found), *(_epochs(found) if wide else ()))
+    # As Text, because reasons come from elsewhere and may have brackets, which rich would read.
+    lines = (*_remarks(found), *(_epochs(found) if wide else ()))
+    return Group(shown, *map(Text, lines))
 
 
 def _remarks(found: "Status") -> "Iterator[str]":

@@ -6,7 +6,10 @@ from abctl.core.change import Object, Ref
 
 
 class Door(Protocol):
-    """Kubernetes' own verbs, with its meaning of resourceVersion; tests/contract holds the laws."""
+    """Kubernetes' own verbs, with its meaning of resourceVersion; tests/contract holds the laws.
+
+    The status is the world's to write: in what is created or replaced it is ignored.
+    """
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status. Raises NotFoundError."""

@@ -117,6 +117,7 @@ class DirectoryDoor:
         return self._write(obj, lock)
 
     def _write(self, obj: Object, lock: "_Lock") -> Object:
+        _check_keys(obj)
         version = lock.next_version(int(obj["metadata"].get("resourceVersion") or 0))
         meta = {**obj["metadata"], "resourceVersion": str(version)}
         written = {**_stored_part(obj), "metadata": meta}
@@ -183,6 +184,13 @@ class _Lock:
         # Always the same width: a write in place never leaves a mixture of old and new lengths.
         os.pwrite(self._descriptor, b"%020d" % version, 0)
         return version
+
+
+def _check_keys(obj: Object) -> None:
+    """Keys of a ConfigMap become names of files."""
+    for key in obj.get("data", {}) if obj["kind"] == "ConfigMap" else ():
+        if "/" in key or key.startswith("."):
+            raise ClusterError(f"{Ref.of(obj)}: {key!r} cannot be a key of its data")
 
 
 def _stored_part(obj: Object) -> dict[str, Any]:

@@ -305,3 +305,38 @@ def test_what_is_not_started_is_an_error_with_a_hint(tmp_path, capsys):
         printed = capsys.readouterr().err
         assert "iris was not started" in printed
         assert "hint: abctl local up" in printed
+
+
+def test_an_interrupted_shift_says_how_to_go_on(gateway, capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("abctl.services.shift.wait_until_in_effect", interrupted)
+    assert gateway.run("shift", "50/50", "--yes") == 130
+    assert "the same command finishes it" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert gateway.steps[-1] == "intent"
+    assert gateway.run("shift", "50/50", "--yes") == 0
+    assert "was not finished" in capsys.readouterr().err
+    assert gateway.steps[-1] == "applied"
+
+
+def test_watching_answers_again_only_when_something_changed(gateway, capsys, monkeypatch):
+    def pause(_):
+        steps = gateway.steps
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        # At every other look nothing has happened.
+        if pause.looks % 2:
+            shift(gateway.door, envoy, gateway.experiment, split(1000 * pause.looks), **options)
+        pause.looks += 1
+
+    pause.looks, options = 0, gateway.options | {"sleep": lambda _: None}
+    monkeypatch.setattr("abctl.cli.status.time", SimpleNamespace(time=time.time, sleep=pause))
+    assert gateway.run("status", "--watch") == 130
+    shown = capsys.readouterr().out
+    assert [line.split()[3] for line in shown.splitlines() if "treatment" in line] == [
+        "30%",
+        "10%",
+        "30%",
+    ]

@@ -180,6 +180,15 @@ def test_names_do_not_lead_out_of_the_directory(door):
             door.get(Ref("v1", "ConfigMap", name, "iris"))
 
 
+def test_keys_do_not_lead_out_of_the_mount(door, root):
+    for key in ("../evil", ".hidden", "a/b"):
+        with pytest.raises(ClusterError, match="cannot be a key"):
+            door.create(config_map(**{key: "1"}))
+    assert not (root / "mounts").exists()
+    with pytest.raises(NotFoundError):
+        door.get(REF)
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "world").write_text("a file, not a directory")
     with pytest.raises(ClusterError, match=str(tmp_path / "world")):

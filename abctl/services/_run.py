@@ -51,18 +51,22 @@ class Run:
         self._tally = Tally(asked.variants)
         self._name = secrets.token_hex(4)  # a server counts the feedback of an id only once
         self._due: asyncio.Queue[Request | _Feedback | None] = asyncio.Queue()
-        self._open = 0
+        self._unfinished = 0
         self._planned_all = False
         self._done = 0
+        self._asking_seconds = 0.0
         self._loop = asyncio.get_running_loop()
 
-    async def all(self, report: Report | None, stop: threading.Event) -> Summary:
-        """Send everything, or as much as there is time for.
+    async def open(self) -> None:
+        """Make sure that somebody listens.
 
         Raises:
-            OSError: nothing listens.
+            OSError: nobody does.
         """
         await self._connections[0].open()
+
+    async def all(self, report: Report | None, stop: threading.Event) -> Summary:
+        """Send everything, or as much as there is time for."""
         traffic, self._start = self._traffic, time.monotonic()
         last = traffic.duration_seconds + 2 * traffic.feedback_delay_seconds + TIMEOUT_SECONDS
         tasks = {self._loop.create_task(self._work(each)) for each in self._connections}
@@ -86,7 +90,7 @@ class Run:
                 connection.close()
         interrupted = bool(pending) and stop.is_set()
         synthetic = tuple(each.name for each in self._asked.outcomes if each.kind != "truth")
-        return self._tally.summary(self._elapsed(), traffic.effects, synthetic, interrupted)
+        return self._tally.summary(self._asking_seconds, traffic.effects, synthetic, interrupted)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._start
@@ -97,14 +101,14 @@ class Run:
             return None
         request = next(self._plan, None)
         if request and max(request.due_seconds, self._elapsed()) < self._traffic.duration_seconds:
-            self._open += 1
+            self._unfinished += 1
             return request
         self._planned_all = True
         self._end_if_idle()
         return None
 
     def _end_if_idle(self) -> None:
-        if self._planned_all and not self._open:
+        if self._planned_all and not self._unfinished:
             for _ in self._connections:
                 self._due.put_nowait(None)
 
@@ -119,7 +123,7 @@ class Run:
                 await self._tell(connection, job)
             else:
                 await self._ask(connection, job)
-            self._open -= 1
+            self._unfinished -= 1
             self._end_if_idle()
 
     async def _next(self) -> Request | _Feedback | None:
@@ -143,6 +147,7 @@ class Run:
         headers = {self._asked.key: request.user} if request.user and self._asked.key else {}
         response = await self._post(connection, self._asked.path, headers, body.encode())
         self._done += 1
+        self._asking_seconds = self._elapsed()
         if isinstance(response, str):
             self._tally.error(UNKNOWN, response)
             return
@@ -177,7 +182,7 @@ class Run:
                 "value": value,
                 "id": f"{self._name}-{request.index}",
             }
-            self._open += 1
+            self._unfinished += 1
             self._loop.call_later(
                 request.feedback_delay_seconds,
                 self._due.put_nowait,

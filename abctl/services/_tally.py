@@ -46,7 +46,7 @@ class VariantSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the traffic was and met.
+    """What the traffic was and met; `seconds` are those until the last request was over.
 
     `moved_users` have seen more than one variant: none, while the split is constant and users are
     the unit. `moves` counts changes of variant between consecutive answers to one user.

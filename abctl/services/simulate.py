@@ -56,17 +56,19 @@ def simulate(
     asked = Asked(path, experiment.assignment.key, experiment.split.names, told, effects)
     requests = plan(traffic, Rows(*load_iris(return_X_y=True)), len(told))
 
-    async def run() -> Summary:
-        return await Run(entrance, asked, traffic, requests).all(report, stop or threading.Event())
+    async def send() -> Summary:
+        run = Run(entrance, asked, traffic, requests)
+        try:
+            await run.open()
+        except OSError as error:
+            raise UnreachableError(
+                f"no answer from {entrance_url}: {str(error) or 'timed out'}",
+                "`abctl local status` shows the local stack, `abctl local up` starts one",
+            ) from None
+        return await run.all(report, stop or threading.Event())
 
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run())
-    except OSError as error:
-        raise UnreachableError(
-            f"no answer from {entrance_url}: {error}",
-            "`abctl local status` shows the local stack, `abctl local up` starts one",
-        ) from None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(send())
 
 
 def _model_name(experiment: Experiment) -> str:

@@ -21,6 +21,7 @@ COMMANDS: tuple[str, ...] = (
     "status",
     "simulate",
     "analyze",
+    "demo",
 )
 
 # typer carries its own copy of click from some version on; this is the class in either case.

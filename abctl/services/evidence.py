@@ -161,9 +161,12 @@ def read(
         SourceError: unreachable, refused, or the same target twice.
     """
     start = windows[0].start - _LOOK_BACK_SECONDS
-    found = {selector: source.series(selector, start, now) for selector in dict.fromkeys(selectors)}
-    for selector, series in found.items():
+    found: dict[str, Sequence[Series]] = {}
+    known_until: dict[Target, float] = {}
+    for selector in dict.fromkeys(selectors):
+        series = source.series(selector, start, now)
         _refuse_doubles(selector, series)
+        found[selector] = _as_first_seen(series, known_until)
     starts: dict[Target, Series] = {}
     instances = sorted({_instance(s) for series in found.values() for s in series} - {""})
     for at in range(0, len(instances), _TARGETS_A_QUERY):
@@ -171,6 +174,26 @@ def read(
         for each in source.series(f"process_start_time_seconds{{{matcher}}}", start, now):
             starts[target_of(each)] = each
     return Samples(source.place, tuple(windows), now, found, starts)
+
+
+def _as_first_seen(found: Sequence[Series], known_until: dict[Target, float]) -> list[Series]:
+    """Cut off scrapes that arrived between two queries, which the one before could not see.
+
+    A scrape is stored some time after the moment that it bears, as a whole. So whatever a target's
+    first query has seen, later ones see as well, and numerators fit their denominators.
+    """
+    last: dict[Target, float] = {}
+    for series in found:
+        target = target_of(series)
+        last[target] = max(last.get(target, -np.inf), *series.times[-1:])
+    for target, time in last.items():
+        known_until.setdefault(target, time)
+    ends = [np.searchsorted(s.times, known_until[target_of(s)], side="right") for s in found]
+    return [
+        Series(series.labels, series.times[:end], series.values[:end])
+        for series, end in zip(found, ends, strict=True)
+        if end
+    ]
 
 
 def target_of(series: Series) -> Target:

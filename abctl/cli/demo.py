@@ -1,0 +1,124 @@
+"""`abctl demo`: two models, a split, Prometheus and a verdict, in about a minute."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from abctl.cli._output import Output, OutputOption, emit, say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from abctl.services.demo import Report
+
+_STATE = Path(".abctl/demo")
+_LONGEST_SECONDS = 70.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    *,
+    candidate: Annotated[
+        str, typer.Option(help="Version of the new model: v2, or v3, which is worse.")
+    ] = "v2",
+    models: Annotated[
+        Path, typer.Option(envvar="ABCTL_MODELS", help="Folder of the model servers.")
+    ] = Path("model_servers"),
+    state: Annotated[
+        Path, typer.Option(envvar="ABCTL_STATE", help="Folder for logs and evidence.")
+    ] = _STATE,
+    requests: Annotated[int, typer.Option(min=1, help="How many requests to send.")] = 30_000,
+    users: Annotated[int, typer.Option(min=1, help="From how many users.")] = 4_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the traffic.")] = 1,
+    output: OutputOption = Output.table,
+) -> None:
+    """Run the whole loop on this machine: models, Envoy, Prometheus, traffic, shifts, a verdict.
+
+    Nothing is left running; about a minute.
+
+    abctl demo --candidate v3
+    """
+    from abctl.cli._simulation import table  # noqa: PLC0415
+    from abctl.cli.analyze import show  # noqa: PLC0415
+    from abctl.services import demo as service  # noqa: PLC0415
+    from abctl.services.load import load  # noqa: PLC0415
+    from abctl.services.simulate import Traffic  # noqa: PLC0415
+
+    path = state.with_suffix(".yaml")
+    service.write_experiment(path, candidate)
+    traffic = Traffic(requests=requests, duration_seconds=_LONGEST_SECONDS, users=users, seed=seed)
+    with _progress() as report:
+        outcome = service.demo(
+            load(path),
+            traffic,
+            state_dir=state,
+            models_dir=models,
+            report=report,
+            clock=time.time,
+            sleep=time.sleep,
+        )
+    if output in (Output.table, Output.wide):
+        emit("Simulation", {}, output, lambda _: table(outcome.traffic))
+    show(outcome.analysis, output, path)
+    say(f"nothing runs any more; logs and evidence are in {state}. To go on with your own hands:")
+    say(f"  abctl local up {path}; abctl simulate {path}; abctl analyze {path}; abctl local down")
+
+
+class _Lines:
+    """Progress for a log: a line for each step, and for each quarter of the traffic."""
+
+    def __init__(self) -> None:
+        self._quarter = 0
+
+    def say(self, message: str) -> None:
+        """One line."""
+        say(message)
+
+    def requests(self, done: int, total: int) -> None:
+        """A line when another quarter is through."""
+        if (quarter := 4 * done // total) > self._quarter:
+            self._quarter = quarter
+            say(f"{done:,} of {total:,} requests")
+
+
+class _Bar:
+    """Progress for a terminal: lines, and a bar below them."""
+
+    def __init__(self, bar: "Progress") -> None:
+        self._bar = bar
+        self._task = bar.add_task("requests", total=None)
+
+    def say(self, message: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(message, markup=False, highlight=False)
+
+    def requests(self, done: int, total: int) -> None:
+        """The bar goes on."""
+        self._bar.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def _progress() -> Iterator["Report"]:
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield _Bar(bar)

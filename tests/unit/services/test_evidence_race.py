@@ -10,8 +10,13 @@ from abctl.sources import Series
 class Growing:
     """A source in which a scrape becomes visible after the first query."""
 
+    place = "here"
+
     def __init__(self) -> None:
         self.queries = 0
+
+    def now(self) -> float:
+        return 20.0
 
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         self.queries += 1

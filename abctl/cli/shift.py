@@ -106,7 +106,7 @@ def _user() -> str:
 
 def _explain(planned: "Plan", experiment: "Experiment") -> None:
     if planned.seen.drifted:
-        say(f"somebody set {planned.before} without abctl: entered in the ledger as observed")
+        say(f"somebody set {planned.before} without abctl; a shift enters it in the ledger")
     if intent := planned.seen.ledger.intent:
         say(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
     say(f"from {planned.before}")

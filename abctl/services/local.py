@@ -174,7 +174,7 @@ def _plan(
     )
     commands = [
         mlserver.command(
-            server, models_dir / v.model.version, _environment(experiment, v.name), state_dir
+            server, models_dir / v.model.version, environment(experiment, v.name), state_dir
         )
         for server, v in zip(servers, experiment.variants, strict=True)
     ]
@@ -209,7 +209,7 @@ def _plan(
     return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
 
 
-def _environment(experiment: Experiment, variant: str) -> dict[str, str]:
+def environment(experiment: Experiment, variant: str) -> dict[str, str]:
     """What a variant's server is told of the experiment."""
     rules = experiment.assignment
     outcomes = dict.fromkeys(m.of for m in experiment.metrics if m.of not in _MEASURED)

@@ -1,0 +1,183 @@
+"""Bayesian summaries: the probability to be better or best, and what a wrong choice would cost.
+
+Not for stopping: who stops an A/A experiment when the probability to be better leaves 5% to 95%,
+and looks 1,000 times, "finds" a difference in about three of four. They describe what is known at a
+planned end, or under a decision that does not depend on them.
+
+Everything is one-dimensional quadrature of positive functions (Gauss-Legendre on panels that follow
+each posterior), so nothing is lost by cancellation and nothing is random.
+
+Counts must come from one period of constant split, or a ramp makes Simpson's paradox of them; over
+several epochs give the stratified means and standard errors of an estimate to `normal`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import betainc, betaincinv, betaln, ndtr, xlog1py, xlogy
+
+from abctl.stats.summary import Array, SummaryError
+
+CAVEAT = "not valid for stopping when a threshold is crossed: read it once, at the planned end"
+
+_TAIL = 1e-14
+_PANELS = 48
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+
+class Posterior(Protocol):
+    """What is known of one variant's value."""
+
+    @property
+    def mean(self) -> float:
+        """Expected value."""
+        ...
+
+    def range(self) -> tuple[float, float]:
+        """Where all but a negligible part of it lies."""
+        ...
+
+    def density(self, x: Array) -> Array:
+        """Probability density."""
+        ...
+
+    def below(self, x: Array) -> Array:
+        """Distribution function."""
+        ...
+
+
+@dataclass(frozen=True)
+class Beta:
+    """A proportion, Beta(a, b) with a and b at least 1."""
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.a < math.inf and 1 <= self.b < math.inf):
+            raise SummaryError(f"Beta({self.a:g}, {self.b:g}), both must be at least 1")
+
+    @property
+    def mean(self) -> float:
+        """Expected proportion."""
+        return self.a / (self.a + self.b)
+
+    def range(self) -> tuple[float, float]:
+        """Quantiles of 1e-14 on either side."""
+        low, mirrored = betaincinv((self.a, self.b), (self.b, self.a), _TAIL)
+        return float(low), float(1 - mirrored)
+
+    def density(self, x: Array) -> Array:
+        """Probability density."""
+        log_density = xlogy(self.a - 1, x) + xlog1py(self.b - 1, -x) - betaln(self.a, self.b)
+        return np.asarray(np.exp(log_density))
+
+    def below(self, x: Array) -> Array:
+        """Distribution function."""
+        return np.asarray(betainc(self.a, self.b, np.clip(x, 0, 1)))
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A mean, in the metric's unit."""
+
+    mean: float
+    sd: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and 0 < self.sd < math.inf):
+            raise SummaryError(f"a mean of {self.mean:g} with a deviation of {self.sd:g}")
+
+    def range(self) -> tuple[float, float]:
+        """8 standard deviations on either side."""
+        return self.mean - 8 * self.sd, self.mean + 8 * self.sd
+
+    def density(self, x: Array) -> Array:
+        """Probability density."""
+        z = (x - self.mean) / self.sd
+        return np.asarray(np.exp(-z * z / 2) / (self.sd * math.sqrt(2 * math.pi)))
+
+    def below(self, x: Array) -> Array:
+        """Distribution function."""
+        return np.asarray(ndtr((x - self.mean) / self.sd))
+
+
+def beta_binomial(successes: float, n: float, prior: Beta = Beta(1, 1)) -> Beta:
+    """The posterior of a proportion; the prior counts like a - 1 successes, b - 1 failures.
+
+    Raises:
+        SummaryError: more successes than trials, or fewer than none.
+    """
+    if not 0 <= successes <= n:
+        raise SummaryError(f"{successes:g} successes of {n:g}")
+    return Beta(prior.a + successes, prior.b + n - successes)
+
+
+def normal(mean: float, standard_error: float, prior: Normal | None = None) -> Normal:
+    """The posterior of a mean whose estimate is about normal; without a prior a flat one."""
+    seen = Normal(mean, standard_error)
+    if prior is None:
+        return seen
+    precision, before = seen.sd**-2, prior.sd**-2
+    total = precision + before
+    return Normal((mean * precision + prior.mean * before) / total, total**-0.5)
+
+
+@dataclass(frozen=True)
+class BayesSummary:
+    """What the posteriors say; tuples have one entry for each variant, the control first.
+
+    Attributes:
+        better: probability that a treatment is better than the control (0.5 for the control).
+        best: probability to be the best of all.
+        loss: expected loss in the metric's unit if this variant is chosen: what the best one is
+            better by, on average over what is not known.
+        caveat: what it must not be used for.
+    """
+
+    better: tuple[float, ...]
+    best: tuple[float, ...]
+    loss: tuple[float, ...]
+    caveat: str = CAVEAT
+
+
+def summarize(posteriors: Sequence[Posterior], *, lower_is_better: bool = False) -> BayesSummary:
+    """Compare independent posteriors of at least two variants, the control first.
+
+    With distribution functions F: the probability to be best is the integral of the density times
+    the other variants' F; the loss is the integral of F (1 - product of the others' F).
+
+    Raises:
+        SummaryError: fewer than two variants.
+
+    Sources: Miller (2015), evanmiller.org/bayesian-ab-testing.html, for the closed form of two
+    betas; Stucchio (2015), "Bayesian A/B testing at VWO", for the loss.
+    """
+    if len(posteriors) < 2:
+        raise SummaryError("one variant alone is neither better nor worse")
+    x, weight = _grid([p.range() for p in posteriors])
+    density = np.stack([p.density(x) for p in posteriors])
+    below = np.stack([p.below(x) for p in posteriors])
+    if lower_is_better:
+        below = 1 - below
+    others = np.stack([np.delete(below, i, axis=0).prod(axis=0) for i in range(len(posteriors))])
+    better = (density * below[0]) @ weight
+    better[0] = 0.5
+    best = (density * others) @ weight
+    loss = (below * (1 - others)) @ weight
+    return BayesSummary(_probabilities(better), _probabilities(best), tuple(map(float, loss)))
+
+
+def _grid(ranges: Sequence[tuple[float, float]]) -> tuple[Array, Array]:
+    """Nodes and weights; between two posteriors that do not meet, one panel is enough."""
+    edges = np.unique(np.concatenate([np.linspace(*r, _PANELS + 1) for r in ranges]))
+    half = np.diff(edges) / 2
+    nodes = edges[:-1, None] + half[:, None] * (1 + _POINTS)
+    return nodes.ravel(), (half[:, None] * _WEIGHTS).ravel()
+
+
+def _probabilities(values: Array) -> tuple[float, ...]:
+    return tuple(min(1.0, float(value)) for value in values)

@@ -161,8 +161,8 @@ def _notes(
             continue
         if watched.restarts:
             yield (
-                f"{variant.name}: {watched.restarts} restarts of model servers; what they counted "
-                "after their last scrape is lost"
+                f"{variant.name}: model servers restarted {watched.restarts}x; what they counted "
+                "after the last scrape before is lost"
             )
         if watched.left_out:
             yield (

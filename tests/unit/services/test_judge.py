@@ -291,7 +291,7 @@ def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]
     assert one.metrics[0].comparisons == other.metrics[0].comparisons
     assert other.variants[0].coverage
     assert other.variants[0].coverage.restarts == 1
-    assert any("1 restarts of model servers" in note for note in other.notes)
+    assert any("model servers restarted 1x" in note for note in other.notes)
 
 
 def test_the_same_server_scraped_twice_is_an_error(ask: Callable[..., Experiment]) -> None:

@@ -1,0 +1,189 @@
+"""The screens of one fixed analysis, to the letter."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from abctl.cli._output import Output
+from abctl.cli.analyze import show
+from abctl.core.analysis import (
+    Analysis,
+    Claim,
+    Comparison,
+    Coverage,
+    EpochResult,
+    MetricResult,
+    Reading,
+    VariantResult,
+    Verdict,
+)
+from abctl.core.split import Split
+from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.srm import SrmResult
+
+HERE = Path(__file__).parent
+START = 1_793_700_000.0
+NAMES = ("control", "treatment")
+INFINITY = float("inf")
+
+ACCURACY = Estimate(
+    method="ratio_sequence",
+    control=0.9341,
+    treatment=0.9512,
+    effect=0.0171,
+    interval=(0.0042, 0.03),
+    lift=0.018306,
+    lift_interval=(0.0045, 0.0322),
+    p=0.0123,
+    log_p=-4.398,
+    alpha=0.05,
+    alternative="two-sided",
+    guarantee="asymptotic",
+    assumptions=("users are assigned at random",),
+    n=(12345.0, 5302.0),
+    epochs=(0, 1),
+    log_e=4.398,
+)
+LATENCY = replace(
+    ACCURACY,
+    method="quantile_sequence",
+    control=0.00091,
+    treatment=0.00112,
+    effect=0.00021,
+    interval=(-0.00004, INFINITY),
+    lift=0.23077,
+    lift_interval=(-0.044, INFINITY),
+    p=0.2,
+    log_e=60.5,
+)
+ERRORS = NotEstimable("ratio_sequence", "under half of the buckets have data in both variants")
+
+
+def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResult:
+    quantile = 0.95 if of == "latency" else None
+    return MetricResult(
+        name=name,
+        role=role,  # type: ignore[arg-type]
+        kind="quantile" if quantile else "proportion",
+        of=of,
+        direction="increase" if of == "accuracy" else "decrease",
+        quantile=quantile,
+        mde=None,
+        margin=None,
+        method=comparison.effect.method,
+        selectors={n: {"n": f'{of}_total{{variant="{n}"}}'} for n in NAMES},
+        polls=1440,
+        comparisons=(comparison,),
+    )
+
+
+def claims(first: str, margin: Delta, result: Estimate | NotEstimable, proven: bool) -> tuple:
+    return tuple(
+        Claim(says, margin, result, 0.0246 if says == "better" else None, proven and i == 0)  # type: ignore[arg-type]
+        for i, says in enumerate((first, "harm"))
+    )
+
+
+@pytest.fixture
+def analysis() -> Analysis:
+    once = replace(ACCURACY, method="chi_squared", p=3.2e-5, notes=("smallest expected count 349",))
+    accuracy = Comparison(
+        "treatment",
+        ACCURACY,
+        claims("better", Delta(0, relative=False), ACCURACY, True),
+        (Reading(once, "holds for one look at the planned end only"),),
+    )
+    errors = Comparison(
+        "treatment", ERRORS, claims("non-inferior", Delta(0.005, relative=False), ERRORS, False)
+    )
+    latency = Comparison(
+        "treatment", LATENCY, claims("non-inferior", Delta(0.5, relative=True), LATENCY, True)
+    )
+    watched = Coverage(1, 1, 15.0, 0.999, 4.0, 212.0, 0.0)
+    return Analysis(
+        experiment="iris",
+        at=START + 1_000_000,
+        source="http://prometheus:9090",
+        unit="user",
+        test="sequential",
+        alpha=0.05,
+        started=START,
+        elapsed_seconds=1_000_000.0,
+        min_duration_seconds=604_800.0,
+        max_duration_seconds=1_209_600.0,
+        epochs=(
+            EpochResult(0, START + 60, START + 400_000, Split(NAMES, (9000, 1000)), counted=True),
+            EpochResult(1, START + 400_060, START + 1e6, Split(NAMES, (7000, 3000)), counted=True),
+        ),
+        variants=(
+            VariantResult(
+                "control",
+                12345.0,
+                17.0,
+                {"accuracy": 0.934, "errors": 0.0002, "latency": 0.0009},
+                0.0002,
+                0.00031,
+                0.0009,
+                watched,
+            ),
+            VariantResult("treatment", None, None, {"accuracy": None}, None, None, None, None),
+        ),
+        metrics=(
+            metric("accuracy", "primary", "accuracy", accuracy),
+            metric("errors", "guardrail", "errors", errors),
+            metric("latency", "guardrail", "latency", latency),
+        ),
+        srm=SrmResult(
+            "bucketed mixture",
+            0.41,
+            -0.89,
+            0.001,
+            (12345.0, 5302.0),
+            (12353.0, 5294.0),
+            0.2,
+            (),
+            "asymptotic",
+            "fine",
+        ),
+        notes=("control: model servers restarted 1x",),
+        verdict=Verdict("continue", None, ("guardrail errors of treatment: not estimable yet",)),
+    )
+
+
+@pytest.mark.parametrize("output", list(Output))
+def test_a_screen_is_as_it_was(
+    output: Output,
+    analysis: Analysis,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    show(analysis, output, Path("iris.yaml"))
+    out, err = capsys.readouterr()
+    expected = HERE / f"analysis_{output}.txt"
+    assert out + err == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "command"),
+    [
+        (Verdict("ship", "treatment", ()), "abctl shift iris.yaml treatment=100%"),
+        (Verdict("stop", "treatment", ()), "abctl shift iris.yaml treatment=0%"),
+        (Verdict("stop", None, ()), "abctl shift iris.yaml treatment=0%"),
+        (Verdict("invalid", None, ()), "abctl status iris.yaml -o wide"),
+        (Verdict("continue", None, ()), "abctl analyze iris.yaml"),
+    ],
+)
+def test_every_verdict_has_a_next_command(
+    verdict: Verdict, command: str, analysis: Analysis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(replace(analysis, verdict=verdict), Output.table, Path("iris.yaml"))
+    assert command in capsys.readouterr().err
+
+
+def test_what_is_infinite_is_null_for_machines(analysis: Analysis) -> None:
+    text = json.dumps(analysis.document(), allow_nan=False)
+    effect = json.loads(text)["metrics"][2]["comparisons"][0]["effect"]
+    assert effect["interval"] == [-0.00004, None]

@@ -1,0 +1,172 @@
+"""`abctl analyze` through the real command line, on pages that were scraped before."""
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from abctl.cli.main import run
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.epochs import Entry, new_object
+from abctl.services import world
+from abctl.services.load import load
+
+FILE = """
+apiVersion: abctl.dev/v1alpha1
+kind: Experiment
+metadata: {name: iris}
+spec:
+  platform: envoy
+  assignment: {unit: user, key: x-user-id, salt: s, buckets: 16}
+  variants:
+    - {name: control, split: 50%, model: {name: iris, version: v1}}
+    - {name: treatment, split: 50%, model: {name: iris, version: v2}}
+  metrics:
+    - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 5pp}
+    - {name: errors, role: guardrail, kind: proportion, of: errors,
+       direction: decrease, margin: 5pp}
+  source: {scrape: {file: pages.jsonl}}
+  design: {minDuration: 1m, maxDuration: 1d, settle: 1s}
+"""
+SECONDS = 120
+SILENT = ["--state", "state"]
+
+
+@pytest.fixture(autouse=True)
+def _started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An experiment that was started two minutes ago."""
+    monkeypatch.chdir(tmp_path)
+    Path("iris.yaml").write_text(FILE)
+    experiment = load(Path("iris.yaml"))
+    entry = Entry(time.time() - SECONDS, "me", None, experiment.split, "start", "applied")
+    DirectoryDoor(Path("state") / world.WORLD).create(new_object(experiment, entry))
+
+
+def pages(
+    right: float, *, wrong_split: bool = False, failing: float = 0.01, rate: float = 15.0
+) -> None:
+    """Two minutes of pages; `right` is the accuracy of the treatment, that of the control 0.7."""
+    rng = np.random.default_rng(7)
+    totals: dict[str, int] = {}
+    with Path("pages.jsonl").open("w") as file:
+        for at in np.arange(time.time() - SECONDS - 5, time.time()):
+            for variant, accuracy in (("control", 0.7), ("treatment", right)):
+                lines = []
+                for bucket in range(16):
+                    n = int(
+                        rng.poisson(rate / 3 if variant == "treatment" and wrong_split else rate)
+                    )
+                    failed = int(rng.binomial(n, failing if variant == "treatment" else 0.01))
+                    hits = int(rng.binomial(n, accuracy))
+                    mine = f'variant="{variant}",bucket="{bucket}"'
+                    outcome = f'{mine},outcome="accuracy"'
+                    for name, add in {
+                        f'ab_requests_total{{{mine},code="2xx"}}': n - failed,
+                        f'ab_requests_total{{{mine},code="5xx"}}': failed,
+                        f"ab_outcome_count_total{{{outcome}}}": n,
+                        f'ab_outcome_sum_total{{{outcome},sign="positive"}}': hits,
+                    }.items():
+                        totals[name] = totals.get(name, 0) + add
+                        lines.append(f"{name} {totals[name]}")
+                target = {"job": "scrape", "instance": variant}
+                file.write(json.dumps({"at": at, **target, "samples": lines}) + "\n")
+
+
+def analyze(*options: str) -> int:
+    return run(["analyze", "iris.yaml", *SILENT, *options])
+
+
+@pytest.mark.parametrize(
+    ("made", "kind", "code", "says"),
+    [
+        ({"right": 0.8}, "SHIP treatment", 0, "primary accuracy of treatment is better"),
+        ({"right": 0.7}, "CONTINUE", 10, "not proven better yet"),
+        ({"right": 0.8, "failing": 0.2}, "STOP treatment", 11, "guardrail errors of treatment is"),
+        ({"right": 0.8, "wrong_split": True}, "INVALID", 12, "does not follow the split"),
+    ],
+)
+def test_the_exit_code_is_the_verdict_if_that_is_asked_for(
+    made: dict[str, Any], kind: str, code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages(**made)
+    assert analyze("--exit-code") == code
+    out, err = capsys.readouterr()
+    assert f"\n{kind}\n" in out
+    assert says in out
+    assert err.startswith("hint: ")
+    assert analyze() == 0
+
+
+def test_machines_get_a_versioned_document_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pages(0.8)
+    assert analyze("-o", "json") == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["apiVersion"], found["kind"], err) == ("abctl.dev/v1", "Analysis", "")
+    assert found["verdict"]["kind"] == "ship"
+    effect = found["metrics"][0]["comparisons"][0]["effect"]
+    assert effect["interval"][0] < effect["effect"] < effect["interval"][1]
+    selectors = found["metrics"][0]["selectors"]["treatment"]
+    assert selectors["n"].startswith('ab_outcome_count_total{variant="treatment"')
+    assert analyze("-o", "yaml") == 0
+    assert yaml.safe_load(capsys.readouterr().out).keys() == found.keys()
+
+
+def test_too_few_samples_are_an_honest_continue(capsys: pytest.CaptureFixture[str]) -> None:
+    pages(0.8, rate=0.002)
+    assert analyze("--exit-code") == 10
+    assert "primary accuracy of treatment: not estimable yet: " in capsys.readouterr().out
+
+
+def test_pages_with_holes_are_invalid(capsys: pytest.CaptureFixture[str]) -> None:
+    pages(0.8)
+    whole = Path("pages.jsonl").read_text().splitlines(keepends=True)
+    Path("pages.jsonl").write_text("".join(whole[:60] + whole[-60:]))
+    assert analyze("--exit-code") == 12
+    assert "of the time, must be 90%" in capsys.readouterr().out
+
+
+def test_a_plan_that_changed_is_invalid(capsys: pytest.CaptureFixture[str]) -> None:
+    pages(0.8)
+    text = Path("iris.yaml").read_text()
+    Path("iris.yaml").write_text(text.replace("mde: 5pp", "mde: 1pp"))
+    assert analyze("--exit-code") == 12
+    assert "metrics: not as in the plan that was locked" in capsys.readouterr().out
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_what_cannot_be_read_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    for options, code, message in [
+        ((), 6, "error: pages.jsonl: nothing was scraped yet\n"),
+        (("--prometheus", url), 6, f"error: nothing answers at {url}\n"),
+        (("--prometheus", "prometheus:9090"), 6, "is not the address of a Prometheus\n"),
+        (("--state", "elsewhere"), 5, "error: experiment iris was not started"),
+    ]:
+        assert run(["analyze", "iris.yaml", *SILENT, *options]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+        assert "hint: " in err
+
+
+def test_pages_without_a_counter_of_ours_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    page = {"at": time.time(), "job": "a", "instance": "b", "samples": ["up 1"]}
+    Path("pages.jsonl").write_text(json.dumps(page) + "\n")
+    assert analyze("--exit-code") == 6
+    assert "has no sample of ab_requests_total" in capsys.readouterr().err
+    Path("pages.jsonl").write_text("[]\n")
+    assert analyze() == 6
+    assert "is no page of samples" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""What Prometheus may answer besides samples, from a server that says just that."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from abctl.errors import SourceError
+from abctl.sources import open_source
+from abctl.sources.prometheus import Prometheus
+
+Answer = tuple[int, Any]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[str, float], Answer]], str]]:
+    """Starts servers that answer each query (text, time) with a status and a body."""
+    running: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(answer: Callable[[str, float], Answer]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                query = parse_qs(urlsplit(self.path).query)
+                status, body = answer(query["query"][0], float(query.get("time", ["0"])[0]))
+                text = body if isinstance(body, str) else json.dumps(body)
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def error(text: str) -> dict[str, str]:
+    return {"status": "error", "errorType": "bad_data", "error": text}
+
+
+def success(result: Any) -> dict[str, Any]:
+    return {"status": "success", "data": {"result": result}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((400, error("parse error: unexpected end")), r"refused n\[.*\]: parse error: unexpected"),
+        ((422, error("found duplicate series")), "found duplicate series"),
+        ((401, "<html>log in</html>"), r"does not let us in \(HTTP 401\)"),
+        ((404, "no 'page' \"here\""), "answered HTTP 404: no 'page' \"here\""),
+        ((500, error("disk full")), "answered HTTP 500: disk full"),
+        ((503, ""), "answered HTTP 503"),
+        ((200, "<html>hello</html>"), "does not answer like a Prometheus"),
+        ((200, {"status": "success"}), "does not answer like a Prometheus"),
+        ((200, success("text")), "does not answer like a Prometheus"),
+        ((200, success([{"metric": {}, "histograms": []}])), "is a native histogram"),
+    ],
+)
+def test_every_other_answer_is_one_error(
+    answer: Answer,
+    message: str,
+    serve: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
+    source = Prometheus(serve(lambda *_: answer))
+    with pytest.raises(SourceError, match=message):
+        source.series("n", 0, 60)
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+    monkeypatch.setattr("abctl.sources.prometheus._TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
+    source = Prometheus(serve(lambda *_: (200, success([asked.wait(10), "1"]))))
+    with pytest.raises(SourceError, match=r"did not answer within 0\.05 seconds|nothing answers"):
+        source.now()
+    asked.set()
+
+
+def samples_of(query: str, end: float) -> list[list[Any]]:
+    """One sample a second, as a server of version 2: both ends of the range included."""
+    length = int(re.search(r"\[(\d+)ms\]", query)[1]) / 1000  # type: ignore[index]
+    return [[t, str(t)] for t in range(10_000) if end - length <= t <= end]
+
+
+def test_too_many_samples_are_asked_for_in_smaller_chunks(serve: Callable[..., str]) -> None:
+    sizes: list[int] = []
+
+    def answer(query: str, end: float) -> Answer:
+        found = samples_of(query, end)
+        if len(found) > 200:
+            return 422, error("query processing would load too many samples into memory")
+        sizes.append(len(found))
+        return 200, success([{"metric": {"__name__": "n"}, "values": found}] if found else [])
+
+    (series,) = Prometheus(serve(answer)).series("n", 100, 5000)
+    assert series.times.tolist() == list(range(101, 5001))
+    assert series.values.tolist() == series.times.tolist()
+    assert len(sizes) < 100
+
+
+def test_one_sample_that_is_still_too_many_is_an_error(serve: Callable[..., str]) -> None:
+    url = serve(lambda *_: (422, error("would load too many samples")))
+    with pytest.raises(SourceError, match="too many samples"):
+        Prometheus(url).series("n", 0, 5000)
+
+
+@pytest.mark.parametrize("url", ["", "prometheus:9090", "ftp://host", "http://"])
+def test_what_is_no_address_is_an_error(url: str) -> None:
+    with pytest.raises(SourceError, match="is not the address of a Prometheus"):
+        open_source("prometheus", {"url": url})

@@ -59,17 +59,15 @@ class Contrast:
     def lift_interval(self, crit: float, alternative: Alternative) -> Interval | None:
         """Relative lifts that `crit` standard errors do not exclude (Fieller, 1954).
 
-        It holds lift m exactly if `treatment - (1 + m) * control` is not far from 0. Unbounded
-        where the control itself is not far from 0; None where it is 0.
+        It holds lift m exactly if `treatment - (1 + m) * control` is not far from 0. None where the
+        control itself is not far from 0: then no lift can be excluded.
         """
-        if self.a == 0.0:
-            return None
         square = crit * crit
         lead = self.a * self.a - square * self.var_a
         middle = self.a * self.b - square * self.cov
         rest = self.b * self.b - square * self.var_b
         if lead <= 0.0:
-            return (-math.inf, math.inf)
+            return None
         root = math.sqrt(max(middle * middle - lead * rest, 0.0))
         low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
         return one_sided((low, high) if self.a > 0.0 else (-high, -low), alternative)

@@ -20,7 +20,7 @@ from abctl.stats.estimate import Plan
 from abctl.stats.summary import Array, Histogram
 
 _DEFAULT_LOG_ODDS = 0.2
-_LARGEST_LOG_ODDS = 20.0
+_LOG_ODDS_RANGE = (0.01, 20.0)
 
 
 def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Array, Array]:
@@ -36,7 +36,7 @@ def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Ar
     share_b = n_b / np.maximum(n_a + n_b, 1.0)
     share_a = 1.0 - share_b
     use = (n_a > 0.0) & (n_b > 0.0) & (np.cumsum(n_a + n_b) > n_a + n_b)
-    size = np.minimum(_log_odds(control.edges, up, total[:, 0], plan), _LARGEST_LOG_ODDS)
+    size = np.clip(_log_odds(control.edges, up, total[:, 0], plan), *_LOG_ODDS_RANGE)
     effects, weights = points(plan)
     paths = []
     for effect in effects:

@@ -79,16 +79,15 @@ def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Ar
 def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array]:
     """Levels on the null, guessed from all earlier polls."""
     n_a, n_b = _before(pairs.n_a), _before(pairs.n_b)
-    successes = _before(pairs.s_a + pairs.s_b)
     total = n_a + null.ratio * n_b
-    low, high = max(0.0, -null.offset / null.ratio), np.inf
+    safe = np.where(total > 0.0, total, 1.0)
+    low, high = max(0.0, -null.offset / null.ratio), (1.0 - null.offset) / null.ratio
+    successes = _before(pairs.s_a + pairs.s_b) + 0.5
     if pairs.poisson:
-        x = (successes + 0.5 - null.offset * n_b) / np.where(total > 0.0, total, 1.0)
-        x = np.maximum(x, low + 0.5 / np.where(total > 0.0, total, 1.0))
+        x = np.maximum((successes - null.offset * n_b) / safe, low + 0.5 / safe)
     else:
-        x = (successes + 0.5 - null.offset * n_b) / (total + 1.0)
-        high = min(1.0, (1.0 - null.offset) / null.ratio)
-        x = np.clip(x, low + _EDGE, high - _EDGE)
+        x = successes / (total + 1.0) - null.offset * n_b / safe
+        x = np.clip(x, low + _EDGE, min(1.0, high) - _EDGE)
     return x, null.ratio * x + null.offset
 
 

@@ -83,13 +83,13 @@ class Ranks:
     def interval(self, crit: float, alternative: Alternative) -> Interval:
         """Thetas that `crit` standard errors do not exclude."""
 
-        def end(side: float, low: float, high: float) -> float:
-            def distance(theta: Array) -> Array:
-                return self.superiority - theta - side * crit * np.sqrt(self.variance(theta))
+        def upper(superiority: float) -> float:
+            def left(theta: Array) -> Array:
+                return superiority - theta + crit * np.sqrt(self.variance(theta))
 
-            return crossing(distance, low, high)
+            return crossing(left, superiority, 1.0)
 
-        low, high = end(1.0, 0.0, self.superiority), end(-1.0, self.superiority, 1.0)
+        low, high = 1.0 - upper(1.0 - self.superiority), upper(self.superiority)
         return (
             0.0 if alternative == "less" else low,
             1.0 if alternative == "greater" else high,

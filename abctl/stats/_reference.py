@@ -12,7 +12,7 @@ from abctl.stats.summary import Array
 
 _SMALLEST = 1e-290
 _GRID = np.linspace(0.0, 1.0, 33)
-_ROUNDS = 12
+_ROUNDS = 10
 
 
 def p_value(
@@ -66,14 +66,14 @@ def t_of_normal(z: float, df: float) -> float:
 def crossing(decreasing: Callable[[Array], Array], low: float, high: float) -> float:
     """Where a decreasing function changes its sign in [low, high]; an end if it never does.
 
-    Evaluates the function on arrays: a grid, refined around the change.
+    Evaluates the function on arrays: a grid, refined around the last change of sign.
     """
     for _ in range(_ROUNDS):
         points = low + (high - low) * _GRID
-        above = int(np.count_nonzero(decreasing(points) > 0))
-        if above == 0:
+        positive = np.flatnonzero(decreasing(points) > 0)
+        if positive.size == 0:
             return low
-        if above == _GRID.size:
+        if positive[-1] == _GRID.size - 1:
             return high
-        low, high = float(points[above - 1]), float(points[above])
+        low, high = float(points[positive[-1]]), float(points[positive[-1] + 1])
     return 0.5 * (low + high)

@@ -121,15 +121,12 @@ def agreeing(
     the sequence. They can differ at the null, by rounding, because one is exact and the other
     asymptotic, or because a rejection stands although the effect has faded since.
     """
-    effect, lift = treatment - control, lift_of(control, treatment)
-    if not plan.null.relative:
-        interval = _agreeing(interval, plan.null.value, effect, plan, rejects=rejects)
-    if (
-        lift_interval is not None
-        and lift is not None
-        and plan.null.relative | (not plan.null.value)
-    ):
-        lift_interval = _agreeing(lift_interval, plan.null.value, lift, plan, rejects=rejects)
+    null, same = plan.null, plan.null.value == 0.0
+    if same or not null.relative:
+        interval = _agreeing(interval, null.value, treatment - control, plan, rejects=rejects)
+    lift = lift_of(control, treatment)
+    if lift_interval is not None and lift is not None and (same or null.relative):
+        lift_interval = _agreeing(lift_interval, null.value, lift, plan, rejects=rejects)
     return interval, lift_interval
 
 

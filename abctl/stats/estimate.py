@@ -62,7 +62,8 @@ class Estimate:
         control, treatment: the value of the metric in each, in the metric's unit.
         effect, interval: the difference and its confidence interval (or sequence) at `1 - alpha`;
             a one-sided interval has an infinite end.
-        lift, lift_interval: relative to the control (0.1 is +10%); None where the control is 0.
+        lift, lift_interval: relative to the control (0.1 is +10%); None where the control is 0,
+            the interval also where the control cannot be told from 0.
         p, log_p: p-value of the null (always valid where sequential), and its natural logarithm,
             which stays finite where p underflows.
         log_e: natural logarithm of the e-value; None for fixed methods.

@@ -62,4 +62,6 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
 def _levels(side: Distribution, quantile: float) -> tuple[Array, Array]:
     """The quantile at every look and its variance."""
     low, high = side.around(quantile, np.ones_like(side.n))
-    return side.at(np.full_like(side.n, quantile)), np.square(0.5 * (high - low))
+    with np.errstate(invalid="ignore"):
+        width = high - low  # not a number where both are above the last edge
+    return side.at(np.full_like(side.n, quantile)), np.square(0.5 * width)

@@ -1,0 +1,252 @@
+"""Laws that every method of statistics obeys; a new method is found and held to them by itself."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from abctl import plugins
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
+
+PACKAGE = "abctl.stats.methods"
+METHODS = [plugins.module(PACKAGE, name) for name in plugins.names(PACKAGE)]
+NAMES = plugins.names(PACKAGE)
+FIXED = [method for method in METHODS if not method.SEQUENTIAL]
+EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+MIRRORED = {"two-sided": "two-sided", "greater": "less", "less": "greater"}
+LAW = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+def each(methods=METHODS):
+    return pytest.mark.parametrize("method", methods, ids=lambda m: m.__name__.rsplit(".", 1)[-1])
+
+
+def summary_of(kind, rng, n, level):
+    """A summary of `n` (polls,) units whose metric is around `level` in (0, 1)."""
+    polls = n.size
+    if kind is Counts:
+        return Counts(n, rng.binomial(n, level))
+    if kind is Events:
+        return Events(rng.poisson(n * level), n)
+    if kind is Moments:
+        values = [rng.normal(level, 0.3, size) for size in n]
+        return Moments(n, [x.sum() for x in values], [(x * x).sum() for x in values])
+    if kind is Buckets:
+        trials = rng.multinomial(n, np.full(16, 1 / 16))
+        return Buckets(rng.binomial(trials, level), trials)
+    assert kind is Histogram, f"no data for {kind}: add them here"
+    values = [rng.lognormal(math.log(0.2 * level), 0.7, size) for size in n]
+    cells = [np.bincount(np.searchsorted(EDGES, x), minlength=len(EDGES) + 1) for x in values]
+    return Histogram(np.reshape(cells, (polls, len(EDGES) + 1)), EDGES)
+
+
+@st.composite
+def streams(draw, kind):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    layout = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    epoch = np.repeat(np.arange(len(layout)), layout)
+    size = draw(st.sampled_from([1, 10, 100, 400]))
+    level = draw(st.sampled_from([0.02, 0.3, 0.5, 0.98]))
+    effect = draw(st.sampled_from([1.0, 1.0, 1.02, 0.8, 0.5]))
+    n_a, n_b = (
+        rng.poisson(draw(st.sampled_from([0.3, 1.0, 2.0])) * size, epoch.size) for _ in "ab"
+    )
+    control = summary_of(kind, rng, n_a, level)
+    return Stream(control, summary_of(kind, rng, n_b, level * effect), epoch)
+
+
+plans = st.builds(
+    Plan,
+    alpha=st.sampled_from([0.001, 0.01, 0.05, 0.2]),
+    alternative=st.sampled_from(["two-sided", "greater", "less"]),
+    null=st.sampled_from(
+        [Delta(0.0, relative=False)] * 3 + [Delta(0.01, False), Delta(-0.05, False)]
+    ),
+    mde=st.sampled_from([None, Delta(0.02, relative=False), Delta(0.2, relative=False)]),
+    quantile=st.sampled_from([0.5, 0.9]),
+    threshold=st.just(0.1),
+    prior=st.sampled_from(["six-point", "two-point"]),
+)
+any_null = st.sampled_from(
+    [Delta(0.0, relative=True), Delta(0.1, True), Delta(-0.2, relative=True)]
+)
+
+
+def estimated(method, stream, plan):
+    found = method.estimate(stream, plan)
+    assume(isinstance(found, Estimate))
+    return found
+
+
+def excludes(interval, null):
+    return interval[0] > null or interval[1] < null
+
+
+def close(one, other):
+    return one == pytest.approx(other, rel=1e-6, abs=1e-9)
+
+
+@each()
+@LAW
+@given(data=st.data())
+def test_the_answer_is_an_estimate_or_a_reason(method, data):
+    stream = data.draw(streams(method.SUMMARY))
+    plan = data.draw(plans)
+    found = method.estimate(stream, plan)
+    assert found.method == method.__name__.rsplit(".", 1)[-1]
+    if isinstance(found, NotEstimable):
+        assert found.reason
+        return
+    assert 0.0 <= found.p <= 1.0
+    assert found.log_p <= 0.0
+    assert math.isfinite(found.log_p)
+    assert found.effect == pytest.approx(found.treatment - found.control)
+    assert (found.log_e is not None) == method.SEQUENTIAL
+    assert found.assumptions
+    assert set(found.epochs) <= set(stream.epoch.tolist())
+    assert found.epochs
+    assert not any(math.isnan(end) for end in (*found.interval, *(found.lift_interval or ())))
+
+
+@each()
+@LAW
+@given(data=st.data())
+def test_swapping_the_variants_mirrors_the_result(method, data):
+    stream, plan = data.draw(streams(method.SUMMARY)), data.draw(plans)
+    found = estimated(method, stream, plan)
+    null = Delta(-plan.null.value, relative=False)
+    mirror = replace(plan, alternative=MIRRORED[plan.alternative], null=null)
+    swapped = method.estimate(stream.swapped(), mirror)
+    assert isinstance(swapped, Estimate)
+    assert close(swapped.effect, -found.effect)
+    assert close(swapped.interval, (-found.interval[1], -found.interval[0]))
+    assert close(swapped.log_p, found.log_p)
+    assert close(swapped.log_e or 0.0, found.log_e or 0.0)
+    assert close((swapped.control, swapped.treatment), (found.treatment, found.control))
+
+
+@each()
+@LAW
+@given(data=st.data())
+def test_it_rejects_exactly_if_the_interval_excludes_the_null(method, data):
+    stream = data.draw(streams(method.SUMMARY))
+    plan = data.draw(plans)
+    if data.draw(st.booleans()):
+        plan = replace(plan, null=data.draw(any_null))
+    found = estimated(method, stream, plan)
+    assume(abs(found.p - plan.alpha) > 1e-6 * plan.alpha)
+    interval = found.lift_interval if plan.null.relative else found.interval
+    assume(interval is not None)
+    assert found.rejects == (found.p <= plan.alpha)
+    assert found.rejects == excludes(interval, plan.null.value)
+    if plan.null.value == 0.0 and found.lift_interval is not None:
+        assert excludes(found.interval, 0.0) == excludes(found.lift_interval, 0.0)
+
+
+@each()
+@LAW
+@given(data=st.data())
+def test_a_stricter_level_gives_a_wider_interval(method, data):
+    stream, plan = data.draw(streams(method.SUMMARY)), data.draw(plans)
+    loose = estimated(method, stream, plan)
+    strict = method.estimate(stream, replace(plan, alpha=plan.alpha / 3.0))
+    assert isinstance(strict, Estimate)
+    slack = 1e-9 * max(1.0, abs(loose.effect))
+    assert strict.interval[0] <= loose.interval[0] + slack
+    assert strict.interval[1] >= loose.interval[1] - slack
+    assert close(strict.log_p, loose.log_p)
+
+
+@each()
+@LAW
+@given(data=st.data())
+def test_where_there_is_variance_the_interval_has_a_width_and_holds_the_effect(method, data):
+    stream, plan = data.draw(streams(method.SUMMARY)), data.draw(plans)
+    found = estimated(method, stream, replace(plan, null=Delta(0.0, relative=False)))
+    low, high = found.interval
+    assert high - low > 0.0
+    if plan.alternative == "two-sided":
+        assert low <= found.effect <= high
+        assert low < high
+
+
+@each([method for method in METHODS if method.__name__ != f"{PACKAGE}.chi_squared"])
+@LAW
+@given(data=st.data())
+def test_one_sided_intervals_are_open_on_the_other_side(method, data):
+    stream, plan = data.draw(streams(method.SUMMARY)), data.draw(plans)
+    low, _ = estimated(method, stream, replace(plan, alternative="less")).interval
+    _, high = estimated(method, stream, replace(plan, alternative="greater")).interval
+    assert (low, high) == (-math.inf, math.inf)
+
+
+@each(FIXED)
+@LAW
+@given(data=st.data())
+def test_merging_the_polls_of_an_epoch_changes_nothing(method, data):
+    stream, plan = data.draw(streams(method.SUMMARY)), data.draw(plans)
+    found = estimated(method, stream, plan)
+    merged = method.estimate(stream.by_epoch(), plan)
+    assert isinstance(merged, Estimate)
+    assert close(merged.interval, found.interval)
+    assert close(merged.log_p, found.log_p)
+    assert merged.epochs == found.epochs
+
+
+@each([method for method in METHODS if method.SEQUENTIAL])
+@LAW
+@given(data=st.data())
+def test_looking_again_never_takes_a_rejection_back(method, data):
+    stream, plan = data.draw(streams(method.SUMMARY)), data.draw(plans)
+    last = estimated(method, stream, plan)
+    first = data.draw(st.integers(1, stream.epoch.size))
+    early = method.estimate(_until(stream, first), plan)
+    assume(isinstance(early, Estimate))
+    if plan.mde is not None:
+        assert last.log_p <= early.log_p + 1e-9
+
+
+@each()
+def test_it_says_what_it_is(method):
+    assert isinstance(method.SEQUENTIAL, bool)
+    assert "H0" in (method.__doc__ or "")
+    assert "Source" in (method.__doc__ or "") or "that of `" in (method.__doc__ or "")
+    assert method.estimate.__doc__
+
+
+@each()
+def test_enough_data_are_estimable(method):
+    rng = np.random.default_rng(5)
+    n = np.full(20, 5 if method.__name__.endswith(("fisher", "barnard")) else 500)
+    stream = Stream(
+        summary_of(method.SUMMARY, rng, n, 0.3), summary_of(method.SUMMARY, rng, n, 0.15), n * 0
+    )
+    found = method.estimate(stream, Plan(quantile=0.5, threshold=0.05))
+    assert isinstance(found, Estimate), found
+    assert found.rejects
+    assert found.effect < 0.0
+
+
+@each()
+def test_no_polls_are_not_estimable(method):
+    rng = np.random.default_rng(5)
+    none = summary_of(method.SUMMARY, rng, np.zeros(2, dtype=int), 0.3)
+    for stream in (Stream(none, none, np.zeros(2)), _until(Stream(none, none, np.zeros(2)), 0)):
+        found = method.estimate(stream, Plan(quantile=0.5, threshold=0.05))
+        assert isinstance(found, NotEstimable), found
+
+
+def _until(stream, polls):
+    def cut(side):
+        return side._each(getattr(side, field)[:polls] for field in side._additive())
+
+    return Stream(cut(stream.control), cut(stream.treatment), stream.epoch[:polls])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit
+from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._plan import document, table
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
@@ -102,7 +102,15 @@ def plan(
     from abctl.services import plan as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
 
-    known = {} if experiment is None else service.of_experiment(load(experiment), metric)
+    known = {}
+    if experiment is not None:
+        loaded = load(experiment)
+        known = service.of_experiment(loaded, metric)
+        if loaded.assignment.unit != "request" and requests_per_user == 1:
+            say(
+                f"one request per {loaded.assignment.unit} assumed: if they send more, add "
+                "--requests-per-user, --requests-cv and --correlation"
+            )
     if split is not None or treatments is not None:
         shares = known["shares"] = service.parse_shares(split, treatments)
         known["comparisons"] = len(shares) - 1

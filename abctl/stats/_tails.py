@@ -2,6 +2,8 @@
 
 import math
 
+from scipy.special import betainc, betaln, gammaincc, hyp2f1
+
 # scipy.special functions lose their last digits as they come near the smallest double.
 _SMALLEST = 1e-290
 
@@ -11,8 +13,6 @@ def chi2_tail(statistic: float, df: float) -> tuple[float, float]:
 
     Far out, the continued fraction of the incomplete gamma function (NIST DLMF 8.9.2).
     """
-    from scipy.special import gammaincc  # noqa: PLC0415 - keeps the import of this module cheap
-
     a, x = df / 2, statistic / 2
     p = float(gammaincc(a, x))
     if p > _SMALLEST:
@@ -29,8 +29,6 @@ def f_tail(statistic: float, df1: float, df2: float) -> tuple[float, float]:
 
     Far out, the hypergeometric series of the incomplete beta function (NIST DLMF 8.17.8).
     """
-    from scipy.special import betainc, betaln, hyp2f1  # noqa: PLC0415 - see above
-
     a, b = df2 / 2, df1 / 2
     x, y = df2 / (df2 + df1 * statistic), df1 * statistic / (df2 + df1 * statistic)
     p = float(betainc(a, b, x))

@@ -29,11 +29,13 @@ def command(
         NotFoundError: the model is not there.
         SpecError: another model is there.
         UsageError: a state folder that MLServer cannot search.
-        ClusterError: MLServer is not installed.
+        ClusterError: the model server is not installed.
     """
-    program = shutil.which("mlserver", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
+    program = shutil.which(
+        "ab-runtime", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
+    )
     if program is None:
-        raise ClusterError("mlserver is not installed", _INSTALL)
+        raise ClusterError("ab-runtime is not installed", _INSTALL)
     _check_model(server, model_dir)
     if glob.escape(str(state_dir)) != str(state_dir):
         raise UsageError(f"--state {state_dir}: MLServer finds no model below a path with * ? [")
@@ -56,7 +58,7 @@ def command(
     (folder / "settings.json").write_text(json.dumps(settings, indent=1))
     return Command(
         name=f"mlserver-{server.variant}",
-        argv=(program, "start", str(folder)),
+        argv=(program, str(folder)),
         folder=folder,
         environment={"OMP_NUM_THREADS": "1", **environment},
         ready_port=server.http_port,

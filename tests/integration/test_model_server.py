@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from abctl.core.assignment import bucket
 
 SERVERS = Path(__file__).parents[2] / "model_servers"
-OURS = (sys.executable, "-m", "ab_runtime")
+OURS = (str(Path(sys.executable).with_name("ab-runtime")),)
 STOCK = (str(Path(sys.executable).with_name("mlserver")), "start")
 IDENTITY = {
     "AB_VARIANT": "control",

@@ -1,4 +1,4 @@
-"""`python -m ab_runtime FOLDER`: what `mlserver start FOLDER` does, with the short way in front."""
+"""`ab-runtime FOLDER`: what `mlserver start FOLDER` does, with the short way in front."""
 
 import argparse
 import asyncio
@@ -40,7 +40,7 @@ def _check_ports(settings: Settings) -> None:
 
 def main() -> None:
     """Run the server."""
-    parser = argparse.ArgumentParser(prog="ab_runtime", description=__doc__)
+    parser = argparse.ArgumentParser(prog="ab-runtime", description=__doc__)
     parser.add_argument("folder", help="with settings.json and model-settings.json")
     configure_logger()
     install_uvloop_event_loop()

@@ -9,12 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError
 from abctl.local.stack import Stack
 from abctl.platforms import platform
 from abctl.services import local, shift, world
-from abctl.services.analyze import Analysis, analyze
+from abctl.services.analyze import analyze
 from abctl.services.simulate import Summary, Traffic, simulate
 
 # When so much of the traffic has passed, the treatment gets that share (basis points).

@@ -6,12 +6,14 @@ first increments. No user is ever a label: units are counted by bucket.
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from threading import Lock
 
 from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
     Histogram,
+    Metric,
     disable_created_metrics,
 )
 
@@ -25,6 +27,22 @@ EDGES_SECONDS = (*(float(f"{r}e{power}") for power in range(-5, 1) for r in _REN
 
 A linear model answers within 50 us; a lowest edge above that would hold all there is to compare.
 """
+
+
+class _AtOnce:
+    """Gives a whole registry as it stood at one moment.
+
+    Pages are written in a thread of their own, one metric after the other. Without the lock a
+    numerator could hold an event that its denominator, written before, does not.
+    """
+
+    def __init__(self, registry: CollectorRegistry, lock: Lock) -> None:
+        self._registry = registry
+        self._lock = lock
+
+    def collect(self) -> list[Metric]:
+        with self._lock:
+            return list(self._registry.collect())
 
 
 class Counters:
@@ -41,7 +59,8 @@ class Counters:
     def __init__(self, variant: Variant, registry: CollectorRegistry) -> None:
         # The `_created` twins would double the page; process_start_time_seconds says the same.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = registry
+        self._registry = CollectorRegistry()
+        self._lock = Lock()
         self._variant = variant.name
         self._seen = Seen()
         by_bucket = [(bucket,) for bucket in variant.bucket_labels]
@@ -57,7 +76,7 @@ class Counters:
             "Time between a decoded request and its prediction",
             ("variant",),
             buckets=EDGES_SECONDS,
-            registry=registry,
+            registry=self._registry,
         ).labels(variant.name)
         self._duration_sumsq = self._counter(
             "ab_request_duration_seconds_sumsq_total",
@@ -83,9 +102,10 @@ class Counters:
             "ab_predictions_total",
             "Predictions of each class, one for each row of a request",
             ("variant", "class"),
-            registry=registry,
+            registry=self._registry,
         )
         self._predictions: dict[object, Counter] = {}
+        registry.register(_AtOnce(self._registry, self._lock))
 
     def expect(self, classes: Iterable[object]) -> None:
         """Create at zero the predictions of a model's classes."""
@@ -94,25 +114,28 @@ class Counters:
 
     def request(self, bucket: str, code: str) -> None:
         """Count one answer."""
-        self._requests[bucket, code].inc()
+        with self._lock:
+            self._requests[bucket, code].inc()
 
     def compared(self, seconds: float, predictions: Iterable[object]) -> None:
         """Count what is compared between variants: the latency, and which classes came out."""
-        self._duration.observe(seconds)
-        self._duration_sumsq.inc(seconds * seconds)
-        for each in predictions if self._predictions else ():
-            counter = self._predictions.get(each)
-            if counter is not None:  # models of several labels predict what is none of them
-                counter.inc()
+        with self._lock:
+            self._duration.observe(seconds)
+            self._duration_sumsq.inc(seconds * seconds)
+            for each in predictions if self._predictions else ():
+                counter = self._predictions.get(each)
+                if counter is not None:  # models of several labels predict what is none of them
+                    counter.inc()
 
     def outcome(self, bucket: str, outcome: str, value: float, feedback_id: str | None) -> bool:
         """Count one feedback value; False if its id was counted already."""
-        if feedback_id is not None and not self._seen.add(outcome, feedback_id):
-            self._duplicates.inc()
-            return False
-        self._count[bucket, outcome].inc()
-        self._sum[bucket, outcome, "negative" if value < 0 else "positive"].inc(abs(value))
-        self._sumsq[bucket, outcome].inc(value * value)
+        with self._lock:
+            if feedback_id is not None and not self._seen.add(outcome, feedback_id):
+                self._duplicates.inc()
+                return False
+            self._count[bucket, outcome].inc()
+            self._sum[bucket, outcome, "negative" if value < 0 else "positive"].inc(abs(value))
+            self._sumsq[bucket, outcome].inc(value * value)
         return True
 
     def _counters(

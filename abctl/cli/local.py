@@ -65,15 +65,19 @@ def up(
     from abctl.services.load import load  # noqa: PLC0415
 
     loaded = load(experiment)
-    with _progress() as report:
-        stack = service.up(
-            loaded,
-            state_dir=state or service.default_state(loaded.name),
-            models_dir=models,
-            port=port,
-            timeout_seconds=timeout,
-            report=report,
-        )
+    try:
+        with _progress() as report:
+            stack = service.up(
+                loaded,
+                state_dir=state or service.default_state(loaded.name),
+                models_dir=models,
+                port=port,
+                timeout_seconds=timeout,
+                report=report,
+            )
+    except KeyboardInterrupt:
+        say("interrupted: nothing that was started runs any more")
+        raise
     _show(stack, output)
 
 

@@ -122,14 +122,13 @@ def stop(state_dir: Path) -> bool:
     """Stop whatever runs; False if nothing did. Also cleans up after a supervisor that was killed.
 
     Raises:
-        NotReadyError: something cannot be ended.
+        NotReadyError: something cannot be ended, or is just being started.
     """
-    found = False
     if not (state_dir / LOCK_FILE).exists():
-        return found
+        return False
+    found = False
     # Between taking the lock and writing the state a starting stack cannot be seen yet.
-    if not wait_for(lambda: _free(state_dir) or _readable(state_dir), GRACE_SECONDS):
-        raise NotReadyError(f"a stack is being started in {state_dir}", "try again")
+    wait_for(lambda: _free(state_dir) or stacks.known(state_dir), GRACE_SECONDS)
     with contextlib.suppress(NotFoundError):
         stack = stacks.read(state_dir)
         found = any(process.identity.alive for process in stack.processes)
@@ -137,6 +136,8 @@ def stop(state_dir: Path) -> bool:
         for process in stack.processes:
             process.identity.stop(GRACE_SECONDS)
     stacks.forget(state_dir)
+    if not wait_for(lambda: _free(state_dir), 2 * GRACE_SECONDS):
+        raise NotReadyError(f"a stack is just being started in {state_dir}", "try again")
     return found
 
 
@@ -150,14 +151,6 @@ def remove(state_dir: Path) -> None:
         if lock is None:
             raise ClusterError(f"a stack was just started in {state_dir}", "abctl local down")
         shutil.rmtree(state_dir)
-
-
-def _readable(state_dir: Path) -> bool:
-    try:
-        stacks.read(state_dir)
-    except NotFoundError:
-        return False
-    return True
 
 
 def _free(state_dir: Path) -> bool:

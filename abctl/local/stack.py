@@ -163,6 +163,11 @@ def read(state_dir: Path) -> Stack:
     return stack if stack.supervisor.identity.alive else stack.without_supervisor()
 
 
+def known(state_dir: Path) -> bool:
+    """Whether there is a state file."""
+    return (state_dir / STATE_FILE).exists()
+
+
 def forget(state_dir: Path) -> None:
-    """Remove the state file: there is no stack here any more."""
+    """Remove the state file; a supervisor that still runs then ends as well."""
     (state_dir / STATE_FILE).unlink(missing_ok=True)

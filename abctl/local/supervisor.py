@@ -27,19 +27,19 @@ _PROBE_SECONDS = 1.0
 
 
 def main(state_dir: Path) -> None:
-    """Run the plan of a folder until it is told to stop, or until whom it serves is gone."""
+    """Run the plan of a folder until told to stop, or until its starter or its state is gone."""
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: asked.append(got))
     plan = plans.read(state_dir)
     running: dict[str, subprocess.Popen[bytes]] = {}
-    complete = False
+    lasting = False
     try:
         stack = _start(plan, running)
-        while not asked and (plan.starter.alive or (complete and not plan.tied)):
+        while not asked and stacks.known(state_dir) and (plan.starter.alive or lasting):
             time.sleep(_POLL_SECONDS)
             stack = _look(plan, stack, running)
-            complete = complete or stack.ready
+            lasting = lasting or (stack.ready and not plan.tied)
     finally:
         _stop_all(running)
         stacks.forget(state_dir)

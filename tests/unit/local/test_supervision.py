@@ -1,6 +1,7 @@
 """A supervisor and its children, as real processes: nothing is hidden, nothing is left behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,13 @@ def silent(_: str) -> None:
 
 def pid(state_dir: Path, name: str) -> int:
     return next(p.pid for p in stack.read(state_dir).processes if p.name == name)
+
+
+def recorded(state_dir: Path) -> int:
+    try:
+        return len(stack.read(state_dir).processes)
+    except NotFoundError:
+        return 0
 
 
 def test_what_was_started_is_ready_and_stops_without_a_trace(
@@ -60,7 +68,7 @@ def test_a_process_that_dies_is_reported_and_the_others_go_on(launch: Launch) ->
 
 def test_a_killed_supervisor_takes_its_children_along(launch: Launch, started: Started) -> None:
     state_dir = launch(one=DEAF, two="import signal\nsignal.signal(15, signal.SIG_IGN)\n" + DEAF)
-    assert wait_for(lambda: len(started()) == 3, SECONDS)
+    assert wait_for(lambda: recorded(state_dir) == 3 == len(started()), SECONDS)
     os.kill(pid(state_dir, "supervisor"), signal.SIGKILL)
     assert wait_for(lambda: not started(), SECONDS)
     assert {p.name for p in stack.read(state_dir).dead} == {"supervisor", "one", "two"}
@@ -167,6 +175,21 @@ def test_a_new_stack_starts_afresh_where_one_was_lost(launch: Launch) -> None:
     running = lifecycle.wait_ready(state_dir, SECONDS, silent)
     assert len(running.processes) == 3
     lifecycle.stop(state_dir)
+
+
+def test_a_stack_whose_state_is_lost_ends(launch: Launch, started: Started) -> None:
+    state_dir = launch()
+    lifecycle.wait_ready(state_dir, SECONDS, silent)
+    shutil.rmtree(state_dir)
+    assert wait_for(lambda: not started(), SECONDS)
+
+
+def test_a_stack_whose_state_is_damaged_can_be_stopped(launch: Launch, started: Started) -> None:
+    state_dir = launch()
+    lifecycle.wait_ready(state_dir, SECONDS, silent)
+    (state_dir / "state.json").write_text("{")
+    lifecycle.stop(state_dir)
+    assert not started()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"processes": []}'])

@@ -2,9 +2,10 @@
 
 import threading
 
+from prometheus_client import CollectorRegistry
+
 from ab_runtime.counters import Counters
 from ab_runtime.variant import Variant
-from prometheus_client import CollectorRegistry
 
 
 def test_a_page_never_shows_half_of_an_outcome() -> None:

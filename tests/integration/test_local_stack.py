@@ -22,6 +22,8 @@ Started = Callable[[], dict[int, str]]
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
 MODELS = Path(__file__).parents[2] / "model_servers"
 SECONDS = 90.0
+# A dozen commands and up to four model servers, on a machine that may have other things to do.
+pytestmark = pytest.mark.timeout(400)
 FLOWER = {"name": "predict", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
 
 

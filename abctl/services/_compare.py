@@ -13,6 +13,7 @@ from abctl.services._summaries import summarize, without_events
 from abctl.services.evidence import MissingError, Parts, Samples
 from abctl.sources._promql import Preset, resolve
 from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
+from abctl.stats.multiplicity import holm
 from abctl.stats.summary import Stream, SummaryError
 
 _METHODS = "abctl.stats.methods"
@@ -204,19 +205,23 @@ def _quiet(method: str, stream: Stream[Any], plan: Plan) -> Result:
 
 
 def _adjusted(found: Sequence[MetricResult], alpha: float) -> tuple[MetricResult, ...]:
-    """Holm over what is claimed to be better, all primaries and treatments together."""
-    better = [
-        (claim, claim.result)
+    """Holm over what is claimed to be better, all primaries and treatments together.
+
+    What is not estimable yet stays one of them: how many there are was decided before the data.
+    """
+    claims = [
+        claim
         for metric in found
         for comparison in metric.comparisons
-        if (claim := comparison.claim("better")) and isinstance(claim.result, Estimate)
+        if (claim := comparison.claim("better"))
     ]
+    p = holm([claim.result.p if isinstance(claim.result, Estimate) else 1.0 for claim in claims])
     adjusted: dict[int, Claim] = {}
-    largest = 0.0
-    for rank, (claim, result) in enumerate(sorted(better, key=lambda pair: pair[1].p)):
-        largest = max(largest, min(1.0, result.p * (len(better) - rank)))
-        proven = largest < alpha or (result.log_e is not None and largest <= alpha)
-        adjusted[id(claim)] = replace(claim, p_adjusted=largest, proven=proven)
+    for claim, p_adjusted in zip(claims, map(float, p), strict=True):
+        if isinstance(claim.result, Estimate):
+            at_alpha = claim.result.log_e is not None and p_adjusted <= alpha
+            proven = p_adjusted < alpha or at_alpha
+            adjusted[id(claim)] = replace(claim, p_adjusted=p_adjusted, proven=proven)
 
     def corrected(comparison: Comparison) -> Comparison:
         claims = tuple(adjusted.get(id(claim), claim) for claim in comparison.claims)

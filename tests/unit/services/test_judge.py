@@ -28,6 +28,10 @@ METRICS = (
     Metric("accuracy", "primary", "proportion", "accuracy", "increase", mde=Delta(0.02, False)),
     Metric("errors", "guardrail", "proportion", "errors", "decrease", margin=Delta(0.005, False)),
 )
+SPLIT_OF = {
+    share: Split((CONTROL, TREATMENT), (round(10_000 * (1 - share)), round(10_000 * share)))
+    for share in (0.1, 0.2, 0.4, 0.5)
+}
 DESIGN = Design(min_duration_seconds=600, max_duration_seconds=7200, settle_seconds=30)
 
 
@@ -133,8 +137,7 @@ def ask(make_experiment: Callable[..., Experiment]) -> Callable[..., Experiment]
 def ledger(experiment: Experiment, shares: Mapping[float, float] | None = None) -> Ledger:
     found = Ledger(locked_plan(experiment))
     for at, share in (shares or {START: 0.5}).items():
-        split = Split((CONTROL, TREATMENT), (round(10_000 * (1 - share)), round(10_000 * share)))
-        found = found.with_entry(Entry(at, "me", None, split, "test", "applied"))
+        found = found.with_entry(Entry(at, "me", None, SPLIT_OF[share], "test", "applied"))
     return found
 
 
@@ -369,3 +372,98 @@ def test_two_primaries_are_corrected_for_one_another(ask: Callable[..., Experime
         assert claim
         assert isinstance(claim.result, Estimate)
         assert claim.p_adjusted == pytest.approx(min(1, 2 * claim.result.p))
+
+
+def test_a_primary_that_is_not_estimable_yet_still_counts_as_one(
+    ask: Callable[..., Experiment],
+) -> None:
+    unknown = dataclasses.replace(METRICS[0], name="clicks", of="clicks")
+    found = run(ask(metrics=(METRICS[0], unknown)), World(truth={CONTROL: 0.8, TREATMENT: 0.82}))
+    known, missing = (metric.comparisons[0].claim("better") for metric in found.metrics)
+    assert known
+    assert isinstance(known.result, Estimate)
+    assert known.p_adjusted == pytest.approx(min(1, 2 * known.result.p))
+    assert missing
+    assert isinstance(missing.result, NotEstimable)
+    assert missing.p_adjusted is None
+
+
+def test_an_epoch_that_ended_unnoticed_is_left_out(ask: Callable[..., Experiment]) -> None:
+    experiment, world = ask(), World(shares={START: 0.5, START + 900: 0.2})
+    entries = ledger(experiment)
+    noticed = Entry(START + 1000, "unknown", None, SPLIT_OF[0.2], "somebody else", "observed")
+    found = judge(experiment, entries.with_entry(noticed), world)
+    assert [epoch.counted for epoch in found.epochs] == [False, True]
+    assert found.verdict.kind != "invalid"
+    assert any("epoch 0 (control 50%, treatment 50%) is left out" in note for note in found.notes)
+    effect = found.metrics[0].comparisons[0].effect
+    assert isinstance(effect, Estimate)
+    assert effect.epochs == (1,)
+
+
+def test_series_without_buckets_tell_nothing_of_users(ask: Callable[..., Experiment]) -> None:
+    own = dataclasses.replace(
+        METRICS[0],
+        selectors={
+            "n": 'ab_request_duration_seconds_count{variant="$variant"}',
+            "successes": 'ab_request_duration_seconds_bucket{variant="$variant",le="0.001"}',
+        },
+    )
+    by_user, by_request = (
+        run(ask(unit, metrics=(own,)), World()).metrics[0].comparisons[0].effect
+        for unit in ("user", "request")
+    )
+    assert isinstance(by_user, NotEstimable)
+    assert "bucket=''" in by_user.reason
+    assert isinstance(by_request, Estimate)
+
+
+def test_a_gap_in_the_scrapes_of_one_variant_merges_polls_and_keeps_counts(
+    ask: Callable[..., Experiment],
+) -> None:
+    whole, holey = World(), World()
+    holey._all = [
+        Series(s.labels, s.times[keep], s.values[keep])
+        for s in whole.all
+        for keep in [
+            (s.labels["instance"] != "control:8082")
+            | (s.times < START + 600)
+            | (s.times > START + 700)
+        ]
+    ]
+    one, other = run(ask("request"), whole), run(ask("request"), holey)
+    assert [v.requests for v in one.variants] == [v.requests for v in other.variants]
+    assert one.metrics[0].polls - 4 <= other.metrics[0].polls < one.metrics[0].polls
+    assert other.variants[0].coverage
+    assert other.variants[0].coverage.covered_ratio == pytest.approx(1 - 120 / 1770)
+    assert other.verdict.kind == one.verdict.kind
+
+
+def test_more_successes_than_trials_contradict_each_other(ask: Callable[..., Experiment]) -> None:
+    swapped = dataclasses.replace(
+        METRICS[0],
+        selectors={
+            "n": 'ab_request_duration_seconds_bucket{variant="$variant",le="0.001"}',
+            "successes": 'ab_request_duration_seconds_count{variant="$variant"}',
+        },
+    )
+    with pytest.raises(SourceError, match="contradict each other: more successes than trials"):
+        run(ask("request", metrics=(swapped,)), World())
+
+
+def test_edges_that_only_one_variant_has_are_merged(ask: Callable[..., Experiment]) -> None:
+    latency = Metric("p95", "secondary", "quantile", "latency", "decrease", quantile=0.9)
+    world = World()
+    world._all = [
+        Series(
+            {**s.labels, "le": {"0.001": "0.002"}.get(s.labels["le"], s.labels["le"])}
+            if s.labels.get("le") and s.labels["variant"] == CONTROL
+            else s.labels,
+            s.times,
+            s.values,
+        )
+        for s in world.all
+    ]
+    effect = run(ask(metrics=(METRICS[0], latency)), world).metrics[1].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert "fewer than two edges in common" in effect.reason

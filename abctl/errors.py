@@ -8,7 +8,8 @@
     │   ├── ConflictError             somebody else changed it first
     │   ├── UnreachableError          no answer from the API server or the local stack
     │   └── NotReadyError             it did not become ready or programmed in time
-    └── SourceError              6    the evidence cannot be read or cannot be trusted
+    ├── SourceError              6    the evidence cannot be read or cannot be trusted
+    └── Interrupted            130    the user ended it
 
 The command line prints `error: <message>` and `hint: <hint>` and exits with `exit_code`.
 Anything else that escapes is a bug (exit 1).
@@ -64,3 +65,9 @@ class SourceError(AbctlError):
     """Evidence that cannot be read, or that contradicts itself."""
 
     exit_code = 6
+
+
+class Interrupted(AbctlError):  # noqa: N818 - it is no error of anybody's
+    """The user pressed Ctrl-C."""
+
+    exit_code = 130

@@ -5,9 +5,10 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from abctl import __version__
-from abctl.errors import AbctlError
+from abctl.errors import AbctlError, Interrupted
 
 # In the order of the work; each is a module of this package with `register(app)`.
 COMMANDS: tuple[str, ...] = (
@@ -27,8 +28,20 @@ COMMANDS: tuple[str, ...] = (
 # typer carries its own copy of click from some version on; this is the class in either case.
 _UsageError: Any = typer.BadParameter.__base__
 
+
+class _Commands(typer.core.TyperGroup):
+    """Ends an interrupted command with our words; typer alone would end it without any."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
 app = typer.Typer(
     name="abctl",
+    cls=_Commands,
     help="Is the new model better in production, and may it ship?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -70,8 +83,8 @@ def run(arguments: list[str]) -> int:
     except _UsageError as error:
         hint = f"{error.ctx.command_path} --help" if error.ctx else "abctl --help"
         return _fail(error.format_message(), hint, 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", "", 130)
+    except typer.Abort:
+        return _fail("interrupted", "", Interrupted.exit_code)
     except SystemExit as end:
         # Whoever read our output has left, and typer made an exit of it; that is no failure.
         if isinstance(end.__context__, BrokenPipeError):

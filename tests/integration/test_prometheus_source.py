@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -195,6 +196,29 @@ def test_without_prometheus_the_scraper_gives_the_same_counts(
     totals = [increase(s, scrapes, cut([Window(0, 0, 10)], 1)).by_poll.sum() for s in found]
     assert sorted(totals) == [RARE, TOTAL]
     assert source.series('ab_requests_total{code=~"5.."}', 1, 3)[0].times.tolist() == [2, 3]
+
+
+def test_the_scraper_is_a_process_that_says_when_it_runs(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    file, port = tmp_path / "scrapes.jsonl", free_port()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "abctl.sources.scrape"),
+            *(str(port), str(file), f"127.0.0.1:{exporter.port}"),
+        ]
+    )
+    try:
+        while not ready(f"http://127.0.0.1:{port}"):
+            assert process.poll() is None
+        source = Scraped(file)
+        first = source.series("process_start_time_seconds", 0, source.now())
+        assert first[0].values.tolist()[:1] == [FIRST]
+        while len(source.series("process_start_time_seconds", 0, source.now())[0].times) < 3:
+            assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,8 +114,8 @@ def test_without_restarts_it_is_last_minus_first_exactly(steps: list[int]) -> No
 
 
 def test_a_reset_counts_the_new_value() -> None:
-    counter = series([0, 1, 2, 3], [0, 10, 4, 9])
-    assert increase(counter, scrapes_of([counter]), one_window(3, 3)).by_poll.tolist() == [10, 4, 5]
+    counter = series([0, 1, 2, 3], [0, 10, 9, 14])
+    assert increase(counter, scrapes_of([counter]), one_window(3, 3)).by_poll.tolist() == [10, 9, 5]
 
 
 def test_a_restart_is_seen_in_a_counter_that_overtook_its_old_value() -> None:

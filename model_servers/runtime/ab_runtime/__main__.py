@@ -9,7 +9,7 @@ from mlserver.cli.serve import load_settings
 from mlserver.logging import configure_logger
 from mlserver.utils import install_uvloop_event_loop
 
-from ab_runtime import infer_route
+from ab_runtime import short_way
 
 
 async def serve(folder: str) -> None:
@@ -19,7 +19,7 @@ async def serve(folder: str) -> None:
         raise SystemExit(f"error: {folder}: no model-settings.json in it or below")
     _check_ports(settings)
     server = MLServer(settings)
-    infer_route.add(server)
+    short_way.add(server)
     await server.start(models)
 
 

@@ -27,7 +27,7 @@ def fisher_log_p(strata: Strata, alternative: Alternative) -> float:
     """
     total, start = np.zeros(1), 0.0
     for n_a, s_a, n_b, s_b in zip(strata.n_a, strata.s_a, strata.n_b, strata.s_b, strict=True):
-        low, log_pmf = _hypergeometric(float(n_a), float(n_b), float(s_a + s_b))
+        low, log_pmf = hypergeometric(float(n_a), float(n_b), float(s_a + s_b))
         total, start = _convolved(total, log_pmf), start + low
     seen = round(float(strata.s_b.sum()) - start)
     if alternative == "greater":
@@ -80,7 +80,7 @@ def barnard_p(
     return min(1.0, best)
 
 
-def _hypergeometric(n_a: float, n_b: float, successes: float) -> tuple[float, Array]:
+def hypergeometric(n_a: float, n_b: float, successes: float) -> tuple[float, Array]:
     """The fewest successes of b, and the log probabilities from there on."""
     low, high = max(0.0, successes - n_a), min(n_b, successes)
     s_b = np.arange(low, high + 1.0)

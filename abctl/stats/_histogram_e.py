@@ -15,12 +15,13 @@ doi:10.1111/j.2517-6161.1980.tb01109.x, for proportional odds.
 import numpy as np
 
 from abctl.stats._mixture import log_mean, points
-from abctl.stats._quantiles import Distribution
 from abctl.stats.estimate import Plan
 from abctl.stats.summary import Array, Histogram
 
 _DEFAULT_LOG_ODDS = 0.2
-_LOG_ODDS_RANGE = (0.01, 20.0)
+# The probability of superiority is 1/2 + d / 6 for small log odds d.
+_LOG_ODDS_PER_SUPERIORITY = 6.0
+_LOG_ODDS_RANGE = (0.01, 3.0)
 
 
 def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Array, Array]:
@@ -36,7 +37,7 @@ def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Ar
     share_b = n_b / np.maximum(n_a + n_b, 1.0)
     share_a = 1.0 - share_b
     use = (n_a > 0.0) & (n_b > 0.0) & (np.cumsum(n_a + n_b) > n_a + n_b)
-    size = np.clip(_log_odds(control.edges, up, total[:, 0], plan), *_LOG_ODDS_RANGE)
+    size = np.clip(_log_odds(control.edges, up, plan), *_LOG_ODDS_RANGE)
     effects, weights = points(plan)
     paths = []
     for effect in effects:
@@ -56,15 +57,18 @@ def _tilt(up: Array, down: Array, log_odds: Array) -> Array:
     return np.asarray(odds / (edge[:, 1:] * edge[:, :-1]))
 
 
-def _log_odds(edges: tuple[float, ...], up: Array, n: Array, plan: Plan) -> Array:
-    """The MDE, a change of the plan's quantile (or the median), as a change of log odds there."""
+def _log_odds(edges: tuple[float, ...], up: Array, plan: Plan) -> Array:
+    """What it would be in log odds, if all values of the past were larger by the MDE."""
     if plan.mde is None:
-        return np.full(n.shape, _DEFAULT_LOG_ODDS)
-    past = Distribution(np.array((min(0.0, edges[0]), *edges)), up[:, :-1], n)
-    level = np.full(n.shape, plan.quantile or 0.5)
-    value = np.minimum(past.at(level), edges[-1])
-    step = abs(plan.mde.value) * (np.abs(value) if plan.mde.relative else 1.0)
-    here, there = past.share_at(value), past.share_at(value + step)
-    least = 0.5 / n
-    here, there = np.clip(here, least, 1.0 - least), np.clip(there, least, 1.0 - least)
-    return np.asarray(np.log(there / (1.0 - there)) - np.log(here / (1.0 - here)))
+        return np.full(up.shape[0], _DEFAULT_LOG_ODDS)
+    size = abs(plan.mde.value)
+    bounds = np.array((min(0.0, edges[0]), *edges))
+    before = bounds / (1.0 + size) if plan.mde.relative else bounds - size
+    cell = np.clip(np.searchsorted(bounds, before, side="right"), 1, len(edges))
+    width = np.maximum(bounds[cell] - bounds[cell - 1], 1e-300)
+    inside = np.clip((before - bounds[cell - 1]) / width, 0.0, 1.0)
+    larger = (1.0 - inside) * up[:, cell - 1] + inside * up[:, cell]
+    larger = np.concatenate((larger, np.ones((up.shape[0], 1))), axis=1)
+    middle = 0.5 * (up[:, :-1] + up[:, 1:])
+    superiority = np.einsum("tk,tk->t", np.diff(larger, axis=1), middle)
+    return np.asarray(_LOG_ODDS_PER_SUPERIORITY * (superiority - 0.5))

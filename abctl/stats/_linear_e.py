@@ -14,7 +14,8 @@ one-sided nulls hold too.
 
 The bet for an effect h is the one whose alternative lies h from the null at the pooled past. For
 ratio 1 and offset 0 it is the likelihood ratio of Turner, Ly & Grünwald for proportions, and that
-of the conditional binomial test for rates.
+of the conditional binomial test for rates. The first poll has no past: there, equal proportions are
+tested given the number of all successes, and other nulls not at all.
 
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex nulls Turner &
 Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.
@@ -23,14 +24,18 @@ Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from abctl.stats._contrast import Null
+from abctl.stats._exact import hypergeometric
 from abctl.stats._mixture import log_mean, points, relative_default, scale_of
 from abctl.stats.estimate import Plan
 from abctl.stats.summary import Array
 
 _BOLDEST = 0.98
 _EDGE = 1e-9
+_LARGEST_SUPPORT = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,40 +60,69 @@ def log_e_path(pairs: Pairs, null: Null, plan: Plan) -> Array:
         factors += (pairs.n_a - pairs.s_a) * np.log(1.0 - bet_a * x)
         factors += pairs.s_b * np.log(1.0 + bet_b * (1.0 - y))
         factors += (pairs.n_b - pairs.s_b) * np.log(1.0 - bet_b * y)
+    if not pairs.poisson and null == Null(1.0, 0.0):
+        factors[:, :1] = _conditional(pairs, plan)
     _, weights = points(plan)
     return log_mean(np.cumsum(factors, axis=1), weights)
 
 
+def _conditional(pairs: Pairs, plan: Plan) -> Array:
+    """Factors of the first poll: noncentral over central hypergeometric, shape (effects, 1)."""
+    n_a, s_a, n_b, s_b = (
+        float(field[:1].sum()) for field in (pairs.n_a, pairs.s_a, pairs.n_b, pairs.s_b)
+    )
+    effects = points(plan)[0][:, None]
+    low, log_pmf = hypergeometric(n_a, n_b, s_a + s_b)
+    if not 1 < log_pmf.size <= _LARGEST_SUPPORT:
+        return np.zeros_like(effects)
+    level = np.array([(s_a + s_b) / (n_a + n_b)])
+    change = effects * scale_of(plan, level, relative_default(level)) / (n_a + n_b)
+    edge = 0.02 * np.minimum(level, 1.0 - level)
+    a = np.clip(level - n_b * change, edge, 1.0 - edge)
+    b = np.clip(level + n_a * change, edge, 1.0 - edge)
+    log_odds = np.log(b / (1.0 - b)) - np.log(a / (1.0 - a))
+    tilted = log_pmf + log_odds * np.arange(log_pmf.size)
+    return np.asarray(log_odds * (s_b - low) - logsumexp(tilted, axis=1, keepdims=True))
+
+
 def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Array]:
     """Bets on control and treatment, shape (effects, polls), and the point of the null."""
-    x, y = _null_point(pairs, null)
+    x, y, known = _null_point(pairs, null)
     # Without a past there is no point to bet around, and without one variant nothing to compare.
-    use = (pairs.n_a > 0.0) & (pairs.n_b > 0.0) & (_before(pairs.n_a + pairs.n_b) > 0.0)
+    use = (pairs.n_a > 0.0) & (pairs.n_b > 0.0) & known
     odds = null.ratio * pairs.n_b / np.where(pairs.n_a > 0.0, pairs.n_a, 1.0)
     scale = np.where(use, scale_of(plan, x, relative_default(x)), 0.0)
     one_a, one_b = (1.0, 1.0) if pairs.poisson else (1.0 - x, 1.0 - y)
     unit = scale / (y * one_b + null.ratio * odds * x * one_a)
-    boldest = np.maximum(unit * one_b, odds * unit * one_a)
+    # A factor must stay positive: upwards, if the treatment fails or the control succeeds.
+    upwards, downwards = odds * unit * one_a, unit * one_b
     if not pairs.poisson:
-        boldest = np.maximum(boldest, np.maximum(unit * y, odds * unit * x))
-    effects, _ = points(plan)
-    bet_b = effects[:, None] * unit / np.maximum(1.0, np.abs(effects)[:, None] * boldest / _BOLDEST)
+        upwards, downwards = np.maximum(upwards, unit * y), np.maximum(downwards, odds * unit * x)
+    effects = points(plan)[0][:, None]
+    boldest = np.abs(effects) * np.where(effects > 0.0, upwards, downwards)
+    bet_b = effects * unit / np.maximum(1.0, boldest / _BOLDEST)
     return -odds * bet_b, bet_b, x, y
 
 
-def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array]:
-    """Levels on the null, guessed from all earlier polls."""
-    n_a, n_b = _before(pairs.n_a), _before(pairs.n_b)
+def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Levels on the null, guessed from all earlier polls, and whether there were any.
+
+    Rates with a null that is a ratio are tested given the number of all events of the poll, which
+    may therefore be known.
+    """
+    before = np.cumsum if pairs.poisson and null.offset == 0.0 else _before
+    n_a, n_b, successes = (
+        before(field) for field in (pairs.n_a, pairs.n_b, pairs.s_a + pairs.s_b + 0.0)
+    )
     total = n_a + null.ratio * n_b
     safe = np.where(total > 0.0, total, 1.0)
     low, high = max(0.0, -null.offset / null.ratio), (1.0 - null.offset) / null.ratio
-    successes = _before(pairs.s_a + pairs.s_b) + 0.5
     if pairs.poisson:
-        x = np.maximum((successes - null.offset * n_b) / safe, low + 0.5 / safe)
+        x = np.maximum((successes + 0.5 - null.offset * n_b) / safe, low + 0.5 / safe)
     else:
-        x = successes / (total + 1.0) - null.offset * n_b / safe
+        x = (successes + 0.5) / (total + 1.0) - null.offset * n_b / safe
         x = np.clip(x, low + _EDGE, min(1.0, high) - _EDGE)
-    return x, null.ratio * x + null.offset
+    return x, null.ratio * x + null.offset, total > 0.0
 
 
 def _before(increments: Array) -> Array:

@@ -48,15 +48,6 @@ class Distribution:
         found = self.edges[cell - 1] + inside * (self.edges[cell] - self.edges[cell - 1])
         return np.where(below >= self.edges.size, np.inf, found)
 
-    def share_at(self, value: Array) -> Array:
-        """Share of values up to a value of each look."""
-        cell = np.clip(np.searchsorted(self.edges, value), 1, self.edges.size - 1)
-        rows = np.arange(self.share.shape[0])
-        width = np.maximum(self.edges[cell] - self.edges[cell - 1], 1e-300)
-        inside = np.clip((value - self.edges[cell - 1]) / width, 0.0, 1.0)
-        low, high = self.share[rows, cell - 1], self.share[rows, cell]
-        return np.asarray(low + inside * (high - low))
-
     def around(self, quantile: float, deviations: Array) -> tuple[Array, Array]:
         """Woodruff's interval: quantiles at the level plus and minus some standard errors.
 

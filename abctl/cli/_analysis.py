@@ -28,6 +28,7 @@ def screen(found: Analysis, wide: bool) -> Text:
         _columns([dict(row) for row in _variants(found)]),
         _columns([row for metric in found.metrics for row in _metric(found, metric, wide)]),
         _columns(list(_readings(found))) if wide else [],
+        [f"{_name(m)}: {each}" for m in found.metrics for each in m.remarks] if wide else [],
         [_srm(found), *(f"note: {note}" for note in found.notes)],
     ]
     for block in filter(None, blocks):

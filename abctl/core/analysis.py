@@ -72,7 +72,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class MetricResult:
-    """A metric, how it was measured, and what came out of it, treatment by treatment."""
+    """A metric, how it was measured, and what came out of it, treatment by treatment.
+
+    Attributes:
+        method: of statistics.
+        selectors: what was asked for, by variant and part.
+        remarks: what a reader should know of how it is measured.
+        polls: into how many the time was cut.
+    """
 
     name: str
     role: Role
@@ -84,6 +91,7 @@ class MetricResult:
     margin: Delta | None
     method: str
     selectors: Mapping[str, Mapping[str, str]]
+    remarks: tuple[str, ...]
     polls: int
     comparisons: tuple[Comparison, ...]
 

@@ -69,6 +69,7 @@ class Comparing:
             margin=metric.margin,
             method=self._methods(metric)[1],
             selectors=parts,
+            remarks=tuple(self._remarks(metric)),
             polls=0 if polls is None else int(polls.counted.sum()),
             comparisons=tuple(
                 self._comparison(metric, {control: parts[control], name: parts[name]}, polls)
@@ -102,6 +103,12 @@ class Comparing:
         """The method for one look, and the one that decides."""
         names = _OF_UNITS if self._clustered(metric) else _OF_REQUESTS[metric.kind]
         return names[0], names[self.experiment.design.test == "sequential"]
+
+    def _remarks(self, metric: Metric) -> Iterator[str]:
+        if not metric.selectors and metric.of in self.chosen.remarks:
+            yield self.chosen.remarks[metric.of]
+        if self.experiment.assignment.unit != "request" and not self._clustered(metric):
+            yield f"requests of one {self.experiment.assignment.unit} are taken as independent"
 
     def _polls(self, parts: Mapping[str, Parts]) -> Polls | None:
         if self.samples is None:

@@ -32,20 +32,20 @@ _NEGATIVE = f'ab_outcome_sum_total{{{_OUTCOME},sign="negative"}}'
 
 @dataclass(frozen=True)
 class Preset:
-    """The selectors of one way to instrument, and the labels that are its own.
+    """The selectors of one way to instrument.
 
     Attributes:
         requests, outside: exposures of the experiment, and requests that are not part of it.
         named: parts of what it measures itself (errors, latency), by name and kind.
         outcome: parts of any other name, by kind.
-        labels: labels that the metric itself has; all others tell the target.
+        remarks: what a reader should know of what it measures itself, by name.
     """
 
     requests: str
     outside: str
     named: Mapping[str, Mapping[Kind, Mapping[str, str]]]
     outcome: Mapping[Kind, Mapping[str, str]]
-    labels: frozenset[str]
+    remarks: Mapping[str, str]
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -76,7 +76,10 @@ PRESETS: Mapping[str, Preset] = {
             },
             "rate": {"events": _POSITIVE, "exposure": f"ab_requests_total{{{_UNIT}}}"},
         },
-        labels=frozenset({"__name__", "variant", "bucket", "code", "outcome", "sign", "le"}),
+        remarks={
+            "errors": "5xx among answers of 2xx and 5xx; errors of clients (4xx) are in neither",
+            "latency": "inside the model server, of every request that was randomized",
+        },
     ),
 }
 

@@ -74,6 +74,7 @@ def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResul
         margin=None,
         method=comparison.effect.method,
         selectors={n: {"n": f'{of}_total{{variant="{n}"}}'} for n in NAMES},
+        remarks=("inside the model server",) if quantile else (),
         polls=1440,
         comparisons=(comparison,),
     )

@@ -57,6 +57,7 @@ def metric(
         direction="increase",
         method="proportion_sequence",
         selectors={},
+        remarks=(),
         comparisons=comparisons,
         **rest,
     )

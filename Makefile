@@ -33,7 +33,7 @@ format: $(VENV)/dev ## put the code in order
 	$(BIN)/ruff format .
 
 models: $(VENV)/local ## train the models of the demo
-	@test -e model_servers/v3/model.joblib || $(BIN)/python model_servers/train.py
+	@$(BIN)/python model_servers/train.py
 
 bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	@for each in bench/[a-z]*.py; do \

@@ -55,11 +55,11 @@ class History:
         return max([first_start, *(t for t in self.scrapes if t < event)]), later[0]
 
 
-whole = st.integers(1, HORIZON - 1).map(float)
 histories = st.builds(
     History,
-    births=st.lists(whole.map(lambda t: t + 0.25), max_size=4, unique=True).map(
-        lambda later: [-30.0, *sorted(later)]
+    # Three seconds apart: starts nearer than two are taken for one that was computed twice.
+    births=st.lists(st.integers(0, HORIZON // 3 - 1), max_size=4, unique=True).map(
+        lambda later: [-30.0, *(3 * t + 1.25 for t in sorted(later))]
     ),
     events=st.lists(st.integers(-5, HORIZON - 1).map(lambda t: t + 0.5), max_size=60),
     scrapes=st.lists(st.integers(-3, HORIZON).map(float), min_size=1, unique=True).map(sorted),

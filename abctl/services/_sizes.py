@@ -7,32 +7,32 @@ from abctl.core.analysis import Comparison, MetricResult
 from abctl.core.experiment import Design
 from abctl.core.verdict import Size
 from abctl.stats.estimate import Estimate
-
-# By what a test that may be looked at any time needs more than one that is looked at once.
-_COST_OF_LOOKING = {"proportion_sequence": 1.2}
-_COST_OF_LOOKING_ELSE = 1.6
+from abctl.stats.power import alpha_each, cost_of_looking
 
 
 def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
     """About the size that finds the mde of each primary with the planned power.
 
     The standard error now is half the width of the interval of the test for one look, in normal
-    quantiles; its square falls with the size. So dependence between requests is in it.
+    quantiles; its square falls with the size. So dependence between requests is in it. It is found
+    as the verdict decides: one-sided, at the level that Holm's first step leaves for each claim.
     """
     normal = NormalDist()
-    z_alpha, z_power = normal.inv_cdf(1 - design.alpha / 2), normal.inv_cdf(design.power)
-    for metric in metrics:
-        for comparison in metric.comparisons if metric.role == "primary" else ():
+    primaries = [metric for metric in metrics if metric.role == "primary"]
+    alpha = alpha_each(design.alpha, max(1, sum(len(m.comparisons) for m in primaries)))
+    z_interval = normal.inv_cdf(1 - design.alpha / 2)
+    z_claim, z_power = normal.inv_cdf(1 - alpha), normal.inv_cdf(design.power)
+    for metric in primaries:
+        for comparison in metric.comparisons:
             once = _once(comparison, metric.method)
             if metric.mde is None or once is None:
                 continue
-            error = (once.interval[1] - once.interval[0]) / (2 * z_alpha)
+            error = (once.interval[1] - once.interval[0]) / (2 * z_interval)
             wanted = metric.mde.absolute(once.control)
             if wanted > 0:
-                looking = 1.0
+                growth = ((z_claim + z_power) * error / wanted) ** 2
                 if design.test == "sequential":
-                    looking = _COST_OF_LOOKING.get(metric.method, _COST_OF_LOOKING_ELSE)
-                growth = looking * ((z_alpha + z_power) * error / wanted) ** 2
+                    growth *= cost_of_looking(alpha, design.power, one_sided=True)[0]
                 yield Size(metric.name, growth * min(once.n), min(once.n))
 
 

@@ -5,7 +5,7 @@ cumulated weight exceeds it; with a salt prepended by `regex_rewrite` the key is
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +73,32 @@ def variant_at(split: Split, at: int) -> str:
     return owners[bisect_right(stops, at)]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a hash has put a unit: `variant` owns the points [start, stop) around `point`."""
+
+    variant: str
+    point: int
+    start: int
+    stop: int
+
+
+# How a data plane places a unit: by the rules, the split and the unit's id.
+Draw = Callable[[Assignment, Split, str], Place]
+
+
+def by_salted_hash(rules: Assignment, split: Split, unit: str) -> Place:
+    """As Envoy does with the routes that abctl writes."""
+    return place_at(split, point(rules.salt, unit))
+
+
+def place_at(split: Split, at: int) -> Place:
+    """The place of a point of [0, 10 000)."""
+    stops, owners = _lookup(split)
+    index = bisect_right(stops, at)
+    return Place(owners[index], at, stops[index - 1] if index else 0, stops[index])
+
+
 @lru_cache(maxsize=64)
 def _lookup(split: Split) -> tuple[tuple[int, ...], tuple[str, ...]]:
     found = regions(split)
@@ -99,11 +125,14 @@ class Assigned:
     randomized: bool
 
 
-def explain(rules: Assignment, split: Split, headers: Mapping[str, str]) -> Assigned:
+def explain(
+    rules: Assignment, split: Split, headers: Mapping[str, str], draw: Draw = by_salted_hash
+) -> Assigned:
     """Say where a request with these headers goes, step by step as the data plane does.
 
     The first that applies decides: the override, the cohorts in their order, no key, the hash.
     Names of headers are compared without case, values without the blanks around them (HTTP).
+    `draw` is the platform's own arithmetic.
     """
     values = {name.lower(): value.strip(" \t") for name, value in headers.items()}
     forced = values.get(rules.override) if rules.override is not None else None
@@ -117,24 +146,23 @@ def explain(rules: Assignment, split: Split, headers: Mapping[str, str]) -> Assi
         if cohort.variant is not None:
             return Assigned(cohort.variant, None, None, why, False)
         if cohort.split is not None and (unit or rules.unit == "request"):
-            return _drawn(rules, cohort.split, unit, f"{why} has {cohort.split}; ", False)
+            intro = f"{why} has {cohort.split}; "
+            return _drawn(rules, cohort.split, unit, draw, why=intro, randomized=False)
     if rules.unit != "request" and not unit:
         why = (
             f"{rules.key} is {'empty' if rules.key in values else 'missing'}: not in the experiment"
         )
         return Assigned(split.control, None, None, why, False)
-    return _drawn(rules, split, unit, "", True)
+    return _drawn(rules, split, unit, draw, why="", randomized=True)
 
 
-def _drawn(rules: Assignment, split: Split, unit: str, why: str, randomized: bool) -> Assigned:
+def _drawn(
+    rules: Assignment, split: Split, unit: str, draw: Draw, *, why: str, randomized: bool
+) -> Assigned:
     own = bucket(rules.salt, unit, rules.buckets) if unit and randomized else None
     if rules.unit == "request":
-        return Assigned(
-            None, None, own, f"{why}each request is drawn by itself: {split}", randomized
-        )
-    at = point(rules.salt, unit)
-    stops, owners = _lookup(split)
-    index = bisect_right(stops, at)
-    first = stops[index - 1] if index else 0
-    why = f"{why}point {at} is in {first}..{stops[index] - 1} of {owners[index]}"
-    return Assigned(owners[index], at, own, why, randomized)
+        why += f"each request is drawn by itself: {split}"
+        return Assigned(None, None, own, why, randomized)
+    place = draw(rules, split, unit)
+    why += f"point {place.point} is in {place.start}..{place.stop - 1} of {place.variant}"
+    return Assigned(place.variant, place.point, own, why, randomized)

@@ -37,12 +37,18 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Model:
-    """A model server's content: `image` for clusters, `version` names its folder locally."""
+    """A model server's content: `image` for clusters, `version` names its folder locally.
+
+    Without an image, `uri` is where the model is stored and `format` how, for platforms that load
+    models themselves; or `service` ([namespace/]name[:port]) is where it is served already.
+    """
 
     name: str
     version: str
     image: str | None = None
     uri: str | None = None
+    format: str | None = None
+    service: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,14 @@ class Variant:
 
     name: str
     model: Model
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where requests come in, on platforms that share a gateway: `namespace/name`, and a host."""
+
+    gateway: str | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +114,7 @@ class Experiment:
     Attributes:
         split: the split that it starts with.
         source: None where the file leaves it to the local stack.
+        entrance: None where the platform has one of its own.
     """
 
     name: str
@@ -111,6 +126,7 @@ class Experiment:
     metrics: tuple[Metric, ...]
     source: Source | None
     design: Design
+    entrance: Entrance | None = None
 
     @property
     def control(self) -> Variant:

@@ -4,20 +4,40 @@ A platform is a module here with the names of the `Platform` protocol.
 Laws (tests/contract): `split_of(with_split(o, s)) == s`; the input stays unchanged; fields other
 than the weights stay untouched; a split off the grain, or anything that the platform cannot
 express, is a SpecError before anything is written.
+
+`with_split`, `split_of`, `programmed` and `refusal` also read objects that abctl did not make. Its
+own name the variants as the experiment does; others by what they send requests to (a predictor, a
+Service, ...), the first of which is the control.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from abctl import plugins
+from abctl.core.assignment import Draw
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 
+Place = tuple[str | int, ...]
+
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a platform can do; `parts` is its grain (100: whole percents)."""
+    """What a platform can do.
+
+    Attributes:
+        parts: its grain (100: whole percents).
+        sticky: whether a unit keeps its variant.
+        override: whether a header may force a variant.
+        cohorts: whether requests with a header may have a variant or a split of their own.
+        shadow: whether it can copy requests to a server whose answers nobody sees.
+        max_variants: None for any number.
+        reports: what its status says: the split that is in effect, conditions, or nothing.
+        entrance: whether requests come in by a gateway that `spec.entrance` names.
+        draw: how it places a unit, where it is sticky.
+    """
 
     parts: int
     sticky: bool
@@ -25,6 +45,18 @@ class Capabilities:
     cohorts: bool
     shadow: bool
     max_variants: int | None
+    reports: Literal["split", "conditions", "nothing"] = "nothing"
+    entrance: bool = False
+    draw: Draw | None = None
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Something in an experiment that a platform cannot express; `place` leads to it in `spec`."""
+
+    place: Place
+    message: str
+    hint: str = ""
 
 
 class Platform(Protocol):
@@ -33,8 +65,22 @@ class Platform(Protocol):
     CAPABILITIES: Capabilities
 
     @staticmethod
+    def misfits(experiment: Experiment) -> Sequence[Misfit]:
+        """What of the experiment it cannot express; none where `objects` succeeds."""
+        ...
+
+    @staticmethod
+    def baseline(experiment: Experiment) -> list[Object]:
+        """What must be rolled out before `objects` are first applied; mostly nothing."""
+        ...
+
+    @staticmethod
     def objects(experiment: Experiment) -> list[Object]:
-        """Everything that the experiment needs, in the order in which it is applied."""
+        """Everything that the experiment needs, in the order in which it is applied.
+
+        Raises:
+            SpecError: there are misfits.
+        """
         ...
 
     @staticmethod
@@ -44,12 +90,21 @@ class Platform(Protocol):
 
     @staticmethod
     def with_split(obj: Object, split: Split) -> Object:
-        """A copy of the object with another split of the same variants."""
+        """A copy of the object with another split of the same variants.
+
+        Raises:
+            SpecError: other variants, or shares that it cannot express.
+            ClusterError: the object carries no split.
+        """
         ...
 
     @staticmethod
     def split_of(obj: Object) -> Split:
-        """The split that the object asks for."""
+        """The split that the object asks for.
+
+        Raises:
+            ClusterError: the object carries no split.
+        """
         ...
 
     @staticmethod
@@ -62,7 +117,17 @@ class Platform(Protocol):
         """Why the status says that the object is not in effect; None where it gives no reason."""
         ...
 
+    @staticmethod
+    def objections(obj: Object) -> tuple[str, ...]:
+        """What the platform's own admission would say against the object, in its words."""
+        ...
+
 
 def platform(name: str) -> Platform:
     """The platform of that name (a module of this package)."""
     return cast("Platform", plugins.module(__name__, name))
+
+
+def capabilities() -> dict[str, Capabilities]:
+    """What each platform can do, by name."""
+    return {name: platform(name).CAPABILITIES for name in plugins.names(__name__)}

@@ -4,31 +4,50 @@ Every user keeps their variant: Envoy hashes the salted key (abctl.core.assignme
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from abctl.core.assignment import by_salted_hash
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 from abctl.errors import ClusterError, SpecError
-from abctl.platforms import Capabilities, _envoy_routes
-from abctl.platforms._envoy_bootstrap import ROUTES_FILE, bootstrap
-
-__all__ = [
-    "CAPABILITIES",
-    "bootstrap",
-    "objects",
-    "programmed",
-    "refusal",
-    "split_of",
-    "target",
-    "with_split",
-]
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _envoy_bootstrap,
+    _envoy_routes,
+    _fit,
+    _proxy,
+    _workload,
+)
 
 CAPABILITIES = Capabilities(
-    parts=10_000, sticky=True, override=True, cohorts=True, shadow=False, max_variants=None
+    parts=10_000,
+    sticky=True,
+    override=True,
+    cohorts=True,
+    shadow=False,
+    max_variants=None,
+    reports="split",
+    draw=by_salted_hash,
 )
-_LISTEN, _ADMIN, _SERVE = 8080, 9901, 8080
-_MOUNT = "/etc/envoy"
+_IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
+_LISTEN, _ADMIN = 8080, 9901
+_MOUNT, _BOOTSTRAP_FILE = "/etc/envoy", "envoy.json"
+_NOBODY = 65532
+
+ROUTES_FILE, bootstrap = _envoy_bootstrap.ROUTES_FILE, _envoy_bootstrap.bootstrap
+baseline = _fit.no_baseline
+objections = _fit.no_objections
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment Envoy cannot express."""
+    return [
+        *_fit.misfits("envoy", CAPABILITIES, experiment),
+        *_workload.unserved(experiment, "envoy"),
+    ]
 
 
 def target(experiment: Experiment) -> Ref:
@@ -37,31 +56,41 @@ def target(experiment: Experiment) -> Ref:
 
 
 def objects(experiment: Experiment) -> list[Object]:
-    """The ConfigMap with Envoy's bootstrap and routes."""
+    """The variants' servers, the ConfigMap with Envoy's bootstrap and routes, and Envoy.
+
+    Raises:
+        SpecError: Envoy cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
     ref = target(experiment)
-    variants = experiment.split.names
+    backends = {v.name: _workload.backend(experiment, v) for v in experiment.variants}
     static = bootstrap(
         experiment,
         listen=_LISTEN,
         admin=_ADMIN,
-        upstreams={name: (f"{experiment.name}-{name}", _SERVE) for name in variants},
+        upstreams={name: (where.host, where.port) for name, where in backends.items()},
         routes_dir=_MOUNT,
         host="0.0.0.0",  # noqa: S104 - inside a pod, where the network policy decides
     )
+    start_text = json.dumps(static, indent=1)
+    routes = _text(_envoy_routes.route_configuration(experiment))
+    arguments = ["-c", f"{_MOUNT}/{_BOOTSTRAP_FILE}", "--disable-hot-restart"]
     return [
+        *(each for v in experiment.variants for each in _workload.servers(experiment, v)),
         {
-            "apiVersion": ref.api_version,
-            "kind": ref.kind,
-            "metadata": {
-                "name": ref.name,
-                "namespace": ref.namespace,
-                "labels": {"abctl.dev/experiment": experiment.name},
-            },
-            "data": {
-                "envoy.json": json.dumps(static, indent=1),
-                ROUTES_FILE: _text(_envoy_routes.route_configuration(experiment)),
-            },
-        }
+            **_workload.head(ref, experiment),
+            "data": {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes},
+        },
+        *_proxy.proxy(
+            experiment,
+            ref,
+            program={"image": _IMAGE, "args": [*arguments, "--log-level", "warn"]},
+            user=_NOBODY,
+            mount=_MOUNT,
+            ports={"http": _LISTEN, "admin": _ADMIN},
+            health=("/ready", _ADMIN),
+            start_text=start_text,
+        ),
     ]
 
 

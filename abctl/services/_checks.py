@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from abctl.core.assignment import regions
 from abctl.core.duration import format_duration
+from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError, UsageError
 from abctl.platforms import platform
@@ -36,7 +36,7 @@ def of_meaning(file: "File") -> list[Problem]:
         message = "no primary metric, must have at least one"
         found.append(Problem(("spec", "metrics"), message, "role: primary on the one that decides"))
     # The rest needs a split that makes sense.
-    return found or [*_cohorts(spec), *_platform(spec)]
+    return found or [*_cohorts(spec)]
 
 
 def _doubles(place: Place, names: list[str]) -> Iterator[Problem]:
@@ -142,44 +142,16 @@ def _cohorts(spec: "Spec") -> Iterator[Problem]:
             yield Problem(place, f"{rule.header}: {rule.value} already has a rule")
         if rule.split is not None:
             try:
-                yield from _expressible(spec, (*place, "split"), split.parse_change((rule.split,)))
+                split.parse_change((rule.split,))
             except SpecError as error:
                 yield Problem((*place, "split"), error.message, error.hint)
 
 
-def _platform(spec: "Spec") -> Iterator[Problem]:
-    rule, place = spec.assignment, ("spec", "assignment")
+def of_platform(experiment: Experiment) -> list[Problem]:
+    """What the platform cannot express of an experiment that makes sense by itself."""
     try:
-        can = platform(spec.platform).CAPABILITIES
+        carrier = platform(experiment.platform)
     except UsageError as error:
-        yield Problem(("spec", "platform"), f"no platform {spec.platform!r}", error.hint)
-        return
-    if rule.unit != "request" and not can.sticky:
-        message = f"{rule.unit}, but {spec.platform} draws every request anew"
-        yield Problem((*place, "unit"), message, "unit: request, or platform: envoy")
-    if rule.override and not can.override:
-        yield Problem((*place, "override"), f"{spec.platform} cannot force a variant")
-    if rule.cohorts and not can.cohorts:
-        yield Problem((*place, "cohorts"), f"{spec.platform} cannot tell cohorts apart")
-    if can.max_variants is not None and len(spec.variants) > can.max_variants:
-        message = f"{len(spec.variants)} given, {spec.platform} can carry {can.max_variants}"
-        yield Problem(("spec", "variants"), message)
-    yield from _expressible(spec, ("spec", "variants"), split_of(spec))
-
-
-def _expressible(spec: "Spec", place: Place, split: Split) -> Iterator[Problem]:
-    """Whether the platform's grain and the regions of treatments allow a split."""
-    try:
-        grain = TOTAL_BP // platform(spec.platform).CAPABILITIES.parts
-    except UsageError:
-        return
-    for i, (name, share) in enumerate(zip(split.names, split.shares_bp, strict=True)):
-        if share % grain:
-            own = (*place, i, "split") if place[-1] == "variants" else place
-            step = format_share(grain)
-            message = f"{name} at {format_share(share)}, {spec.platform} can do steps of {step}"
-            yield Problem(own, message, f"write {format_share(round(share / grain) * grain)}")
-    try:
-        regions(split)
-    except SpecError as error:
-        yield Problem(place, error.message, error.hint)
+        message = f"no platform {experiment.platform!r}"
+        return [Problem(("spec", "platform"), message, error.hint)]
+    return [Problem(("spec", *m.place), m.message, m.hint) for m in carrier.misfits(experiment)]

@@ -10,7 +10,18 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from abctl.core import experiment as core
-from abctl.services._forms import Duration, Header, Label, Name, Salt, Share, Size, Text, Url
+from abctl.services._forms import (
+    Duration,
+    Header,
+    Label,
+    Name,
+    Salt,
+    Service,
+    Share,
+    Size,
+    Text,
+    Url,
+)
 
 
 class Part(BaseModel):
@@ -70,7 +81,11 @@ class Model(Part):
     image: Text | None = None
     """The container image that serves it."""
     uri: Text | None = None
-    """Where the model is stored, for platforms that load it themselves."""
+    """Where the model is stored, for platforms that load it themselves. An image goes before it."""
+    format: Literal["sklearn", "xgboost", "lightgbm", "mlflow"] | None = None
+    """How the model at uri is stored."""
+    service: Service | None = None
+    """A Kubernetes Service that serves it already: [namespace/]name[:port], port 80 by default."""
 
 
 class Variant(Part):
@@ -82,6 +97,15 @@ class Variant(Part):
     """Its share of the traffic when the experiment starts; all shares make 100%."""
     model: Model
     """The model behind it."""
+
+
+class Entrance(Part):
+    """Where requests come in, on platforms that share a gateway."""
+
+    gateway: Text | None = Field(default=None, examples=["gateways/public"])
+    """The gateway, as namespace/name."""
+    host: Text | None = Field(default=None, examples=["iris.example.com"])
+    """The host name of the requests."""
 
 
 class Metric(Part):
@@ -181,6 +205,8 @@ class Spec(Part):
     """What is compared: the first is the control. The order is fixed for the experiment's life."""
     metrics: tuple[Metric, ...] = Field(json_schema_extra={"minItems": 1})
     """What is measured; at least one is primary."""
+    entrance: Entrance | None = None
+    """Where requests come in, on platforms that share a gateway."""
     source: Source | None = None
     """Where the evidence comes from. The local stack fills it in where it is left out."""
     design: Design = Field(default_factory=Design)

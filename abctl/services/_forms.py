@@ -60,6 +60,15 @@ Label = Annotated[
         r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and dashes"
     ),
 ]
+Service = Annotated[
+    str,
+    *_matching(
+        r"([a-z0-9][-a-z0-9]{0,62}/)?[a-z][-a-z0-9]{0,62}(:[1-9][0-9]{0,4})?",
+        "the name of a Service: [namespace/]name[:port]",
+        "iris-v1",
+        "models/iris-v1:8080",
+    ),
+]
 Salt = Annotated[str, *_matching(r"[A-Za-z0-9._-]{1,63}", "at most 63 letters, digits and ._-")]
 Header = Annotated[
     str,

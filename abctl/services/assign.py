@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from abctl.core.assignment import Assigned, explain
+from abctl.core.assignment import Assigned, by_salted_hash, explain
 from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import UsageError
+from abctl.platforms import platform
 from abctl.stats.estimate import NotEstimable
 
 
@@ -40,8 +41,9 @@ def assign(
 
     """
     rules = experiment.assignment
+    draw = platform(experiment.platform).CAPABILITIES.draw or by_salted_hash
     for unit in units:
-        yield unit, explain(rules, split, {**headers, rules.key: unit})
+        yield unit, explain(rules, split, {**headers, rules.key: unit}, draw)
 
 
 def count(split: Split, assigned: Iterable[tuple[str, Assigned]]) -> Census:

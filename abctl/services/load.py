@@ -30,7 +30,10 @@ def parse(text: str, place: str) -> core.Experiment:
         raise _problems.as_error(_problems.of_shape(File, error), place) from None
     if problems := _checks.of_meaning(file):
         raise _problems.as_error(problems, place)
-    return _experiment(file)
+    experiment = _experiment(file)
+    if problems := _checks.of_platform(experiment):
+        raise _problems.as_error(problems, place)
+    return experiment
 
 
 def _experiment(file: File) -> core.Experiment:
@@ -60,6 +63,7 @@ def _experiment(file: File) -> core.Experiment:
         split=split,
         metrics=tuple(core.Metric(**dict(metric)) for metric in spec.metrics),
         source=_source(spec.source),
+        entrance=None if spec.entrance is None else core.Entrance(**dict(spec.entrance)),
         design=core.Design(
             test=design.test,
             alpha=design.alpha,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from abctl.core.experiment import Experiment
+from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
 from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, scraper, stack
 from abctl.local import logs as written
@@ -19,8 +20,6 @@ from abctl.services import start, world
 STATE_ROOT = Path(".abctl")
 TIMEOUT_SECONDS = 90.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
-# These the servers count by themselves; everything else comes as feedback.
-_MEASURED = {"errors", "latency", "requests"}
 _PORTS_OF_SERVER = 3
 
 
@@ -207,20 +206,6 @@ def _plan(
         processes=(),
     )
     return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
-
-
-def environment(experiment: Experiment, variant: str) -> dict[str, str]:
-    """What a variant's server is told of the experiment."""
-    rules = experiment.assignment
-    outcomes = dict.fromkeys(m.of for m in experiment.metrics if m.of not in _MEASURED)
-    return {
-        "AB_VARIANT": variant,
-        # Without a unit there is no salt, and no bucket that it could decide.
-        "AB_SALT": rules.salt or experiment.name,
-        "AB_BUCKETS": str(rules.buckets),
-        "AB_KEY": rules.key,
-        "AB_OUTCOMES": ",".join(outcomes),
-    }
 
 
 def _runs(state_dir: Path) -> bool:

@@ -2,15 +2,17 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abctl import plugins
 from abctl.core.change import Change, Ref
+from abctl.core.experiment import Cohort, Entrance, Model
 from abctl.core.split import TOTAL_BP, Split
-from abctl.errors import SpecError
+from abctl.errors import ClusterError, SpecError
 from abctl.platforms import platform
 
 VARIANTS = [("control", "treatment"), ("control", "t-1", "t-2"), ("a", "b", "c", "d")]
@@ -19,8 +21,30 @@ VARIANTS = [("control", "treatment"), ("control", "t-1", "t-2"), ("a", "b", "c",
 pytestmark = pytest.mark.parametrize("name", plugins.names("abctl.platforms"))
 
 
-def unit(carrier):
-    return "user" if carrier.CAPABILITIES.sticky else "request"
+MODEL = Model("iris", "v1", "registry/iris:v1", "gs://models/iris/v1", "sklearn")
+
+
+@pytest.fixture
+def carrier(name):
+    return platform(name)
+
+
+@pytest.fixture
+def make(carrier, make_experiment):
+    """Makes an experiment that the platform can express, if the variants allow it."""
+    can = carrier.CAPABILITIES
+
+    def made(*names, **rules):
+        experiment = make_experiment(
+            *names, **{"unit": "user" if can.sticky else "request"} | rules
+        )
+        return replace(
+            experiment,
+            variants=tuple(replace(v, model=MODEL) for v in experiment.variants),
+            entrance=Entrance("gateways/public", "iris.example.com") if can.entrance else None,
+        )
+
+    return made
 
 
 def carried(carrier, experiment):
@@ -44,14 +68,14 @@ def possible(carrier, names):
 
 
 @pytest.mark.parametrize("names", VARIANTS, ids=len)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_round_trip_leaves_the_input_and_everything_else_alone(name, names, make_experiment, data):
-    carrier = platform(name)
+def test_round_trip_leaves_the_input_and_everything_else_alone(carrier, names, make, data):
     if (most := carrier.CAPABILITIES.max_variants) is not None and len(names) > most:
         with pytest.raises(SpecError):
-            carrier.objects(make_experiment(*names, unit=unit(carrier)))
+            carrier.objects(make(*names))
         return
-    obj = carried(carrier, make_experiment(*names, unit=unit(carrier)))
+    obj = carried(carrier, make(*names))
     kept = deepcopy(obj)
     one, two = (data.draw(possible(carrier, names)) for _ in range(2))
     with_one = carrier.with_split(obj, one)
@@ -65,15 +89,13 @@ def test_round_trip_leaves_the_input_and_everything_else_alone(name, names, make
     assert with_one["metadata"] == kept["metadata"]
 
 
-def test_it_carries_the_split_that_the_experiment_starts_with(name, make_experiment):
-    carrier = platform(name)
-    experiment = make_experiment(unit=unit(carrier), shares_bp=(7000, 3000))
+def test_it_carries_the_split_that_the_experiment_starts_with(carrier, make):
+    experiment = make(shares_bp=(7000, 3000))
     assert carrier.split_of(carried(carrier, experiment)) == experiment.split
 
 
-def test_a_change_of_the_split_is_a_small_patch_of_tested_values(name, make_experiment):
-    carrier = platform(name)
-    experiment = make_experiment(unit=unit(carrier))
+def test_a_change_of_the_split_is_a_small_patch_of_tested_values(carrier, make):
+    experiment = make()
     obj = carried(carrier, experiment)
     split = Split(experiment.split.names, (5000, 5000))
     operations = Change(obj, carrier.with_split(obj, split)).json_patch()
@@ -82,9 +104,8 @@ def test_a_change_of_the_split_is_a_small_patch_of_tested_values(name, make_expe
     assert not [o for o in operations if o["path"].split("/")[1] in {"metadata", "kind"}]
 
 
-def test_a_split_off_its_grain_is_refused(name, make_experiment):
-    carrier = platform(name)
-    obj = carried(carrier, make_experiment(unit=unit(carrier)))
+def test_a_split_off_its_grain_is_refused(carrier, make):
+    obj = carried(carrier, make())
     off = Split(("control", "treatment"), (TOTAL_BP - 1, 1))
     if carrier.CAPABILITIES.parts == TOTAL_BP:
         assert carrier.split_of(carrier.with_split(obj, off)) == off
@@ -93,37 +114,83 @@ def test_a_split_off_its_grain_is_refused(name, make_experiment):
             carrier.with_split(obj, off)
 
 
-def test_other_variants_are_refused(name, make_experiment):
-    carrier = platform(name)
-    obj = carried(carrier, make_experiment(unit=unit(carrier)))
+def test_other_variants_are_refused(carrier, make):
+    obj = carried(carrier, make())
     for names in (("treatment", "control"), ("control", "other")):
         with pytest.raises(SpecError):
             carrier.with_split(obj, Split(names, (5000, 5000)))
 
 
-def test_a_treatment_over_its_region_is_refused(name, make_experiment):
-    carrier = platform(name)
+def test_a_treatment_over_its_region_is_refused(carrier, make):
     if not carrier.CAPABILITIES.sticky:
-        pytest.skip(f"{name} moves no users, as it holds none")
+        pytest.skip("it moves no users, as it holds none")
     names = ("control", "t-1", "t-2")
-    obj = carried(carrier, make_experiment(*names))
+    obj = carried(carrier, make(*names))
     with pytest.raises(SpecError, match="region"):
         carrier.with_split(obj, Split(names, (3000, 6000, 1000)))
 
 
-def test_an_object_without_a_status_says_nothing_of_itself(name, make_experiment):
-    carrier = platform(name)
-    obj = carried(carrier, make_experiment(unit=unit(carrier)))
+def test_an_object_without_a_status_is_in_effect_for_nobody(carrier, make):
+    obj = carried(carrier, make())
     assert carrier.programmed(obj) is None
-    assert carrier.refusal(obj) is None
+    # Where a controller will report, its silence is a reason to wait.
+    silent = carrier.CAPABILITIES.reports == "nothing" or obj["kind"] == "ConfigMap"
+    assert (carrier.refusal(obj) is None) == silent
 
 
-def test_objects_are_plain_json_with_labels_and_addresses(name, make_experiment):
-    carrier = platform(name)
-    experiment = make_experiment(unit=unit(carrier))
+def test_objects_are_plain_json_with_labels_and_addresses(carrier, make):
+    experiment = make()
     objects = carrier.objects(experiment)
     assert json.loads(json.dumps(objects)) == objects
     assert len({Ref.of(obj) for obj in objects}) == len(objects)
     for obj in objects:
         assert Ref.of(obj).namespace == experiment.namespace
         assert obj["metadata"]["labels"]["abctl.dev/experiment"] == experiment.name
+
+
+def test_nothing_that_it_renders_is_refused_by_its_own_admission(carrier, make):
+    for obj in (*carrier.baseline(make()), *carrier.objects(make())):
+        assert carrier.objections(obj) == ()
+
+
+def test_what_is_rolled_out_first_is_there_afterwards_too(carrier, make):
+    refs = [Ref.of(obj) for obj in carrier.objects(make())]
+    assert all(Ref.of(obj) in refs for obj in carrier.baseline(make()))
+
+
+def test_it_says_how_it_places_a_unit_if_it_does(carrier, make):
+    can = carrier.CAPABILITIES
+    assert can.sticky == (can.draw is not None)
+    if can.draw:
+        experiment = make("control", "t-1", "t-2", shares_bp=(7000, 1000, 2000))
+        place = can.draw(experiment.assignment, experiment.split, "user-1")
+        assert place.start <= place.point < place.stop
+        assert place.variant in experiment.split.names
+
+
+RULES = {
+    "sticky": ({"unit": "user"}, "assignment.unit"),
+    "override": ({"override": "x-force"}, "assignment.override"),
+    "cohorts": ({"cohorts": (Cohort("x-c", "v", "control"),)}, "assignment.cohorts"),
+}
+
+
+@pytest.mark.parametrize("ability", RULES)
+def test_what_it_cannot_do_is_refused_and_who_can_is_named(carrier, make, ability):
+    rules, place = RULES[ability]
+    if getattr(carrier.CAPABILITIES, ability):
+        assert not carrier.misfits(make(**rules))
+        return
+    with pytest.raises(SpecError, match=place) as caught:
+        carrier.objects(make(**rules))
+    assert "envoy" in caught.value.hint
+    assert [misfit.place for misfit in carrier.misfits(make(**rules))]
+
+
+def test_a_shift_is_refused_where_nothing_carries_a_split(carrier, make):
+    obj = carried(carrier, make())
+    empty = {key: value for key, value in obj.items() if key in ("apiVersion", "kind", "metadata")}
+    with pytest.raises(ClusterError, match=obj["metadata"]["name"]):
+        carrier.split_of(empty)
+    with pytest.raises(ClusterError):
+        carrier.with_split(empty, Split(("control", "treatment"), (5000, 5000)))

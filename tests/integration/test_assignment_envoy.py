@@ -58,7 +58,7 @@ class RealEnvoy:
             routes_dir=str(folder),
         )
         bootstrap["static_resources"]["listeners"] += [_answering(*p) for p in ports.items()]
-        self._object = envoy.objects(experiment)[0]
+        self._object = next(o for o in envoy.objects(experiment) if o["kind"] == "ConfigMap")
         self._routes.write_text(self._object["data"][envoy.ROUTES_FILE])
         argv = command(bootstrap, self._admin, folder).argv
         with (folder / "log").open("wb") as log:

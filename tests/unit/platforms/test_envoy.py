@@ -21,6 +21,10 @@ COHORTS = (
 )
 
 
+def config_map(experiment):
+    return next(obj for obj in envoy.objects(experiment) if obj["kind"] == "ConfigMap")
+
+
 def routes_of(obj):
     return json.loads(obj["data"]["routes.json"])["resources"][0]
 
@@ -105,7 +109,7 @@ def test_the_routes_say_what_the_explanation_says(
         unit=unit, override=override, cohorts=COHORTS, salt=r"s\1\\", shares_bp=(5000, 5000)
     )
     split = Split(NAMES, (10_000 - treatment_bp, treatment_bp))
-    obj = envoy.with_split(envoy.objects(experiment)[0], split)
+    obj = envoy.with_split(config_map(experiment), split)
     stripped = {name: value.strip(" \t") for name, value in headers.items()}
     expected = explain(experiment.assignment, split, stripped)
     assert follow(obj, stripped) == (expected.variant, str(expected.randomized).lower())
@@ -114,21 +118,21 @@ def test_the_routes_say_what_the_explanation_says(
 @given(user=st.text(min_size=1, max_size=5))
 def test_three_variants_too(user, make_experiment):
     experiment = make_experiment("control", "t-1", "t-2", shares_bp=(6500, 1000, 2500))
-    (obj,) = envoy.objects(experiment)
+    obj = config_map(experiment)
     headers = {"x-user-id": user.strip(" \t")}
     expected = explain(experiment.assignment, experiment.split, headers)
     assert follow(obj, headers)[0] == expected.variant
 
 
 def test_feedback_goes_where_the_answer_came_from(make_experiment):
-    (obj,) = envoy.objects(make_experiment(override="x-ab-variant"))
+    obj = config_map(make_experiment(override="x-ab-variant"))
     assert follow(obj, {"x-ab-variant": "treatment"}, "/feedback") == ("treatment", None)
     assert follow(obj, {"x-ab-variant": "nobody", "x-user-id": "u"}, "/feedback") == (400, None)
     assert follow(obj, {"x-user-id": "u"}, "/feedback") == (400, None)
 
 
 def test_the_client_cannot_say_whether_it_was_randomized(make_experiment):
-    (obj,) = envoy.objects(make_experiment(override="x-force", cohorts=COHORTS))
+    obj = config_map(make_experiment(override="x-force", cohorts=COHORTS))
     for route in routes_of(obj)["virtual_hosts"][0]["routes"]:
         set_to = {
             h["header"]["key"]: h["append_action"] for h in route.get("request_headers_to_add", ())
@@ -141,7 +145,7 @@ def test_the_client_cannot_say_whether_it_was_randomized(make_experiment):
 
 
 def test_a_variant_without_a_share_is_no_destination_of_the_split(make_experiment):
-    (obj,) = envoy.objects(make_experiment(shares_bp=(10_000, 0)))
+    obj = config_map(make_experiment(shares_bp=(10_000, 0)))
     (clusters,) = (
         route["route"]["weighted_clusters"]["clusters"]
         for route in routes_of(obj)["virtual_hosts"][0]["routes"]
@@ -157,7 +161,7 @@ def test_without_leave_nobody_forces_a_variant(make_experiment):
 
 
 def test_programmed_is_what_envoy_reports(make_experiment):
-    (obj,) = envoy.objects(make_experiment(shares_bp=(7000, 3000)))
+    obj = config_map(make_experiment(shares_bp=(7000, 3000)))
     reported = routes_of(envoy.with_split(obj, Split(NAMES, (1000, 9000))))
     seen = {**obj, "status": {"routes": reported, "refusal": "rejected"}}
     assert envoy.programmed(seen) == Split(NAMES, (1000, 9000))
@@ -179,7 +183,7 @@ def test_programmed_is_what_envoy_reports(make_experiment):
     ],
 )
 def test_routes_of_somebody_else_are_an_error_with_their_place(text, make_experiment):
-    (obj,) = envoy.objects(make_experiment())
+    obj = config_map(make_experiment())
     foreign = {**obj, "data": {**obj["data"], "routes.json": text}}
     for read in (envoy.split_of, lambda o: envoy.with_split(o, Split(NAMES, (5000, 5000)))):
         with pytest.raises(ClusterError, match=r"configmap/iris-envoy: routes\.json"):
@@ -187,7 +191,7 @@ def test_routes_of_somebody_else_are_an_error_with_their_place(text, make_experi
 
 
 def test_weights_that_make_no_split_are_an_error(make_experiment):
-    (obj,) = envoy.objects(make_experiment(shares_bp=(7000, 3000)))
+    obj = config_map(make_experiment(shares_bp=(7000, 3000)))
     text = obj["data"]["routes.json"]
     for odd in (text.replace("7000", "70"), text.replace('"name": "treatment"', '"name": "other"')):
         with pytest.raises(ClusterError, match="no split of abctl"):

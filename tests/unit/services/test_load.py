@@ -169,7 +169,7 @@ def test_a_share_off_the_grain_of_the_platform_is_refused_with_the_nearest() -> 
     assert error.message.splitlines()[2] == (
         "  variants[1].split: treatment at 30.5%, envoy can do steps of 1%"
     )
-    assert error.hint == "write 70%"
+    assert error.hint.startswith("write 70%; ")
     assert parse(changed(REQUESTS), "iris.yaml").split.shares_bp == (7000, 3000)
 
 

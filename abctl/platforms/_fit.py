@@ -1,0 +1,96 @@
+"""Whether an experiment fits a platform: the rules that follow from what the platform can do."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from abctl.core.assignment import regions
+from abctl.core.change import Object
+from abctl.core.experiment import Experiment
+from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.errors import SpecError
+from abctl.platforms import Capabilities, Misfit, Place, capabilities
+
+
+def misfits(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misfit]:
+    """What a platform with these capabilities cannot express of an experiment."""
+    rule = experiment.assignment
+    if rule.unit != "request" and not can.sticky:
+        message = f"{rule.unit}, but {name} draws every request anew"
+        hint = f"unit: request, or platform: {able(lambda c: c.sticky)}"
+        yield Misfit(("assignment", "unit"), message, hint)
+    if rule.override and not can.override:
+        message = f"{name} cannot force a variant"
+        yield Misfit(("assignment", "override"), message, f"{able(lambda c: c.override)} can")
+    if rule.cohorts and not can.cohorts:
+        message = f"{name} cannot tell cohorts apart"
+        yield Misfit(("assignment", "cohorts"), message, f"{able(lambda c: c.cohorts)} can")
+    if can.max_variants is not None and len(experiment.variants) > can.max_variants:
+        message = f"{len(experiment.variants)} given, {name} can carry {can.max_variants}"
+        hint = f"{able(lambda c: c.max_variants is None)} can carry any number"
+        yield Misfit(("variants",), message, hint)
+    if experiment.entrance and not can.entrance:
+        message = f"{name} has an entrance of its own"
+        yield Misfit(("entrance",), message, f"remove it; {able(lambda c: c.entrance)} have one")
+    # A sticky split keeps treatments in regions of their own, whichever rule it belongs to.
+    sticky = can.sticky and rule.unit != "request"
+    yield from _splits(name, can, ("variants",), experiment.split, sticky)
+    for i, cohort in enumerate(rule.cohorts):
+        if cohort.split is not None:
+            place = ("assignment", "cohorts", i, "split")
+            yield from _splits(name, can, place, cohort.split, sticky)
+
+
+def _splits(
+    name: str, can: Capabilities, place: Place, split: Split, sticky: bool
+) -> Iterator[Misfit]:
+    grain = TOTAL_BP // can.parts
+    for i, (variant, share) in enumerate(zip(split.names, split.shares_bp, strict=True)):
+        if share % grain:
+            own = (*place, i, "split") if place == ("variants",) else place
+            message = f"{variant} at {format_share(share)}, {name} can do steps of"
+            nearest = format_share(round(share / grain) * grain)
+            finer = able(lambda c: c.parts > can.parts)
+            yield Misfit(
+                own,
+                f"{message} {format_share(grain)}",
+                f"write {nearest}{f'; {finer} can do finer steps' if finer else ''}",
+            )
+    if sticky:
+        try:
+            regions(split)
+        except SpecError as error:
+            yield Misfit(place, error.message, error.hint)
+
+
+def require(found: Iterable[Misfit]) -> None:
+    """Refuse an experiment that does not fit.
+
+    Raises:
+        SpecError: the first misfit.
+    """
+    for misfit in found:
+        steps = (f"[{s}]" if isinstance(s, int) else f".{s}" for s in misfit.place)
+        raise SpecError(f"{''.join(steps).lstrip('.')}: {misfit.message}", misfit.hint)
+
+
+def no_baseline(experiment: Experiment) -> list[Object]:  # noqa: ARG001 - the protocol's
+    """Nothing, for platforms that take everything at once."""
+    return []
+
+
+def no_objections(obj: Object) -> tuple[str, ...]:  # noqa: ARG001 - the protocol's
+    """None, for platforms whose objects have no admission of their own."""
+    return ()
+
+
+def able(test: Callable[[Capabilities], bool]) -> str:
+    """The platforms that can do something, in words; empty where none can."""
+    found = [name for name, can in capabilities().items() if test(can)]
+    return " or ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
+
+
+def container_name(place: Place, name: str, platform: str) -> Iterator[Misfit]:
+    """Refuse a model's name where the platform makes the name of a container of it."""
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+        message = f"{name!r}, {platform} makes the name of a container of it"
+        yield Misfit(place, message, "at most 63 lower-case letters, digits and dashes")

@@ -1,0 +1,100 @@
+"""KServe's InferenceService: one variant's servers, or the latest of several revisions."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment, Variant
+from abctl.platforms import Misfit
+from abctl.platforms._workload import PORTS, SCRATCH, container, head
+
+API = "serving.kserve.io/v1beta1"
+MODE = "serving.kserve.io/deploymentMode"
+# Old names are still written in objects that were made before KServe 0.16.
+STANDARD = ("Standard", "RawDeployment")
+_MOST = 100
+
+Json = dict[str, Any]
+
+
+def inference_service(
+    experiment: Experiment, variant: Variant, name: str, mode: Literal["Standard", "Knative"]
+) -> Json:
+    """The InferenceService of a variant: its image, or its stored model in KServe's own MLServer.
+
+    Knative allows one port; in Standard mode the first is what the Service's port 80 leads to.
+    """
+    ref = Ref(API, "InferenceService", experiment.namespace, name)
+    obj = head(ref, experiment, variant.name if mode == "Standard" else None)
+    obj["metadata"]["annotations"] = {MODE: mode}
+    model = variant.model
+    if model.image:
+        ports = tuple(PORTS) if mode == "Standard" else ("http",)
+        predictor: Json = {
+            "containers": [container(experiment, variant, "kserve-container", ports)],
+            "volumes": [SCRATCH],
+        }
+    else:
+        told = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
+        predictor = {
+            "model": {
+                "modelFormat": {"name": model.format},
+                "protocolVersion": "v2",
+                "storageUri": model.uri,
+                # KServe would call the model as the InferenceService: then the paths differ.
+                "env": [{"name": key, "value": value} for key, value in told.items()],
+            }
+        }
+    return {**obj, "spec": {"predictor": predictor}}
+
+
+def predictor_service(name: str) -> str:
+    """The Service that KServe makes in Standard mode, on port 80."""
+    return f"{name}-predictor"
+
+
+def misfits(experiment: Experiment, name: str) -> Iterator[Misfit]:
+    """Models that KServe could neither run nor load."""
+    for i, variant in enumerate(experiment.variants):
+        model, place = variant.model, ("variants", i, "model")
+        if not model.image and not model.uri:
+            yield Misfit((*place, "image"), f"is missing, {name} needs it", "or uri and format")
+        yield from without_format(i, variant)
+
+
+def without_format(i: int, variant: Variant) -> Iterator[Misfit]:
+    """A stored model of which nobody says how it is stored."""
+    model = variant.model
+    if model.uri and not model.image and not model.format:
+        place = ("variants", i, "model", "format")
+        yield Misfit(place, "is missing, the model at uri needs it", "format: sklearn")
+
+
+def objections(obj: Object) -> Iterator[str]:
+    """What KServe's webhook says against an InferenceService (v0.20), in its words."""
+    spec = obj.get("spec", {})
+    canaries, predictor = spec.get("canary") or [], spec.get("predictor", {})
+    if not canaries:
+        return
+    if mode_of(obj) not in STANDARD:
+        yield "canary is only supported in Standard deployment mode"
+    if not any(key in predictor for key in ("model", "sklearn", "xgboost", "lightgbm")):
+        yield "canary requires a stable predictor with a model"
+    names = [canary.get("predictor", {}).get("name") for canary in canaries]
+    for i, name in enumerate(names):
+        if not name:
+            yield f"canary[{i}] predictor.name is required"
+        elif name in names[:i]:
+            yield f"canary[{i}] predictor.name {name} is duplicated"
+        elif name == predictor.get("name"):
+            yield f"canary[{i}] predictor.name {name} conflicts with stable predictor name"
+    total = sum(canary.get("trafficPercent", 0) for canary in canaries)
+    if total > _MOST:
+        yield f"sum of canary trafficPercent values ({total}) must be <= 100"
+
+
+def mode_of(obj: Object) -> str | None:
+    """How it is deployed, as far as the object says; else the cluster's default decides."""
+    status: Mapping[str, Any] = obj.get("status") or {}
+    annotations: Mapping[str, str] = obj["metadata"].get("annotations") or {}
+    return status.get("deploymentMode") or annotations.get(MODE)

@@ -1,0 +1,82 @@
+"""The Deployment and Service of a proxy whose configuration is a ConfigMap."""
+
+import hashlib
+from collections.abc import Mapping
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.platforms._workload import (
+    SCRATCH,
+    SECURITY,
+    Json,
+    head,
+    labels,
+    probes,
+)
+
+_RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
+
+
+def proxy(
+    experiment: Experiment,
+    config: Ref,
+    *,
+    program: Json,
+    user: int,
+    mount: str,
+    ports: Mapping[str, int],
+    health: tuple[str, int],
+    start_text: str,
+) -> list[Object]:
+    """A Deployment and a Service, both called as the ConfigMap.
+
+    Args:
+        experiment: whose.
+        config: the ConfigMap, which is mounted.
+        program: image, command and arguments of the container.
+        user: whom the image lets run it.
+        mount: where the ConfigMap is seen.
+        ports: of the container; the Service has the one called http as its port 80.
+        health: path and port of the probes.
+        start_text: what is read only at the start, so that a change of it needs new pods.
+    """
+    path, port = health
+    own = {**labels(experiment), "app.kubernetes.io/component": "proxy"}
+    name = config.name.removeprefix(f"{experiment.name}-")
+    container = {
+        "name": name,
+        **program,
+        "ports": [{"name": key, "containerPort": value} for key, value in ports.items()],
+        **probes(path, path, port),
+        "resources": _RESOURCES,
+        "securityContext": {**SECURITY, "runAsUser": user},
+        "volumeMounts": [
+            {"name": "config", "mountPath": mount, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        ],
+    }
+    digest = hashlib.sha256(start_text.encode()).hexdigest()[:16]
+    template = {
+        "metadata": {"labels": own, "annotations": {"abctl.dev/config": digest}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "containers": [container],
+            "volumes": [{"name": "config", "configMap": {"name": config.name}}, SCRATCH],
+        },
+    }
+    deployment = Ref("apps/v1", "Deployment", config.namespace, config.name)
+    service = Ref("v1", "Service", config.namespace, config.name)
+    return [
+        {
+            **head(deployment, experiment),
+            "spec": {"selector": {"matchLabels": own}, "template": template},
+        },
+        {
+            **head(service, experiment),
+            "spec": {
+                "selector": own,
+                "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+            },
+        },
+    ]

@@ -1,0 +1,108 @@
+"""Weights as a split, and a split as weights.
+
+Data planes take weights by proportion: 1 and 3 are 25% and 75%. What is written has a fixed total.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from abctl.core.assignment import regions
+from abctl.core.change import Object, Ref
+from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.errors import ClusterError, SpecError
+from abctl.platforms._fit import able
+
+_VARIANTS = "abctl.dev/variants"
+
+
+def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split:
+    """Weights in the order of the object's list, in which a name may come more than once.
+
+    Raises:
+        ClusterError: no split, as a weight is negative or all are zero.
+    """
+    total = sum(weights)
+    if total <= 0 or min(weights) < 0:
+        raise ClusterError(f"{Ref.of(obj)}: the weights {list(weights)} make no split")
+    exact = dict.fromkeys(variants_of(names), 0.0)
+    for name, weight in zip(names, weights, strict=True):
+        exact[name] += weight * TOTAL_BP / total
+    # By the largest remainder: what basis points cannot say still sums to the whole.
+    rounded = {name: int(share) for name, share in exact.items()}
+    missing = TOTAL_BP - sum(rounded.values())
+    for name in sorted(exact, key=lambda n: rounded[n] - exact[n])[:missing]:
+        rounded[name] += 1
+    return Split(tuple(rounded), tuple(rounded.values()))
+
+
+def weights_of(names: Sequence[str], split: Split, parts: int) -> list[int]:
+    """The weight of each place in a list whose order stays; their total is `parts`."""
+    if len(names) == len(split.names):
+        widths = [split[name] for name in names]
+    elif TOTAL_BP in split.shares_bp:
+        full = names.index(split.names[split.shares_bp.index(TOTAL_BP)])
+        widths = [TOTAL_BP * (i == full) for i in range(len(names))]
+    else:
+        # As core.assignment.regions, but places of no width stay in the list.
+        treatments = split.names[1:]
+        starts = [i * TOTAL_BP // len(treatments) for i in range(len(treatments) + 1)]
+        widths = []
+        for treatment, (start, end) in zip(treatments, pairwise(starts), strict=True):
+            widths += [split[treatment], end - start - split[treatment]]
+    return [width * parts // TOTAL_BP for width in widths]
+
+
+def places(split: Split) -> list[str]:
+    """The order of the list in which a sticky data plane looks for a unit's variant.
+
+    With several treatments, each has a region of its own and the control comes after each.
+    """
+    if len(split.names) <= 2:  # noqa: PLR2004 - one treatment, which grows down from the top
+        return list(split.names)
+    return [name for treatment in split.names[1:] for name in (treatment, split.control)]
+
+
+def variants_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The variants in a list of places, the control first."""
+    once = tuple(dict.fromkeys(names))
+    return once if len(once) == len(names) else (names[1], *names[::2])
+
+
+def require_fit(obj: Object, names: Sequence[str], split: Split, parts: int) -> None:
+    """Refuse a split of other variants, or one that the object's list cannot hold.
+
+    Raises:
+        SpecError: other variants, another order, shares off the grain or over a region.
+    """
+    known = variants_of(names)
+    if split.names != known:
+        raise SpecError(
+            f"split of {', '.join(split.names)}, but {Ref.of(obj)} is of {', '.join(known)}",
+            "the variants and their order are fixed for the life of an experiment",
+        )
+    for name, share in zip(split.names, split.shares_bp, strict=True):
+        if share * parts % TOTAL_BP:
+            step = format_share(TOTAL_BP // parts)
+            raise SpecError(
+                f"{name} at {format_share(share)}: {Ref.of(obj)} can do steps of {step}",
+                f"finer steps need another platform: {able(lambda can: can.parts > parts)}",
+            )
+    if len(names) > len(known):
+        regions(split)
+
+
+def behind(obj: Object, targets: Sequence[str]) -> list[str]:
+    """The variants behind targets, as `noted` on the object; otherwise what the targets are."""
+    note = (obj["metadata"].get("annotations") or {}).get(_VARIANTS, "")
+    pairs = [pair.partition("=") for pair in note.split(",")]
+    variants = {target: variant for variant, _, target in pairs}
+    return [variants.get(target, target) for target in targets]
+
+
+def noted(obj: dict[str, Any], targets: Mapping[str, str]) -> dict[str, Any]:
+    """A copy with a note of what stands for each variant, as the object itself cannot say it."""
+    note = ",".join(f"{variant}={target}" for variant, target in targets.items())
+    meta = obj["metadata"]
+    annotations = {**meta.get("annotations", {}), _VARIANTS: note}
+    return {**obj, "metadata": {**meta, "annotations": annotations}}

@@ -1,0 +1,184 @@
+"""KServe's InferenceGraph: a Splitter over one InferenceService (Standard mode) for each variant.
+
+Every request is drawn anew, in whole percents. The router drops headers in both directions (also
+the user's id, unless the cluster's `inferenceservice-config` propagates it), and has no metrics:
+evidence is the model servers' own.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment, Variant
+from abctl.core.split import Split
+from abctl.errors import ClusterError
+from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _inference_service, _weighted
+from abctl.platforms._inference_service import MODE, inference_service, predictor_service
+from abctl.platforms._workload import head, named
+
+CAPABILITIES = Capabilities(
+    parts=100,
+    sticky=False,
+    override=False,
+    cohorts=False,
+    shadow=False,
+    max_variants=None,
+    reports="conditions",
+)
+_ROOT, _SUM = "root", 100
+_NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
+_TARGETS = ("nodeName", "serviceName", "serviceUrl")
+
+baseline = _fit.no_baseline
+
+Json = dict[str, Any]
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment an InferenceGraph cannot express."""
+    return [
+        *_fit.misfits("inferencegraph", CAPABILITIES, experiment),
+        *_inference_service.misfits(experiment, "inferencegraph"),
+    ]
+
+
+def target(experiment: Experiment) -> Ref:
+    """The InferenceGraph."""
+    api = "serving.kserve.io/v1alpha1"
+    return Ref(api, "InferenceGraph", experiment.namespace, experiment.name)
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """An InferenceService for each variant, and the graph over them.
+
+    Raises:
+        SpecError: an InferenceGraph cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
+    graph = head(target(experiment), experiment)
+    graph["metadata"]["annotations"] = {MODE: "Standard"}
+    steps = [_step(experiment, variant) for variant in experiment.variants]
+    graph["spec"] = {"nodes": {_ROOT: {"routerType": "Splitter", "steps": steps}}}
+    services = [
+        inference_service(experiment, v, named(experiment, v.name), "Standard")
+        for v in experiment.variants
+    ]
+    return [*services, graph]
+
+
+def _step(experiment: Experiment, variant: Variant) -> Json:
+    service = predictor_service(named(experiment, variant.name))
+    # With a serviceName the router would guess the protocol, and take the InferenceService's name
+    # for the model's; the whole address leaves nothing to guess.
+    url = f"http://{service}.{experiment.namespace}.svc.cluster.local"
+    return {
+        "name": variant.name,
+        "serviceUrl": f"{url}/v2/models/{variant.model.name}/infer",
+        "weight": experiment.split[variant.name] // 100,
+    }
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with other weights in the node that splits.
+
+    Raises:
+        SpecError: other variants than the steps, or no whole percents.
+        ClusterError: no Splitter, or several of which none is the root.
+    """
+    names = _names(_steps(obj))
+    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    after: Json = deepcopy(dict(obj))
+    for name, step in zip(names, _steps(after), strict=True):
+        step["weight"] = split[name] // 100
+    return after
+
+
+def split_of(obj: Object) -> Split:
+    """The weights of the node that splits.
+
+    Raises:
+        ClusterError: no Splitter, or weights that make no split.
+    """
+    steps = _steps(obj)
+    return _weighted.split_of(obj, _names(steps), [step.get("weight", 0) for step in steps])
+
+
+def programmed(obj: Object) -> Split | None:
+    """The split, where the status says of this very generation that all is well."""
+    return split_of(obj) if _conditions.confirmed(obj, "Ready") else None
+
+
+def refusal(obj: Object) -> str | None:
+    """Why KServe has not brought it into effect."""
+    return _conditions.refusal(obj, "Ready")
+
+
+def objections(obj: Object) -> tuple[str, ...]:
+    """What KServe's webhook says against a graph or an InferenceService, in its words."""
+    if obj["kind"] == "InferenceService":
+        return tuple(_inference_service.objections(obj))
+    return tuple(_graph_objections(obj)) if obj["kind"] == "InferenceGraph" else ()
+
+
+def _graph_objections(obj: Object) -> Iterator[str]:
+    name, nodes = obj["metadata"]["name"], obj.get("spec", {}).get("nodes") or {}
+    if not re.fullmatch(_NAME, name):
+        yield (
+            f'The InferenceGraph "{name}" is invalid: a InferenceGraph name must consist of lower '
+            "case alphanumeric characters or '-', and must start with alphabetical character"
+        )
+    if _ROOT not in nodes:
+        yield (
+            "root node not found, InferenceGraph needs a node with name 'root' as the root node "
+            "of the graph"
+        )
+    for node_name, node in nodes.items():
+        yield from _node_objections(name, node_name, node)
+
+
+def _node_objections(graph: str, name: str, node: Mapping[str, Any]) -> Iterator[str]:
+    steps = node.get("steps") or []
+    named_steps = [step["name"] for step in steps if step.get("name")]
+    for twice in dict.fromkeys(n for n in named_steps if named_steps.count(n) > 1):
+        yield (
+            f'Node "{name}" of InferenceGraph "{graph}" contains more than one step with name '
+            f'"{twice}"'
+        )
+    for i, step in enumerate(steps):
+        place = f'Step {i} ("{step.get("name", "")}") in node "{name}" of InferenceGraph "{graph}"'
+        given = [key for key in _TARGETS if step.get(key)]
+        if not given:
+            yield f"{place} does not specify an inference target"
+        if len(given) > 1:
+            yield f"{place} specifies more than one of nodeName, serviceName, serviceUrl"
+    if node.get("routerType") == "Splitter":
+        place = f"InferenceGraph[{graph}] Node[{name}]"
+        for step in steps:
+            if step.get("weight") is None:
+                yield f"{place} Route[{step.get('serviceName', '')}] missing the 'Weight'"
+        if sum(step.get("weight") or 0 for step in steps) != _SUM:
+            yield (
+                f"{place} splitter node: the sum of traffic weights for all routing targets "
+                "should be 100"
+            )
+
+
+def _steps(obj: Object) -> list[Json]:
+    nodes = obj.get("spec", {}).get("nodes") or {}
+    splitters = {k: node for k, node in nodes.items() if node.get("routerType") == "Splitter"}
+    if _ROOT in splitters:
+        splitters = {_ROOT: splitters[_ROOT]}
+    if len(splitters) != 1:
+        found = ", ".join(splitters) or "none"
+        raise ClusterError(f"{Ref.of(obj)}: must have one node that is a Splitter ({found})")
+    (node,) = splitters.values()
+    steps: list[Json] = node.get("steps") or []
+    if not steps:
+        raise ClusterError(f"{Ref.of(obj)}: its Splitter has no steps")
+    return steps
+
+
+def _names(steps: Sequence[Json]) -> list[str]:
+    return [next(step[key] for key in ("name", *_TARGETS) if step.get(key)) for step in steps]

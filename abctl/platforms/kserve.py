@@ -1,0 +1,180 @@
+"""KServe in Knative mode: an InferenceService and its `canaryTrafficPercent`.
+
+The split is between two revisions: the control is the last one that was rolled out, the treatment
+is the latest. So the object alone says what the treatment is, never what the control is; and the
+first revision of all gets everything, whatever is asked for: `baseline` rolls out the control
+first. Promoting removes the field, rolling back sets it to 0. Any other change makes a new
+revision, so a shift touches nothing else.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.core.split import TOTAL_BP, Split
+from abctl.errors import ClusterError, SpecError
+from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _inference_service, _weighted
+from abctl.platforms._inference_service import API, MODE, STANDARD, inference_service, mode_of
+
+CAPABILITIES = Capabilities(
+    parts=100,
+    sticky=False,
+    override=False,
+    cohorts=False,
+    shadow=False,
+    max_variants=2,
+    reports="split",
+)
+_FIELD = "canaryTrafficPercent"
+# Written once and never changed, as any change of an annotation makes a new revision.
+_VARIANTS = "abctl.dev/variants"
+_ALL = 100
+
+Json = dict[str, Any]
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment KServe cannot express."""
+    return [
+        *_fit.misfits("kserve", CAPABILITIES, experiment),
+        *_inference_service.misfits(experiment, "kserve"),
+    ]
+
+
+def target(experiment: Experiment) -> Ref:
+    """The InferenceService."""
+    return Ref(API, "InferenceService", experiment.namespace, experiment.name)
+
+
+def baseline(experiment: Experiment) -> list[Object]:
+    """The InferenceService with the control's model, to be rolled out before the treatment's.
+
+    Raises:
+        SpecError: KServe cannot express the experiment.
+    """
+    return [_service(experiment, 0)]
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """The InferenceService with the treatment's model and its share.
+
+    Raises:
+        SpecError: KServe cannot express the experiment.
+    """
+    return [with_split(_service(experiment, 1), experiment.split)]
+
+
+def _service(experiment: Experiment, index: int) -> Json:
+    _fit.require(misfits(experiment))
+    obj = inference_service(experiment, experiment.variants[index], experiment.name, "Knative")
+    obj["metadata"]["annotations"][_VARIANTS] = ",".join(experiment.split.names)
+    return obj
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with another `canaryTrafficPercent`, or without it where the treatment has all.
+
+    Raises:
+        SpecError: not of two variants, no whole percents, or Standard mode, where the field is
+            silently ignored.
+        ClusterError: not an InferenceService with a predictor.
+    """
+    _require_knative(obj)
+    _weighted.require_fit(obj, _names(obj), split, CAPABILITIES.parts)
+    after: Json = deepcopy(dict(obj))
+    if split != split_of(obj):
+        predictor = after["spec"]["predictor"]
+        predictor[_FIELD] = split.shares_bp[1] * _ALL // TOTAL_BP
+        if predictor[_FIELD] == _ALL:
+            del predictor[_FIELD]
+    return after
+
+
+def split_of(obj: Object) -> Split:
+    """The split between the revision that was rolled out last and the latest.
+
+    Raises:
+        SpecError: Standard mode, where nothing splits.
+        ClusterError: no predictor, or no percentage.
+    """
+    _require_knative(obj)
+    predictor = obj.get("spec", {}).get("predictor")
+    if predictor is None:
+        raise ClusterError(f"{Ref.of(obj)}: no predictor, so there is no split")
+    percent = predictor.get(_FIELD)
+    return _of_percent(obj, _ALL if percent is None else percent)
+
+
+def programmed(obj: Object) -> Split | None:
+    """What the traffic of the status gives to the latest revision; the rest is the control's.
+
+    Knative's "latest" is the latest that is ready: until the treatment is, it gets nothing.
+    """
+    seen = _seen(obj)
+    traffic = seen.get("traffic")
+    if not traffic:
+        return None
+    latest = sum(t.get("percent", 0) for t in traffic if t.get("latestRevision"))
+    late = seen.get("latestReadyRevision") != seen.get("latestCreatedRevision")
+    return _of_percent(obj, 0 if late else latest)
+
+
+def refusal(obj: Object) -> str | None:
+    """Why KServe has not brought it into effect."""
+    if obj.get("status") and programmed(obj) == split_of(obj):
+        return None
+    seen, model = _seen(obj), (obj.get("status") or {}).get("modelStatus") or {}
+    if model.get("transitionStatus") in ("BlockedByFailedLoad", "InvalidSpec"):
+        failure = model.get("lastFailureInfo") or {}
+        said = failure.get("message") or failure.get("reason") or "without a reason"
+        return f"the model is not loaded, {model['transitionStatus']}: {said}"
+    created, ready = seen.get("latestCreatedRevision"), seen.get("latestReadyRevision")
+    if created != ready:
+        return f"the latest revision {created} is not ready, requests go to {ready or 'none'}"
+    alone = ready and not seen.get("previousRolledoutRevision")
+    if alone and ready == seen.get("latestRolledoutRevision"):
+        return (
+            f"{ready} is the only revision that is rolled out, and gets everything: "
+            "the control must be rolled out before the treatment"
+        )
+    return _conditions.refusal(obj, "PredictorReady", "Ready")
+
+
+def objections(obj: Object) -> tuple[str, ...]:
+    """What KServe, or Knative after it, says against the object."""
+    if obj["kind"] != "InferenceService":
+        return ()
+    percent = obj.get("spec", {}).get("predictor", {}).get(_FIELD)
+    wrong = percent is not None and not 0 <= percent <= _ALL
+    out = [f"{_FIELD} {percent}: Knative takes 0 to 100"] if wrong else []
+    return (*_inference_service.objections(obj), *out)
+
+
+def _of_percent(obj: Object, percent: int) -> Split:
+    if not 0 <= percent <= _ALL:
+        raise ClusterError(f"{Ref.of(obj)}: {_FIELD} {percent}, must be from 0 to 100")
+    share = percent * TOTAL_BP // _ALL
+    return Split(_names(obj), (TOTAL_BP - share, share))
+
+
+def _names(obj: Object) -> tuple[str, str]:
+    given = (obj["metadata"].get("annotations") or {}).get(_VARIANTS, "control,treatment")
+    control, _, treatment = given.partition(",")
+    return control, treatment
+
+
+def _seen(obj: Object) -> Json:
+    status = obj.get("status") or {}
+    seen: Json = (status.get("components") or {}).get("predictor") or {}
+    return seen
+
+
+def _require_knative(obj: Object) -> None:
+    if (mode := mode_of(obj)) in STANDARD:
+        raise SpecError(
+            f"{Ref.of(obj)}: deployed in {mode} mode, where {_FIELD} is silently ignored",
+            "platform: gateway splits between two InferenceServices in Standard mode "
+            f"(or annotate a new one with {MODE}: Knative)",
+        )

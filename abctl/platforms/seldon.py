@@ -1,0 +1,153 @@
+"""Seldon Core v1: a SeldonDeployment whose predictors share the traffic.
+
+Every request is drawn anew, in whole percents. Seldon's own feedback does not exist for MLServer's
+protocol, so feedback goes to a variant's Service.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment, Variant
+from abctl.core.split import Split
+from abctl.errors import ClusterError
+from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _seldon_rules, _weighted
+from abctl.platforms._workload import SCRATCH, container, head, labels
+
+CAPABILITIES = Capabilities(
+    parts=100,
+    sticky=False,
+    override=False,
+    cohorts=False,
+    shadow=True,
+    max_variants=None,
+    reports="conditions",
+    entrance=True,
+)
+_PREPACKED = {"sklearn": "SKLEARN_SERVER", "xgboost": "XGBOOST_SERVER", "mlflow": "MLFLOW_SERVER"}
+
+baseline = _fit.no_baseline
+objections = _seldon_rules.objections
+
+Json = dict[str, Any]
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment Seldon cannot express."""
+    return [*_fit.misfits("seldon", CAPABILITIES, experiment), *_models(experiment)]
+
+
+def _models(experiment: Experiment) -> Iterator[Misfit]:
+    for i, variant in enumerate(experiment.variants):
+        model, place = variant.model, ("variants", i, "model")
+        if not model.image and not model.uri:
+            yield Misfit((*place, "image"), "is missing, seldon needs it", "or uri and format")
+        elif not model.image and model.format not in _PREPACKED:
+            known = ", ".join(_PREPACKED)
+            message = f"{model.format}, must be one of {known}" if model.format else "is missing"
+            yield Misfit((*place, "format"), message, f"seldon serves {known}, or an image")
+        yield from _fit.container_name((*place, "name"), model.name, "seldon")
+
+
+def target(experiment: Experiment) -> Ref:
+    """The SeldonDeployment."""
+    api = "machinelearning.seldon.io/v1"
+    return Ref(api, "SeldonDeployment", experiment.namespace, experiment.name)
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """The SeldonDeployment: a predictor for each variant.
+
+    Raises:
+        SpecError: Seldon cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
+    entrance = experiment.entrance
+    given = {
+        "seldon.io/istio-gateway": entrance and entrance.gateway,
+        "seldon.io/istio-host": entrance and entrance.host,
+    }
+    annotations = {key: value for key, value in given.items() if value}
+    return [
+        {
+            **head(target(experiment), experiment),
+            "spec": {
+                "protocol": "v2",
+                **({"annotations": annotations} if annotations else {}),
+                "predictors": [_predictor(experiment, v) for v in experiment.variants],
+            },
+        }
+    ]
+
+
+def _predictor(experiment: Experiment, variant: Variant) -> Json:
+    model = variant.model
+    # Seldon calls the model by the name of its node, and finds the node's container by that name.
+    graph: Json = {"name": model.name, "type": "MODEL"}
+    spec: Json = {
+        "name": variant.name,
+        "replicas": 1,
+        "traffic": experiment.split[variant.name] // 100,
+        "labels": labels(experiment, variant.name),
+        "graph": graph,
+    }
+    if model.image:
+        pod = {"containers": [container(experiment, variant, model.name)], "volumes": [SCRATCH]}
+        spec["componentSpecs"] = [{"spec": pod}]
+    else:
+        graph |= {"implementation": _PREPACKED[model.format or ""], "modelUri": model.uri}
+    return spec
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with other traffic; a shadow keeps its own.
+
+    Raises:
+        SpecError: other variants than the predictors, or no whole percents.
+        ClusterError: no predictors that share traffic.
+    """
+    names = [predictor["name"] for predictor in _sharing(obj)]
+    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    after: Json = deepcopy(dict(obj))
+    if split != split_of(obj):
+        for predictor in _sharing(after):
+            predictor["traffic"] = split[predictor["name"]] // 100
+    return after
+
+
+def split_of(obj: Object) -> Split:
+    """The traffic of the predictors that are no shadow; a single one has everything.
+
+    Raises:
+        ClusterError: no predictors, or traffic that makes no split.
+    """
+    sharing = _sharing(obj)
+    traffic = [predictor.get("traffic", 0) for predictor in sharing]
+    names = [predictor["name"] for predictor in sharing]
+    return _weighted.split_of(obj, names, traffic if len(sharing) > 1 else [1])
+
+
+def programmed(obj: Object) -> Split | None:
+    """The split, where the status says of this very generation that all is well."""
+    return split_of(obj) if _conditions.confirmed(obj, "Ready") and _available(obj) else None
+
+
+def refusal(obj: Object) -> str | None:
+    """Why Seldon has not brought it into effect."""
+    status = obj.get("status") or {}
+    if status.get("state") == "Failed":
+        return f"Seldon says that it failed: {status.get('description', 'without a reason')}"
+    return _conditions.refusal(obj, "Ready")
+
+
+def _available(obj: Object) -> bool:
+    return bool(obj["status"].get("state") == "Available")
+
+
+def _sharing(obj: Object) -> list[Json]:
+    predictors = obj.get("spec", {}).get("predictors") or []
+    sharing = [predictor for predictor in predictors if not predictor.get("shadow")]
+    if not sharing:
+        raise ClusterError(f"{Ref.of(obj)}: no predictor, so there is no split")
+    return sharing

@@ -1,0 +1,153 @@
+"""Seldon Core 2: an Experiment over one Model for each variant.
+
+Every request is drawn anew; a client that sends back the answer's `x-seldon-route` keeps its
+variant, but nobody else can say which it will be. The Models run in a shared server, so only
+Seldon's own metrics tell variants apart.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment, Variant
+from abctl.core.split import Split
+from abctl.errors import ClusterError
+from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _weighted
+from abctl.platforms._workload import head, named
+
+CAPABILITIES = Capabilities(
+    parts=10_000,
+    sticky=False,
+    override=False,
+    cohorts=False,
+    shadow=True,
+    max_variants=None,
+    reports="conditions",
+)
+_API = "mlops.seldon.io/v1alpha1"
+_READY = ("CandidatesReady", "ExperimentReady")
+_MOST = 100
+
+baseline = _fit.no_baseline
+
+Json = dict[str, Any]
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment Seldon Core 2 cannot express."""
+    return [*_fit.misfits("seldon2", CAPABILITIES, experiment), *_models(experiment)]
+
+
+def _models(experiment: Experiment) -> Iterator[Misfit]:
+    for i, variant in enumerate(experiment.variants):
+        if not variant.model.uri:
+            place = ("variants", i, "model", "uri")
+            hint = "uri and format of the stored model; seldon and kserve run images"
+            yield Misfit(place, "is missing, seldon2 loads models from there", hint)
+        elif not variant.model.format:
+            hint = "format: sklearn"
+            yield Misfit(("variants", i, "model", "format"), "is missing, uri needs it", hint)
+
+
+def target(experiment: Experiment) -> Ref:
+    """The Experiment."""
+    return Ref(_API, "Experiment", experiment.namespace, experiment.name)
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """A Model for each variant, and the Experiment over them.
+
+    Requests with the header `seldon-model: <name>.experiment` are split, and those for the
+    control's Model too, as it is the default.
+
+    Raises:
+        SpecError: Seldon Core 2 cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
+    names = experiment.split.names
+    stand_ins = {name: named(experiment, name) for name in names}
+    carrier = _weighted.noted(head(target(experiment), experiment), stand_ins)
+    carrier["spec"] = {
+        "default": named(experiment, names[0]),
+        "candidates": [
+            {"name": named(experiment, name), "weight": experiment.split[name]} for name in names
+        ],
+        "resourceType": "model",
+    }
+    return [*(_model(experiment, variant) for variant in experiment.variants), carrier]
+
+
+def _model(experiment: Experiment, variant: Variant) -> Json:
+    ref = Ref(_API, "Model", experiment.namespace, named(experiment, variant.name))
+    model = variant.model
+    spec = {"storageUri": model.uri, "requirements": [model.format]}
+    return {**head(ref, experiment, variant.name), "spec": spec}
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with other weights; default and mirror stay.
+
+    Raises:
+        SpecError: other variants than the candidates.
+        ClusterError: no candidates.
+    """
+    names = _names(obj)
+    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    after: Json = deepcopy(dict(obj))
+    if split != split_of(obj):
+        for name, candidate in zip(names, _candidates(after), strict=True):
+            candidate["weight"] = split[name]
+    return after
+
+
+def split_of(obj: Object) -> Split:
+    """The candidates' weights, by proportion.
+
+    Raises:
+        ClusterError: no candidates, or all weights are zero.
+    """
+    weights = [candidate["weight"] for candidate in _candidates(obj)]
+    return _weighted.split_of(obj, _names(obj), weights)
+
+
+def programmed(obj: Object) -> Split | None:
+    """The split, where the status says of this very generation that all is well."""
+    return split_of(obj) if _conditions.confirmed(obj, *_READY) else None
+
+
+def refusal(obj: Object) -> str | None:
+    """Why Seldon's scheduler has not brought it into effect."""
+    wanted = (*_READY, "MirrorReady") if obj.get("spec", {}).get("mirror") else _READY
+    return _conditions.refusal(obj, *wanted)
+
+
+def objections(obj: Object) -> tuple[str, ...]:
+    """What Seldon's scheduler would say against an Experiment; there is no webhook."""
+    return tuple(_objections(obj)) if obj["kind"] == "Experiment" else ()
+
+
+def _objections(obj: Object) -> Iterator[str]:
+    spec = obj.get("spec", {})
+    names = [candidate["name"] for candidate in spec.get("candidates") or ()]
+    mirror = spec.get("mirror")
+    if not names:
+        yield "no candidates"
+    if spec.get("default") and spec["default"] not in names:
+        yield f"default {spec['default']} is not a candidate"
+    every = [*names, mirror["name"]] if mirror else names
+    for twice in dict.fromkeys(name for name in every if every.count(name) > 1):
+        yield f"{twice} comes more than once among candidates and mirror"
+    if mirror and not 0 <= mirror["percent"] <= _MOST:
+        yield f"mirror percent {mirror['percent']}, must be from 0 to 100"
+
+
+def _candidates(obj: Object) -> list[Json]:
+    candidates: list[Json] = obj.get("spec", {}).get("candidates") or []
+    if not candidates:
+        raise ClusterError(f"{Ref.of(obj)}: no candidates, so there is no split")
+    return candidates
+
+
+def _names(obj: Object) -> list[str]:
+    return _weighted.behind(obj, [candidate["name"] for candidate in _candidates(obj)])

@@ -1,0 +1,150 @@
+"""Error rates under constant looking, in worlds that break naive tests (short simulations)."""
+
+import math
+
+import numpy as np
+import pytest
+
+from abctl.stats.estimate import Delta, Estimate, Plan
+from abctl.stats.methods import (
+    histogram_sequence,
+    mean_sequence,
+    proportion,
+    proportion_sequence,
+    quantile_sequence,
+    rate_sequence,
+    ratio,
+    ratio_sequence,
+)
+from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
+
+EDGES = tuple(0.005 * 1.5 ** np.arange(12))
+RUNS, LOOKS = 200, 150
+# Three standard errors above 5% of 200 runs.
+AT_MOST = 0.05 + 3.0 * math.sqrt(0.05 * 0.95 / RUNS)
+EPOCH = np.repeat([0, 1, 2], LOOKS // 3)
+RAMP = np.array([0.05, 0.2, 0.5])[EPOCH]
+DRIFT = np.linspace(0.04, 0.06, LOOKS)
+MDE = Delta(0.1, relative=True)
+
+
+def rejections(method, draw, plan, seed):
+    rng = np.random.default_rng(seed)
+    found = [method.estimate(draw(rng), plan) for _ in range(RUNS)]
+    return float(np.mean([isinstance(f, Estimate) and f.rejects for f in found]))
+
+
+def ramped(rng, effect=0.0):
+    n_b = rng.binomial(200, RAMP)
+    control = Counts(200 - n_b, rng.binomial(200 - n_b, DRIFT))
+    return Stream(control, Counts(n_b, rng.binomial(n_b, DRIFT + effect)), EPOCH)
+
+
+@pytest.mark.parametrize(
+    ("plan", "effect"),
+    [
+        (Plan(mde=MDE), 0.0),
+        (Plan(mde=MDE, alternative="greater"), 0.0),
+        (Plan(null=Delta(0.02, False), alternative="less"), 0.02),
+        (Plan(null=Delta(-0.01, False), alternative="greater"), -0.01),
+    ],
+)
+def test_proportions_on_a_ramp_with_a_drift(plan, effect) -> None:
+    assert rejections(proportion_sequence, lambda rng: ramped(rng, effect), plan, 1) <= AT_MOST
+    assert rejections(proportion, lambda rng: ramped(rng, effect), plan, 2) <= AT_MOST
+
+
+def test_one_total_on_a_ramp_with_a_drift_is_wrong() -> None:
+    """The witness that this world is hard: without its epochs the same test fails."""
+
+    def pooled(rng):
+        stream = ramped(rng)
+        return Stream(stream.control, stream.treatment, EPOCH * 0)
+
+    assert rejections(proportion, pooled, Plan(), 3) > 0.5
+
+
+def test_a_canary_of_rare_events() -> None:
+    n_a, n_b = np.full(LOOKS, 1900), np.full(LOOKS, 100)
+
+    def draw(rng):
+        control = Counts(n_a, rng.binomial(n_a, 0.001))
+        return Stream(control, Counts(n_b, rng.binomial(n_b, 0.001)), n_a * 0)
+
+    plan = Plan(mde=Delta(2.0, relative=True))
+    assert rejections(proportion_sequence, draw, plan, 4) <= AT_MOST
+
+
+def test_rates_on_a_ramp_with_a_drift() -> None:
+    def draw(rng):
+        exposure = 200.0 * RAMP
+        control = Events(rng.poisson((200.0 - exposure) * DRIFT), 200.0 - exposure)
+        return Stream(control, Events(rng.poisson(1.2 * exposure * DRIFT), exposure), EPOCH)
+
+    margin = Plan(null=Delta(0.2, relative=True), alternative="less")
+    assert rejections(rate_sequence, draw, margin, 5) <= AT_MOST
+
+
+def test_means_on_a_ramp_with_a_drift() -> None:
+    def draw(rng):
+        sides = []
+        for n in (200 - rng.binomial(200, RAMP), rng.binomial(200, RAMP)):
+            values = [
+                rng.exponential(20.0 * level, size) for level, size in zip(DRIFT, n, strict=True)
+            ]
+            sums, squares = [x.sum() for x in values], [np.square(x).sum() for x in values]
+            sides.append(Moments(n, sums, squares))
+        return Stream(*sides, EPOCH)
+
+    assert rejections(mean_sequence, draw, Plan(mde=MDE), 6) <= AT_MOST
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (0.1, 0.3, 0.5)])
+def test_returning_users(shares) -> None:
+    users, buckets = 2000, 32
+
+    def draw(rng):
+        level, point = rng.beta(0.2, 0.8, users), rng.random(users)
+        bucket, who = rng.integers(buckets, size=users), rng.integers(users, size=(LOOKS, 100))
+        treated = point[who] < np.array(shares)[EPOCH][:, None]
+        cell = bucket[who] + buckets * np.arange(LOOKS)[:, None]
+        success = rng.random(who.shape) < level[who]
+        sides = []
+        for mask in (~treated, treated):
+            hits, trials = (
+                np.bincount(cell[m], minlength=LOOKS * buckets).reshape(LOOKS, buckets)
+                for m in (mask & success, mask)
+            )
+            sides.append(Buckets(hits, trials))
+        return Stream(*sides, EPOCH)
+
+    assert rejections(ratio_sequence, draw, Plan(mde=MDE), 7) <= AT_MOST
+    assert rejections(ratio, draw, Plan(), 8) <= AT_MOST
+
+    def as_requests(rng):
+        stream = draw(rng)
+        sides = (
+            Counts(side.denominator.sum(axis=1), side.numerator.sum(axis=1))
+            for side in (stream.control, stream.treatment)
+        )
+        return Stream(*sides, EPOCH)
+
+    assert rejections(proportion, as_requests, Plan(), 8) > 0.15
+
+
+@pytest.mark.parametrize("method", [histogram_sequence, quantile_sequence])
+def test_latencies_on_a_ramp_with_a_drift(method) -> None:
+    def draw(rng):
+        n_b = rng.binomial(60, RAMP)
+        values = rng.lognormal(-3.0, 0.6, (LOOKS, 60)) * (20.0 * DRIFT)[:, None]
+        cell = np.searchsorted(EDGES, values)
+        treated = np.arange(60) < n_b[:, None]
+        offset = np.arange(LOOKS)[:, None] * (len(EDGES) + 1)
+        sides = (
+            np.bincount((cell + offset)[mask], minlength=LOOKS * (len(EDGES) + 1))
+            for mask in (~treated, treated)
+        )
+        a, b = (Histogram(side.reshape(LOOKS, -1), EDGES) for side in sides)
+        return Stream(a, b, EPOCH)
+
+    assert rejections(method, draw, Plan(mde=MDE, quantile=0.9), 9) <= AT_MOST

@@ -17,7 +17,7 @@ VARIANT = "x-ab-variant"
 RANDOMIZED = "x-ab-randomized"
 _NAMESPACE = "abctl"
 _SPLIT = "split"
-_ASK_FOR_VARIANT = "feedback needs the header x-ab-variant, as the prediction's answer gave it\n"
+ASK_FOR_VARIANT = "feedback needs the header x-ab-variant, as the prediction's answer gave it\n"
 
 Json = dict[str, Any]
 
@@ -114,7 +114,7 @@ def _feedback(names: tuple[str, ...]) -> Iterable[Json]:
         }
     yield {
         "match": {"path": "/feedback"},
-        "direct_response": {"status": 400, "body": {"inline_string": _ASK_FOR_VARIANT}},
+        "direct_response": {"status": 400, "body": {"inline_string": ASK_FOR_VARIANT}},
     }
 
 

@@ -26,7 +26,7 @@ def proxy(
     mount: str,
     ports: Mapping[str, int],
     health: tuple[str, int],
-    start_text: str,
+    start_text: str = "",
 ) -> list[Object]:
     """A Deployment and a Service, both called as the ConfigMap.
 
@@ -38,7 +38,7 @@ def proxy(
         mount: where the ConfigMap is seen.
         ports: of the container; the Service has the one called http as its port 80.
         health: path and port of the probes.
-        start_text: what is read only at the start, so that a change of it needs new pods.
+        start_text: what is read only at the start, if anything: a change of it needs new pods.
     """
     path, port = health
     own = {**labels(experiment), "app.kubernetes.io/component": "proxy"}
@@ -56,8 +56,9 @@ def proxy(
         ],
     }
     digest = hashlib.sha256(start_text.encode()).hexdigest()[:16]
+    read_once = {"annotations": {"abctl.dev/config": digest}} if start_text else {}
     template = {
-        "metadata": {"labels": own, "annotations": {"abctl.dev/config": digest}},
+        "metadata": {"labels": own, **read_once},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

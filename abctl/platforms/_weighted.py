@@ -22,10 +22,13 @@ def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split
     Raises:
         ClusterError: no split, as a weight is negative or all are zero.
     """
+    known = variants_of(names)
+    if len(known) < len(names) and list(names) != places(known):
+        raise ClusterError(f"{Ref.of(obj)}: {', '.join(names)}: one comes more than once")
     total = sum(weights)
     if total <= 0 or min(weights) < 0:
         raise ClusterError(f"{Ref.of(obj)}: the weights {list(weights)} make no split")
-    exact = dict.fromkeys(variants_of(names), 0.0)
+    exact = dict.fromkeys(known, 0.0)
     for name, weight in zip(names, weights, strict=True):
         exact[name] += weight * TOTAL_BP / total
     # By the largest remainder: what basis points cannot say still sums to the whole.
@@ -53,20 +56,21 @@ def weights_of(names: Sequence[str], split: Split, parts: int) -> list[int]:
     return [width * parts // TOTAL_BP for width in widths]
 
 
-def places(split: Split) -> list[str]:
+def places(variants: Sequence[str]) -> list[str]:
     """The order of the list in which a sticky data plane looks for a unit's variant.
 
     With several treatments, each has a region of its own and the control comes after each.
     """
-    if len(split.names) <= 2:  # noqa: PLR2004 - one treatment, which grows down from the top
-        return list(split.names)
-    return [name for treatment in split.names[1:] for name in (treatment, split.control)]
+    control, *treatments = variants
+    if len(treatments) <= 1:  # it grows down from the top
+        return list(variants)
+    return [name for treatment in treatments for name in (treatment, control)]
 
 
 def variants_of(names: Sequence[str]) -> tuple[str, ...]:
     """The variants in a list of places, the control first."""
     once = tuple(dict.fromkeys(names))
-    return once if len(once) == len(names) else (names[1], *names[::2])
+    return once if len(once) == len(names) else tuple(dict.fromkeys((names[1], *names)))
 
 
 def require_fit(obj: Object, names: Sequence[str], split: Split, parts: int) -> None:

@@ -1,0 +1,115 @@
+"""The routes of a VirtualService: who goes where, and what request and answer are told."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.errors import ClusterError
+from abctl.platforms._envoy_routes import ASK_FOR_VARIANT, RANDOMIZED, VARIANT
+from abctl.platforms._workload import Backend
+
+_SPLIT = "split"
+_FEEDBACK = {"exact": "/feedback"}
+
+Json = dict[str, Any]
+Backends = Mapping[str, Backend]
+
+
+def routes(experiment: Experiment, backends: Backends) -> list[Json]:
+    """All routes, with the split that the experiment starts with."""
+    return [
+        *_feedback(backends),
+        *_fixed(experiment, backends),
+        {"name": _SPLIT, **_drawn(backends, experiment.split, "true")},
+    ]
+
+
+def _feedback(backends: Backends) -> Iterator[Json]:
+    for name in backends:
+        match = {"uri": _FEEDBACK, "headers": {VARIANT: {"exact": name}}}
+        yield {"match": [match], "route": [_to(backends, name)]}
+    refused = {"status": 400, "body": {"string": ASK_FOR_VARIANT}}
+    yield {"match": [{"uri": _FEEDBACK}], "directResponse": refused}
+
+
+def _fixed(experiment: Experiment, backends: Backends) -> Iterator[Json]:
+    rules = experiment.assignment
+    alone = {name: Split((name,), (10_000,)) for name in backends}
+    if rules.override is not None:
+        for name in backends:
+            match = {"headers": {rules.override: {"exact": name}}}
+            yield {"match": [match], **_drawn(backends, alone[name], "false")}
+    for cohort in rules.cohorts:
+        split = cohort.split if cohort.variant is None else alone[cohort.variant]
+        if split is not None:
+            match = {"headers": {cohort.header: {"exact": cohort.value}}}
+            yield {"match": [match], **_drawn(backends, split, "false")}
+
+
+def _drawn(backends: Backends, split: Split, randomized: str) -> Json:
+    several = len(split.names) > 1
+    return {
+        "headers": {"request": {"set": {RANDOMIZED: randomized}}},
+        "route": [
+            {**_to(backends, name), **({"weight": split[name]} if several else {})}
+            for name in split.names
+        ],
+    }
+
+
+def _to(backends: Backends, name: str) -> Json:
+    where = backends[name]
+    return {
+        "destination": {"host": where.host, "port": {"number": where.port}},
+        "headers": {"response": {"set": {VARIANT: name}}},
+    }
+
+
+def splitting(obj: Object) -> list[Json]:
+    """The routes that carry the split: the one called so, or all with several destinations.
+
+    Raises:
+        ClusterError: there are none, or they have different destinations.
+    """
+    every: list[Json] = obj.get("spec", {}).get("http") or []
+    found = [route for route in every if route.get("name") == _SPLIT and route.get("route")]
+    found = found or [route for route in every if len(route.get("route") or ()) > 1]
+    if not found:
+        raise ClusterError(f"{Ref.of(obj)}: no route has several destinations to split between")
+    if any(_targets(route) != _targets(found[0]) for route in found):
+        raise ClusterError(
+            f"{Ref.of(obj)}: several routes split between different destinations",
+            f"give the one that is meant `name: {_SPLIT}`",
+        )
+    return found
+
+
+def destinations(obj: Object) -> list[str]:
+    """What the split is between: subsets where the host is always the same, otherwise hosts.
+
+    Raises:
+        ClusterError: no route splits, or several split differently.
+    """
+    return _targets(splitting(obj)[0])
+
+
+def _targets(route: Json) -> list[str]:
+    every: Sequence[Json] = [each["destination"] for each in route["route"]]
+    if len({each["host"] for each in every}) == 1 and all(each.get("subset") for each in every):
+        return [each["subset"] for each in every]
+    return ["/".join(filter(None, (each["host"], each.get("subset")))) for each in every]
+
+
+def objections(obj: Object) -> tuple[str, ...]:
+    """What Istio's webhook says against a VirtualService, beyond what its schema does."""
+    found = []
+    if obj["kind"] == "VirtualService":
+        for route in obj.get("spec", {}).get("http") or ():
+            weights = [each.get("weight", 0) for each in route.get("route") or ()]
+            if any(weight < 0 for weight in weights):
+                found.append(f"weight {min(weights)} < 0")
+            if len(weights) > 1 and not sum(weights):
+                found.append("total destination weight = 0")
+    return tuple(found)

@@ -1,0 +1,127 @@
+"""nginx's split_clients: its hash, its ranges, and its block in a configuration.
+
+nginx takes MurmurHash2 (Appleby, 2008; 32 bits, seed 0) of a text and gives consecutive ranges of
+the hash to the values in the order of the file. What nobody has is that of `*`.
+"""
+
+import re
+from collections.abc import Iterable
+
+from abctl.core.assignment import Place, regions
+from abctl.core.experiment import Assignment
+from abctl.core.split import TOTAL_BP, Split
+
+VARIABLE = "abctl_split"
+_TOP = 0xFFFFFFFF
+_MULTIPLIER = 0x5BD1E995
+# Shares of zero cannot be written, and the order of the variants is not that of the ranges.
+_NAMES = "# variants:"
+_BLOCK = re.compile(r'split_clients\s+(?:"[^"]*"|\S+)\s+\$(\w+)\s*\{([^{}]*)\}')
+_PART = re.compile(r"\s*(\*|(\d+(?:\.\d{1,2})?)%)\s+([^\s;]+)\s*")
+
+
+def murmur2(data: bytes) -> int:
+    """The hash of a text, from 0 to 2^32 - 1."""
+    found = len(data) & _TOP
+    whole = len(data) // 4 * 4
+    for i in range(0, whole, 4):
+        word = int.from_bytes(data[i : i + 4], "little") * _MULTIPLIER & _TOP
+        word = (word ^ word >> 24) * _MULTIPLIER & _TOP
+        found = found * _MULTIPLIER & _TOP ^ word
+    if rest := data[whole:]:
+        found = (found ^ int.from_bytes(rest, "little")) * _MULTIPLIER & _TOP
+    found = (found ^ found >> 13) * _MULTIPLIER & _TOP
+    return found ^ found >> 15
+
+
+def ranges(split: Split) -> list[tuple[str, int]]:
+    """Variants and shares (basis points) in the order of the file, the last as `*`.
+
+    A single treatment grows up from 0, several each in a region of its own, and the control fills
+    the rest: so a treatment that grows takes users only from the control.
+    """
+    if len(split.names) == 2 and TOTAL_BP not in split.shares_bp:  # noqa: PLR2004
+        control, treatment = split.names
+        return [(treatment, split[treatment]), (control, split[control])]
+    return [(region.variant, region.stop - region.start) for region in regions(split)]
+
+
+def draw(rules: Assignment, split: Split, unit: str) -> Place:
+    """Where nginx places a unit.
+
+    Each range ends where nginx's whole numbers say, which is at most a few parts in 2^32 away from
+    its share; the point is the hash as a number of [0, 10 000).
+    """
+    found = murmur2(f"{rules.salt}:{unit}".encode())
+    edge = stop = 0
+    owner, start = "", 0
+    for name, share in ranges(split):
+        owner, start, stop = name, stop, stop + share
+        edge += share * _TOP // TOTAL_BP
+        if found < edge:
+            break
+    # Beyond all edges it is the last one's, whose range is that of *.
+    point = min(max(found * TOTAL_BP >> 32, start), stop - 1)
+    return Place(owner, point, start, stop)
+
+
+def block(text: str, split: Split, variable: str = VARIABLE) -> str:
+    """The block that splits by a text (in nginx's own notation)."""
+    return f'split_clients "{text}" ${variable} {{{_body(split)}}}'
+
+
+def _body(split: Split) -> str:
+    *first, (last, _) = ranges(split)
+    lines = [
+        f"{_NAMES} {' '.join(split.names)}",
+        *(f"{share / 100:g}% {name};" for name, share in first),
+        f"* {last};",
+    ]
+    return "".join(f"\n    {line}" for line in lines) + "\n  "
+
+
+def find(text: str) -> re.Match[str] | None:
+    """The block that carries the split: abctl's own, or the only one of the configuration.
+
+    Raises:
+        ValueError: there are several.
+    """
+    blocks = list(_BLOCK.finditer(text))
+    own = [each for each in blocks if each[1] == VARIABLE]
+    if len(own or blocks) > 1:
+        raise ValueError(f"{len(blocks)} blocks of split_clients, must be one")
+    return next(iter(own or blocks), None)
+
+
+def read(body: str) -> Split:
+    """The split of a block; where it does not name its variants, `*` is the control.
+
+    Raises:
+        ValueError: something else than percentages and values, or no `*`.
+        SpecError: more than 100%.
+    """
+    lines = [line.strip() for line in body.splitlines()]
+    noted = [line.removeprefix(_NAMES).split() for line in lines if line.startswith(_NAMES)]
+    parts = list(_parts(line.partition("#")[0] for line in lines))
+    if not parts or parts[-1][0] is not None:
+        raise ValueError("its last value must be that of *")
+    names = noted[0] if noted else list(dict.fromkeys(name for _, name in reversed(parts)))
+    shares = dict.fromkeys(names, 0)
+    for share, name in parts[:-1]:
+        shares[name] += share or 0
+    shares[parts[-1][1]] += TOTAL_BP - sum(shares.values())
+    return Split(tuple(shares), tuple(shares.values()))
+
+
+def _parts(lines: Iterable[str]) -> Iterable[tuple[int | None, str]]:
+    for statement in " ".join(lines).split(";"):
+        if statement.strip():
+            part = _PART.fullmatch(statement)
+            if part is None:
+                raise ValueError(f"{statement.strip()!r} is no percentage and value")
+            yield (None if part[2] is None else round(float(part[2]) * 100)), part[3]
+
+
+def replaced(text: str, found: re.Match[str], split: Split) -> str:
+    """The configuration with another split in the block that was found."""
+    return text[: found.start(2)] + _body(split) + text[found.end(2) :]

@@ -1,0 +1,189 @@
+"""Gateway API: an HTTPRoute over the Services of the variants.
+
+A variant is an image (Deployment and Service), a stored model (an InferenceService of KServe in
+Standard mode), or a Service that is there already. Each backend has a filter of its own, so that
+Envoy Gateway makes a cluster, and so statistics, of each variant.
+
+Requests are drawn by any Gateway. To keep users where they are takes Envoy Gateway 1.9 or later: a
+BackendTrafficPolicy makes it hash the key, without a salt: experiments with the same key and split
+are not independent of each other.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+import xxhash
+
+from abctl.core.assignment import Place, place_at
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Assignment, Experiment, Variant
+from abctl.core.split import TOTAL_BP, Split
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _conditions,
+    _fit,
+    _gateway_routes,
+    _inference_service,
+    _weighted,
+    _workload,
+)
+from abctl.platforms._gateway_routes import ROUTE_API
+
+
+def _hashed_key(rules: Assignment, split: Split, unit: str) -> Place:  # noqa: ARG001 - no salt
+    return place_at(split, xxhash.xxh64_intdigest(unit.encode()) % TOTAL_BP)
+
+
+CAPABILITIES = Capabilities(
+    parts=10_000,
+    sticky=True,
+    override=True,
+    cohorts=True,
+    shadow=True,
+    max_variants=None,
+    reports="conditions",
+    entrance=True,
+    draw=_hashed_key,
+)
+_MOST_BACKENDS = 16
+
+baseline = _fit.no_baseline
+objections = _gateway_routes.objections
+
+Json = dict[str, Any]
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment an HTTPRoute cannot express."""
+    return [*_fit.misfits("gateway", CAPABILITIES, experiment), *_own(experiment)]
+
+
+def _own(experiment: Experiment) -> Iterator[Misfit]:
+    gateway = experiment.entrance and experiment.entrance.gateway
+    if not gateway:
+        hint = "entrance: {gateway: namespace/name, host: iris.example.com}"
+        yield Misfit(("entrance", "gateway"), "is missing, an HTTPRoute needs it", hint)
+    for i, cohort in enumerate(experiment.assignment.cohorts):
+        if cohort.split is not None and experiment.assignment.unit != "request":
+            # Its rule would have to match the key too, and so come before the override's.
+            message = "a split of users for a cohort, which gateway cannot have beside others"
+            hint = "give the cohort a variant; envoy and nginx can split it"
+            yield Misfit(("assignment", "cohorts", i, "split"), message, hint)
+    for i, variant in enumerate(experiment.variants):
+        yield from _inference_service.without_format(i, variant)
+    if len(_weighted.places(experiment.split.names)) > _MOST_BACKENDS:
+        message = f"{len(experiment.variants)} given, a rule of an HTTPRoute has 16 backends"
+        yield Misfit(("variants",), message, "envoy can carry any number")
+
+
+def target(experiment: Experiment) -> Ref:
+    """The HTTPRoute."""
+    return Ref(ROUTE_API, "HTTPRoute", experiment.namespace, experiment.name)
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """The variants' servers, leave to reach Services elsewhere, the HTTPRoute, and its policy.
+
+    Raises:
+        SpecError: Gateway API cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
+    backends = {v.name: _backend(experiment, v) for v in experiment.variants}
+    ref, rules = target(experiment), experiment.assignment
+    route = _weighted.noted(
+        _workload.head(ref, experiment), {name: where.name for name, where in backends.items()}
+    )
+    found: list[Object] = [o for v in experiment.variants for o in _servers(experiment, v)]
+    found += _gateway_routes.grants(experiment, backends)
+    found.append({**route, "spec": _gateway_routes.spec(experiment, backends)})
+    if rules.unit != "request":
+        found.append(_policy(experiment))
+    return found
+
+
+def _servers(experiment: Experiment, variant: Variant) -> list[Object]:
+    model = variant.model
+    if model.image or not model.uri:
+        return _workload.servers(experiment, variant)
+    name = _workload.named(experiment, variant.name)
+    return [_inference_service.inference_service(experiment, variant, name, "Standard")]
+
+
+def _backend(experiment: Experiment, variant: Variant) -> _workload.Backend:
+    where, model = _workload.backend(experiment, variant), variant.model
+    if model.image or not model.uri:
+        return where
+    service = _inference_service.predictor_service(_workload.named(experiment, variant.name))
+    return _workload.Backend(experiment.namespace, service, 80)
+
+
+def _policy(experiment: Experiment) -> Object:
+    api = "gateway.envoyproxy.io/v1alpha1"
+    ref = Ref(api, "BackendTrafficPolicy", experiment.namespace, experiment.name)
+    group, kind = ROUTE_API.partition("/")[0], "HTTPRoute"
+    return {
+        **_workload.head(ref, experiment),
+        "spec": {
+            "targetRefs": [{"group": group, "kind": kind, "name": experiment.name}],
+            "loadBalancer": {
+                "type": "ConsistentHash",
+                "consistentHash": {
+                    "type": "Header",
+                    "header": {"name": experiment.assignment.key},
+                },
+            },
+        },
+    }
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with other weights in the rule that splits, or in all rules that split alike.
+
+    Raises:
+        SpecError: other variants than the backends.
+        ClusterError: no rule splits, or several split differently.
+    """
+    names = _names(obj)
+    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    after: Json = deepcopy(dict(obj))
+    if split != split_of(obj):
+        weights = _weighted.weights_of(names, split, CAPABILITIES.parts)
+        for rule in _gateway_routes.splitting(after):
+            for backend, weight in zip(rule["backendRefs"], weights, strict=True):
+                backend["weight"] = weight
+    return after
+
+
+def split_of(obj: Object) -> Split:
+    """The weights of the rule that splits, by proportion.
+
+    Raises:
+        ClusterError: no rule splits, or several split differently.
+    """
+    return _weighted.split_of(obj, _names(obj), _gateway_routes.weights(obj))
+
+
+def programmed(obj: Object) -> Split | None:
+    """The split, where every Gateway has accepted this very generation of the route."""
+    return None if refusal(obj) else split_of(obj)
+
+
+def refusal(obj: Object) -> str | None:
+    """Why a Gateway has not accepted the route."""
+    parents = (obj.get("status") or {}).get("parents") or []
+    if not parents:
+        return _conditions.UNSEEN
+    for parent in parents:
+        conditions = parent.get("conditions", [])
+        if reason := _conditions.unmet(conditions, ("Accepted", "ResolvedRefs")):
+            return f"gateway {parent['parentRef']['name']}: {reason}"
+        if not all(_conditions.current(obj, c.get("observedGeneration")) for c in conditions):
+            return f"gateway {parent['parentRef']['name']} has not seen this generation yet"
+    return None
+
+
+def _names(obj: Object) -> list[str]:
+    rule = _gateway_routes.splitting(obj)[0]
+    return _weighted.behind(obj, [backend["name"] for backend in rule["backendRefs"]])

@@ -1,0 +1,149 @@
+"""Istio: a VirtualService over the Services of the variants, each with a DestinationRule.
+
+Every request is drawn anew: Istio's consistent hash picks a pod within a variant, never the
+variant. The first rule that matches decides.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.errors import ClusterError
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _conditions,
+    _fit,
+    _istio_routes,
+    _weighted,
+    _workload,
+)
+
+CAPABILITIES = Capabilities(
+    parts=10_000,
+    sticky=False,
+    override=True,
+    cohorts=True,
+    shadow=True,
+    max_variants=None,
+    entrance=True,
+)
+_API = "networking.istio.io/v1"
+_MESH = "mesh"
+
+baseline = _fit.no_baseline
+objections = _istio_routes.objections
+
+Json = dict[str, Any]
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment Istio cannot express."""
+    return [
+        *_fit.misfits("istio", CAPABILITIES, experiment),
+        *_workload.unserved(experiment, "istio"),
+        *_entrance(experiment),
+    ]
+
+
+def _entrance(experiment: Experiment) -> Iterator[Misfit]:
+    if not (experiment.entrance and experiment.entrance.host):
+        hint = "entrance: {host: iris.example.com, gateway: istio-ingress/public}"
+        yield Misfit(("entrance", "host"), "is missing, a VirtualService needs it", hint)
+
+
+def target(experiment: Experiment) -> Ref:
+    """The VirtualService."""
+    return Ref(_API, "VirtualService", experiment.namespace, experiment.name)
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """The variants' servers and DestinationRules, and the VirtualService.
+
+    Raises:
+        SpecError: Istio cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
+    backends = {v.name: _workload.backend(experiment, v) for v in experiment.variants}
+    carrier = _weighted.noted(
+        _workload.head(target(experiment), experiment),
+        {name: where.host for name, where in backends.items()},
+    )
+    entrance = experiment.entrance
+    assert entrance is not None
+    carrier["spec"] = {
+        "hosts": [entrance.host],
+        "gateways": [entrance.gateway or _MESH],
+        "http": _istio_routes.routes(experiment, backends),
+    }
+    return [
+        *(each for v in experiment.variants for each in _workload.servers(experiment, v)),
+        *(_rule(experiment, name, where.host) for name, where in backends.items()),
+        carrier,
+    ]
+
+
+def _rule(experiment: Experiment, variant: str, host: str) -> Object:
+    name = _workload.named(experiment, variant)
+    ref = Ref(_API, "DestinationRule", experiment.namespace, name)
+    # Model servers close idle connections after 5 s; the proxy must be first.
+    policy = {"connectionPool": {"http": {"idleTimeout": "4s"}}}
+    return {
+        **_workload.head(ref, experiment, variant),
+        "spec": {"host": host, "trafficPolicy": policy},
+    }
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with other weights in the route that splits, or in all that split alike.
+
+    Raises:
+        SpecError: other variants than the destinations.
+        ClusterError: no route splits, or several split differently.
+    """
+    names = _names(obj)
+    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    after: Json = deepcopy(dict(obj))
+    if split != split_of(obj):
+        for route in _istio_routes.splitting(after):
+            for name, destination in zip(names, route["route"], strict=True):
+                destination["weight"] = split[name]
+    return after
+
+
+def split_of(obj: Object) -> Split:
+    """The weights of the route that splits, by proportion.
+
+    Raises:
+        ClusterError: no route splits, or several split differently.
+    """
+    weights = [
+        [destination.get("weight", 0) for destination in route["route"]]
+        for route in _istio_routes.splitting(obj)
+    ]
+    if any(each != weights[0] for each in weights):
+        raise ClusterError(f"{Ref.of(obj)}: routes to the same destinations differ in weights")
+    return _weighted.split_of(obj, _names(obj), weights[0])
+
+
+def programmed(obj: Object) -> Split | None:  # noqa: ARG001 - the protocol's
+    """Nothing: Istio does not say what its proxies have."""
+    return None
+
+
+def refusal(obj: Object) -> str | None:
+    """What Istio's own analysis says against it, where that is switched on."""
+    status = obj.get("status") or {}
+    for message in status.get("validationMessages") or ():
+        if message.get("level") == "ERROR":
+            kind = message.get("type", {})
+            return f"Istio says {kind.get('code', '')} {kind.get('name', 'ERROR')}".strip()
+    conditions = status.get("conditions")
+    return _conditions.unmet(conditions, ("Reconciled",)) if conditions else None
+
+
+def _names(obj: Object) -> list[str]:
+    return _weighted.behind(obj, _istio_routes.destinations(obj))

@@ -1,0 +1,163 @@
+"""nginx: a ConfigMap whose split_clients block carries the split.
+
+Every user keeps their variant, by nginx's own hash of salt and key. A changed ConfigMap reaches the
+pods within about a minute (kubelet), where nginx then reloads it; nothing reports that it has.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.errors import ClusterError, SpecError
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _fit,
+    _nginx_config,
+    _nginx_split,
+    _proxy,
+    _workload,
+)
+
+CAPABILITIES = Capabilities(
+    parts=10_000,
+    sticky=True,
+    override=True,
+    cohorts=True,
+    shadow=False,
+    max_variants=None,
+    draw=_nginx_split.draw,
+)
+_IMAGE = "nginxinc/nginx-unprivileged:1.28-alpine"
+_USER = 101
+_LISTEN = 8080
+_MOUNT, _FILE = "/etc/abctl", "nginx.conf"
+_HEADER = re.compile(r"[a-z0-9-]+")
+# nginx does not watch its configuration.
+_RUN = f"""\
+nginx -c {_MOUNT}/{_FILE} -g 'daemon off;' &
+nginx=$!
+trap 'kill -QUIT $nginx' TERM
+known=$(md5sum {_MOUNT}/{_FILE})
+while kill -0 $nginx 2>/dev/null; do
+  sleep 2 & wait $!
+  now=$(md5sum {_MOUNT}/{_FILE})
+  if [ "$now" != "$known" ] && nginx -c {_MOUNT}/{_FILE} -t; then kill -HUP $nginx; fi
+  known=$now
+done
+wait $nginx
+"""
+
+baseline = _fit.no_baseline
+objections = _fit.no_objections
+
+
+def misfits(experiment: Experiment) -> Sequence[Misfit]:
+    """What of the experiment nginx cannot express."""
+    return [
+        *_fit.misfits("nginx", CAPABILITIES, experiment),
+        *_workload.unserved(experiment, "nginx"),
+        *_headers(experiment),
+    ]
+
+
+def _headers(experiment: Experiment) -> Iterator[Misfit]:
+    rules = experiment.assignment
+    given: dict[tuple[str | int, ...], str] = {
+        ("key",): rules.key,
+        ("override",): rules.override or "",
+    }
+    given |= {("cohorts", i, "header"): c.header for i, c in enumerate(rules.cohorts)}
+    for place, name in given.items():
+        if name and not _HEADER.fullmatch(name):
+            message = f"{name!r}, nginx has variables only of letters, digits and dashes"
+            yield Misfit(("assignment", *place), message, "x-user-id, or platform: envoy")
+
+
+def target(experiment: Experiment) -> Ref:
+    """The ConfigMap that carries the split."""
+    return Ref("v1", "ConfigMap", experiment.namespace, f"{experiment.name}-nginx")
+
+
+def objects(experiment: Experiment) -> list[Object]:
+    """The variants' servers, the ConfigMap with nginx's configuration, and nginx.
+
+    Raises:
+        SpecError: nginx cannot express the experiment.
+    """
+    _fit.require(misfits(experiment))
+    ref = target(experiment)
+    backends = {v.name: _workload.backend(experiment, v) for v in experiment.variants}
+    upstreams = {name: (where.host, where.port) for name, where in backends.items()}
+    text = _nginx_config.configuration(experiment, upstreams, str(_LISTEN))
+    return [
+        *(each for v in experiment.variants for each in _workload.servers(experiment, v)),
+        {**_workload.head(ref, experiment), "data": {_FILE: text}},
+        *_proxy.proxy(
+            experiment,
+            ref,
+            program={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
+            user=_USER,
+            mount=_MOUNT,
+            ports={"http": _LISTEN},
+            health=("/nginx-ready", _LISTEN),
+        ),
+    ]
+
+
+def with_split(obj: Object, split: Split) -> Object:
+    """A copy with another split in the block; nothing else differs.
+
+    Raises:
+        ClusterError: no block of split_clients, or several.
+        SpecError: other variants, or a treatment that is too large for its region.
+    """
+    asked = split_of(obj)
+    if split.names != asked.names:
+        raise SpecError(
+            f"split of {', '.join(split.names)}, but {Ref.of(obj)} is of {', '.join(asked.names)}",
+            "the variants and their order are fixed for the life of an experiment",
+        )
+    if split == asked:
+        return {**obj}
+    key, found = _find(obj)
+    text = _nginx_split.replaced(obj["data"][key], found, split)
+    return {**obj, "data": {**obj["data"], key: text}}
+
+
+def split_of(obj: Object) -> Split:
+    """The split of the block; in one that abctl did not write, `*` is the control.
+
+    Raises:
+        ClusterError: no block of split_clients, several, or something else in it.
+    """
+    _, found = _find(obj)
+    try:
+        return _nginx_split.read(found[2])
+    except (SpecError, LookupError, ValueError) as error:
+        raise ClusterError(f"{Ref.of(obj)}: split_clients holds no split ({error})") from error
+
+
+def programmed(obj: Object) -> Split | None:  # noqa: ARG001 - the protocol's
+    """Nothing: nginx does not say what it has loaded."""
+    return None
+
+
+def refusal(obj: Object) -> str | None:  # noqa: ARG001 - the protocol's
+    """Nothing: nginx does not say what it has loaded."""
+    return None
+
+
+def _find(obj: Object) -> tuple[str, re.Match[str]]:
+    found = []
+    for key, text in (obj.get("data") or {}).items():
+        try:
+            found.append((key, _nginx_split.find(text)))
+        except ValueError as error:
+            raise ClusterError(f"{Ref.of(obj)}: {key} has {error}") from error
+    blocks = [(key, match) for key, match in found if match]
+    if len(blocks) != 1:
+        raise ClusterError(f"{Ref.of(obj)}: {len(blocks)} files with split_clients, must be one")
+    return blocks[0]

@@ -27,6 +27,13 @@ class Door(Protocol):
         """JSON Patch (RFC 6902), all or nothing; a `test` that fails is a ConflictError."""
         ...
 
+    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:
+        """Server-side apply: what is named becomes so, what is no longer named goes.
+
+        Fields that others have set otherwise are a ConflictError, unless by `force`.
+        """
+        ...
+
     def delete(self, ref: Ref) -> None:
         """Delete it; that it is gone already is no error."""
         ...

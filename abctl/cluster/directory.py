@@ -2,6 +2,7 @@
 
     <root>/version                                  counter of resourceVersions, and the lock
     <root>/objects/<namespace>/<kind>/<name>.json   one object
+    <root>/objects/.../<name>.applied               what was last applied to it
     <root>/mounts/<name>/<key>                      a ConfigMap's data, as kubelet would mount it
 
 Whoever is killed in the middle leaves each object as it was or as it was meant to be; a mount that
@@ -17,9 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from abctl.core.change import Object, Ref, patched
+from abctl.core.change import Object, Ref, disputed, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
 
+_APPLIED = ".applied"
 _NEXT_STEP = "restore the file, or remove the directory and start anew"
 
 
@@ -78,12 +80,32 @@ class DirectoryDoor:
                 raise ClusterError(f"{ref}: its address and resourceVersion cannot be patched")
             return after if dry_run else self._update(stored, after, lock)
 
+    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:
+        """Make what is named so; what an earlier apply named and this one does not goes."""
+        ref, applied = Ref.of(obj), _stored_part(obj)
+        with _files(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+        with self._locked() as lock:
+            stored, earlier = (self._read(ref), self._applied(ref)) if self._has(ref) else ({}, {})
+            if not force and (others := disputed(stored, earlier, applied)):
+                raise ConflictError(
+                    f"{ref}: {', '.join(others)} set otherwise by somebody else",
+                    "agree with them, or take over with --force",
+                )
+            after = merged(stored, earlier, applied)
+            if dry_run:
+                return after
+            written = self._update(stored, after, lock)
+            _store(self._file(ref).with_suffix(_APPLIED), json.dumps(applied))
+            return written
+
     def delete(self, ref: Ref) -> None:
         """Delete it; that it is gone already is no error."""
         path = self._file(ref)
         if not path.exists():
             return
         with self._locked(), _files(path):
+            path.with_suffix(_APPLIED).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             if ref.kind == "ConfigMap":
                 shutil.rmtree(self._mount_of(ref.name), ignore_errors=True)
@@ -94,6 +116,14 @@ class DirectoryDoor:
         if any("/" in part or part.startswith(".") for part in parts):
             raise ClusterError(f"{ref} in {ref.namespace!r}: not the name of an object")
         return self._root.joinpath("objects", *parts)
+
+    def _has(self, ref: Ref) -> bool:
+        return self._file(ref).exists()
+
+    def _applied(self, ref: Ref) -> Object:
+        path = self._file(ref).with_suffix(_APPLIED)
+        applied: Object = json.loads(path.read_bytes()) if path.exists() else {}
+        return applied
 
     def _read(self, ref: Ref) -> Object:
         path = self._file(ref)

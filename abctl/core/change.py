@@ -130,3 +130,37 @@ def _key(parent: Any, step: str) -> Any:
     if not 0 <= index <= len(parent):
         raise IndexError(step)
     return index
+
+
+def merged(stored: Object, earlier: Object, applied: Object) -> dict[str, Any]:
+    """A copy of the object with what is applied in it, without what only the `earlier` one named.
+
+    Mappings are merged key by key; everything else, lists too, is taken as a whole.
+    """
+    after: dict[str, Any] = {}
+    for key in (*stored, *(key for key in applied if key not in stored)):
+        old, before = stored.get(key), earlier.get(key)
+        if key not in applied:
+            if isinstance(old, Mapping) and isinstance(before, Mapping):
+                if rest := merged(old, before, {}):
+                    after[key] = rest
+            elif key not in earlier:
+                after[key] = deepcopy(old)
+        elif isinstance(new := applied[key], Mapping):
+            kept = old if isinstance(old, Mapping) else {}
+            after[key] = merged(kept, before if isinstance(before, Mapping) else {}, new)
+        else:
+            after[key] = deepcopy(new)
+    return after
+
+
+def disputed(stored: Object, earlier: Object, applied: Object, path: str = "") -> list[str]:
+    """Where the object has something else than is applied now and than was applied earlier."""
+    found = []
+    for key in applied.keys() & stored.keys():
+        here, old, before, new = f"{path}.{key}", stored[key], earlier.get(key), applied[key]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += disputed(old, before if isinstance(before, Mapping) else {}, new, here)
+        elif old not in (new, before):
+            found.append(here)
+    return sorted(found)

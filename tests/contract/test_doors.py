@@ -6,15 +6,22 @@ import pytest
 
 from abctl.cluster import Door
 from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Change, Ref
 from abctl.errors import ClusterError, ConflictError, NotFoundError
 
-REF = Ref("v1", "ConfigMap", "default", "laws")
+REF = Ref("v1", "ConfigMap", "laws-of-doors", "laws")
 
 
-@pytest.fixture(params=["directory"])
+@pytest.fixture(params=["directory", "kube"])
 def door(request, tmp_path) -> Door:
-    return {"directory": lambda: DirectoryDoor(tmp_path / "world")}[request.param]()
+    if request.param == "directory":
+        return DirectoryDoor(tmp_path / "world")
+    cluster = request.getfixturevalue("crds")
+    if cluster.kubectl("create", "namespace", REF.namespace, check=False).returncode:
+        for kinds in ("configmap", "service", "httproute"):
+            cluster.kubectl("delete", kinds, "-n", REF.namespace, "--all")
+    return KubeDoor(kubeconfig=cluster.kubeconfig)
 
 
 def config_map(**data: str):
@@ -60,12 +67,14 @@ def test_nothing_is_created_twice(door):
     assert door.get(REF) == made
 
 
-def test_the_group_is_part_of_the_address(door):
-    service = {"kind": "Service", "metadata": {"name": "x", "namespace": "default"}}
-    core = door.create({"apiVersion": "v1", **service})
-    knative = door.create({"apiVersion": "serving.knative.dev/v1", **service})
-    assert door.get(Ref.of(core))["apiVersion"] == "v1"
-    assert door.get(Ref.of(knative))["apiVersion"] == "serving.knative.dev/v1"
+def test_kinds_of_all_groups_are_told_apart(door):
+    meta = {"name": "x", "namespace": REF.namespace}
+    port = {"name": "http", "port": 80, "targetPort": 80, "protocol": "TCP"}
+    core = {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [port]}}
+    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta}
+    made = [door.create(core), door.create({**route, "spec": {"hostnames": ["x.example.com"]}})]
+    for obj in made:
+        assert door.get(Ref.of(obj)) == obj
 
 
 def test_replace_needs_the_latest_version(door):
@@ -136,6 +145,37 @@ def test_a_dry_run_says_what_would_be_and_does_nothing(door):
     stale = [{"op": "test", "path": "/data/a", "value": "0"}]
     with pytest.raises(ConflictError):
         door.patch(REF, stale, dry_run=True)
+
+
+def test_what_is_applied_is_so_and_what_is_applied_no_more_goes(door):
+    first = door.apply(config_map(a="1", b="1"))
+    assert first["data"] == {"a": "1", "b": "1"}
+    add = {"op": "add", "path": "/data/other", "value": "kept"}
+    second = door.patch(REF, [add])
+    assert door.apply(config_map(a="1", b="1")) == second
+    assert door.apply(config_map(a="2"))["data"] == {"a": "2", "other": "kept"}
+    assert door.get(REF)["data"] == {"a": "2", "other": "kept"}
+
+
+def test_what_somebody_else_has_set_is_taken_over_only_by_force(door):
+    door.create(config_map(a="1"))
+    door.apply(config_map(a="1", b="1"))
+    change = [{"op": "replace", "path": "/data/a", "value": "other"}]
+    changed = door.patch(REF, change)
+    for dry_run in (False, True):
+        with pytest.raises(ConflictError, match=r"\.data\.a"):
+            door.apply(config_map(a="1", b="1"), dry_run=dry_run)
+    assert door.get(REF) == changed
+    assert door.apply(config_map(a="1", b="1"), force=True)["data"] == {"a": "1", "b": "1"}
+
+
+def test_a_dry_run_of_an_apply_does_nothing(door):
+    assert door.apply(config_map(a="1"), dry_run=True)["data"] == {"a": "1"}
+    with pytest.raises(NotFoundError):
+        door.get(REF)
+    made = door.apply(config_map(a="1"))
+    assert door.apply(config_map(a="2"), dry_run=True)["data"] == {"a": "2"}
+    assert door.get(REF) == made
 
 
 def test_delete_may_be_repeated_and_a_new_object_is_no_old_one(door):

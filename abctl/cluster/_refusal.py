@@ -1,0 +1,109 @@
+"""What the Kubernetes API says when it does not do as it is told, in words for people."""
+
+import json
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.client import responses
+from typing import Any
+
+from abctl.core.change import Ref
+from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
+
+# The server did not act, or may act when it is asked again.
+_TRY_AGAIN = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+_FORBIDDEN = re.compile(r'cannot (\S+) resource "([^"]+)"(?: in API group "([^"]*)")?')
+_NO_SUCH_RESOURCE = "the server could not find the requested resource"
+
+
+def said(body: bytes) -> dict[str, Any]:
+    """The `Status` object of an answer; a proxy in between may say anything else."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    return {"message": body.decode(errors="replace").strip()[:200]}
+
+
+def is_temporary(code: int, status: Mapping[str, Any]) -> bool:
+    """Whether the same request may succeed a little later."""
+    return code in _TRY_AGAIN or (
+        code == HTTPStatus.INTERNAL_SERVER_ERROR and status.get("reason") == "InternalError"
+    )
+
+
+def is_unknown_resource(code: int, status: Mapping[str, Any]) -> bool:
+    """Whether the server does not know the kind at all, as opposed to an object of it."""
+    message = str(status.get("message", ""))
+    unknown = message in (_NO_SUCH_RESOURCE, "404 page not found")
+    return code == HTTPStatus.NOT_FOUND and unknown
+
+
+def of(code: int, status: Mapping[str, Any], ref: Ref, context: str) -> ClusterError:
+    """The error for an answer that is no success."""
+    message = str(status.get("message") or responses.get(code, "no reason given"))
+    if is_temporary(code, status):
+        return UnreachableError(
+            f"{context}: the API server failed with {code} ({message})",
+            "try again; what was begun is finished or reverted by the next command",
+        )
+    match code:
+        case HTTPStatus.UNAUTHORIZED:
+            error = ClusterError(
+                f"{context}: the API server does not know you (401 {message})",
+                "the token or certificate has expired or is wrong: log in again",
+            )
+        case HTTPStatus.FORBIDDEN:
+            error = ClusterError(message, _permission(message, ref))
+        case HTTPStatus.NOT_FOUND:
+            error = _not_found(message, status, ref)
+        case HTTPStatus.CONFLICT:
+            error = _conflict(message, status, ref)
+        case _:
+            error = ClusterError(f"{ref} is refused ({code}): {message}")
+    return error
+
+
+def not_installed(ref: Ref) -> NotFoundError:
+    """The cluster does not know the kind."""
+    return NotFoundError(
+        f"the cluster knows no {ref.kind} of {ref.api_version}, so there is no {ref}",
+        "its CRD is not installed there; `kubectl api-resources` lists what is",
+    )
+
+
+def _not_found(message: str, status: Mapping[str, Any], ref: Ref) -> NotFoundError:
+    if (status.get("details") or {}).get("kind") == "namespaces":
+        return NotFoundError(message, f"kubectl create namespace {ref.namespace}")
+    return NotFoundError(f"no {ref} in namespace {ref.namespace} ({message})")
+
+
+def _permission(message: str, ref: Ref) -> str:
+    """What to ask for; nothing where an admission webhook said no."""
+    if not (match := _FORBIDDEN.search(message)):
+        return ""
+    verb, resource, group = match.groups()
+    full = f"{resource}.{group}" if group else resource
+    return (
+        f"ask for a Role in {ref.namespace} that may {verb} {full}; "
+        "k8s/base/rbac.yaml is the least that abctl needs"
+    )
+
+
+def _conflict(message: str, status: Mapping[str, Any], ref: Ref) -> ConflictError:
+    causes = (status.get("details") or {}).get("causes") or []
+    if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
+        return ConflictError(
+            f"{ref}: {message}",
+            "somebody else manages these fields: agree with them, or take over with --force",
+        )
+    if status.get("reason") == "AlreadyExists":
+        return ConflictError(f"{ref} exists already")
+    return ConflictError(f"{ref} was changed by somebody else", "read it again")

@@ -1,0 +1,246 @@
+"""A real API server for the tests: etcd and kube-apiserver, or a cluster that is given.
+
+KUBEBUILDER_ASSETS names the folder with both programs (.ci/kubernetes prints one);
+ABCTL_TEST_KUBECONFIG names a cluster to use instead; ABCTL_TEST_CRDS the folder with the upstream
+CRDs as JSON, by default shared/crds next to the checkout.
+"""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sysconfig
+import time
+import uuid
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+DEADLINE_SECONDS = 90.0
+ADMIN_TOKEN = "admin-of-the-tests"
+KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
+# What abctl writes. Of the two channels of the Gateway API only one can be loaded.
+CRDS = (
+    "kserve-*_*_inferenceservices",
+    "kserve-*_*_inferencegraphs",
+    "seldon-core-v1*_*_seldondeployments",
+    "seldon-core-v2*_*_experiments",
+    "seldon-core-v2*_*_models",
+    "gateway-api-*-standard_*_gateways",
+    "gateway-api-*-standard_*_httproutes",
+    "gateway-api-*-standard_*_referencegrants",
+    "envoy-gateway-*_*_backendtrafficpolicies",
+    "istio-*_*_destinationrules",
+    "istio-*_*_virtualservices",
+    "prometheus-operator-*_*_podmonitors",
+    "prometheus-operator-*_*_servicemonitors",
+    "prometheus-operator-*_*_prometheusrules",
+)
+
+
+class Cluster:
+    """Somewhere to talk to, by a kubeconfig of an administrator."""
+
+    def __init__(self, kubeconfig):
+        self.kubeconfig = kubeconfig
+
+    def kubectl(self, *words, stdin=None, check=True):
+        """Whatever kubectl prints; it is the independent witness of what abctl did."""
+        done = subprocess.run(
+            [KUBECTL, f"--kubeconfig={self.kubeconfig}", *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(words)}: {done.stderr}")
+        return done.stdout if check else done
+
+    def read(self, *words):
+        return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def load_crds(self, folder):
+        files = [path for crd in CRDS for path in folder.glob(f"{crd}.json")]
+        named = [word for path in files for word in ("-f", str(path))]
+        self.kubectl("apply", "--server-side", "--force-conflicts", *named)
+        specs = [json.loads(path.read_text())["spec"] for path in files]
+        kinds = ",".join(f"{spec['names']['plural']}.{spec['group']}" for spec in specs)
+        # Established is a moment earlier than served.
+        wait_for(lambda: self._serves(kinds), f"what serves {kinds}")
+
+    def _serves(self, kinds):
+        return self.kubectl("get", kinds, "-A", check=False).returncode == 0
+
+
+class ApiServer(Cluster):
+    """etcd and kube-apiserver of our own; may be killed and started again."""
+
+    def __init__(self, assets, folder):
+        self.assets, self.folder = Path(assets), folder
+        with ExitStack() as held:
+            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
+            for each in sockets:
+                each.bind((HOST, 0))
+            self.port, *self.etcd_ports = (each.getsockname()[1] for each in sockets)
+        self.url = f"https://{HOST}:{self.port}"
+        self.certificate = folder / "certs" / "apiserver.crt"
+        folder.joinpath("tokens").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')
+        super().__init__(folder / "kubeconfig")
+        self.etcd = self.server = None
+
+    def start(self):
+        client, peer = (f"http://{HOST}:{port}" for port in self.etcd_ports)
+        if self.etcd is None:
+            self.etcd = self._run(
+                "etcd",
+                f"--data-dir={self.folder / 'etcd'}",
+                "--unsafe-no-fsync",
+                f"--listen-client-urls={client}",
+                f"--advertise-client-urls={client}",
+                f"--listen-peer-urls={peer}",
+                f"--initial-advertise-peer-urls={peer}",
+                f"--initial-cluster=default={peer}",
+            )
+        key = self.certificate.with_suffix(".key")
+        self.server = self._run(
+            "kube-apiserver",
+            f"--etcd-servers={client}",
+            f"--cert-dir={self.certificate.parent}",
+            f"--bind-address={HOST}",
+            f"--secure-port={self.port}",
+            "--authorization-mode=RBAC",
+            f"--token-auth-file={self.folder / 'tokens'}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-signing-key-file={key}",
+            f"--service-account-key-file={key}",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            # There is no controller that would make the account of each namespace.
+            "--disable-admission-plugins=ServiceAccount",
+        )
+        wait_for(self._ready, "kube-apiserver", self._why)
+        self.write_kubeconfig(self.kubeconfig, ADMIN_TOKEN)
+        return self
+
+    def write_kubeconfig(self, path, token, url=None, namespace="default"):
+        """A kubeconfig for whoever has the token."""
+        cluster = {"server": url or self.url, "certificate-authority": str(self.certificate)}
+        context = {"cluster": "test", "user": "test", "namespace": namespace}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": context}],
+        }
+        path.write_text(json.dumps(config))
+        return path
+
+    def kill(self):
+        """The API server dies; etcd keeps what it was told."""
+        self.server.kill()
+        self.server.wait(DEADLINE_SECONDS)
+
+    def stop(self):
+        for process in (self.server, self.etcd):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait(DEADLINE_SECONDS)
+
+    def _run(self, program, *arguments):
+        with self.folder.joinpath(f"{program}.log").open("ab") as log:
+            return subprocess.Popen(
+                [self.assets / program, *arguments], stdout=log, stderr=log, cwd=self.folder
+            )
+
+    def _ready(self):
+        if self.server.poll() is not None:
+            raise AssertionError(f"kube-apiserver ended: {self._why()}")
+        if not self.certificate.exists():
+            return False
+        request = Request(f"{self.url}/readyz")
+        request.add_header("Authorization", f"Bearer {ADMIN_TOKEN}")
+        try:
+            context = ssl.create_default_context(cafile=self.certificate)
+            with urlopen(request, timeout=5, context=context) as answer:
+                return answer.status == HTTPStatus.OK
+        except (URLError, OSError):
+            return False
+
+    def _why(self):
+        return (self.folder / "kube-apiserver.log").read_text()[-2000:]
+
+
+def wait_for(condition, what, why=lambda: ""):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} is not ready in time: {why()}"
+        time.sleep(0.05)
+
+
+def missing(reason):
+    """No test passes by not running: it fails where CI is set, and says so loudly elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(f"NOT TESTED: {reason}")
+
+
+def _assets():
+    folder = os.environ.get("KUBEBUILDER_ASSETS")
+    if folder is None:
+        done = subprocess.run(
+            [ROOT / ".ci" / "kubernetes", "--cached"], capture_output=True, text=True, check=False
+        )
+        folder = done.stdout.strip()
+    if not folder:
+        missing("no kube-apiserver and etcd; `.ci/kubernetes` gets them (KUBEBUILDER_ASSETS)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_api_server(tmp_path_factory):
+    """Starts API servers of our own, which tests may kill; all end with the session."""
+    made = []
+
+    def make():
+        made.append(ApiServer(_assets(), tmp_path_factory.mktemp("api-server")))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(make_api_server):
+    """The cluster that the tests share; they keep to namespaces of their own."""
+    given = os.environ.get("ABCTL_TEST_KUBECONFIG")
+    return Cluster(Path(given)) if given else make_api_server()
+
+
+@pytest.fixture(scope="session")
+def crds(cluster):
+    """The cluster, with the CRDs of every platform."""
+    folder = Path(os.environ.get("ABCTL_TEST_CRDS") or ROOT.parent / "shared" / "crds")
+    if lacking := [crd for crd in CRDS if not any(folder.glob(f"{crd}.json"))]:
+        missing(f"no {', '.join(lacking)} in {folder} (ABCTL_TEST_CRDS names another folder)")
+    cluster.load_crds(folder)
+    return cluster
+
+
+@pytest.fixture
+def namespace(cluster):
+    """A namespace of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

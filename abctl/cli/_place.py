@@ -1,9 +1,27 @@
 """Options of the commands that work on a running experiment, each defined once."""
 
+import time
+from enum import StrEnum
+from getpass import getuser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from abctl.cli._output import say
+from abctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from abctl.services.place import Place
+
+
+class DryRun(StrEnum):
+    """How far a command goes."""
+
+    none = "none"
+    client = "client"
+    server = "server"
+
 
 ExperimentArgument = Annotated[
     Path, typer.Argument(help="The experiment file.", show_default=False)
@@ -18,3 +36,76 @@ StateOption = Annotated[
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", envvar="ABCTL_YES", help="Do not ask.")]
+WhatArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT", help="The experiment file, or KIND/NAME as for kubectl (sdep/iris)."
+    ),
+]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        envvar="ABCTL_NAMESPACE",
+        help="The namespace in the cluster.",
+        show_default="that of the file, or of the context",
+    ),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        envvar="ABCTL_CONTEXT",
+        help="The context of the kubeconfig: a cluster, not the local stack.",
+        show_default="the current one",
+    ),
+]
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--kubeconfig",
+        envvar="ABCTL_KUBECONFIG",
+        help="The kubeconfig: a cluster, not the local stack.",
+        show_default="KUBECONFIG",
+    ),
+]
+DryRunOption = Annotated[
+    DryRun,
+    typer.Option(
+        "--dry-run",
+        help="client: only say what would be done; server: let the cluster check it as well.",
+    ),
+]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds that it may take until it is in effect."),
+]
+WhyOption = Annotated[str, typer.Option(help="The reason, for the ledger.")]
+ActorOption = Annotated[
+    str, typer.Option(envvar="ABCTL_ACTOR", help="Who does it, for the ledger.")
+]
+
+
+def find_place(
+    what: str,
+    state: Path | None,
+    kubeconfig: Path | None,
+    context: str | None,
+    namespace: str | None,
+) -> "Place":
+    """The world that is meant; says on stderr which one it is."""
+    from abctl.services.place import Where, find  # noqa: PLC0415 - the platforms load when asked
+
+    where = Where(state=state, kubeconfig=kubeconfig, context=context, namespace=namespace)
+    place = find(what, where, now=time.time())
+    say(f"in {place.words}")
+    return place
+
+
+def who(actor: str) -> str:
+    """Who does it: as given, or the user of this machine."""
+    try:
+        return actor or getuser()
+    except (KeyError, OSError):
+        raise UsageError("this user has no name", "say who you are with --actor") from None

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit
-from abctl.cli._place import ExperimentArgument, StateOption
+from abctl.cli._place import (
+    ContextOption,
+    KubeconfigOption,
+    NamespaceOption,
+    StateOption,
+    WhatArgument,
+    find_place,
+)
 from abctl.core.split import TOTAL_BP, Split, format_share
 
 if TYPE_CHECKING:
@@ -27,12 +34,15 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    experiment: ExperimentArgument,
+    what: WhatArgument,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on, and answer again when it changes.")
     ] = False,
     *,
     state: StateOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Say which split is wanted, which one is in effect, and since when.
@@ -40,20 +50,17 @@ def status(
     DESIRED is what the ledger says, PROGRAMMED what the platform reports to be in effect,
     OBSERVED what the variants really got. `-o wide` shows the epochs.
     """
-    from abctl.platforms import platform  # noqa: PLC0415
-    from abctl.services import local, world  # noqa: PLC0415
     from abctl.services import status as service  # noqa: PLC0415
-    from abctl.services.load import load  # noqa: PLC0415
 
-    loaded = load(experiment)
-    carrier = platform(loaded.platform)
-    door = world.door(loaded, state or local.default_state(loaded.name))
+    place = find_place(what, state, kubeconfig, context, namespace)
     last: Status | None = None
     while True:
-        found = service.status(door, carrier, loaded, clock=time.time)
+        found = service.status(place.door, place.platform, place.experiment, clock=time.time)
+        if place.adopted:  # there is no file whose plan could have changed
+            found = replace(found, plan_changed=())
         # Time alone, which makes the current epoch longer, is no news.
         if last is None or replace(found, epochs=last.epochs) != last:
-            emit("Status", _document(loaded, found), output, partial(_table, found))
+            emit("Status", _document(place.experiment, found), output, partial(_table, found))
             last = found
         if not watch:
             return

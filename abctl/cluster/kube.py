@@ -5,7 +5,6 @@ regular, what a kind is called in them is only looked up where the usual plural 
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -21,6 +20,8 @@ from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
 from abctl import __version__
 from abctl.cluster import _refusal
+from abctl.cluster.kubeconfig import files as kubeconfig_files
+from abctl.cluster.kubeconfig import in_pod
 from abctl.core.change import Object, Ref, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
 
@@ -201,22 +202,11 @@ class KubeDoor:
         )
 
 
-def configured(kubeconfig: Path | None = None) -> bool:
-    """Whether there is a configuration of some cluster."""
-    return kubeconfig is not None or bool(_files()) or "KUBERNETES_SERVICE_HOST" in os.environ
-
-
-def _files() -> str:
-    """The files of $KUBECONFIG or the usual one, as far as they exist."""
-    given = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    return os.pathsep.join(path for path in given.split(os.pathsep) if Path(path).is_file())
-
-
 def _configure(kubeconfig: Path | None, context: str | None) -> tuple[Configuration, str, str]:
     """The client's configuration, the namespace of the context, and what it is called."""
-    configuration, files = Configuration(), str(kubeconfig) if kubeconfig else _files()
+    configuration, files = Configuration(), str(kubeconfig or kubeconfig_files())
     try:
-        if not files and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if not files and context is None and in_pod():
             _config.load_incluster_config(client_configuration=configuration)
             return configuration, (_ACCOUNT / "namespace").read_text(), "this pod's cluster"
         merged = _config.kube_config.KubeConfigMerger(files).config if files else None

@@ -16,8 +16,8 @@ from abctl.local.stack import HOST, Server, Stack
 from abctl.platforms import platform
 from abctl.platforms.envoy import bootstrap
 from abctl.services import start, world
+from abctl.services.place import STATE_ROOT
 
-STATE_ROOT = Path(".abctl")
 TIMEOUT_SECONDS = 90.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _PORTS_OF_SERVER = 3

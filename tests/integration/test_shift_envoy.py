@@ -257,7 +257,7 @@ def test_routes_that_envoy_refuses_are_reported_and_the_old_stay(gateway, spoil,
 def test_nobody_shifts_without_consent_and_a_dry_run_changes_nothing(gateway, capsys):
     assert gateway.run("shift", "treatment=50%") == 2
     assert "--yes" in capsys.readouterr().err
-    assert gateway.run("shift", "treatment=50%", "--dry-run") == 0
+    assert gateway.run("shift", "treatment=50%", "--dry-run=server") == 0
     assert gateway.run("shift") == 2
     assert gateway.run("shift", "treatment=200%", "--yes") == 2
     assert gateway.run("shift", "other=20%", "--yes") == 2

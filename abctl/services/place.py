@@ -1,0 +1,141 @@
+"""Which world a command works on: the local stack, or a cluster; and on what in it.
+
+The rule: `--state` means a local stack; `--context`, `--kubeconfig`, `-n` or KIND/NAME a cluster.
+Without any of them it is the local stack of that name if there is one, else the cluster of the
+kubeconfig if there is one, else the local stack.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from abctl.cluster import Door, kubeconfig
+from abctl.core.experiment import Experiment
+from abctl.errors import UsageError
+from abctl.platforms import Platform, platform
+from abctl.services import adopt, readiness
+
+STATE_ROOT = Path(".abctl")
+
+
+@dataclass(frozen=True)
+class Where:
+    """What the user said about the world; None: nothing."""
+
+    state: Path | None = None
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+    @property
+    def cluster(self) -> bool:
+        """Whether a cluster was meant."""
+        return any((self.kubeconfig, self.context, self.namespace))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A world, and an experiment in it.
+
+    Attributes:
+        door: to the world.
+        platform: what carries the split.
+        experiment: of the file, or made up for an object that abctl did not make.
+        ready: whether a variant can take requests; a text says why it cannot.
+        words: which world it is, for people.
+        local: whether it is a local stack.
+        adopted: whether there is no experiment file.
+    """
+
+    door: Door
+    platform: Platform
+    experiment: Experiment
+    ready: Callable[[str], bool | str]
+    words: str
+    local: bool
+    adopted: bool = False
+
+
+def find(word: str, where: Where, *, now: float) -> Place:
+    """The place that an experiment file, or KIND/NAME, stands for.
+
+    Args:
+        word: the path of the file, or kubectl's kind and name.
+        where: what the user said about the world.
+        now: unix seconds.
+
+    Raises:
+        UsageError: options that contradict each other, or a kind that carries no split.
+        SpecError: whatever is wrong with the file.
+        ClusterError: the object of that name carries no split, or cannot be read.
+    """
+    if where.state and where.cluster:
+        raise UsageError("--state is for a local stack, the other options are for a cluster")
+    if not Path(word).exists() and adopt.is_address(word):
+        return _adopted(word, where, now)
+    from abctl.services.load import load  # noqa: PLC0415 - pydantic is slow to import
+
+    experiment = load(Path(word))
+    if where.namespace:
+        experiment = replace(experiment, namespace=where.namespace)
+    state = where.state or STATE_ROOT / experiment.name
+    return _local(experiment, state) if _is_local(state, where) else _cluster(experiment, where)
+
+
+def _is_local(state: Path, where: Where) -> bool:
+    from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
+
+    if where.state or where.cluster:
+        return where.state is not None
+    return stack.known(state) or not kubeconfig.configured()
+
+
+def _local(experiment: Experiment, state: Path) -> Place:
+    from abctl.services import world  # noqa: PLC0415 - not needed for a cluster
+
+    return Place(
+        door=world.door(experiment, state),
+        platform=platform(experiment.platform),
+        experiment=experiment,
+        ready=partial(world.ready, state),
+        words=f"the local stack in {state}",
+        local=True,
+    )
+
+
+def _cluster(experiment: Experiment, where: Where) -> Place:
+    door, _, words = _open(where)
+    carrier = platform(experiment.platform)
+    return Place(
+        door=door,
+        platform=carrier,
+        experiment=experiment,
+        ready=partial(readiness.ready, door, carrier, experiment, carrier.objects(experiment)),
+        words=f"{words}, namespace {experiment.namespace}",
+        local=False,
+    )
+
+
+def _adopted(word: str, where: Where, now: float) -> Place:
+    if where.state:
+        raise UsageError(f"{word}: a local stack is addressed by its experiment file")
+    door, namespace, words = _open(where)
+    namespace = where.namespace or namespace
+    carrier, experiment = adopt.experiment(door, word, namespace)
+    return Place(
+        door=adopt.Adopting(door, experiment, now),
+        platform=carrier,
+        experiment=experiment,
+        ready=partial(readiness.ready, door, carrier, experiment, ()),
+        words=f"{words}, namespace {namespace}",
+        local=False,
+        adopted=True,
+    )
+
+
+def _open(where: Where) -> tuple[Door, str, str]:
+    from abctl.cluster.kube import KubeDoor  # noqa: PLC0415 - the client is slow to import
+
+    door = KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
+    return door, door.namespace, door.words

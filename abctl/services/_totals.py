@@ -35,7 +35,7 @@ def variant(
     if samples is None:
         nothing = {metric.name: None for metric in experiment.metrics}
         return VariantResult(name, None, None, nothing, None, None, None, None)
-    whole = cut(samples.windows, samples.windows[-1].end - samples.windows[0].start)
+    whole = cut(samples.over, samples.over[-1].end - samples.over[0].start)
     requests = samples.rows(fill(chosen.requests, name), whole)
     outside = samples.rows(fill(chosen.outside, name), whole)
     latency = _latency(chosen, name)

@@ -24,6 +24,8 @@ _LOOK_BACK_SECONDS = 300.0
 # A scrape that is late by this many usual intervals is a gap; where no interval is known, a minute.
 _GAP_INTERVALS = 5.0
 _GAP_SECONDS = 60.0
+# Scrapes are never quite regular; the polls must not be others because of that.
+_STEP_SECONDS = 0.5
 _TARGETS_A_QUERY = 50
 # Labels that differ when two jobs scrape the same process.
 _OF_SCRAPING = ("job", "endpoint", "service", "container", "namespace", "pod", "node")
@@ -106,13 +108,30 @@ class Samples:
             by_target[target_of(series)].append(series)
         return {t: scrapes_of(series, self.starts.get(t)) for t, series in by_target.items()}
 
+    @cached_property
+    def _grid(self) -> Polls:
+        """All polls that are over; one that goes on would be another one at the next look."""
+        interval = max((interval_seconds(s.times) for s in self._scrapes.values()), default=0.0)
+        step = round(2 * interval / _STEP_SECONDS) * _STEP_SECONDS
+        grid = cut(self.windows, max(step, _STEP_SECONDS))
+        if self.windows[-1].end < self.now:
+            return grid
+        over = int(np.searchsorted(grid.edges, self.now - interval, side="right"))
+        return Polls(grid.edges[: max(over, 1)], grid.epoch[: max(over - 1, 0)])
+
+    @cached_property
+    def over(self) -> tuple[Window, ...]:
+        """The windows up to the last poll that is over; empty where none is."""
+        end = self._grid.edges[-1]
+        return tuple(
+            Window(w.epoch, w.start, min(w.end, end)) for w in self.windows if w.start < end
+        )
+
     def polls(self, selectors: Iterable[str]) -> Polls:
         """The finest grid on which every target of the selectors was scraped in every poll."""
         targets = {target_of(s) for selector in selectors for s in self.found[selector]}
         times = [self._scrapes[target].times for target in targets]
-        interval = max((interval_seconds(t) for t in times), default=0.0)
-        grid = cut(self.windows, 2 * interval or max(w.seconds for w in self.windows))
-        return grid.without_edges_after(blind(grid, times))
+        return self._grid.without_edges_after(blind(self._grid, times))
 
     def rows(self, selector: str, polls: Polls) -> Rows:
         """Increments of all series of a selector.

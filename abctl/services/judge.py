@@ -50,6 +50,8 @@ def judge(
     if windows:
         samples = read(source, windows, _all_selectors(experiment, selected, chosen), now)
         _require_anything(samples, [fill(chosen.requests, name) for name in names])
+        if not samples.over:
+            samples = None
     variants = tuple(_totals.variant(experiment, samples, n, selected, chosen) for n in names)
     metrics = Comparing(experiment, samples, chosen).metrics()
     check = None if samples is None else _check_split(experiment, samples, epochs, names, chosen)

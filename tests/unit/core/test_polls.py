@@ -9,10 +9,10 @@ from abctl.core.polls import LEFT_OUT, Window, blind, cut, interval_seconds, unc
 times = st.lists(st.integers(0, 10**6), min_size=6, max_size=6, unique=True).map(sorted)
 
 
-@given(times, st.floats(0.5, 1e5), st.integers(10, 500))
-def test_polls_cover_the_windows_and_nothing_else(t: list[int], step: float, limit: int) -> None:
+@given(times, st.floats(0.5, 1e5))
+def test_polls_cover_the_windows_and_nothing_else(t: list[int], step: float) -> None:
     windows = [Window(3, t[0], t[1]), Window(4, t[2], t[3]), Window(7, t[4], t[5])]
-    polls = cut(windows, step, limit)
+    polls = cut(windows, step)
     widths = np.diff(polls.edges)
     assert np.all(widths > 0)
     assert len(polls.edges) == len(polls.epoch) + 1
@@ -21,8 +21,25 @@ def test_polls_cover_the_windows_and_nothing_else(t: list[int], step: float, lim
         assert np.isclose(widths[of_window].sum(), window.seconds)
         assert polls.edges[:-1][of_window][0] == window.start
         assert polls.edges[1:][of_window][-1] == window.end
-    assert np.count_nonzero(polls.counted) <= limit + len(windows)
     assert np.count_nonzero(polls.epoch == LEFT_OUT) == 2
+
+
+@given(times, st.floats(0.5, 1e5))
+def test_a_later_look_finds_the_polls_of_an_earlier_one(t: list[int], step: float) -> None:
+    before = Window(0, t[0], t[1])
+    early, late = (cut([before, Window(1, t[2], end)], step) for end in (t[3], t[4]))
+    # The last poll of the early look was not over.
+    np.testing.assert_array_equal(early.edges[:-1], late.edges[: len(early.edges) - 1])
+
+
+def test_a_month_has_some_thousand_polls_none_much_longer_than_the_others_before() -> None:
+    month = 30 * 86400.0
+    for step in (2.0, 30.0):
+        polls = cut([Window(0, 0, 86400), Window(1, 86460, month)], step)
+        widths, ages = np.diff(polls.edges)[polls.counted], polls.edges[1:][polls.counted]
+        assert 5000 < len(widths) < 20_000
+        assert np.allclose(widths[:1000], step)
+        assert np.all(widths <= np.maximum(1.001 * step, ages / 1999))
 
 
 def test_windows_that_touch_have_no_gap_between_them() -> None:

@@ -6,7 +6,7 @@ difference with a margin that was itself estimated.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from abctl.stats._reference import critical, p_value
 from abctl.stats.estimate import Alternative, Estimate, Plan
@@ -14,8 +14,7 @@ from abctl.stats.estimate import Alternative, Estimate, Plan
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Null:
+class Null(NamedTuple):
     """H0 (two-sided): treatment = ratio * control + offset."""
 
     ratio: float
@@ -29,8 +28,7 @@ def null_of(plan: Plan, control: float) -> Null:
     return Null(1.0, plan.null.value)
 
 
-@dataclass(frozen=True)
-class Contrast:
+class Contrast(NamedTuple):
     """Means of control `a` and treatment `b` with variances and covariance of these means."""
 
     a: float

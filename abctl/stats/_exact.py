@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from abctl.stats._contrast import Null
 from abctl.stats._score import Strata
@@ -36,7 +36,7 @@ def fisher_log_p(strata: Strata, alternative: Alternative) -> float:
         chosen = total[: seen + 1]
     else:
         chosen = total[total <= total[seen] + _SAME]
-    return min(0.0, float(logsumexp(chosen)))
+    return min(0.0, float(np.logaddexp.reduce(chosen)))
 
 
 def support(strata: Strata) -> float:
@@ -85,7 +85,7 @@ def hypergeometric(n_a: float, n_b: float, successes: float) -> tuple[float, Arr
     low, high = max(0.0, successes - n_a), min(n_b, successes)
     s_b = np.arange(low, high + 1.0)
     log_pmf = _log_choose(n_b, s_b) + _log_choose(n_a, successes - s_b)
-    return low, log_pmf - logsumexp(log_pmf)
+    return low, log_pmf - np.logaddexp.reduce(log_pmf)
 
 
 def _convolved(one: Array, other: Array) -> Array:

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from abctl.stats._contrast import Null
 from abctl.stats._exact import hypergeometric
@@ -53,13 +52,25 @@ def log_e_path(pairs: Pairs, null: Null, plan: Plan) -> Array:
     """Logarithm of the e-value after each poll."""
     bet_a, bet_b, x, y = _bets(pairs, null, plan)
     if pairs.poisson:
-        factors = pairs.s_a * np.log(1.0 + bet_a) + pairs.s_b * np.log(1.0 + bet_b)
-        factors -= bet_a * (pairs.n_a * x) + bet_b * (pairs.n_b * y)
+        factors = -bet_a * (pairs.n_a * x) - bet_b * (pairs.n_b * y)
+        one = np.ones_like(x)
+        parts = [(pairs.s_a, bet_a, one), (pairs.s_b, bet_b, one)]
     else:
-        factors = pairs.s_a * np.log(1.0 + bet_a * (1.0 - x))
-        factors += (pairs.n_a - pairs.s_a) * np.log(1.0 - bet_a * x)
-        factors += pairs.s_b * np.log(1.0 + bet_b * (1.0 - y))
-        factors += (pairs.n_b - pairs.s_b) * np.log(1.0 - bet_b * y)
+        factors = np.zeros_like(bet_a)
+        parts = [
+            (pairs.s_a, bet_a, 1.0 - x),
+            (pairs.n_a - pairs.s_a, bet_a, -x),
+            (pairs.s_b, bet_b, 1.0 - y),
+            (pairs.n_b - pairs.s_b, bet_b, -y),
+        ]
+    term = np.empty_like(bet_a)
+    for count, bet, outcome in parts:
+        # In place: with thousands of polls, memory takes longer than logarithms.
+        np.multiply(bet, outcome, out=term)
+        term += 1.0
+        np.log(term, out=term)
+        term *= count
+        factors += term
     if not pairs.poisson and null == Null(1.0, 0.0):
         factors[:, :1] = _conditional(pairs, plan)
     _, weights = points(plan)
@@ -82,7 +93,7 @@ def _conditional(pairs: Pairs, plan: Plan) -> Array:
     b = np.clip(level + n_a * change, edge, 1.0 - edge)
     log_odds = np.log(b / (1.0 - b)) - np.log(a / (1.0 - a))
     tilted = log_pmf + log_odds * np.arange(log_pmf.size)
-    return np.asarray(log_odds * (s_b - low) - logsumexp(tilted, axis=1, keepdims=True))
+    return np.asarray(log_odds * (s_b - low) - np.logaddexp.reduce(tilted, axis=1, keepdims=True))
 
 
 def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Array]:
@@ -98,9 +109,9 @@ def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Ar
     upwards, downwards = odds * unit * one_a, unit * one_b
     if not pairs.poisson:
         upwards, downwards = np.maximum(upwards, unit * y), np.maximum(downwards, odds * unit * x)
-    effects = points(plan)[0][:, None]
-    boldest = np.abs(effects) * np.where(effects > 0.0, upwards, downwards)
-    bet_b = effects * unit / np.maximum(1.0, boldest / _BOLDEST)
+    with np.errstate(divide="ignore"):
+        largest, smallest = _BOLDEST / upwards, -_BOLDEST / downwards
+    bet_b = np.clip(points(plan)[0][:, None], smallest, largest) * unit
     return -odds * bet_b, bet_b, x, y
 
 

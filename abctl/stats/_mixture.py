@@ -101,7 +101,8 @@ def _one_side(score: Array, information: Array, scale: Array, plan: Plan) -> Arr
 def log_mean(exponents: Array, weights: Array) -> Array:
     """log(sum(weights * exp(exponents))) over the first axis."""
     top = exponents.max(axis=0)
-    return np.asarray(top + np.log(weights @ np.exp(exponents - top)))
+    # Below -700 exp is slow, and adds nothing.
+    return np.asarray(top + np.log(weights @ np.exp(np.maximum(exponents - top, -700.0))))
 
 
 def log_always_valid_p(log_e: Array) -> float:

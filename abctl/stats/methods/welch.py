@@ -65,15 +65,19 @@ def from_moments(
 
 def _contrast(parts: list[tuple[float, ...]], epochs: tuple[int, ...]) -> Contrast:
     """Weighted means, their variances, and Satterthwaite's degrees of freedom."""
-    total = sum(n_a * n_b / (n_a + n_b) for n_a, _, _, n_b, _, _ in parts)
-    a = b = var_a = var_b = spread = all_a = all_b = 0.0
+    total = a = b = var_a = var_b = spread = all_a = all_b = 0.0
     for n_a, mean_a, variance_a, n_b, mean_b, variance_b in parts:
-        weight = n_a * n_b / (n_a + n_b) / total
+        weight = n_a * n_b / (n_a + n_b)
         part_a, part_b = weight * weight * variance_a / n_a, weight * weight * variance_b / n_b
-        a, b = a + weight * mean_a, b + weight * mean_b
-        var_a, var_b = var_a + part_a, var_b + part_b
+        total += weight
+        a += weight * mean_a
+        b += weight * mean_b
+        var_a += part_a
+        var_b += part_b
         spread += part_a * part_a / (n_a - 1.0) + part_b * part_b / (n_b - 1.0)
-        all_a, all_b = all_a + n_a, all_b + n_b
-    variance = var_a + var_b
+        all_a += n_a
+        all_b += n_b
+    variance, square = var_a + var_b, total * total
     df = variance * variance / spread if spread > 0.0 else 1.0
+    a, b, var_a, var_b = a / total, b / total, var_a / square, var_b / square
     return Contrast(a, b, var_a, var_b, df, (all_a, all_b), epochs)

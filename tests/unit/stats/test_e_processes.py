@@ -103,11 +103,10 @@ def test_a_later_poll_is_the_likelihood_ratio_of_the_paper() -> None:
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(0, 50), (50, 0), (0, 0)])
 def test_a_poll_without_one_variant_changes_nothing(n_a, n_b) -> None:
-    with_gap = Pairs(
-        *np.array([[100, n_a, 90], [10, n_a // 2, 9], [80, n_b, 90], [3, n_b // 2, 5.0]])
-    )
-    for case in NULLS:
-        path = log_e_path(with_gap, *NULLS[case])
+    a, b = [[100.0, n_a, 90.0], [10.0, n_a // 2, 9.0]], [[80.0, n_b, 90.0], [3.0, n_b // 2, 5.0]]
+    with_gap = Pairs(*np.array(a + b))
+    for null, plan in NULLS.values():
+        path = log_e_path(with_gap, null, plan)
         assert path[1] == path[0]
     gap = np.array([[5, 9], [n_a, 0], [8, 4]])
     other = np.array([[6, 3], [n_b, 0], [1, 9]])

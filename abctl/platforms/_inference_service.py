@@ -18,11 +18,17 @@ Json = dict[str, Any]
 
 
 def inference_service(
-    experiment: Experiment, variant: Variant, name: str, mode: Literal["Standard", "Knative"]
+    experiment: Experiment,
+    variant: Variant,
+    name: str,
+    mode: Literal["Standard", "Knative"],
+    *,
+    silent: bool,
 ) -> Json:
     """The InferenceService of a variant: its image, or its stored model in KServe's own MLServer.
 
-    Knative allows one port; in Standard mode the first is what the Service's port 80 leads to.
+    `silent` as for a container. Knative allows one port; in Standard mode the first is what the
+    Service's port 80 leads to.
     """
     ref = Ref(API, "InferenceService", experiment.namespace, name)
     obj = head(ref, experiment, variant.name if mode == "Standard" else None)
@@ -31,7 +37,9 @@ def inference_service(
     if model.image:
         ports = tuple(PORTS) if mode == "Standard" else ("http",)
         predictor: Json = {
-            "containers": [container(experiment, variant, "kserve-container", ports)],
+            "containers": [
+                container(experiment, variant, "kserve-container", ports=ports, silent=silent)
+            ],
             "volumes": [SCRATCH],
         }
     else:

@@ -135,12 +135,21 @@ def service(experiment: Experiment, variant: Variant) -> Object:
 
 
 def container(
-    experiment: Experiment, variant: Variant, name: str, ports: tuple[str, ...] = tuple(PORTS)
+    experiment: Experiment,
+    variant: Variant,
+    name: str,
+    *,
+    ports: tuple[str, ...] = tuple(PORTS),
+    silent: bool = False,
 ) -> Json:
-    """The container of a variant's image, with what its server must know."""
+    """The container of a variant's image, with what its server must know.
+
+    Behind a `silent` router no request says that it was drawn, so the server has to know it.
+    """
     model = variant.model
     told = {
         **environment(experiment, variant.name),
+        **({"AB_RANDOMIZED": "true"} if silent else {}),
         "MLSERVER_MODEL_NAME": model.name,
         "MLSERVER_MODEL_VERSION": model.version,
         # By default MLServer answers a failure with its traceback.
@@ -151,7 +160,7 @@ def container(
     return {
         "name": name,
         "image": model.image,
-        "env": [{"name": key, "value": value} for key, value in told.items()],
+        "env": [{"name": key, "value": value} for key, value in told.items() if value],
         "ports": [{"name": port, "containerPort": PORTS[port]} for port in ports],
         **probes(f"/v2/models/{model.name}/ready", "/v2/health/live"),
         "resources": _RESOURCES,

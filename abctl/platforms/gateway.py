@@ -108,7 +108,9 @@ def _servers(experiment: Experiment, variant: Variant) -> list[Object]:
     if model.image or not model.uri:
         return _workload.servers(experiment, variant)
     name = _workload.named(experiment, variant.name)
-    return [_inference_service.inference_service(experiment, variant, name, "Standard")]
+    return [
+        _inference_service.inference_service(experiment, variant, name, "Standard", silent=False)
+    ]
 
 
 def _backend(experiment: Experiment, variant: Variant) -> _workload.Backend:

@@ -62,7 +62,7 @@ def objects(experiment: Experiment) -> list[Object]:
     steps = [_step(experiment, variant) for variant in experiment.variants]
     graph["spec"] = {"nodes": {_ROOT: {"routerType": "Splitter", "steps": steps}}}
     services = [
-        inference_service(experiment, v, named(experiment, v.name), "Standard")
+        inference_service(experiment, v, named(experiment, v.name), "Standard", silent=True)
         for v in experiment.variants
     ]
     return [*services, graph]

@@ -68,7 +68,9 @@ def objects(experiment: Experiment) -> list[Object]:
 
 def _service(experiment: Experiment, index: int) -> Json:
     _fit.require(misfits(experiment))
-    obj = inference_service(experiment, experiment.variants[index], experiment.name, "Knative")
+    obj = inference_service(
+        experiment, experiment.variants[index], experiment.name, "Knative", silent=True
+    )
     obj["metadata"]["annotations"][_VARIANTS] = ",".join(experiment.split.names)
     return obj
 

@@ -93,7 +93,10 @@ def _predictor(experiment: Experiment, variant: Variant) -> Json:
         "graph": graph,
     }
     if model.image:
-        pod = {"containers": [container(experiment, variant, model.name)], "volumes": [SCRATCH]}
+        pod = {
+            "containers": [container(experiment, variant, model.name, silent=True)],
+            "volumes": [SCRATCH],
+        }
         spec["componentSpecs"] = [{"spec": pod}]
     else:
         graph |= {"implementation": _PREPACKED[model.format or ""], "modelUri": model.uri}

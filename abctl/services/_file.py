@@ -28,7 +28,11 @@ class Part(BaseModel):
     """A mapping of the file: camelCase, no other keys than its own."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 

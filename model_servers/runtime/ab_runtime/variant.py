@@ -17,7 +17,7 @@ class Variant:
     """What the experiment says about this server.
 
     `key` is the (lower-case) request header that names the unit; `outcomes` are the only ones that
-    feedback may report.
+    feedback may report. `randomized` is what holds where the router does not say.
     """
 
     name: str
@@ -25,14 +25,18 @@ class Variant:
     buckets: int = 64
     key: str = "x-user-id"
     outcomes: tuple[str, ...] = ()
+    randomized: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Variant":
         """Read AB_VARIANT, AB_SALT, AB_BUCKETS (64), AB_KEY (x-user-id), AB_OUTCOMES (none).
 
+        AB_RANDOMIZED (false) is true behind routers that draw every request and cannot say so.
+
         Raises:
             StartError: AB_VARIANT or AB_SALT is missing, AB_VARIANT cannot stand in a header,
-                AB_BUCKETS is no number from 1 to 10 000, an outcome is empty or there twice.
+                AB_BUCKETS is no number from 1 to 10 000, an outcome is empty or there twice,
+                AB_RANDOMIZED is neither true nor false.
         """
         name = _required(environment, "AB_VARIANT", "the variant's name, for example treatment")
         if not (name.isascii() and name.isprintable()):
@@ -40,6 +44,9 @@ class Variant:
         buckets = environment.get("AB_BUCKETS", str(cls.buckets))
         if not (buckets.isdecimal() and 1 <= int(buckets) <= _MAX_BUCKETS):
             raise StartError(f"AB_BUCKETS={buckets!r}, must be from 1 to {_MAX_BUCKETS}")
+        randomized = environment.get("AB_RANDOMIZED", "false")
+        if randomized not in ("true", "false"):
+            raise StartError(f"AB_RANDOMIZED={randomized!r}, must be true or false")
         listed = environment.get("AB_OUTCOMES", "")
         outcomes = tuple(part.strip() for part in listed.split(",")) if listed else ()
         if "" in outcomes or len(set(outcomes)) != len(outcomes):
@@ -50,6 +57,7 @@ class Variant:
             buckets=int(buckets),
             key=environment.get("AB_KEY", cls.key).lower(),
             outcomes=outcomes,
+            randomized=randomized == "true",
         )
 
     @property
@@ -73,7 +81,7 @@ class Variant:
         What the router did not randomize, or what has no unit, is in none. Only where the router
         says that it drew a request without a unit, is the request itself the unit.
         """
-        drawn = headers.get(RANDOMIZED)
+        drawn = headers.get(RANDOMIZED, "true" if self.randomized else None)
         if drawn == "false":
             return NO_BUCKET
         unit = headers.get(self.key)

@@ -56,6 +56,13 @@ def test_the_unit_of_a_request(headers: dict[str, str], unit: str | None) -> Non
     assert VARIANT.bucket_of(headers, "request-7") == VARIANT.bucket(unit)
 
 
+def test_behind_a_router_that_draws_silently_every_request_counts() -> None:
+    silent = Variant.from_environment(NEEDED | {"AB_RANDOMIZED": "true"})
+    assert silent.bucket_of({}, "request-7") == silent.bucket("request-7")
+    assert silent.bucket_of({"x-user-id": "u1"}, "request-7") == silent.bucket("u1")
+    assert silent.bucket_of({"x-ab-randomized": "false"}, "request-7") == silent.bucket(None)
+
+
 def test_the_environment_says_who_it_is() -> None:
     given_all = {"AB_BUCKETS": "16", "AB_KEY": "X-Account", "AB_OUTCOMES": "accuracy, revenue"}
     variant = Variant.from_environment(NEEDED | given_all)
@@ -73,6 +80,7 @@ def test_the_environment_says_who_it_is() -> None:
         ({"AB_BUCKETS": "0"}, "AB_BUCKETS"),
         ({"AB_BUCKETS": "10001"}, "AB_BUCKETS"),
         ({"AB_BUCKETS": "many"}, "AB_BUCKETS"),
+        ({"AB_RANDOMIZED": "yes"}, "AB_RANDOMIZED"),
         ({"AB_OUTCOMES": "accuracy,"}, "AB_OUTCOMES"),
         ({"AB_OUTCOMES": "accuracy,accuracy"}, "AB_OUTCOMES"),
     ],

@@ -1,0 +1,43 @@
+"""`abctl render`: the Kubernetes objects of an experiment."""
+
+from typing import Annotated
+
+import typer
+
+from abctl.cli._output import say
+from abctl.cli._place import ExperimentArgument
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(render)
+
+
+def render(
+    experiment: ExperimentArgument,
+    *,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Only what must be rolled out before the rest.")
+    ] = False,
+) -> None:
+    """Print the objects that carry an experiment, in YAML.
+
+    The order is that in which they are applied, and always the same, so that it can be kept in git.
+
+    abctl render iris.yaml | kubectl apply --server-side -f -
+
+    abctl render iris.yaml > deploy/iris.yaml
+    """
+    from abctl.services import render as service  # noqa: PLC0415 - the platforms load when asked
+    from abctl.services.load import load  # noqa: PLC0415
+
+    loaded = load(experiment)
+    objects = service.render(loaded, baseline=baseline)
+    if not baseline and service.needs_baseline(loaded):
+        say(
+            "note: roll out the control before this is first applied: "
+            f"abctl render --baseline {experiment}"
+        )
+    if not objects:
+        say(f"note: {loaded.platform} needs nothing before the rest")
+    typer.echo(service.to_yaml(objects), nl=False)

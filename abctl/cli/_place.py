@@ -81,6 +81,9 @@ TimeoutOption = Annotated[
     float,
     typer.Option(min=0, help="Seconds that it may take until it is in effect."),
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Take over fields that somebody else manages.")
+]
 WhyOption = Annotated[str, typer.Option(help="The reason, for the ledger.")]
 ActorOption = Annotated[
     str, typer.Option(envvar="ABCTL_ACTOR", help="Who does it, for the ledger.")
@@ -100,6 +103,22 @@ def find_place(
     where = Where(state=state, kubeconfig=kubeconfig, context=context, namespace=namespace)
     place = find(what, where, now=time.time())
     say(f"in {place.words}")
+    return place
+
+
+def find_cluster(
+    what: str, kubeconfig: Path | None, context: str | None, namespace: str | None
+) -> "Place":
+    """The place of an experiment file in a cluster."""
+    place = find_place(what, None, kubeconfig, context, namespace)
+    if place.local:
+        raise UsageError(
+            f"{place.experiment.name} runs in {place.words}, or there is no kubeconfig",
+            "name a cluster with --context or --kubeconfig; abctl local up and down start and stop "
+            "a local stack",
+        )
+    if place.adopted:
+        raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
     return place
 
 

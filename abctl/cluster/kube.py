@@ -205,6 +205,8 @@ class KubeDoor:
 def _configure(kubeconfig: Path | None, context: str | None) -> tuple[Configuration, str, str]:
     """The client's configuration, the namespace of the context, and what it is called."""
     configuration, files = Configuration(), str(kubeconfig or kubeconfig_files())
+    if kubeconfig and not kubeconfig.is_file():
+        raise UnreachableError(f"no kubeconfig {kubeconfig}", "name another one with --kubeconfig")
     try:
         if not files and context is None and in_pod():
             _config.load_incluster_config(client_configuration=configuration)

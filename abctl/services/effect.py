@@ -41,7 +41,7 @@ def wait_until_in_effect(
             raise NotReadyError(
                 f"{ref}: {split} is not in effect after {timeout_seconds:g} s"
                 f" ({reason or f'still {reported}'})",
-                "the same shift again goes on waiting, a shift back reverts it",
+                "the same command again goes on waiting, a shift back reverts it",
             )
         sleep(pause)
         pause = min(pause * 1.5, _SLOWEST_POLL_SECONDS)

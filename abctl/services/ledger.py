@@ -18,7 +18,7 @@ def read(door: Door, experiment: Experiment) -> Object:
     except NotFoundError as error:
         raise NotFoundError(
             f"experiment {experiment.name} was not started ({error.message})",
-            "abctl local up EXPERIMENT starts it on this machine",
+            "abctl local up EXPERIMENT starts it on this machine, abctl apply in a cluster",
         ) from error
 
 

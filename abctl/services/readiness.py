@@ -34,6 +34,17 @@ def ready(
         objects: those of the experiment; none where abctl did not make it.
         variant: its name.
     """
+    if (served := serving(door, objects, variant)) is not None:
+        return served
+    if variant == experiment.control.name:
+        return True
+    # The platform runs the variants itself, or somebody else made them: what it says of the whole
+    # holds back a treatment, but never the way back to the control.
+    return platform.refusal(door.get(platform.target(experiment))) or True
+
+
+def serving(door: Door, objects: Iterable[Object], variant: str) -> bool | str | None:
+    """Whether what serves a variant is ready, or why not; None where no object of its own does."""
     servers = [Ref.of(obj) for obj in objects if _serves(obj, variant)]
     for ref in servers:
         try:
@@ -42,11 +53,7 @@ def ready(
             return error.message
         if unmet:
             return f"{ref}: {unmet}"
-    if servers or variant == experiment.control.name:
-        return True
-    # The platform runs the variants itself, or somebody else made them: what it says of the whole
-    # holds back a treatment, but never the way back to the control.
-    return platform.refusal(door.get(platform.target(experiment))) or True
+    return True if servers else None
 
 
 def _serves(obj: Object, variant: str) -> bool:

@@ -1,0 +1,195 @@
+"""Bring an experiment into a cluster: its objects in their order, its ledger, its first epoch.
+
+Server-side apply, so it may be repeated: the split stays as the ledger wants it, and what others
+have set is a conflict. The object that carries the split is applied only when every variant that
+gets requests by it is ready; what must be rolled out before (KServe's control) is waited for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from abctl.cluster import Door
+from abctl.core.change import Object, Ref
+from abctl.core.epochs import Entry, Ledger, ledger_of, ledger_ref, new_object
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.errors import ConflictError, NotFoundError, NotReadyError
+from abctl.platforms import Platform
+from abctl.services import ledger
+from abctl.services._admission import require_admissible
+from abctl.services.effect import wait_until_in_effect
+from abctl.services.readiness import serving
+
+_POLL_SECONDS = 0.5
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One object before and after its apply; `before` is None where it is created."""
+
+    before: Object | None
+    after: Object
+
+    @property
+    def ref(self) -> Ref:
+        """Which object."""
+        return Ref.of(self.after)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything that is somebody's to write differs."""
+        return self.before is None or bare(self.before) != bare(self.after)
+
+
+def bare(obj: Object) -> Object:
+    """What people write of an object: without its status and what the server notes of it."""
+    kept = ("name", "namespace", "labels", "annotations")
+    meta = {key: obj["metadata"][key] for key in kept if key in obj["metadata"]}
+    return {key: value for key, value in obj.items() if key != "status"} | {"metadata": meta}
+
+
+def wanted(door: Door, platform: Platform, experiment: Experiment) -> list[Object]:
+    """The experiment's objects, with the split of the ledger where there is one.
+
+    Raises:
+        SpecError: the platform cannot express the experiment.
+        ConflictError: it is not as it was locked when it started.
+    """
+    known = _known(door, experiment)
+    if known and (parts := known.changed_since(experiment)):
+        raise ConflictError(
+            f"{', '.join(parts)} of the file differ from what was locked at the start",
+            "a plan that changes with the data proves nothing: abctl delete, then apply it anew",
+        )
+    objects, target = platform.objects(experiment), platform.target(experiment)
+    require_admissible(platform, objects)
+    split = known.wanted if known else experiment.split
+    return [platform.with_split(o, split) if Ref.of(o) == target else o for o in objects]
+
+
+def steps(door: Door, objects: list[Object], *, force: bool = False) -> list[Step]:
+    """What an apply of the objects would do, by the cluster's own dry run.
+
+    Raises:
+        ConflictError: somebody else manages a field.
+        ClusterError: the cluster refuses an object.
+    """
+    return [Step(_read(door, obj), door.apply(obj, dry_run=True, force=force)) for obj in objects]
+
+
+def apply(
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    *,
+    actor: str,
+    why: str,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    timeout_seconds: float,
+    report: Report,
+    wait: bool = True,
+    force: bool = False,
+) -> bool:
+    """Apply everything and open the first epoch.
+
+    Args:
+        door: the cluster.
+        platform: what carries the split.
+        experiment: what to apply.
+        actor: who does it.
+        why: for the ledger.
+        clock: unix seconds.
+        sleep: waits for some seconds.
+        timeout_seconds: how long everything may take together.
+        report: told of each object, in words.
+        wait: for readiness and for the split's effect; else the ledger keeps an open intent, and
+            applying again finishes it.
+        force: take over fields that somebody else manages.
+
+    Returns:
+        Whether the split is known to be in effect.
+
+    Raises:
+        SpecError: the platform cannot express the experiment.
+        ConflictError: somebody else manages a field, or the plan is not as it was locked.
+        NotReadyError: not in time; applying again goes on.
+    """
+    deadline = clock() + timeout_seconds
+    objects, target = wanted(door, platform, experiment), platform.target(experiment)
+
+    def in_effect(split: Split) -> bool:
+        left = max(0.0, deadline - clock())
+        return wait_until_in_effect(
+            door, platform, target, split, clock=clock, sleep=sleep, timeout_seconds=left
+        )
+
+    first = Entry(clock(), actor, None, experiment.split, why, "intent")
+    book = _ensure(door, new_object(experiment, first))
+    known = ledger_of(book)
+    for obj in _missing_baseline(door, platform, experiment):
+        report(f"{Ref.of(door.apply(obj, force=force))} applied, to be rolled out first")
+        if Ref.of(obj) == target:
+            # Without this the control would never get a revision of its own.
+            in_effect(platform.split_of(obj))
+    for obj in objects:
+        if wait and Ref.of(obj) == target:
+            _await_variants(
+                door, objects, known.wanted, clock=clock, sleep=sleep, deadline=deadline
+            )
+        report(f"{Ref.of(door.apply(obj, force=force))} applied")
+    if not wait:
+        return False
+    confirmed = in_effect(known.wanted)
+    if known.intent and known.intent.before is None:
+        done = Entry(clock(), actor, None, known.wanted, why, "applied")
+        ledger.finish(door, experiment, book, done)
+    return confirmed
+
+
+def _known(door: Door, experiment: Experiment) -> Ledger | None:
+    try:
+        return ledger_of(door.get(ledger_ref(experiment)))
+    except NotFoundError:
+        return None
+
+
+def _read(door: Door, obj: Object) -> Object | None:
+    try:
+        return door.get(Ref.of(obj))
+    except NotFoundError:
+        return None
+
+
+def _ensure(door: Door, obj: Object) -> Object:
+    try:
+        return door.create(obj)
+    except ConflictError:
+        return door.get(Ref.of(obj))
+
+
+def _missing_baseline(door: Door, platform: Platform, experiment: Experiment) -> list[Object]:
+    """What must be rolled out first, unless it was already."""
+    return [obj for obj in platform.baseline(experiment) if _read(door, obj) is None]
+
+
+def _await_variants(
+    door: Door,
+    objects: list[Object],
+    split: Split,
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    deadline: float,
+) -> None:
+    """Wait until everybody who gets requests can answer them."""
+    for name in split.names:
+        while split[name] and isinstance(answer := serving(door, objects, name), str):
+            if clock() >= deadline:
+                raise NotReadyError(
+                    f"{name} is not ready: {answer}",
+                    "the split was not applied; applying again goes on waiting",
+                )
+            sleep(_POLL_SECONDS)

@@ -1,0 +1,28 @@
+"""Take an experiment out of a cluster: its objects in reverse order, its ledger last."""
+
+from collections.abc import Callable
+
+from abctl.cluster import Door
+from abctl.core.change import Ref
+from abctl.core.epochs import ledger_ref
+from abctl.core.experiment import Experiment
+from abctl.platforms import Platform
+
+
+def refs(platform: Platform, experiment: Experiment) -> list[Ref]:
+    """What is deleted, in its order: what sends requests goes before what answers them."""
+    objects = platform.objects(experiment)
+    return [*(Ref.of(obj) for obj in reversed(objects)), ledger_ref(experiment)]
+
+
+def delete(
+    door: Door, platform: Platform, experiment: Experiment, report: Callable[[str], None]
+) -> None:
+    """Delete everything; what is gone already is no error, so it may be repeated.
+
+    Raises:
+        ClusterError: the cluster refuses; what was deleted before stays deleted.
+    """
+    for ref in refs(platform, experiment):
+        door.delete(ref)
+        report(f"{ref} deleted")

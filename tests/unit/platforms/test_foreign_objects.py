@@ -1,0 +1,235 @@
+"""Objects that abctl did not make: read, shifted, and nothing but the weights touched."""
+
+from copy import deepcopy
+
+import pytest
+import yaml
+
+from abctl.core.change import Change
+from abctl.core.split import Split
+from abctl.errors import ClusterError, SpecError
+from abctl.platforms import platform
+
+OBJECTS = {
+    "seldon": """
+        apiVersion: machinelearning.seldon.io/v1
+        kind: SeldonDeployment
+        metadata: {name: mine, namespace: prod, annotations: {team: a}}
+        spec:
+          predictors:
+            - {name: main, traffic: 75, replicas: 3, graph: {name: m, implementation: X}}
+            - {name: next, traffic: 25, graph: {name: m, implementation: X}}
+            - {name: dark, shadow: true, traffic: 50, graph: {name: m, implementation: X}}
+        """,
+    "gateway": """
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: HTTPRoute
+        metadata: {name: mine, namespace: prod}
+        spec:
+          rules:
+            - matches: [{path: {value: /health}}]
+              backendRefs: [{name: health, port: 80}]
+            - matches: [{path: {value: /v2}}]
+              backendRefs: [{name: old, port: 80, weight: 3}, {name: new, port: 80}]
+            - matches: [{path: {value: /v1}}]
+              backendRefs: [{name: old, port: 80, weight: 3}, {name: new, port: 80}]
+        """,
+    "istio": """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {name: mine, namespace: prod}
+        spec:
+          hosts: [mine]
+          http:
+            - match: [{headers: {x-cohort: {exact: beta}}}]
+              route: [{destination: {host: mine, subset: v2}}]
+            - route:
+                - {destination: {host: mine, subset: v1}, weight: 75}
+                - {destination: {host: mine, subset: v2}, weight: 25}
+              mirror: {host: mine, subset: v3}
+              mirrorPercentage: {value: 10}
+        """,
+    "inferencegraph": """
+        apiVersion: serving.kserve.io/v1alpha1
+        kind: InferenceGraph
+        metadata: {name: mine, namespace: prod}
+        spec:
+          nodes:
+            root: {routerType: Sequence, steps: [{nodeName: choose}, {serviceName: after}]}
+            choose:
+              routerType: Splitter
+              steps: [{serviceName: old, weight: 75}, {serviceName: new, weight: 25}]
+        """,
+    "seldon2": """
+        apiVersion: mlops.seldon.io/v1alpha1
+        kind: Experiment
+        metadata: {name: mine, namespace: prod}
+        spec:
+          default: old
+          candidates: [{name: old, weight: 3}, {name: new, weight: 1}]
+          mirror: {name: dark, percent: 20}
+        """,
+    "kserve": """
+        apiVersion: serving.kserve.io/v1beta1
+        kind: InferenceService
+        metadata: {name: mine, namespace: prod}
+        spec:
+          predictor:
+            canaryTrafficPercent: 25
+            model: {modelFormat: {name: sklearn}, storageUri: "gs://b"}
+        """,
+    "nginx": """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: mine, namespace: prod}
+        data:
+          readme: "split by the address"
+          default.conf: |
+            split_clients "${remote_addr}x" $pool {
+                25%  new;  # since Monday
+                *    old;
+            }
+            server { listen 80; location / { proxy_pass http://$pool; } }
+        """,
+}
+NAMES = {
+    "seldon": ("main", "next"),
+    "istio": ("v1", "v2"),
+    "kserve": ("control", "treatment"),
+}
+
+
+@pytest.fixture(params=OBJECTS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def obj(name):
+    return yaml.safe_load(OBJECTS[name])
+
+
+def split(name, treatment_bp):
+    return Split(NAMES.get(name, ("old", "new")), (10_000 - treatment_bp, treatment_bp))
+
+
+def test_its_split_is_read(name, obj):
+    assert platform(name).split_of(obj) == split(name, 2500)
+    assert platform(name).objections(obj) == ()
+
+
+@pytest.mark.parametrize("treatment_bp", [0, 4000, 10_000])
+def test_it_is_shifted_and_nothing_else_is_touched(name, obj, treatment_bp):
+    carrier, kept = platform(name), deepcopy(obj)
+    after = carrier.with_split(obj, split(name, treatment_bp))
+    assert obj == kept
+    assert carrier.split_of(after) == split(name, treatment_bp)
+    assert carrier.objections(after) == ()
+    last = {"nginx": "default.conf", "kserve": "canaryTrafficPercent", "seldon": "traffic"}
+    for operation in Change(obj, after).json_patch():
+        assert operation["path"].endswith(last.get(name, "weight"))
+    # There and back again.
+    assert carrier.split_of(carrier.with_split(after, split(name, 2500))) == split(name, 2500)
+
+
+def test_the_split_that_it_has_is_no_change(name, obj):
+    assert platform(name).with_split(obj, split(name, 2500)) == obj
+
+
+@pytest.mark.parametrize("name", ["gateway", "seldon2"])
+def test_thirds_are_read_as_near_as_can_be(name):
+    obj = yaml.safe_load(OBJECTS[name])
+    parts = [{"name": n, "weight": 1} for n in ("old", "new", "third")]
+    if name == "seldon2":
+        obj["spec"]["candidates"] = parts
+    else:
+        obj["spec"]["rules"] = [{"backendRefs": parts}]
+    assert platform(name).split_of(obj).shares_bp == (3334, 3333, 3333)
+
+
+BROKEN = {
+    "gateway": [
+        (("spec", "rules", 1, "backendRefs", 0, "weight"), 5, "different weights"),
+        (("spec", "rules", 1, "backendRefs", 0, "name"), "other", "different backends"),
+        (("spec", "rules"), [], "no rule"),
+    ],
+    "istio": [
+        (("spec", "http", 1, "route", 0, "weight"), -75, "no split"),
+        (("spec", "http"), [], "no route"),
+        (("spec", "http", 0, "route"), [{"destination": {"host": h}} for h in "ab"], "several"),
+    ],
+    "inferencegraph": [
+        (("spec", "nodes", "choose", "routerType"), "Switch", "must have one node"),
+        (("spec", "nodes", "choose", "steps"), [], "no steps"),
+    ],
+    "seldon": [
+        (("spec", "predictors", 0, "traffic"), -100, "no split"),
+        (("spec", "predictors"), [], "no predictor"),
+    ],
+    "seldon2": [
+        (("spec", "candidates"), [], "no candidates"),
+        (("spec", "candidates", 0, "weight"), -1, "no split"),
+    ],
+    "kserve": [(("spec", "predictor", "canaryTrafficPercent"), 130, "from 0 to 100")],
+    "nginx": [
+        (("data", "default.conf"), "server {}", "0 files"),
+        (("data", "readme"), "split_clients a $b { * c; }", "2 files"),
+        (("data", "default.conf"), "split_clients a $b { 10% c; }", "that of *"),
+        (("data", "default.conf"), "split_clients a $b { half c; * d; }", "no percentage"),
+        (("data", "default.conf"), "split_clients a $b { 80% c; 30% e; * d; }", "no split"),
+        (("data", "default.conf"), 2 * "split_clients a $b { * d; }\n", "must be one"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "said"),
+    [(name, *case) for name, cases in BROKEN.items() for case in cases],
+)
+def test_what_is_no_split_is_an_error_that_names_the_object(name, path, value, said):
+    obj = yaml.safe_load(OBJECTS[name])
+    place = obj
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    for read in (platform(name).split_of, lambda o: platform(name).with_split(o, split(name, 0))):
+        with pytest.raises(ClusterError, match=f"/mine: .*{said}"):
+            read(obj)
+
+
+def test_a_rule_called_split_is_the_one_that_is_meant():
+    obj = yaml.safe_load(OBJECTS["gateway"])
+    obj["spec"]["rules"][1] |= {
+        "name": "split",
+        "backendRefs": [{"name": n, "weight": 1} for n in ("old", "new")],
+    }
+    gateway = platform("gateway")
+    assert gateway.split_of(obj) == split("gateway", 5000)
+    after = gateway.with_split(obj, split("gateway", 1000))
+    assert after["spec"]["rules"][2] == obj["spec"]["rules"][2]
+    assert [b["weight"] for b in after["spec"]["rules"][1]["backendRefs"]] == [9000, 1000]
+
+
+@pytest.mark.parametrize("place", ["annotation", "status"])
+@pytest.mark.parametrize("mode", ["Standard", "RawDeployment"])
+def test_kserve_refuses_where_its_field_is_silently_ignored(place, mode):
+    obj = yaml.safe_load(OBJECTS["kserve"])
+    if place == "status":
+        obj["status"] = {"deploymentMode": mode}
+    else:
+        obj["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": mode}
+    with pytest.raises(SpecError, match="silently ignored") as caught:
+        platform("kserve").with_split(obj, split("kserve", 3000))
+    assert "gateway" in caught.value.hint
+
+
+def test_kserve_promotes_by_removing_the_field_and_rolls_back_with_zero():
+    kserve, obj = platform("kserve"), yaml.safe_load(OBJECTS["kserve"])
+    promoted = kserve.with_split(obj, split("kserve", 10_000))
+    assert Change(obj, promoted).json_patch() == [
+        {"op": "test", "path": "/spec/predictor/canaryTrafficPercent", "value": 25},
+        {"op": "remove", "path": "/spec/predictor/canaryTrafficPercent"},
+    ]
+    back = kserve.with_split(obj, split("kserve", 0))
+    assert back["spec"]["predictor"]["canaryTrafficPercent"] == 0
+    assert kserve.split_of(promoted) == split("kserve", 10_000)

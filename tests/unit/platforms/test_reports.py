@@ -1,0 +1,157 @@
+"""What platforms report of themselves, read as: in effect, not yet, or refused and why."""
+
+from copy import deepcopy
+
+import pytest
+import yaml
+
+from abctl.core.split import Split
+from abctl.platforms import platform
+from abctl.platforms._conditions import UNSEEN
+
+NAMES = ("control", "treatment")
+ISVC = """
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {name: iris, namespace: models, generation: 3}
+spec: {predictor: {canaryTrafficPercent: 30, model: {modelFormat: {name: sklearn}}}}
+status:
+  observedGeneration: 3
+  conditions: [{type: PredictorReady, status: "True"}, {type: Ready, status: "True"}]
+  modelStatus: {transitionStatus: UpToDate}
+  components:
+    predictor:
+      latestReadyRevision: iris-2
+      latestCreatedRevision: iris-2
+      latestRolledoutRevision: iris-1
+      previousRolledoutRevision: iris-0
+      traffic:
+        - {latestRevision: true, percent: 30, revisionName: iris-2}
+        - {revisionName: iris-1, percent: 70, tag: prev, latestRevision: false}
+"""
+kserve = platform("kserve")
+
+
+def isvc(**seen):
+    obj = yaml.safe_load(ISVC)
+    obj["status"]["components"]["predictor"] |= seen
+    return obj
+
+
+def shares(treatment_bp):
+    return Split(NAMES, (10_000 - treatment_bp, treatment_bp))
+
+
+def test_kserve_reports_the_split_of_its_revisions():
+    assert kserve.programmed(isvc()) == kserve.split_of(isvc()) == shares(3000)
+    assert kserve.refusal(isvc()) is None
+
+
+def test_a_revision_that_is_not_ready_gets_nothing_whatever_latest_says():
+    obj = isvc(latestCreatedRevision="iris-3")
+    assert kserve.programmed(obj) == shares(0)
+    assert "iris-3 is not ready, requests go to iris-2" in kserve.refusal(obj)
+
+
+def test_the_first_revision_gets_everything_and_the_reason_is_told():
+    traffic = [{"latestRevision": True, "percent": 100, "revisionName": "iris-2"}]
+    obj = isvc(latestRolledoutRevision="iris-2", previousRolledoutRevision=None, traffic=traffic)
+    assert kserve.programmed(obj) == shares(10_000)
+    assert "the control must be rolled out before the treatment" in kserve.refusal(obj)
+
+
+def test_a_model_that_does_not_load_is_the_reason():
+    traffic = [{"latestRevision": True, "percent": 100, "revisionName": "iris-1"}]
+    obj = isvc(traffic=traffic)
+    obj["status"]["modelStatus"] = {
+        "transitionStatus": "BlockedByFailedLoad",
+        "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "no such file"},
+    }
+    assert kserve.refusal(obj).endswith("BlockedByFailedLoad: no such file")
+
+
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: iris, namespace: models, generation: 5}
+spec: {rules: [{backendRefs: [{name: control, weight: 70}, {name: treatment, weight: 30}]}]}
+status:
+  parents:
+    - parentRef: {name: public}
+      conditions:
+        - {type: Accepted, status: "True", reason: Accepted, observedGeneration: 5}
+        - {type: ResolvedRefs, status: "True", reason: ResolvedRefs, observedGeneration: 5}
+"""
+KNATIVE = {
+    "seldon": ("SeldonDeployment", ("Ready",), "predictors", "traffic"),
+    "inferencegraph": ("InferenceGraph", ("Ready",), "steps", "weight"),
+    "seldon2": ("Experiment", ("CandidatesReady", "ExperimentReady"), "candidates", "weight"),
+}
+
+
+def with_status(name):
+    kind, conditions, many, field = KNATIVE[name]
+    parts = [{"name": n, field: w} for n, w in zip(NAMES, (70, 30), strict=True)]
+    spec = {many: parts}
+    if name == "inferencegraph":
+        spec = {"nodes": {"root": {"routerType": "Splitter", **spec}}}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": "iris", "namespace": "models", "generation": 5},
+        "spec": spec,
+        "status": {
+            "state": "Available",
+            "observedGeneration": 5,
+            "conditions": [{"type": type_, "status": "True"} for type_ in conditions],
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["gateway", *KNATIVE])
+class TestConditions:
+    @pytest.fixture
+    def obj(self, name):
+        return yaml.safe_load(ROUTE) if name == "gateway" else with_status(name)
+
+    @staticmethod
+    def conditions(obj):
+        status = obj["status"]
+        return status["parents"][0]["conditions"] if "parents" in status else status["conditions"]
+
+    def test_all_well_of_this_generation_is_in_effect(self, name, obj):
+        assert platform(name).programmed(obj) == shares(3000)
+        assert platform(name).refusal(obj) is None
+
+    def test_an_older_generation_is_not_in_effect_yet(self, name, obj):
+        obj["metadata"]["generation"] = 6
+        assert platform(name).programmed(obj) is None
+        assert "generation" in platform(name).refusal(obj)
+
+    def test_a_false_condition_is_the_reason(self, name, obj):
+        self.conditions(obj)[0] |= {"status": "False", "reason": "Wrong", "message": "not so"}
+        assert platform(name).programmed(obj) is None
+        assert "False (Wrong: not so)" in platform(name).refusal(obj)
+
+    def test_no_report_is_a_reason_to_wait(self, name, obj):
+        for silent in ({}, {"parents": []}, {"conditions": []}):
+            assert platform(name).programmed({**obj, "status": silent}) is None
+            assert platform(name).refusal({**obj, "status": silent}) == UNSEEN
+
+
+def test_seldon_says_why_it_failed():
+    obj = with_status("seldon")
+    obj["status"] |= {"state": "Failed", "description": "no such image"}
+    assert "no such image" in platform("seldon").refusal(obj)
+
+
+def test_a_mirror_must_be_ready_too():
+    obj = deepcopy(with_status("seldon2"))
+    obj["spec"]["mirror"] = {"name": "dark", "percent": 10}
+    assert "MirrorReady is not reported" in platform("seldon2").refusal(obj)
+
+
+def test_istio_says_little():
+    obj = {"status": {"validationMessages": [{"level": "ERROR", "type": {"code": "IST0101"}}]}}
+    assert "IST0101" in platform("istio").refusal(obj)
+    assert platform("istio").refusal({"status": {"validationMessages": []}}) is None

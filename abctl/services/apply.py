@@ -129,9 +129,9 @@ def apply(
     first = Entry(clock(), actor, None, experiment.split, why, "intent")
     book = _ensure(door, new_object(experiment, first))
     known = ledger_of(book)
-    for obj in _missing_baseline(door, platform, experiment):
-        report(f"{Ref.of(door.apply(obj, force=force))} applied, to be rolled out first")
-        if Ref.of(obj) == target:
+    for obj in platform.baseline(experiment):
+        if _is_before(door, obj):
+            report(f"{Ref.of(door.apply(obj, force=force))} applied, to be rolled out first")
             # Without this the control would never get a revision of its own.
             in_effect(platform.split_of(obj))
     for obj in objects:
@@ -170,9 +170,10 @@ def _ensure(door: Door, obj: Object) -> Object:
         return door.get(Ref.of(obj))
 
 
-def _missing_baseline(door: Door, platform: Platform, experiment: Experiment) -> list[Object]:
-    """What must be rolled out first, unless it was already."""
-    return [obj for obj in platform.baseline(experiment) if _read(door, obj) is None]
+def _is_before(door: Door, obj: Object) -> bool:
+    """Whether what must be rolled out first is not there yet, or is all that is there."""
+    there = _read(door, obj)
+    return there is None or not Step(there, door.apply(obj, dry_run=True, force=True)).changes
 
 
 def _await_variants(

@@ -1,0 +1,241 @@
+"""Shifts on a real API server: killed anywhere, two at once, and the server itself dies."""
+
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from abctl.cluster.kube import KubeDoor
+from abctl.core.epochs import ledger_of, ledger_ref
+from abctl.core.experiment import Model
+from abctl.core.split import Split
+from abctl.errors import ConflictError, NotReadyError, UnreachableError
+from abctl.platforms import envoy
+from abctl.services import apply as service
+from abctl.services.shift import shift
+from abctl.services.start import start
+
+NAMES = ("control", "treatment")
+OPTIONS = {"why": "test", "clock": time.time, "sleep": time.sleep, "timeout_seconds": 10.0}
+ROUNDS = 40
+
+
+def split(treatment_bp):
+    return Split(NAMES, (10_000 - treatment_bp, treatment_bp))
+
+
+A, B, C = split(1000), split(3000), split(5000)
+STARTED = [("intent", None, A), ("applied", None, A)]
+
+
+class World:
+    """An experiment in a namespace, started with split A."""
+
+    def __init__(self, cluster, experiment, name):
+        self.experiment = replace(experiment, name=name)
+        self.door = KubeDoor(kubeconfig=cluster.kubeconfig)
+        start(self.door, envoy, self.experiment, actor="ann", **OPTIONS)
+
+    def shift(self, to, door=None, actor="ann"):
+        return shift(door or self.door, envoy, self.experiment, to, actor=actor, **OPTIONS)
+
+    @property
+    def ledger(self):
+        return ledger_of(self.door.get(ledger_ref(self.experiment)))
+
+    @property
+    def asked(self):
+        return envoy.split_of(self.door.get(envoy.target(self.experiment)))
+
+    @property
+    def steps(self):
+        return [(e.phase, e.before, e.after) for e in self.ledger.entries]
+
+
+@pytest.fixture
+def experiment(make_experiment, namespace):
+    made = make_experiment(shares_bp=A.shares_bp)
+    model = Model("iris", "v1", image="abctl/iris:v1")
+    variants = tuple(replace(v, model=model) for v in made.variants)
+    return replace(made, namespace=namespace, variants=variants)
+
+
+@pytest.fixture
+def make_world(cluster, experiment):
+    numbers = itertools.count()
+    return lambda: World(cluster, experiment, f"iris-{next(numbers)}")
+
+
+def test_a_shift_is_in_the_object_and_in_the_ledger(make_world):
+    world = make_world()
+    assert world.shift(B).changed
+    assert (world.asked, world.steps[2:]) == (B, [("intent", A, B), ("applied", A, B)])
+    assert not world.shift(B).changed
+    assert len(world.steps) == 4
+
+
+class Crash(BaseException):
+    """Nothing can catch a SIGKILL."""
+
+
+class DyingDoor:
+    """Dies at one call, before or after it took effect."""
+
+    def __init__(self, door, at, after):
+        self.door, self.left, self.after = door, at, after
+
+    def __getattr__(self, verb):
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left == 0 and not self.after:
+                raise Crash
+            answer = getattr(self.door, verb)(*args, **kwargs)
+            if self.left == 0:
+                raise Crash
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_any_call_the_next_command_brings_order(make_world, after):
+    world = make_world()
+    splits = itertools.cycle([B, C, A])
+    for at in itertools.count(1):
+        old, new = world.asked, next(splits)
+        known = world.ledger.entries
+        try:
+            world.shift(new, door=DyingDoor(world.door, at, after))
+        except Crash:
+            completed = False
+        else:
+            completed = True
+        left = world.ledger.entries
+        assert left[: len(known)] == known
+        then = (new, old)[at % 2]
+        world.shift(then)
+        assert world.ledger.entries[: len(left)] == left
+        assert world.ledger.intent is None
+        assert (world.asked, world.ledger.desired) == (then, then)
+        assert "observed" not in {entry.phase for entry in world.ledger.entries}
+        if completed:
+            break
+    assert at > 8
+
+
+class CountingDoor:
+    """Counts what was really written to the ledger."""
+
+    def __init__(self, door):
+        self.door, self.written = door, []
+
+    def __getattr__(self, verb):
+        return getattr(self.door, verb)
+
+    def replace(self, obj):
+        answer = self.door.replace(obj)
+        self.written.append(ledger_of(answer).entries[-1])
+        return answer
+
+
+def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(make_world, cluster):
+    world = make_world()
+    before = len(world.ledger.entries)
+    doors = {
+        actor: CountingDoor(KubeDoor(kubeconfig=cluster.kubeconfig)) for actor in ("ann", "bob")
+    }
+    for round_ in range(ROUNDS):
+        targets = {"ann": split(2000 + round_), "bob": split(6000 + round_)}
+        together = threading.Barrier(2)
+
+        def one(actor, targets=targets, together=together):
+            together.wait(10)
+            try:
+                return world.shift(targets[actor], door=doors[actor], actor=actor)
+            except ConflictError as error:
+                return error
+
+        with ThreadPoolExecutor(2) as pool:
+            results = dict(zip(doors, pool.map(one, doors), strict=True))
+        won = [actor for actor, r in results.items() if not isinstance(r, ConflictError)]
+        assert won, results
+        known = world.ledger
+        assert known.intent is None
+        assert world.asked == known.desired
+        assert known.desired in [targets[actor] for actor in won]
+    written = doors["ann"].written + doors["bob"].written
+    kept = known.entries[before:]
+    assert len(kept) == len(written)
+    assert all(kept.count(entry) == written.count(entry) for entry in written)
+
+
+def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, cluster, experiment):
+    door, reports = KubeDoor(kubeconfig=cluster.kubeconfig), []
+    options = {**OPTIONS, "timeout_seconds": 0.2, "actor": "ann", "report": reports.append}
+    with pytest.raises(NotReadyError, match="control is not ready: deployment/iris-control"):
+        service.apply(door, envoy, experiment, **options)
+    known = ledger_of(door.get(ledger_ref(experiment)))
+    assert known.intent.after == A
+    # The servers are there, but nothing sends them requests yet.
+    assert not any("configmap/iris-envoy" in line for line in reports)
+    for variant in NAMES:
+        cluster.kubectl(
+            *("-n", experiment.namespace, "patch", "deployment", f"iris-{variant}"),
+            *("--subresource=status", "--type=merge", "--patch"),
+            '{"status": {"conditions": [{"type": "Available", "status": "True"}]}}',
+        )
+    service.apply(door, envoy, experiment, **options)
+    assert envoy.split_of(door.get(envoy.target(experiment))) == A
+    service.apply(door, envoy, experiment, **options)
+    entries = ledger_of(door.get(ledger_ref(experiment))).entries
+    assert [(e.phase, e.before, e.after) for e in entries] == STARTED
+    changed = replace(experiment, assignment=replace(experiment.assignment, salt="other"))
+    with pytest.raises(ConflictError, match="assignment of the file differ"):
+        service.apply(door, envoy, changed, **options)
+
+
+class KillingDoor:
+    """The API server dies before one call; it comes back when `after_pauses` have passed."""
+
+    def __init__(self, server, at, after_pauses=None):
+        self.server, self.left, self.after_pauses = server, at, after_pauses
+        self.door = KubeDoor(kubeconfig=server.kubeconfig, sleep=self.pause)
+
+    def pause(self, seconds):
+        if self.after_pauses is not None:
+            self.after_pauses -= 1
+            if self.after_pauses == 0:
+                self.server.start()
+
+    def __getattr__(self, verb):
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left == 0:
+                self.server.kill()
+            return getattr(self.door, verb)(*args, **kwargs)
+
+        return call
+
+
+def test_the_api_server_dies_in_the_middle_of_a_shift(make_api_server, make_experiment):
+    server = make_api_server()
+    server.kubectl("create", "namespace", "models")
+    model = Model("iris", "v1", image="abctl/iris:v1")
+    made = make_experiment(shares_bp=A.shares_bp)
+    variants = tuple(replace(v, model=model) for v in made.variants)
+    world = World(server, replace(made, variants=variants), "iris")
+    # The ledger has the intent, the object is patched, the outcome is missing.
+    for at, wanted in ((4, B), (6, C), (7, B)):
+        known = world.ledger.entries
+        with pytest.raises(UnreachableError, match="no answer from https"):
+            world.shift(wanted, door=KillingDoor(server, at))
+        server.start()
+        assert world.ledger.entries[: len(known)] == known
+        world.shift(wanted)
+        assert (world.asked, world.ledger.desired, world.ledger.intent) == (wanted, wanted, None)
+    # One that comes back soon is waited for, and nobody notices.
+    assert world.shift(A, door=KillingDoor(server, 5, after_pauses=3)).changed
+    assert (world.asked, world.ledger.desired, world.ledger.intent) == (A, A, None)

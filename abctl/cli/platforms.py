@@ -1,7 +1,5 @@
 """`abctl platforms`: what each platform can do."""
 
-from dataclasses import asdict
-
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit
@@ -19,7 +17,8 @@ def platforms(*, output: OutputOption = Output.table) -> None:
     GRAIN is the smallest step of a share. USERS: a user keeps their variant. OVERRIDE: a header
     may force one. COHORTS: a header's value may have its own. SHADOW: it can copy requests to a
     server whose answers nobody sees; abctl leaves that as it is. STATUS: what it reports of itself.
-    GATEWAY (-o wide): requests come in by a gateway that the experiment names.
+    With -o wide, GATEWAY: requests come in by a gateway that the experiment names. IMAGES: it runs
+    a model's own image; otherwise it loads models that are stored.
     """
     from abctl.platforms import capabilities  # noqa: PLC0415 - all of them are imported for this
 
@@ -27,8 +26,15 @@ def platforms(*, output: OutputOption = Output.table) -> None:
     rows = [
         {
             "name": name,
-            **{key: value for key, value in asdict(can).items() if key not in ("parts", "draw")},
             "grain": 1 / can.parts,
+            "maxVariants": can.max_variants,
+            "sticky": can.sticky,
+            "override": can.override,
+            "cohorts": can.cohorts,
+            "shadow": can.shadow,
+            "images": can.images,
+            "entrance": can.entrance,
+            "reports": can.reports,
         }
         for name, can in found.items()
     ]
@@ -43,6 +49,7 @@ def platforms(*, output: OutputOption = Output.table) -> None:
             shown.add_column(column)
         if wide:
             shown.add_column("GATEWAY")
+            shown.add_column("IMAGES")
         for name, can in found.items():
             able = (can.sticky, can.override, can.cohorts, can.shadow)
             shown.add_row(
@@ -51,7 +58,7 @@ def platforms(*, output: OutputOption = Output.table) -> None:
                 str(can.max_variants or "any"),
                 *map(_word, able),
                 can.reports,
-                *([_word(can.entrance)] if wide else []),
+                *map(_word, (can.entrance, can.images) if wide else ()),
             )
         return shown
 

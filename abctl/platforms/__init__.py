@@ -36,6 +36,7 @@ class Capabilities:
         max_variants: None for any number.
         reports: what its status says: the split that is in effect, conditions, or nothing.
         entrance: whether requests come in by a gateway that `spec.entrance` names.
+        images: whether it runs a model's own image; otherwise it loads models that are stored.
         draw: how it places a unit, where it is sticky.
     """
 
@@ -47,6 +48,7 @@ class Capabilities:
     max_variants: int | None
     reports: Literal["split", "conditions", "nothing"] = "nothing"
     entrance: bool = False
+    images: bool = True
     draw: Draw | None = None
 
 

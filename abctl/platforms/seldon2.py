@@ -24,6 +24,7 @@ CAPABILITIES = Capabilities(
     shadow=True,
     max_variants=None,
     reports="conditions",
+    images=False,
 )
 _API = "mlops.seldon.io/v1alpha1"
 _READY = ("CandidatesReady", "ExperimentReady")

@@ -24,6 +24,11 @@ _BY_REQUEST = """\
   assignment:
     unit: request
 """
+_ENTRANCE = """
+  # Where requests come in.
+  entrance: {gateway: gateways/public, host: iris.example.com}
+"""
+_IMAGE, _STORED = 'image: "abctl/iris:', 'format: sklearn, uri: "gs://models/iris/'
 _PROMETHEUS = "source: {prometheus: {url: http://prometheus:9090}}\n"
 
 
@@ -34,16 +39,18 @@ def starter(name: str, platform_name: str) -> str:
         UsageError: no such platform.
         SpecError: a name that no experiment can have.
     """
-    sticky = platform(platform_name).CAPABILITIES.sticky
+    can = platform(platform_name).CAPABILITIES
     if platform_name == "envoy":
         source = f"  # The local stack fills this in; a cluster needs it.\n  # {_PROMETHEUS}"
     else:
         source = f"  # Where the evidence is.\n  {_PROMETHEUS}"
-    rules = (_BY_USER if sticky else _BY_REQUEST).format(name=name, platform=platform_name)
+    rules = (_BY_USER if can.sticky else _BY_REQUEST).format(name=name, platform=platform_name)
+    rules += _ENTRANCE if can.entrance else ""
     text = (files("abctl.services") / "starter.yaml").read_text(encoding="utf-8")
     for word, value in (("ASSIGNMENT\n", rules), ("SOURCE\n", source), ("PLATFORM", platform_name)):
         text = text.replace(word, value)
     text = text.replace("name: NAME", f"name: {name}")
+    text = text if can.images else text.replace(_IMAGE, _STORED)
     load.parse(text, "the new file")
     return text
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from abctl import plugins
 from abctl.cli.main import run
-from abctl.platforms import Capabilities, envoy
+from abctl.platforms import Capabilities, envoy, platform
 from abctl.services import schema
 from abctl.services.load import load
 
@@ -86,6 +87,13 @@ def test_a_platform_that_holds_no_user_gets_requests(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(envoy, "CAPABILITIES", can)
     assert run(["init", "mine.yaml"]) == 0
     assert load(Path("mine.yaml")).assignment.unit == "request"
+
+
+@pytest.mark.parametrize("name", plugins.names("abctl.platforms"))
+def test_the_first_file_can_be_rendered(name: str) -> None:
+    assert run(["init", "mine.yaml", "--platform", name]) == 0
+    experiment = load(Path("mine.yaml"))
+    assert platform(name).objects(experiment)
 
 
 def test_the_remarks_are_right_when_they_are_switched_on() -> None:

@@ -1,0 +1,101 @@
+"""What an experiment asks for and its platform cannot give: where, why, and who can."""
+
+from dataclasses import replace
+
+import pytest
+
+from abctl.core.experiment import Entrance, Model
+from abctl.platforms import platform
+
+MODELS = {
+    "image": Model("iris", "v1", image="iris:v1"),
+    "stored": Model("iris", "v1", uri="gs://iris", format="sklearn"),
+    "stored somehow": Model("iris", "v1", uri="gs://iris"),
+    "xgboost": Model("iris", "v1", uri="gs://iris", format="xgboost"),
+    "lightgbm": Model("iris", "v1", uri="gs://iris", format="lightgbm"),
+    "odd name": Model("Iris 1", "v1", image="iris:v1"),
+    "served": Model("iris", "v1", service="elsewhere/iris"),
+    "nowhere": Model("iris", "v1"),
+}
+PUBLIC = Entrance("gateways/public", "iris.example.com")
+
+
+def misfits(name, make_experiment, model="image", entrance=None, names=(), **rules):
+    experiment = make_experiment(*names, **{"unit": "request"} | rules)
+    entrance = entrance or (PUBLIC if platform(name).CAPABILITIES.entrance else None)
+    variants = tuple(replace(v, model=MODELS[model]) for v in experiment.variants)
+    return platform(name).misfits(replace(experiment, variants=variants, entrance=entrance))
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "place"),
+    [
+        ("seldon", "nowhere", "image"),
+        ("seldon", "lightgbm", "format"),
+        ("seldon", "stored somehow", "format"),
+        ("seldon", "odd name", "name"),
+        ("seldon2", "image", "uri"),
+        ("seldon2", "stored somehow", "format"),
+        ("kserve", "nowhere", "image"),
+        ("kserve", "stored somehow", "format"),
+        ("inferencegraph", "nowhere", "image"),
+        ("gateway", "stored somehow", "format"),
+        ("envoy", "stored", "image"),
+        ("nginx", "stored", "image"),
+        ("istio", "stored", "image"),
+    ],
+)
+def test_a_model_that_it_can_neither_run_nor_load(name, model, place, make_experiment):
+    first = misfits(name, make_experiment, model)[0]
+    assert first.place == ("variants", 0, "model", place)
+    assert first.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        *((name, "image") for name in ("envoy", "gateway", "inferencegraph", "istio", "kserve")),
+        *((name, "image") for name in ("nginx", "seldon")),
+        *((name, "stored") for name in ("gateway", "inferencegraph", "kserve", "seldon2")),
+        *((name, "served") for name in ("envoy", "gateway", "istio", "nginx")),
+        *((name, "nowhere") for name in ("envoy", "gateway", "istio", "nginx")),
+        ("seldon", "xgboost"),
+        ("kserve", "lightgbm"),
+        ("gateway", "odd name"),
+    ],
+)
+def test_a_model_that_it_can_run_or_load(name, model, make_experiment):
+    assert not misfits(name, make_experiment, model)
+
+
+def test_who_can_is_named(make_experiment):
+    (sticky,) = misfits("kserve", make_experiment, unit="user")
+    assert sticky.hint == "unit: request, or platform: envoy, gateway or nginx"
+    (grain,) = misfits("kserve", make_experiment, shares_bp=(9950, 50))[:1]
+    assert grain.place == ("variants", 0, "split")
+    assert grain.hint == "write 100%; envoy, gateway, istio, nginx or seldon2 can do finer steps"
+    (many,) = misfits("kserve", make_experiment, names=("a", "b", "c"))
+    assert many.place == ("variants",)
+    assert "seldon" in many.hint
+
+
+def test_a_gateway_is_only_for_those_that_share_one(make_experiment):
+    (extra,) = misfits("envoy", make_experiment, entrance=PUBLIC)
+    assert extra.place == ("entrance",)
+    (missing,) = misfits("gateway", make_experiment, entrance=Entrance(host="a.example"))
+    assert missing.place == ("entrance", "gateway")
+    (missing,) = misfits("istio", make_experiment, entrance=Entrance("gateways/public"))
+    assert missing.place == ("entrance", "host")
+    assert not misfits("istio", make_experiment, entrance=Entrance(host="iris"))
+
+
+def test_a_rule_has_room_for_sixteen_backends(make_experiment):
+    assert not misfits("gateway", make_experiment, names=("control", *map(str, range(8))))
+    (many,) = misfits("gateway", make_experiment, names=("control", *map(str, range(9))))
+    assert many.place == ("variants",)
+
+
+def test_nginx_has_no_variable_for_every_header(make_experiment):
+    assert not misfits("nginx", make_experiment, override="x-force")
+    (odd,) = misfits("nginx", make_experiment, override="x.force")
+    assert odd.place == ("assignment", "override")

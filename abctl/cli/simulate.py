@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from abctl.services.simulate import Effect
 
 _INTERRUPTED = 130
+_SEEDS = 1_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +52,10 @@ def simulate(
     ] = None,
     feedback_delay: Annotated[str, typer.Option(help="Mean time until feedback.")] = "0s",
     anonymous: Annotated[float, typer.Option(help="Share of requests without user, 0 to 1.")] = 0,
-    seed: Annotated[int, typer.Option(help="Same seed, same users and requests.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Same seed, same users and requests.", show_default="others every time"),
+    ] = None,
     yes: YesOption = False,
     output: OutputOption = Output.table,
 ) -> None:
@@ -65,7 +70,7 @@ def simulate(
     """
     from abctl.services import simulate as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
-    from abctl.services.local import default_state, status  # noqa: PLC0415
+    from abctl.services.local import default_state, entrance_url  # noqa: PLC0415
 
     loaded = load(experiment)
     traffic = service.Traffic(
@@ -74,7 +79,7 @@ def simulate(
         users=users,
         concurrency=concurrency,
         rate_per_second=rate,
-        seed=seed,
+        seed=randbelow(_SEEDS) if seed is None else seed,
         noise=noise,
         drift=drift,
         feedback_delay_seconds=parse_duration_seconds(feedback_delay),
@@ -82,12 +87,15 @@ def simulate(
         effects=tuple(map(_effect, effect or ())),
     )
     if url is None:
-        url = status(state or default_state(loaded.name)).entrance_url
+        url = entrance_url(loaded, state or default_state(loaded.name))
     if not service.Entrance.parse(url).loopback:
         _require_consent(url, traffic.planned, yes=yes)
     with _stop_on_interrupt() as stop, _progress(traffic.planned) as report:
         summary = service.simulate(loaded, url, traffic, report=report, stop=stop)
-    emit("Simulation", document(summary), output, lambda _: table(summary))
+    answer = {"seed": traffic.seed, **document(summary)}
+    emit("Simulation", answer, output, lambda _: table(summary))
+    if seed is None:
+        say(f"to send the same once more: --seed {traffic.seed}")
     if summary.interrupted:
         say("interrupted: the summary is of what was done; feedback that was still due is lost")
         raise typer.Exit(_INTERRUPTED)

@@ -1,10 +1,17 @@
 """`abctl simulate` says what is wrong before anything is sent."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from abctl.cli.main import run
+from abctl.local import stack
+from abctl.local.identity import Identity
+from abctl.local.stack import Process, Stack
+from abctl.services._tally import Summary, Tally
+from abctl.services.simulate import Traffic
 
 
 @pytest.fixture
@@ -41,6 +48,34 @@ def test_bad_options_are_one_error_and_a_hint(
     assert shown.out == ""
     assert shown.err.startswith("error: ")
     assert all(words in shown.err for words in said)
+
+
+def test_it_never_sends_the_same_twice_unless_told_to(
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing(_: object, __: str, traffic: Traffic, **___: object) -> Summary:
+        return Tally(("control", "treatment")).summary(1.0, traffic.effects, (), False)
+
+    monkeypatch.setattr("abctl.services.simulate.simulate", nothing)
+    seeds = []
+    for options in ([], [], ["--seed", "7"]):
+        capsys.readouterr()
+        assert run(["simulate", path, "--url", "http://127.0.0.1:1", "-o", "json", *options]) == 0
+        shown = capsys.readouterr()
+        seeds.append(json.loads(shown.out)["seed"])
+        assert (f"--seed {seeds[-1]}" in shown.err) == (not options)
+    assert len(set(seeds)) == 3
+    assert seeds[-1] == 7
+
+
+def test_the_stack_of_another_experiment_gets_nothing(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    me = Process(stack.SUPERVISOR, Identity.of(os.getpid()), "ready", tmp_path / "log")
+    other = Stack("other", tmp_path, 0.0, "http://127.0.0.1:1", "", None, (), (me,))
+    stack.write(other)
+    assert run(["simulate", path, "--state", str(tmp_path)]) == 5
+    assert "holds the stack of another experiment, 'other'" in capsys.readouterr().err
 
 
 def test_without_a_stack_it_says_how_to_start_one(

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from abctl.cluster import Door
+from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
 from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
@@ -15,7 +17,7 @@ from abctl.local.plan import Plan
 from abctl.local.stack import HOST, Server, Stack
 from abctl.platforms import platform
 from abctl.platforms.envoy import bootstrap
-from abctl.services import start, world
+from abctl.services import ledger, start, world
 from abctl.services.place import STATE_ROOT
 
 TIMEOUT_SECONDS = 90.0
@@ -70,7 +72,8 @@ def up(
         NotFoundError: a model is missing.
         NotReadyError: something did not answer in time; everything is stopped again.
         ClusterError: the port is taken, a program is missing, or a process ended while starting
-            (with its last lines); everything is stopped again.
+            (with its last lines); everything is stopped again. Or what runs there already is not
+            what the file says; it is left alone.
     """
     state_dir = state_dir.resolve()
     door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
@@ -88,6 +91,8 @@ def up(
                 report(f"starting {', '.join(c.name for c in plan.commands)}; state in {state_dir}")
         running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
         _check_same(running, experiment)
+        if not launched:
+            _check_plan(door, experiment, state_dir)
         start.start(
             door,
             carrier,
@@ -113,6 +118,18 @@ def status(state_dir: Path) -> Stack:
         NotFoundError: no stack runs there.
     """
     return stack.read(state_dir)
+
+
+def entrance_url(experiment: Experiment, state_dir: Path) -> str:
+    """Where requests to the experiment go in.
+
+    Raises:
+        NotFoundError: no stack runs there.
+        ClusterError: it is the stack of another experiment.
+    """
+    running = stack.read(state_dir)
+    _check_same(running, experiment)
+    return running.entrance_url
 
 
 def logs(
@@ -213,6 +230,15 @@ def _runs(state_dir: Path) -> bool:
         return stack.read(state_dir).supervisor.status == "ready"
     except NotFoundError:
         return False
+
+
+def _check_plan(door: Door, experiment: Experiment, state_dir: Path) -> None:
+    if changed := ledger_of(ledger.read(door, experiment)).changed_since(experiment):
+        raise ClusterError(
+            f"{state_dir} runs {experiment.name} already, but with other {', '.join(changed)} than "
+            "the file",
+            "put the file back; or stop the stack and lose its evidence: abctl local down",
+        )
 
 
 def _check_same(running: Stack, experiment: Experiment) -> None:

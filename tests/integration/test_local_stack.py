@@ -137,6 +137,14 @@ def test_two_stacks_side_by_side(started: Started, prometheus: str) -> None:
     assert "already" in err
     assert pids(state("red")) == pids(red)
 
+    file = files[0].read_text()
+    files[0].write_text(file.replace("version: v2", "version: v3"))
+    _, err = run("up", "red.yaml", "--models", MODELS, code=5)
+    assert "runs red already, but with other variants than the file" in err
+    assert "abctl local down" in err
+    assert pids(state("red")) == pids(red)
+    files[0].write_text(file)
+
     _, err = run("status", code=2)
     assert "blue, red" in err
     run("down", "red.yaml")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from abctl.errors import SpecError
 
 TOTAL_BP = 10_000
-_PERCENT = re.compile(r"^\s*(\d+(?:\.\d{1,2})?)\s*%?\s*$")
+_PERCENT = re.compile(r"^\s*(\d+(?:\.(\d+))?)\s*%?\s*$")
+_DECIMALS = 2
 
 
 def parse_share_bp(text: str) -> int:
@@ -20,10 +21,11 @@ def parse_share_bp(text: str) -> int:
         SpecError: not a percentage of 0 to 100 with at most two decimals.
     """
     match = _PERCENT.match(str(text))
-    share_bp = round(float(match[1]) * 100) if match else -1
-    if not 0 <= share_bp <= TOTAL_BP:
+    if not match or float(match[1]) > 100:  # noqa: PLR2004 - percent
         raise SpecError(f"share {text!r}, must be from 0% to 100%", "write 30% or 12.5%")
-    return share_bp
+    if len(match[2] or "") > _DECIMALS:
+        raise SpecError(f"share {text!r}, must be in steps of 0.01%", "write 33.33% or 12.5%")
+    return round(float(match[1]) * 100)
 
 
 def format_share(share_bp: int) -> str:

@@ -13,6 +13,8 @@ import yaml
 
 from abctl.errors import SpecError
 
+_MOST_BYTES = 1_000_000
+
 
 class _StrictLoader(yaml.SafeLoader):
     """A safe loader without guesses; see the module."""
@@ -40,10 +42,14 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        SpecError: no such file, not readable, not UTF-8.
+        SpecError: no such file, not readable, not UTF-8, larger than any experiment.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise SpecError(f"{path}: over {_MOST_BYTES:,} bytes", "is it an experiment file?")
+        return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file", f"write a first one: abctl init {path}") from None
     except UnicodeDecodeError as error:
@@ -68,8 +74,9 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
         raise SpecError(f"{place}, {where}: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise SpecError(f"{place} is not YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        where = f"character {error.position + 1}"
+        raise SpecError(f"{place}, {where}: {chr(error.character)!r} cannot be in YAML") from None
     except RecursionError:
         raise SpecError(f"{place} is nested too deeply") from None
     documents = [document for document in documents if document is not None]

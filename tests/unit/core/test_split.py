@@ -23,10 +23,15 @@ def test_a_share_may_be_written_in_several_ways(text: str, share_bp: int) -> Non
     assert parse_share_bp(text) == share_bp
 
 
-@pytest.mark.parametrize("text", ["101%", "-1%", "0.001%", "a third", "", "1e1%", "nan", "30%%"])
+@pytest.mark.parametrize("text", ["101%", "-1%", "100.001%", "a third", "", "1e1%", "nan", "30%%"])
 def test_what_is_no_percentage_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="must be from 0% to 100%"):
         parse_share_bp(text)
+
+
+def test_a_share_that_is_too_fine_is_said_to_be_just_that() -> None:
+    with pytest.raises(SpecError, match=r"share '33\.333%', must be in steps of 0\.01%"):
+        parse_share_bp("33.333%")
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ BROKEN = [
         "a: !!python/object/apply:os.system [ls]\n",
         "iris.yaml, line 1, column 4: could not determine",
     ),
-    ("a: \x07\n", "iris.yaml is not YAML"),
+    ("a: \x07\n", "iris.yaml, character 4: '\\x07' cannot be in YAML"),
     ("[" * 5000, "iris.yaml is nested too deeply"),
 ]
 
@@ -243,3 +243,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(path)
     with pytest.raises(SpecError, match="directory"):
         load(tmp_path)
+    path.write_text(TEXT + "#" * 1_000_000, encoding="utf-8")
+    with pytest.raises(SpecError, match=r"iris\.yaml: over 1,000,000 bytes"):
+        load(path)
+    with pytest.raises(SpecError, match="/dev/zero: over 1,000,000 bytes"):
+        load(Path("/dev/zero"))

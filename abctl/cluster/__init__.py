@@ -30,7 +30,8 @@ class Door(Protocol):
     def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:
         """Server-side apply: what is named becomes so, what is no longer named goes.
 
-        Fields that others have set otherwise are a ConflictError, unless by `force`.
+        Fields that another field manager has set otherwise are a ConflictError, unless by `force`;
+        what abctl itself has patched since is none.
         """
         ...
 

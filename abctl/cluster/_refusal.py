@@ -10,6 +10,7 @@ from typing import Any
 from abctl.core.change import Ref
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
 
+FIELD_MANAGER = "abctl"
 # The server did not act, or may act when it is asked again.
 _TRY_AGAIN = {
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -18,7 +19,12 @@ _TRY_AGAIN = {
     HTTPStatus.GATEWAY_TIMEOUT,
 }
 _FORBIDDEN = re.compile(r'cannot (\S+) resource "([^"]+)"(?: in API group "([^"]*)")?')
+_OWN = re.compile(rf'conflict with "{FIELD_MANAGER}"(?: |$)')
 _NO_SUCH_RESOURCE = "the server could not find the requested resource"
+
+
+class OwnConflictError(ConflictError):
+    """What is applied conflicts with what abctl itself has set, by another operation."""
 
 
 def said(body: bytes) -> dict[str, Any]:
@@ -100,7 +106,8 @@ def _permission(message: str, ref: Ref) -> str:
 def _conflict(message: str, status: Mapping[str, Any], ref: Ref) -> ConflictError:
     causes = (status.get("details") or {}).get("causes") or []
     if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
-        return ConflictError(
+        own = all(_OWN.match(cause.get("message", "")) for cause in causes)
+        return (OwnConflictError if own else ConflictError)(
             f"{ref}: {message}",
             "somebody else manages these fields: agree with them, or take over with --force",
         )

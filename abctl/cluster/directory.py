@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from abctl.core.change import Object, Ref, disputed, merged, patched
+from abctl.core.change import Object, Ref, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
 
 _APPLIED = ".applied"
@@ -80,18 +80,13 @@ class DirectoryDoor:
                 raise ClusterError(f"{ref}: its address and resourceVersion cannot be patched")
             return after if dry_run else self._update(stored, after, lock)
 
-    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:
+    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:  # noqa: ARG002 - nobody else manages fields here
         """Make what is named so; what an earlier apply named and this one does not goes."""
         ref, applied = Ref.of(obj), _stored_part(obj)
         with _files(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
         with self._locked() as lock:
             stored, earlier = (self._read(ref), self._applied(ref)) if self._has(ref) else ({}, {})
-            if not force and (others := disputed(stored, earlier, applied)):
-                raise ConflictError(
-                    f"{ref}: {', '.join(others)} set otherwise by somebody else",
-                    "agree with them, or take over with --force",
-                )
             after = merged(stored, earlier, applied)
             if dry_run:
                 return after

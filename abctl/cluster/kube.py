@@ -25,7 +25,6 @@ from abctl.cluster.kubeconfig import in_pod
 from abctl.core.change import Object, Ref, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
 
-FIELD_MANAGER = "abctl"
 _config: Any = config  # which has no types
 _TIMEOUT_SECONDS = 15.0
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
@@ -95,7 +94,11 @@ class KubeDoor:
     def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:
         """Server-side apply as field manager `abctl`."""
         parameters = _writing(dry_run) | ({"force": "true"} if force else {})
-        return self._on("PATCH", Ref.of(obj), obj=obj, content=_APPLY, parameters=parameters)
+        try:
+            return self._on("PATCH", Ref.of(obj), obj=obj, content=_APPLY, parameters=parameters)
+        except _refusal.OwnConflictError:
+            # A shift is another operation of the same manager, which the server tells apart.
+            return self.apply(obj, dry_run=dry_run, force=True)
 
     def delete(self, ref: Ref) -> None:
         """Delete it; that it is gone already is no error."""
@@ -241,7 +244,7 @@ def _usual_plural(kind: str) -> str:
 def _writing(dry_run: bool = False) -> dict[str, str]:
     """A field that is unknown is an error, as it would silently be lost."""
     return {
-        "fieldManager": FIELD_MANAGER,
+        "fieldManager": _refusal.FIELD_MANAGER,
         "fieldValidation": "Strict",
         **({"dryRun": "All"} if dry_run else {}),
     }

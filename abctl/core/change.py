@@ -152,15 +152,3 @@ def merged(stored: Object, earlier: Object, applied: Object) -> dict[str, Any]:
         else:
             after[key] = deepcopy(new)
     return after
-
-
-def disputed(stored: Object, earlier: Object, applied: Object, path: str = "") -> list[str]:
-    """Where the object has something else than is applied now and than was applied earlier."""
-    found = []
-    for key in applied.keys() & stored.keys():
-        here, old, before, new = f"{path}.{key}", stored[key], earlier.get(key), applied[key]
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += disputed(old, before if isinstance(before, Mapping) else {}, new, here)
-        elif old not in (new, before):
-            found.append(here)
-    return sorted(found)

@@ -157,16 +157,11 @@ def test_what_is_applied_is_so_and_what_is_applied_no_more_goes(door):
     assert door.get(REF)["data"] == {"a": "2", "other": "kept"}
 
 
-def test_what_somebody_else_has_set_is_taken_over_only_by_force(door):
-    door.create(config_map(a="1"))
+def test_what_abctl_has_patched_itself_is_no_conflict_for_its_apply(door):
     door.apply(config_map(a="1", b="1"))
-    change = [{"op": "replace", "path": "/data/a", "value": "other"}]
-    changed = door.patch(REF, change)
-    for dry_run in (False, True):
-        with pytest.raises(ConflictError, match=r"\.data\.a"):
-            door.apply(config_map(a="1", b="1"), dry_run=dry_run)
-    assert door.get(REF) == changed
-    assert door.apply(config_map(a="1", b="1"), force=True)["data"] == {"a": "1", "b": "1"}
+    door.patch(REF, [{"op": "replace", "path": "/data/a", "value": "2"}])
+    assert door.apply(config_map(a="3", b="1"), dry_run=True)["data"] == {"a": "3", "b": "1"}
+    assert door.apply(config_map(a="3", b="1"))["data"] == {"a": "3", "b": "1"}
 
 
 def test_a_dry_run_of_an_apply_does_nothing(door):

@@ -48,8 +48,9 @@ def knative(obj):
     """Knative's revisions: what had everything when something else came is the older one."""
     before = ((obj.get("status") or {}).get("components") or {}).get("predictor") or {}
     percent = obj["spec"]["predictor"].get("canaryTrafficPercent")
-    image = obj["spec"]["predictor"]["containers"][0]["image"]
-    latest = image.rpartition(":")[2]
+    predictor = obj["spec"]["predictor"]
+    model = predictor["containers"][0]["image"] if "containers" in predictor else "stored:v1"
+    latest = model.rpartition(":")[2]
     rolled_out = before.get("latestRolledoutRevision")
     if percent is None or rolled_out is None:
         traffic = [{"revisionName": latest, "percent": 100, "latestRevision": True}]

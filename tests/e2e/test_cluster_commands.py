@@ -1,0 +1,122 @@
+"""The command line on a real API server, from apply to delete; a controller is played to it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from controllers import Controllers
+
+from abctl.cli.main import run
+
+EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop}
+spec:
+  parentRefs: [{name: public}]
+  rules:
+    - backendRefs:
+        - {name: shop-v1, port: 80, weight: 9}
+        - {name: shop-v2, port: 80, weight: 1}
+"""
+
+
+@pytest.fixture
+def abctl(crds, namespace, capsys):
+    """Runs a command in the namespace; gives its exit code, its answer and its remarks."""
+
+    def command(name, what, *words):
+        place = ["-n", namespace, "--kubeconfig", str(crds.kubeconfig)]
+        code = run([name, what, *words, *place])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return command
+
+
+def answer(result):
+    code, out, err = result
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.mark.parametrize("platform", ["seldon", "kserve", "envoy", "gateway"])
+def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
+    file = str(EXAMPLES / f"{platform}.yaml")
+    kinds = ["deployments", "seldondeployments", "inferenceservices", "httproutes"]
+    assert abctl("diff", file)[0] == 3
+    assert abctl("status", file)[0] == 5
+    assert abctl("apply", file)[0] == 2  # nobody is here to ask
+    assert answer(abctl("apply", file, "--dry-run=server", "-o", "json"))["dryRun"]
+    assert abctl("status", file)[0] == 5
+    with Controllers(crds, namespace, *kinds):
+        applied = answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "60"))
+        confirmed = platform != "envoy"  # in a cluster Envoy does not say what it has loaded
+        assert applied["confirmed"] is confirmed
+        code, out, err = abctl("diff", file)
+        assert (code, out.strip()) == (0, "no differences"), out
+        assert "in context" in err
+
+        words = ("treatment=30%", "--yes", "-o", "json", "--why", "looks good")
+        shifted = answer(abctl("shift", file, *words))
+        assert shifted["to"] == {"control": 0.7, "treatment": 0.3}
+        assert (shifted["changed"], shifted["confirmed"]) == (True, confirmed)
+        assert not answer(abctl("shift", file, *words))["changed"]
+        # The file still says 10%; what the ledger wants is no difference.
+        assert abctl("diff", file)[0] == 0
+        assert not answer(abctl("apply", file, "--yes", "-o", "json"))["dryRun"]
+        for name, treatment in (("promote", 1.0), ("rollback", 0.0)):
+            assert answer(abctl(name, file, "--yes", "-o", "json"))["to"]["treatment"] == treatment
+        found = answer(abctl("status", file, "-o", "json"))
+        assert found["desired"] == found["asked"] == {"control": 1.0, "treatment": 0.0}
+        if confirmed:
+            assert (found["programmed"], found["refusal"]) == (found["desired"], None)
+        assert (found["drifted"], found["intent"], found["planChanged"]) == (False, None, [])
+        code, out, _ = abctl("delete", file, "--dry-run=client")
+        assert code == 0
+        assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"]
+        assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"]
+    left = crds.read("-n", namespace, ",".join([*kinds, "services", "configmaps"]))["items"]
+    assert {obj["metadata"]["name"] for obj in left} <= {"kube-root-ca.crt"}
+
+
+def test_what_is_there_already_is_shifted_without_a_file(abctl, crds, namespace):
+    crds.kubectl("apply", "-n", namespace, "-f", "-", stdin=ROUTE)
+    seen = answer(abctl("status", "httproute/shop", "-o", "json"))
+    assert seen["asked"] == {"shop-v1": 0.9, "shop-v2": 0.1}
+    # Looking writes nothing.
+    assert abctl("status", "httproute/none")[0] == 5
+    names = crds.kubectl("get", "configmaps", "-n", namespace, "-o", "name")
+    assert "abctl" not in names
+    code, _, err = abctl("shift", "httproute/shop", "shop-v2=30%", "--yes")
+    assert (code, "shop-v2 is not ready" in err) == (5, True)
+    with Controllers(crds, namespace, "httproutes"):
+        # The first command waits for nothing that has not been reported before.
+        while answer(abctl("status", "httproute/shop", "-o", "json"))["refusal"]:
+            pass
+        shifted = answer(abctl("shift", "httproute/shop", "shop-v2=30%", "--yes", "-o", "json"))
+        assert (shifted["changed"], shifted["confirmed"]) == (True, True)
+    route = crds.read("httproute", "shop", "-n", namespace)
+    weights = [ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]]
+    assert weights[0] * 3 == weights[1] * 7
+    found = answer(abctl("status", "httproute/shop", "-o", "json"))
+    assert found["desired"] == {"shop-v1": 0.7, "shop-v2": 0.3}
+    assert not found["drifted"]
+    # Somebody shifts by kubectl: it is noticed.
+    patch = json.dumps(
+        [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 0}]
+    )
+    crds.kubectl("patch", "httproute", "shop", "-n", namespace, "--type=json", "-p", patch)
+    assert answer(abctl("status", "httproute/shop", "-o", "json"))["drifted"]
+
+
+def test_the_world_is_said_and_a_stack_without_a_cluster_stays_local(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    file = str(EXAMPLES / "envoy.yaml")
+    assert run(["status", file]) == 5
+    assert "in the local stack in .abctl/iris" in capsys.readouterr().err
+    assert run(["apply", file]) == 2
+    assert "--context" in capsys.readouterr().err

@@ -1,0 +1,204 @@
+"""What a cluster may refuse, and who may do what: on a real API server, as real accounts."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from abctl.cli.main import run
+from abctl.cluster.kube import KubeDoor
+from abctl.core.change import Change, Ref
+from abctl.core.split import Split
+from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
+from abctl.services.place import Where, find
+from abctl.services.shift import shift
+
+K8S = Path(__file__).parents[2] / "k8s"
+EXAMPLES = sorted(K8S.glob("experiments/*.yaml"))
+CONFIG_MAP = Ref("v1", "ConfigMap", "default", "none")
+
+
+@pytest.fixture
+def as_account(crds, namespace, tmp_path):
+    """A kubeconfig of a service account, with the roles of k8s/base."""
+    if not hasattr(crds, "write_kubeconfig"):
+        pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
+    crds.kubectl("apply", "-n", namespace, "-f", str(K8S / "base" / "rbac.yaml"))
+
+    def kubeconfig(account, duration="10m"):
+        words = ("create", "token", account, "-n", namespace, f"--duration={duration}")
+        token = crds.kubectl(*words).strip()
+        return crds.write_kubeconfig(tmp_path / f"{account}.json", token, namespace=namespace)
+
+    return kubeconfig
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_roles_are_enough_to_apply_shift_and_delete(example, as_account, namespace):
+    place = find(str(example), Where(kubeconfig=as_account("abctl"), namespace=namespace), now=0.0)
+    carrier, experiment = place.platform, place.experiment
+    for obj in carrier.objects(experiment):
+        place.door.apply(obj)
+    door = KubeDoor(kubeconfig=as_account("abctl-shift"))
+    target = carrier.target(experiment)
+    before = door.get(target)
+    after = carrier.with_split(before, Split(experiment.split.names, (4000, 6000)))
+    door.patch(target, Change(before, after).json_patch())
+    assert isinstance(place.ready("treatment"), bool | str)
+    for obj in reversed(carrier.objects(experiment)):
+        with pytest.raises(ClusterError, match="cannot delete resource") as caught:
+            door.delete(Ref.of(obj))
+        assert "ask for a Role" in caught.value.hint
+        place.door.delete(Ref.of(obj))
+    with pytest.raises(NotFoundError):
+        place.door.get(target)
+
+
+def test_the_roles_allow_no_more(crds, as_account, namespace):
+    as_account("abctl")
+    may = {
+        account: crds.kubectl(
+            *("auth", "can-i", "--list", "-n", namespace),
+            f"--as=system:serviceaccount:{namespace}:{account}",
+        )
+        for account in ("abctl", "abctl-shift")
+    }
+    for listed in may.values():
+        assert "secrets" not in listed
+        assert "pods" not in listed
+        assert not any(line.startswith("*") for line in listed.splitlines())
+    assert "delete" not in may["abctl-shift"]
+    others = crds.kubectl(
+        *("auth", "can-i", "get", "configmaps", "-n", "default"),
+        f"--as=system:serviceaccount:{namespace}:abctl",
+        check=False,
+    )
+    assert others.stdout.strip() == "no"
+
+
+def test_a_shift_by_an_account_with_the_least_rights(as_account, namespace, crds):
+    experiment = str(K8S / "experiments" / "nginx.yaml")
+    where = Where(kubeconfig=as_account("abctl-shift"), namespace=namespace)
+    owner = KubeDoor(kubeconfig=crds.kubeconfig)
+    place = find(experiment, where, now=0.0)
+    for obj in place.platform.objects(place.experiment):
+        owner.apply(obj)
+    adopted = find("cm/iris-nginx", where, now=time.time())
+    result = shift(
+        adopted.door,
+        adopted.platform,
+        adopted.experiment,
+        adopted.experiment.split.parse_change(("50/50",)),
+        actor="ann",
+        why="",
+        clock=time.time,
+        sleep=time.sleep,
+        timeout_seconds=5,
+        ready=adopted.ready,
+    )
+    assert result.changed
+    ledger = crds.read("-n", namespace, "configmap", "abctl-iris")["data"]["ledger.jsonl"]
+    phases = [json.loads(line)["phase"] for line in ledger.splitlines()]
+    assert phases == ["observed", "intent", "applied"]
+
+
+def test_who_may_not_is_told_what_is_missing(as_account, namespace):
+    door = KubeDoor(kubeconfig=as_account("abctl-shift"))
+    with pytest.raises(ClusterError) as caught:
+        door.get(Ref("v1", "Secret", namespace, "any"))
+    assert 'cannot get resource "secrets"' in caught.value.message
+    assert f"a Role in {namespace} that may get secrets" in caught.value.hint
+
+
+def test_a_wrong_or_expired_token_is_said_to_be_one(crds, as_account, tmp_path, namespace):
+    wrong = crds.write_kubeconfig(tmp_path / "wrong", "s3cret-and-wrong")
+    with pytest.raises(ClusterError, match="does not know you") as caught:
+        KubeDoor(kubeconfig=wrong).get(CONFIG_MAP)
+    assert "log in again" in caught.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
+    # The account is gone, and its token with it: as if it had expired.
+    gone = as_account("abctl")
+    crds.kubectl("delete", "serviceaccount", "abctl", "-n", namespace)
+    with pytest.raises(ClusterError, match="does not know you"):
+        KubeDoor(kubeconfig=gone).get(replace(CONFIG_MAP, namespace=namespace))
+
+
+def test_a_kind_that_is_not_installed_is_said_to_be(cluster, namespace):
+    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    rollout = Ref("argoproj.io/v1alpha1", "Rollout", namespace, "iris")
+    with pytest.raises(NotFoundError, match=r"knows no Rollout of argoproj.io/v1alpha1") as caught:
+        door.get(rollout)
+    assert "CRD is not installed" in caught.value.hint
+    with pytest.raises(NotFoundError, match="knows no Foo"):
+        door.get(Ref("v1", "Foo", namespace, "iris"))
+    # Its plural is not what one would guess.
+    with pytest.raises(NotFoundError, match="no endpoints/iris"):
+        door.get(Ref("v1", "Endpoints", namespace, "iris"))
+
+
+def test_a_namespace_that_is_not_there_is_named(cluster):
+    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "none"}}
+    with pytest.raises(NotFoundError, match='"none" not found') as caught:
+        door.create(obj)
+    assert caught.value.hint == "kubectl create namespace none"
+
+
+def test_what_the_schema_forbids_is_said_in_its_words(crds, namespace):
+    door = KubeDoor(kubeconfig=crds.kubeconfig)
+    meta = {"name": "x", "namespace": namespace}
+    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta}
+    with pytest.raises(ClusterError, match=r"httproute/x is refused \(422\).*hostnames"):
+        door.create({**route, "spec": {"hostnames": ["NOT A HOST"]}})
+
+
+def test_what_somebody_else_manages_is_taken_over_only_by_force(cluster, namespace):
+    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    meta = {"name": "x", "namespace": namespace}
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "1", "b": "1"}}
+    door.apply(obj)
+    patch = '{"data": {"a": "theirs"}}'
+    cluster.kubectl("patch", "configmap", "x", "-n", namespace, "--patch", patch)
+    for dry_run in (True, False):
+        with pytest.raises(
+            ConflictError, match=r'conflict with "kubectl-patch".*data\.a'
+        ) as caught:
+            door.apply(obj, dry_run=dry_run)
+        assert "--force" in caught.value.hint
+    assert door.get(Ref.of(obj))["data"]["a"] == "theirs"
+    assert door.apply(obj, force=True)["data"] == {"a": "1", "b": "1"}
+
+
+def test_a_kubeconfig_that_leads_nowhere(cluster, tmp_path):
+    if not hasattr(cluster, "write_kubeconfig"):
+        pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
+    nowhere = cluster.write_kubeconfig(tmp_path / "nowhere", "token", url="https://127.0.0.1:1")
+    with pytest.raises(UnreachableError, match=r"no answer from https://127.0.0.1:1"):
+        KubeDoor(kubeconfig=nowhere).get(CONFIG_MAP)
+    with pytest.raises(UnreachableError, match="no kubeconfig"):
+        KubeDoor(kubeconfig=tmp_path / "none")
+    with pytest.raises(UnreachableError, match="prod"):
+        KubeDoor(kubeconfig=nowhere, context="prod")
+    damaged = tmp_path / "damaged"
+    damaged.write_text("users: [{token: s3cret\n")
+    with pytest.raises(UnreachableError, match="not YAML") as caught:
+        KubeDoor(kubeconfig=damaged)
+    assert "s3cret" not in caught.value.message
+
+
+def test_the_command_line_says_it_in_two_lines(cluster, tmp_path, capsys):
+    if not hasattr(cluster, "write_kubeconfig"):
+        pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
+    wrong = cluster.write_kubeconfig(tmp_path / "wrong", "s3cret-and-wrong")
+    assert run(["status", "cm/iris-envoy", "--kubeconfig", str(wrong)]) == 5
+    printed = capsys.readouterr()
+    assert "error: context test: the API server does not know you" in printed.err
+    assert "hint: " in printed.err
+    assert "s3cret" not in printed.err + printed.out
+    example = str(K8S / "experiments" / "seldon.yaml")
+    assert run(["status", example, "--state", str(tmp_path), "-n", "x"]) == 2
+    assert run(["apply", example, "--kubeconfig", str(tmp_path / "none")]) == 5
+    assert run(["status", "pod/iris", "--kubeconfig", str(wrong)]) == 2
+    assert "carries a split" in capsys.readouterr().err

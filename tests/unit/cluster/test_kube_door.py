@@ -1,0 +1,140 @@
+"""What the door does with answers that a good API server rarely gives."""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from abctl.cluster.kube import KubeDoor
+from abctl.core.change import Ref
+from abctl.errors import ClusterError, ConflictError, UnreachableError
+
+REF = Ref("v1", "ConfigMap", "default", "x")
+FOUND = (200, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}})
+
+
+def failure(code, message="later", reason=None, **headers):
+    body = {"kind": "Status", "message": message, "code": code}
+    return (code, body | ({"reason": reason} if reason else {}), headers)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A server that gives the answers of `script`, one after the other, and a door to it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self):
+            length = int(self.headers.get("Content-Length") or 0)
+            asked.append((self.command, self.path, self.headers, self.rfile.read(length)))
+            code, body, *headers = script.pop(0)
+            text = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            self.send_response(code)
+            for key, value in (headers[0] if headers else {}).items():
+                self.send_header(key.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_PUT = do_PATCH = do_POST = answer  # noqa: N815 - as the library calls them
+
+        def log_message(self, *_):
+            pass
+
+    script, asked, pauses = [], [], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [
+            {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+        ],
+        "users": [{"name": "u", "user": {"token": "s3cret"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "m"}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(config))
+    door = KubeDoor(kubeconfig=file, sleep=pauses.append)
+    door.script, door.asked, door.pauses = script, asked, pauses
+    yield door
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [failure(503), failure(429), failure(502, "<html>"), failure(500, reason="InternalError")],
+    ids=lambda answer: str(answer[0]),
+)
+def test_what_may_pass_is_tried_again_with_growing_pauses(world, passing):
+    world.script += [passing, passing, FOUND]
+    assert world.get(REF)["metadata"]["name"] == "x"
+    assert world.pauses == sorted(world.pauses)
+    assert len(world.pauses) == 2
+
+
+def test_what_does_not_pass_is_unreachable_with_the_servers_words(world):
+    message = 'failed calling webhook "iris": connection refused'
+    world.script += [failure(500, message, "InternalError")] * 20
+    with pytest.raises(UnreachableError, match="failed calling webhook"):
+        world.get(REF)
+    assert len(world.asked) == 1 + len(world.pauses) <= 8
+
+
+def test_the_server_says_how_long_to_wait(world):
+    world.script += [failure(429, Retry_After="3"), FOUND]
+    world.get(REF)
+    assert world.pauses == [3.0]
+
+
+def test_an_error_of_ours_is_not_repeated(world):
+    world.script += [failure(500, "failed to create typed patch object: .dada not declared")]
+    with pytest.raises(ClusterError, match=r"\.dada not declared"):
+        world.apply(FOUND[1])
+    assert (len(world.asked), world.pauses) == (1, [])
+
+
+def test_a_webhooks_no_is_said_in_its_words_and_is_no_lack_of_rights(world):
+    said = 'admission webhook "isvc" denied the request: canary is only supported in Standard'
+    world.script += [failure(403, said, "Forbidden")]
+    with pytest.raises(ClusterError, match="denied the request") as caught:
+        world.apply(FOUND[1])
+    assert caught.value.hint == ""
+
+
+def test_a_proxy_that_answers_in_its_own_way_is_quoted(world):
+    world.script += [(418, "<html>a teapot</html>")]
+    with pytest.raises(ClusterError, match="a teapot"):
+        world.get(REF)
+
+
+def test_every_write_is_strict_and_says_who_writes(world):
+    world.script += [FOUND] * 4
+    obj = {**FOUND[1], "status": {"mine": 1}}
+    world.create(obj)
+    world.replace({**obj, "metadata": {"name": "x", "resourceVersion": "1"}})
+    world.patch(REF, [{"op": "test", "path": "/data", "value": {}}], dry_run=True)
+    world.apply(obj, force=True)
+    for _, path, headers, body in world.asked:
+        assert "fieldManager=abctl" in path
+        assert "fieldValidation=Strict" in path
+        assert "mine" not in body.decode()
+        assert headers["Authorization"] == "Bearer s3cret"
+    assert ["dryRun=All" in path for _, path, *_ in world.asked] == [False, False, True, False]
+    assert "force=true" in world.asked[-1][1]
+
+
+def test_names_cannot_lead_elsewhere(world):
+    world.script += [failure(404, "not found")]
+    with pytest.raises(ClusterError):
+        world.get(Ref("v1", "ConfigMap", "default", "../secrets/x"))
+    assert world.asked[0][1] == "/api/v1/namespaces/default/configmaps/..%2Fsecrets%2Fx"
+
+
+def test_a_replace_of_what_was_never_read_is_a_conflict(world):
+    with pytest.raises(ConflictError):
+        world.replace(FOUND[1])
+    assert world.asked == []

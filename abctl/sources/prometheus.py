@@ -9,7 +9,8 @@ import re
 from ast import literal_eval
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -17,6 +18,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import RequestException, Timeout
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from abctl.errors import SourceError
@@ -28,6 +30,15 @@ _FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_40
 _TOO_MANY = "too many samples"
 
 
+class _Retry(Retry):
+    """Tries again what failed at once, but does not wait twice for what never came."""
+
+    def increment(self, *args: Any, **options: Any) -> Self:
+        if isinstance(error := options.get("error"), ReadTimeoutError):
+            raise error
+        return super().increment(*args, **options)
+
+
 class Prometheus:
     """A Prometheus server; see `Source` for what the methods promise."""
 
@@ -36,7 +47,7 @@ class Prometheus:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SourceError(f"{url!r} is not the address of a Prometheus", "http://host:9090")
         self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-        retry = Retry(
+        retry = _Retry(
             total=2,
             connect=1,
             backoff_factor=0.2,
@@ -49,7 +60,9 @@ class Prometheus:
 
     def now(self) -> float:
         """The server's clock."""
-        return float(self._ask("time()", {})[0])
+        found = self._ask("time()", {})
+        with self._expected_form():
+            return float(found[0])
 
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         """Raw samples in (start, end]."""
@@ -57,16 +70,18 @@ class Prometheus:
         samples: dict[str, list[tuple[float, str]]] = defaultdict(list)
         for after, found in self._chunks(selector, round(start * 1000), round(end * 1000)):
             for entry in found:
-                if "values" not in entry:
+                if "histograms" in entry and "values" not in entry:
                     raise SourceError(
                         f"{selector} at {self.place} is a native histogram",
                         "expose classic buckets as well: always_scrape_classic_histograms: true",
                     )
-                key = json.dumps(entry["metric"], sort_keys=True)
-                labels[key] = entry["metric"]
-                # Until version 3 a range includes its first moment, which the chunk before has.
-                samples[key] += [s for s in entry["values"] if round(s[0] * 1000) > after]
-        arrays = {k: np.array(v, dtype=np.float64).reshape(-1, 2) for k, v in samples.items() if v}
+                with self._expected_form():
+                    key = json.dumps(entry["metric"], sort_keys=True)
+                    labels[key] = entry["metric"]
+                    # Until version 3 a range includes its first moment; the chunk before has it.
+                    samples[key] += [s for s in entry["values"] if round(s[0] * 1000) > after]
+        with self._expected_form():
+            arrays = {k: np.array(v, np.float64).reshape(-1, 2) for k, v in samples.items() if v}
         return [Series(labels[k], a[:, 0].copy(), a[:, 1].copy()) for k, a in arrays.items()]
 
     def _chunks(self, selector: str, start: int, end: int) -> Iterator[tuple[int, list[Any]]]:
@@ -102,13 +117,23 @@ class Prometheus:
         except PrometheusApiClientException as error:
             raise self._refused(query, str(error)) from None
         except (RequestException, ValueError, KeyError, TypeError) as error:
-            raise SourceError(
-                f"{self.place} does not answer like a Prometheus ({type(error).__name__})",
-                "give the address of the server itself: --prometheus URL",
-            ) from None
+            raise self._no_prometheus(error) from None
         if not isinstance(found, list):
-            raise SourceError(f"{self.place} does not answer like a Prometheus")
+            raise self._no_prometheus(TypeError())
         return found
+
+    @contextmanager
+    def _expected_form(self) -> Iterator[None]:
+        try:
+            yield
+        except (LookupError, ValueError, TypeError) as error:
+            raise self._no_prometheus(error) from None
+
+    def _no_prometheus(self, error: Exception) -> SourceError:
+        return SourceError(
+            f"{self.place} does not answer like a Prometheus ({type(error).__name__})",
+            "give the address of the server itself: --prometheus URL",
+        )
 
     def _refused(self, query: str, text: str) -> SourceError:
         """The error for an answer other than 200; `text` is all that the client tells of it."""

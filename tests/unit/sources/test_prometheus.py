@@ -70,6 +70,9 @@ def success(result: Any) -> dict[str, Any]:
         ((200, {"status": "success"}), "does not answer like a Prometheus"),
         ((200, success("text")), "does not answer like a Prometheus"),
         ((200, success([{"metric": {}, "histograms": []}])), "is a native histogram"),
+        ((200, success([{"metric": {}}])), "does not answer like a Prometheus"),
+        ((200, success([{"metric": {}, "values": [1]}])), "does not answer like a Prometheus"),
+        ((200, success([{"metric": {}, "values": [[1, "a"]]}])), "does not answer like a Prom"),
     ],
 )
 def test_every_other_answer_is_one_error(
@@ -90,10 +93,23 @@ def test_a_server_that_does_not_answer_is_given_up(
     asked = threading.Event()
     monkeypatch.setattr("abctl.sources.prometheus._TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
-    source = Prometheus(serve(lambda *_: (200, success([asked.wait(10), "1"]))))
-    with pytest.raises(SourceError, match=r"did not answer within 0\.05 seconds|nothing answers"):
+    queries: list[str] = []
+
+    def silent(query: str, _: float) -> Answer:
+        queries.append(query)
+        return 200, success([asked.wait(10), "1"])
+
+    source = Prometheus(serve(silent))
+    with pytest.raises(SourceError, match=r"did not answer within 0\.05 seconds"):
         source.now()
     asked.set()
+    assert queries == ["time()"]  # patience once, not with every retry
+
+
+@pytest.mark.parametrize("result", [[], [{}], ["soon"], {}])
+def test_a_clock_that_is_none_is_one_error(result: Any, serve: Callable[..., str]) -> None:
+    with pytest.raises(SourceError, match="does not answer like a Prometheus"):
+        Prometheus(serve(lambda *_: (200, success(result)))).now()
 
 
 def samples_of(query: str, end: float) -> list[list[Any]]:

@@ -15,7 +15,7 @@ from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import ExperimentArgument, StateOption, YesOption
 from abctl.cli._simulation import document, table
 from abctl.core.duration import parse_duration_seconds
-from abctl.errors import UsageError
+from abctl.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from abctl.services.simulate import Effect
@@ -99,6 +99,11 @@ def simulate(
     if summary.interrupted:
         say("interrupted: the summary is of what was done; feedback that was still due is lost")
         raise typer.Exit(_INTERRUPTED)
+    if summary.errors == summary.requests:
+        raise UnreachableError(
+            f"no good answer from {url} to any of {summary.requests:,} requests",
+            "is it the entrance of this experiment? are its models ready? abctl local status",
+        )
 
 
 def _effect(text: str) -> "Effect":

@@ -54,7 +54,9 @@ def test_it_never_sends_the_same_twice_unless_told_to(
     path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def nothing(_: object, __: str, traffic: Traffic, **___: object) -> Summary:
-        return Tally(("control", "treatment")).summary(1.0, traffic.effects, (), False)
+        tally = Tally(("control", "treatment"))
+        tally.answer("control", "alice", 0.001)
+        return tally.summary(1.0, traffic.effects, (), False)
 
     monkeypatch.setattr("abctl.services.simulate.simulate", nothing)
     seeds = []
@@ -66,6 +68,21 @@ def test_it_never_sends_the_same_twice_unless_told_to(
         assert (f"--seed {seeds[-1]}" in shown.err) == (not options)
     assert len(set(seeds)) == 3
     assert seeds[-1] == 7
+
+
+def test_without_one_good_answer_it_fails(
+    path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def silence(*_: object, **__: object) -> Summary:
+        tally = Tally(("control", "treatment"))
+        tally.error("unknown", "timeout")
+        return tally.summary(10.0, (), (), False)
+
+    monkeypatch.setattr("abctl.services.simulate.simulate", silence)
+    assert run(["simulate", path, "--url", "http://127.0.0.1:1"]) == 5
+    shown = capsys.readouterr()
+    assert "timeout 1" in shown.out
+    assert "error: no good answer from http://127.0.0.1:1 to any of 1 requests" in shown.err
 
 
 def test_the_stack_of_another_experiment_gets_nothing(

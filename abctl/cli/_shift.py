@@ -88,10 +88,8 @@ def _explain(planned: "Plan", experiment: "Experiment") -> None:
     say(f"from {planned.before}")
     say(f"to   {planned.after}")
     unit = experiment.assignment.unit
-    for (old, new), moved_bp in planned.moves.items():
-        if unit == "request":
-            say(f"     {format_share(moved_bp)} of the requests go to {new} instead of {old}")
-        else:
+    if unit != "request":
+        for (old, new), moved_bp in planned.moves.items():
             say(f"     {format_share(moved_bp)} of all {unit}s move from {old} to {new}")
 
 

@@ -11,8 +11,13 @@ from abctl.errors import SpecError
 from abctl.platforms import Capabilities, Misfit, Place, capabilities
 
 
-def misfits(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misfit]:
-    """What a platform with these capabilities cannot express of an experiment."""
+def misfits(
+    name: str, can: Capabilities, experiment: Experiment, *, regional: bool = True
+) -> Iterator[Misfit]:
+    """What a platform with these capabilities cannot express of an experiment.
+
+    A sticky platform is `regional`, unless it needs no regions where requests are the unit.
+    """
     rule = experiment.assignment
     if rule.unit != "request" and not can.sticky:
         message = f"{rule.unit}, but {name} draws every request anew"
@@ -31,17 +36,17 @@ def misfits(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Mi
     if experiment.entrance and not can.entrance:
         message = f"{name} has an entrance of its own"
         yield Misfit(("entrance",), message, f"remove it; {able(lambda c: c.entrance)} have one")
-    # A sticky split keeps treatments in regions of their own, whichever rule it belongs to.
-    sticky = can.sticky and rule.unit != "request"
-    yield from _splits(name, can, ("variants",), experiment.split, sticky)
+    # Treatments are kept in regions of their own, whichever rule a split belongs to.
+    regional = can.sticky and regional
+    yield from _splits(name, can, ("variants",), experiment.split, regional)
     for i, cohort in enumerate(rule.cohorts):
         if cohort.split is not None:
             place = ("assignment", "cohorts", i, "split")
-            yield from _splits(name, can, place, cohort.split, sticky)
+            yield from _splits(name, can, place, cohort.split, regional)
 
 
 def _splits(
-    name: str, can: Capabilities, place: Place, split: Split, sticky: bool
+    name: str, can: Capabilities, place: Place, split: Split, regional: bool
 ) -> Iterator[Misfit]:
     grain = TOTAL_BP // can.parts
     for i, (variant, share) in enumerate(zip(split.names, split.shares_bp, strict=True)):
@@ -55,7 +60,7 @@ def _splits(
                 f"{message} {format_share(grain)}",
                 f"write {nearest}{f'; {finer} can do finer steps' if finer else ''}",
             )
-    if sticky:
+    if regional:
         try:
             regions(split)
         except SpecError as error:

@@ -79,13 +79,19 @@ def _feedback(name: str) -> Json:
 def _drawn(
     experiment: Experiment, backends: Backends, split: Split, match: list[Json], name: str | None
 ) -> Json:
-    order = _weighted.places(split.names)
-    weights = _weighted.weights_of(order, split, _PARTS)
+    places = order(experiment)
+    weights = _weighted.weights_of(places, split, _PARTS)
     refs = [
         {**_one(experiment, backends, variant), "weight": weight}
-        for variant, weight in zip(order, weights, strict=True)
+        for variant, weight in zip(places, weights, strict=True)
     ]
     return {**({"name": name} if name else {}), **_told("true", match, refs)}
+
+
+def order(experiment: Experiment) -> list[str]:
+    """The variants of the backends; with a hash each treatment has a region of its own."""
+    names = experiment.split.names
+    return list(names) if experiment.assignment.unit == "request" else _weighted.places(names)
 
 
 def _told(randomized: str, match: list[Json], refs: list[Json]) -> Json:

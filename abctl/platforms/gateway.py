@@ -57,7 +57,9 @@ Json = dict[str, Any]
 
 def misfits(experiment: Experiment) -> Sequence[Misfit]:
     """What of the experiment an HTTPRoute cannot express."""
-    return [*_fit.misfits("gateway", CAPABILITIES, experiment), *_own(experiment)]
+    regional = experiment.assignment.unit != "request"
+    general = _fit.misfits("gateway", CAPABILITIES, experiment, regional=regional)
+    return [*general, *_own(experiment)]
 
 
 def _own(experiment: Experiment) -> Iterator[Misfit]:
@@ -73,7 +75,7 @@ def _own(experiment: Experiment) -> Iterator[Misfit]:
             yield Misfit(("assignment", "cohorts", i, "split"), message, hint)
     for i, variant in enumerate(experiment.variants):
         yield from _inference_service.without_format(i, variant)
-    if len(_weighted.places(experiment.split.names)) > _MOST_BACKENDS:
+    if len(_gateway_routes.order(experiment)) > _MOST_BACKENDS:
         message = f"{len(experiment.variants)} given, a rule of an HTTPRoute has 16 backends"
         yield Misfit(("variants",), message, "envoy can carry any number")
 

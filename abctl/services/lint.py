@@ -7,6 +7,7 @@ from pathlib import Path
 from abctl.core.experiment import Experiment, Metric, Source
 from abctl.errors import SourceError, SpecError
 from abctl.services.load import load
+from abctl.services.render import render
 from abctl.sources import _promql
 
 _WEEK_SECONDS = 7 * 86_400
@@ -26,6 +27,7 @@ def lint(path: Path) -> Report:
     try:
         experiment = load(path)
         _check_evidence(experiment, path)
+        _check_admission(experiment, path)
     except SpecError as error:
         return Report(str(path), error, ())
     return Report(str(path), None, tuple(warnings(experiment)))
@@ -39,6 +41,14 @@ def _check_evidence(experiment: Experiment, path: Path) -> None:
         for metric in experiment.metrics:
             _promql.resolve(metric, experiment.control.name, preset)
     except SourceError as error:
+        raise SpecError(f"{path}: {error.message}", error.hint) from None
+
+
+def _check_admission(experiment: Experiment, path: Path) -> None:
+    """Refuse what the platform would refuse when it is applied."""
+    try:
+        render(experiment)
+    except SpecError as error:
         raise SpecError(f"{path}: {error.message}", error.hint) from None
 
 
@@ -65,6 +75,8 @@ def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
 
 def _variants(experiment: Experiment) -> Iterator[str]:
     control = experiment.control
+    if len({variant.model.name for variant in experiment.variants}) > 1:
+        yield "variants: models of different names, but the path of a request names one"
     for variant in experiment.variants:
         image = variant.model.image
         if image is not None and "@" not in image and ":" not in image.rpartition("/")[2]:

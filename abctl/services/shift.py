@@ -18,6 +18,7 @@ from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ConflictError, NotReadyError
 from abctl.platforms import Platform
 from abctl.services import ledger
+from abctl.services._admission import require_admissible
 from abctl.services.effect import wait_until_in_effect
 from abctl.services.look import Look, look
 
@@ -52,7 +53,10 @@ class Plan:
 
     @property
     def moves(self) -> Mapping[tuple[str, str], int]:
-        """Who moves from which variant to which, in basis points of all."""
+        """Which units move from which variant to which, in basis points of all.
+
+        Only where a unit keeps its variant: single requests do not move.
+        """
         cuts = {0, TOTAL_BP}
         for split in (self.before, self.after):
             cuts |= {region.stop for region in regions(split)}
@@ -87,11 +91,14 @@ def plan(door: Door, platform: Platform, experiment: Experiment, split: Split) -
     """What `shift` would do, from a fresh look at the world.
 
     Raises:
-        SpecError: the platform cannot express the split.
+        SpecError: the platform cannot express the split, or would refuse the object.
         NotFoundError: the experiment was not started.
     """
     seen = look(door, platform, experiment)
-    return Plan(seen, split, Change(seen.carrier, platform.with_split(seen.carrier, split)))
+    change = Change(seen.carrier, platform.with_split(seen.carrier, split))
+    if not change.empty:
+        require_admissible(platform, [change.after])
+    return Plan(seen, split, change)
 
 
 def shift(

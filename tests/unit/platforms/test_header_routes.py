@@ -156,6 +156,15 @@ def test_three_variants_have_regions_of_their_own_where_users_are_kept(make_expe
         gateway.with_split(obj, Split(names, (3000, 6000, 1000)))
 
 
+def test_requests_need_no_regions(make_experiment):
+    names = ("control", "t-1", "t-2")
+    obj = carried("gateway", make_experiment(*names, shares_bp=(1000, 8000, 1000), unit="request"))
+    rule = next(r for r in obj["spec"]["rules"] if r.get("name") == "split")
+    assert [b["weight"] for b in rule["backendRefs"]] == [1000, 8000, 1000]
+    split = Split(names, (0, 3000, 7000))
+    assert platform("gateway").split_of(platform("gateway").with_split(obj, split)) == split
+
+
 def test_services_elsewhere_need_leave(make_experiment):
     experiment = make_experiment(shares_bp=(7000, 3000))
     models = (Model("iris", "v1", service="old"), Model("iris", "v2", service="lab/new:8000"))

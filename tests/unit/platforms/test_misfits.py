@@ -90,9 +90,24 @@ def test_a_gateway_is_only_for_those_that_share_one(make_experiment):
 
 
 def test_a_rule_has_room_for_sixteen_backends(make_experiment):
-    assert not misfits("gateway", make_experiment, names=("control", *map(str, range(8))))
-    (many,) = misfits("gateway", make_experiment, names=("control", *map(str, range(9))))
+    assert not misfits(
+        "gateway", make_experiment, names=("control", *map(str, range(8))), unit="user"
+    )
+    (many,) = misfits(
+        "gateway", make_experiment, names=("control", *map(str, range(9))), unit="user"
+    )
     assert many.place == ("variants",)
+
+
+@pytest.mark.parametrize("unit", ["user", "request"])
+@pytest.mark.parametrize("name", ["envoy", "gateway", "nginx", "seldon"])
+def test_only_those_with_regions_refuse_a_treatment_over_its_region(name, unit, make_experiment):
+    if unit == "user" and name == "seldon":
+        return
+    names, shares_bp = ("control", "t-1", "t-2"), (2000, 7000, 1000)
+    found = misfits(name, make_experiment, names=names, shares_bp=shares_bp, unit=unit)
+    free = name == "seldon" or (name, unit) == ("gateway", "request")
+    assert [m.place for m in found] == ([] if free else [("variants",)])
 
 
 def test_nginx_has_no_variable_for_every_header(make_experiment):

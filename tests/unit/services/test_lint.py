@@ -113,3 +113,18 @@ def test_the_real_program_says_the_same() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "bad.yaml: wrong\n")
     assert done.stderr.startswith("error: variants[1].split in bad.yaml: 20% makes the sum 90%")
+
+
+def test_what_the_platform_would_refuse_is_wrong(capsys: Screen) -> None:
+    example = Path(__file__).parents[3] / "k8s/experiments/inferencegraph.yaml"
+    text = example.read_text(encoding="utf-8").replace(
+        "name: iris, namespace", "name: 1a, namespace"
+    )
+    Path("graph.yaml").write_text(text, encoding="utf-8")
+    assert run(["lint", "graph.yaml"]) == 2
+    assert "must start with alphabetical character" in capsys.readouterr().err
+
+
+def test_models_that_a_request_cannot_name_at_once_are_noticed(capsys: Screen) -> None:
+    said = "variants: models of different names, but the path of a request names one"
+    assert said in warnings("{name: iris, version: v2}", "{name: rose, version: v2}", capsys)

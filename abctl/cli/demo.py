@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._progress import requests_bar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -111,14 +112,5 @@ def _progress() -> Iterator["Report"]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
-    from rich import progress  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with requests_bar() as bar:
         yield _Bar(bar)

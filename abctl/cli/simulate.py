@@ -13,6 +13,7 @@ import typer
 from abctl.cli._consent import require_consent
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import ExperimentArgument, StateOption, YesOption
+from abctl.cli._progress import requests_bar
 from abctl.cli._simulation import document, table
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import UnreachableError, UsageError
@@ -142,15 +143,6 @@ def _progress(total: int) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich import progress  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-
-    columns = (
-        progress.TextColumn("requests"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeElapsedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with requests_bar() as bar:
         task = bar.add_task("requests", total=total)
         yield lambda done, _: bar.update(task, completed=done)

@@ -13,6 +13,8 @@ from abctl.stats._mixture import relative_default
 from abctl.stats._sequence import Paths
 from abctl.stats.summary import Array, Buckets, Stream
 
+_BURN_IN = 10.0
+
 
 def bucket_paths(stream: Stream[Buckets]) -> Paths:
     """The weighted ratio of each variant after every poll.
@@ -41,7 +43,7 @@ def bucket_paths(stream: Stream[Buckets]) -> Paths:
     squares = var_a**2 + var_b**2
     satterthwaite = (var_a + var_b) ** 2 / np.where(squares > 0.0, squares, 1.0)
     df = (buckets - 1.0) * np.where(paired, 1.0, np.maximum(satterthwaite, 1.0))
-    ready = 2 * np.minimum(_filled(stream.control), _filled(stream.treatment)) >= buckets
+    ready = np.minimum(_spread(stream.control), _spread(stream.treatment)) >= _enough(buckets)
     return Paths(
         a, b, var_a, var_b, cov, df, ready & (total > 0.0), relative_default(0.5 * (a + b))
     )
@@ -57,6 +59,23 @@ def _ratios(side: Buckets, stream: Stream[Buckets]) -> tuple[Array, Array, Array
     return ratio, (numerator - ratio[:, None] * denominator) / safe[:, None], total
 
 
-def _filled(side: Buckets) -> Array:
-    """Buckets that have had any data so far."""
-    return np.asarray(np.count_nonzero(np.cumsum(side.denominator, axis=0), axis=1), np.float64)
+def _enough(buckets: int) -> float:
+    """Buckets that have to matter before sums over them are close to normal."""
+    return min(_BURN_IN, buckets / 2.0)
+
+
+def _spread(side: Buckets) -> Array:
+    """As many equal buckets would have the sum up to now: of the numerator, or of what it lacks.
+
+    A variance that comes from a few events is small exactly where there were few of them, which
+    looks like proof; and one user with many events is one.
+    """
+    numerator = np.cumsum(side.numerator, axis=0)
+    lack = np.cumsum(side.denominator, axis=0) - numerator
+    squares = (np.einsum("th,th->t", part, part) for part in (numerator, lack))
+    sums = (np.abs(part).sum(axis=1) for part in (numerator, lack))
+    one, other = (
+        total**2 / np.where(square > 0.0, square, 1.0)
+        for total, square in zip(sums, squares, strict=True)
+    )
+    return np.asarray(np.minimum(one, other))

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from abctl.stats._contrast import Interval, lift_of, null_of, one_sided
+from abctl.stats._contrast import Interval, lift_of, null_of
 from abctl.stats._linear_e import Pairs, log_e_path
 from abctl.stats._mixture import boundary, log_always_valid_p, relative_default, scale_of
 from abctl.stats._score import Strata, tried
-from abctl.stats._sequence import EARLIER, agreeing
+from abctl.stats._sequence import EARLIER, agreeing, trivial
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Counts, Events, Stream
 
@@ -61,9 +61,7 @@ def _intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
     if not strata.poisson:
         fewest = min(fewest, (strata.n_a - strata.s_a).sum(), (strata.n_b - strata.s_b).sum())
     if fewest < _BURN_IN:
-        widest = math.inf if strata.poisson else 1.0
-        lifts = one_sided((-1.0, math.inf), plan.alternative) if control > 0.0 else None
-        return one_sided((-widest, widest), plan.alternative), lifts
+        return trivial(control, plan, math.inf if strata.poisson else 1.0)
     contrast = strata.contrast()
     variance = contrast.variance(null_of(plan, control).ratio)
     level = np.array([0.5 * (control + treatment)])

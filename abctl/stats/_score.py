@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abctl.stats._contrast import Contrast, Interval, lift_of, null_of, one_sided
 from abctl.stats._reference import critical, crossing, p_value
@@ -44,7 +45,23 @@ class Strata:
     def of(cls, stream: Stream[Counts] | Stream[Events]) -> Self | str:
         """Sums by epoch; a reason where no epoch has traffic in both variants."""
         merged = stream.by_epoch()
-        (n_a, s_a), (n_b, s_b) = tried(merged.control), tried(merged.treatment)
+        poisson = isinstance(merged.control, Events)
+        return cls.where_both(
+            *tried(merged.control), *tried(merged.treatment), merged.epoch, poisson=poisson
+        )
+
+    @classmethod
+    def where_both(
+        cls,
+        n_a: Array,
+        s_a: Array,
+        n_b: Array,
+        s_b: Array,
+        epoch: NDArray[np.int64],
+        *,
+        poisson: bool = False,
+    ) -> Self | str:
+        """The epochs with something tried in both variants; a reason where there are none."""
         both = (n_a > 0) & (n_b > 0)
         if not np.any(both):
             return "no epoch with data in both variants"
@@ -53,9 +70,9 @@ class Strata:
             s_a[both],
             n_b[both],
             s_b[both],
-            epochs=tuple(int(number) for number in merged.epoch[both]),
+            epochs=tuple(int(number) for number in epoch[both]),
             left_out=int(np.count_nonzero(~both)),
-            poisson=isinstance(merged.control, Events),
+            poisson=poisson,
         )
 
     @property
@@ -189,12 +206,11 @@ def tried(summary: Counts | Events) -> tuple[Array, Array]:
 
 def score_test(
     method: str,
-    stream: Stream[Counts] | Stream[Events],
+    strata: Strata | str,
     plan: Plan,
     assumptions: tuple[str, ...],
 ) -> Estimate | NotEstimable:
     """The score test of the plan's null; p and both intervals are inversions of it."""
-    strata = Strata.of(stream)
     if isinstance(strata, str):
         return NotEstimable(method, strata)
     control, treatment = strata.means()

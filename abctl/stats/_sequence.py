@@ -1,12 +1,12 @@
 """Confidence sequences of a contrast: estimates that may be looked at after every poll."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._contrast import Contrast, Interval, Null, lift_of, null_of
+from abctl.stats._contrast import Contrast, Interval, Null, lift_of, null_of, one_sided
 from abctl.stats._mixture import boundary, log_always_valid_p, log_e_value, scale_of
 from abctl.stats._reference import normal_of_t, t_of_normal
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
@@ -62,28 +62,43 @@ def sequential(
     *,
     assumptions: tuple[str, ...],
     notes: tuple[str, ...] = (),
+    early: Array | None = None,
 ) -> Estimate | NotEstimable:
-    """The answer at the last look: e-value, always-valid p and confidence sequence."""
+    """The answer at the last look: e-value, always-valid p and confidence sequence.
+
+    Args:
+        method: its name.
+        paths: the contrast at every look.
+        contrast: the contrast at the last look.
+        plan: what is asked.
+        assumptions: of the estimate.
+        notes: of the estimate.
+        early: logarithm of another e-process, which speaks until the data are ready for a normal
+            approximation. It has a fifth of alpha (half with a margin, where rare events matter
+            most), the other one the rest: mixed with fixed weights they are one e-process.
+    """
     null = null_of(plan, contrast.a)
-    variance = contrast.variance(null.ratio)
-    if not variance > 0.0:
-        return NotEstimable(method, "no variance in either variant", contrast.n)
-    level = np.array([0.5 * (contrast.a + contrast.b)])
-    scale = float(scale_of(plan, level, paths.default[-1:])[0])
-    if scale <= 0.0:
-        return NotEstimable(method, "no size of effect to look for: give an mde", contrast.n)
     log_e = paths.log_e(null, plan)
+    alpha = plan.alpha
+    if early is not None:
+        share = 0.5 if plan.null.value else 0.2
+        started = np.logical_or.accumulate(paths.ready)
+        log_e = np.where(started, log_e + math.log1p(-share), early + math.log(share))
+        alpha *= 1.0 - share
     log_p = log_always_valid_p(log_e)
-    crit = t_of_normal(boundary(1.0 / variance, scale, plan), contrast.df)
-    interval, lift_interval = agreeing(
-        contrast.interval(crit, plan.alternative),
-        contrast.lift_interval(crit, plan.alternative),
-        plan,
-        contrast.a,
-        contrast.b,
-        rejects=log_p <= math.log(plan.alpha),
-    )
-    if log_p <= math.log(plan.alpha) and log_e[-1] < -math.log(plan.alpha):
+    rejects = log_p <= math.log(plan.alpha)
+    if paths.ready[-1]:
+        crit = _critical(paths, contrast, replace(plan, alpha=alpha))
+        if isinstance(crit, str):
+            return NotEstimable(method, crit, contrast.n)
+        intervals = (
+            contrast.interval(crit, plan.alternative),
+            contrast.lift_interval(crit, plan.alternative),
+        )
+    else:
+        intervals = trivial(contrast.a, plan)
+    interval, lift_interval = agreeing(*intervals, plan, contrast.a, contrast.b, rejects=rejects)
+    if rejects and log_e[-1] < -math.log(plan.alpha):
         notes = (*notes, EARLIER)
     return Estimate(
         method=method,
@@ -104,6 +119,24 @@ def sequential(
         log_e=float(log_e[-1]),
         notes=notes,
     )
+
+
+def trivial(control: float, plan: Plan, widest: float = 1.0) -> tuple[Interval, Interval | None]:
+    """The intervals of a difference that is at most `widest`, if nothing else is known."""
+    lifts = one_sided((-1.0, math.inf), plan.alternative) if control > 0.0 else None
+    return one_sided((-widest, widest), plan.alternative), lifts
+
+
+def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | str:
+    """Standard errors of the confidence sequence at the last look, or why there are none."""
+    variance = contrast.variance(null_of(plan, contrast.a).ratio)
+    if not variance > 0.0:
+        return "no variance in either variant"
+    level = np.array([0.5 * (contrast.a + contrast.b)])
+    scale = float(scale_of(plan, level, paths.default[-1:])[0])
+    if scale <= 0.0:
+        return "no size of effect to look for: give an mde"
+    return t_of_normal(boundary(1.0 / variance, scale, plan), contrast.df)
 
 
 def agreeing(

@@ -11,7 +11,7 @@ Sources: Mee (1984), doi:10.2307/2531176; Miettinen & Nurminen (1985), doi:10.10
 Farrington & Manning (1990), doi:10.1002/sim.4780091208; Mantel & Haenszel (1959).
 """
 
-from abctl.stats._score import score_test
+from abctl.stats._score import Strata, score_test
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Counts, Stream
 
@@ -26,4 +26,4 @@ ASSUMPTIONS = (
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two proportions and its lift; epochs weigh n_a n_b / (n_a + n_b)."""
-    return score_test("proportion", stream, plan, ASSUMPTIONS)
+    return score_test("proportion", Strata.of(stream), plan, ASSUMPTIONS)

@@ -8,7 +8,7 @@ Intervals hold exactly the nulls that are not rejected.
 Sources: Ng & Tang (2005), doi:10.1002/sim.1949; Gu et al. (2008), doi:10.1002/bimj.200710403.
 """
 
-from abctl.stats._score import score_test
+from abctl.stats._score import Strata, score_test
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Events, Stream
 
@@ -23,4 +23,4 @@ ASSUMPTIONS = (
 
 def estimate(stream: Stream[Events], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two rates and its lift; epochs weigh e_a e_b / (e_a + e_b)."""
-    return score_test("rate", stream, plan, ASSUMPTIONS)
+    return score_test("rate", Strata.of(stream), plan, ASSUMPTIONS)

@@ -4,16 +4,21 @@ H0 (`two-sided`): treatment - control = null, in every epoch; with a relative nu
 treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least". The ratio is
 sum of numerators over sum of denominators, e.g. errors per request, revenue per request.
 
-Student's t with the variance between buckets; degrees of freedom by Satterthwaite within one
-epoch, buckets - 1 over several.
+While events are few, a share of requests is tested as if each user always or never had the event
+(see `_users`). Else it is Student's t with the variance between buckets; degrees of freedom are
+Satterthwaite's within one epoch, and buckets - 1 over several.
 
 Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Satterthwaite (1946), doi:10.2307/3002019.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
 from abctl.stats._buckets import bucket_paths
 from abctl.stats._contrast import t_test
+from abctl.stats._score import Strata, score_test
+from abctl.stats._users import as_users
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Buckets, Stream
 
@@ -26,6 +31,8 @@ ASSUMPTIONS = (
     "looked at once, when the planned size is reached",
 )
 MIN_BUCKETS = 8
+UNREADY = "the sums are made up by too few of the buckets, needs 10 (or half of them)"
+FEW_EVENTS = "few events, or of few users: judged as if each user always or never had one"
 
 
 def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
@@ -33,10 +40,15 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
     n, reason = checked(stream)
     if reason:
         return NotEstimable("ratio", reason, n)
-    paths = bucket_paths(stream.by_epoch())
-    contrast = paths.last(n, stream.epochs)
+    epochs = stream.by_epoch()
+    paths = bucket_paths(epochs)
     if not paths.ready[-1]:
-        return NotEstimable("ratio", "under half of the buckets have data in both variants", n)
+        if (users := as_users(epochs)) is None:
+            return NotEstimable("ratio", UNREADY, n)
+        strata = Strata.where_both(users.n_a, users.s_a, users.n_b, users.s_b, epochs.epoch)
+        found = score_test("ratio", strata, plan, ASSUMPTIONS)
+        return replace(found, n=n, notes=(FEW_EVENTS,)) if isinstance(found, Estimate) else found
+    contrast = paths.last(n, stream.epochs)
     if not contrast.variance() > 0.0:
         return NotEstimable("ratio", "no variance between the buckets of either variant", n)
     return t_test("ratio", contrast, plan, assumptions=ASSUMPTIONS)

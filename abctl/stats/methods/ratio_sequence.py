@@ -3,24 +3,30 @@
 H0 (`two-sided`): treatment - control = null; with a relative null m,
 treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least".
 
-The bucket t-statistic of each look is mapped to a normal one and enters a mixture over effects
-around the MDE (see `_mixture`). Valid at any stopping time as the number of users grows.
+While events are few, a share of requests is tested as if each user always or never had the event
+(see `_users`), with a fifth of alpha, or half of it with a margin. From the time that they are
+spread over buckets, the bucket t-statistic of each look is mapped to a normal one and enters a
+mixture over effects around the MDE (see `_mixture`). Valid at any stopping time as the number of
+users grows.
 
 Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Waudby-Smith et al. (2024),
 arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090.
 """
 
 from abctl.stats._buckets import bucket_paths
+from abctl.stats._contrast import null_of
+from abctl.stats._linear_e import log_e_path
 from abctl.stats._sequence import sequential
+from abctl.stats._users import as_users
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.methods.ratio import checked
+from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY, checked
 from abctl.stats.summary import Buckets, Stream
 
 SUMMARY = Buckets
 SEQUENTIAL = True
 ASSUMPTIONS = (
     "users are assigned at random and hashed to buckets independently of that",
-    "sums over buckets are close to normal from the time that half of the buckets have data",
+    "sums over buckets are close to normal once 10 of them (or half) matter in each variant",
     "the interval covers the average effect up to now; the base level may drift",
 )
 
@@ -31,8 +37,17 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
     if reason:
         return NotEstimable("ratio_sequence", reason, n)
     paths = bucket_paths(stream)
-    if not paths.ready[-1]:
-        reason = "under half of the buckets have data in both variants"
-        return NotEstimable("ratio_sequence", reason, n)
+    users = as_users(stream)
     contrast = paths.last(n, stream.epochs)
-    return sequential("ratio_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)
+    early = None if users is None else log_e_path(users, null_of(plan, contrast.a), plan)
+    if not paths.ready[-1] and early is None:
+        return NotEstimable("ratio_sequence", UNREADY, n)
+    return sequential(
+        "ratio_sequence",
+        paths,
+        contrast,
+        plan,
+        assumptions=ASSUMPTIONS,
+        notes=() if paths.ready[-1] else (FEW_EVENTS,),
+        early=early,
+    )

@@ -195,8 +195,48 @@ def test_buckets_have_to_match_and_be_enough(method) -> None:
         found = method.estimate(Stream(a, b, [0]), Plan())
         assert isinstance(found, NotEstimable)
         assert "buckets" in found.reason
-    empty = Buckets(np.zeros((1, 32)), np.where(np.arange(32) < 10, 5, 0)[None])
-    assert isinstance(method.estimate(Stream(empty, empty, [0]), Plan()), NotEstimable)
+
+
+def events_of(per_bucket, requests=1000, polls=20):
+    """Buckets of many users with one request each, with as many events as given, in the end."""
+    shape = (polls, len(per_bucket))
+    rng = np.random.default_rng(13)
+    last = np.zeros(shape)
+    last[-1] = per_bucket
+    return Buckets(last, np.maximum(rng.poisson(requests, shape), np.minimum(last, 1.0)))
+
+
+@pytest.mark.parametrize("method", [ratio, ratio_sequence])
+def test_one_user_with_many_errors_is_one_user(method) -> None:
+    one, spread = np.zeros(64), np.ones(64)
+    one[7] = 64
+    quiet, plan = events_of(np.zeros(64)), Plan(mde=Delta(5e-5, relative=False))
+    alone = method.estimate(Stream(quiet, events_of(one), np.zeros(20)), plan)
+    shared = method.estimate(Stream(events_of(spread), events_of(2 * spread), np.zeros(20)), plan)
+    assert "always or never" in alone.notes[0]
+    assert not shared.notes
+
+
+@pytest.mark.parametrize("method", [ratio, ratio_sequence])
+def test_hardly_any_errors_prove_that_there_are_not_many(method) -> None:
+    """Three errors against one: no variance to speak of, but far from half a point more."""
+    few, fewer = np.zeros(64), np.zeros(64)
+    few[[3, 30, 60]], fewer[11] = 1, 1
+    margin = Plan(null=Delta(0.005, relative=False), alternative="less")
+    found = method.estimate(Stream(events_of(fewer), events_of(few), np.zeros(20)), margin)
+    assert found.rejects
+    users = events_of(few, requests=0.1)
+    found = method.estimate(Stream(users, users, np.zeros(20)), margin)
+    assert not found.rejects
+
+
+@pytest.mark.parametrize("method", [ratio, ratio_sequence])
+def test_money_from_a_few_buckets_is_no_mean(method) -> None:
+    rich = np.zeros(64)
+    rich[:4] = 1e6
+    found = method.estimate(Stream(events_of(rich), events_of(2 * rich), np.zeros(20)), Plan())
+    assert isinstance(found, NotEstimable)
+    assert "few of the buckets" in found.reason
 
 
 def test_users_that_return_in_a_later_epoch_are_not_new_ones() -> None:

@@ -132,6 +132,19 @@ def test_returning_users(shares) -> None:
     assert rejections(proportion, as_requests, Plan(), 8) > 0.15
 
 
+@pytest.mark.parametrize("alternative", ["two-sided", "less"])
+def test_a_canary_of_rare_events_by_buckets(alternative) -> None:
+    """A small variance where there happen to be few events must not pass for proof."""
+
+    def draw(rng):
+        trials = [rng.multinomial(n, np.full(32, 1 / 32), LOOKS) for n in (1900, 100)]
+        sides = (Buckets(rng.binomial(each, 0.001), each) for each in trials)
+        return Stream(*sides, EPOCH)
+
+    plan = Plan(mde=Delta(0.5, relative=True), alternative=alternative)
+    assert rejections(ratio_sequence, draw, plan, 10) <= AT_MOST
+
+
 @pytest.mark.parametrize("method", [histogram_sequence, quantile_sequence])
 def test_latencies_on_a_ramp_with_a_drift(method) -> None:
     def draw(rng):

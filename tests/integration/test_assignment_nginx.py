@@ -4,6 +4,7 @@ Behind each variant's upstream is a second server of the same nginx that answers
 name and with what the request was told.
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -45,14 +46,18 @@ class Answer(NamedTuple):
 class RealNginx:
     """A running nginx with the configuration of an experiment."""
 
-    def __init__(self, program: str, experiment: Experiment, folder: Path) -> None:
+    def __init__(
+        self, program: str, experiment: Experiment, folder: Path, *, in_pod: bool = False
+    ) -> None:
         self.experiment = experiment
         self._file = folder / nginx._FILE
         self.port, *behind = free_ports(1 + len(experiment.variants))
         self._servers = dict(zip(experiment.split.names, behind, strict=True))
         upstreams = {name: (HOST, port) for name, port in self._servers.items()}
         text = configuration(experiment, upstreams, f"{HOST}:{self.port}")
-        text = text.replace("/tmp/", f"{folder}/").replace("error_log stderr", "error_log log")
+        text = text.replace("/tmp/", f"{folder}/").replace(
+            "error_log stderr", f"error_log {folder}/log"
+        )
         text = text.replace("worker_processes auto", "worker_processes 1")
         self._object = {
             "apiVersion": "v1",
@@ -61,8 +66,13 @@ class RealNginx:
             "data": {nginx._FILE: text},
         }
         self._write()
-        arguments = ["-p", str(folder), "-c", str(self._file), "-e", str(folder / "log")]
-        self._process = subprocess.Popen([program, *arguments, "-g", "daemon off;"])
+        command = [program, "-p", str(folder), "-c", str(self._file), "-g", "daemon off;"]
+        path = os.environ["PATH"]
+        if in_pod:
+            command = ["/bin/sh", "-c", nginx._RUN.replace(nginx._MOUNT, str(folder))]
+            path = f"{Path(program).parent}:{path}"
+        with (folder / "said").open("wb") as said:
+            self._process = subprocess.Popen(command, stderr=said, env={"PATH": path})
 
     def wait(self) -> None:
         _until(lambda: self.ask([{"x-user-id": "a"}]) != [], self._process)
@@ -247,6 +257,28 @@ def test_requests_are_drawn_by_chance_where_they_are_the_unit(start, make_experi
     answers = start(experiment).ask([{}] * 2000)
     assert 850 < sum(answer.variant == "treatment" for answer in answers) < 1150
     assert {answer.randomized for answer in answers} == {"true"}
+
+
+def test_in_a_pod_a_changed_configuration_is_loaded_and_a_wrong_one_is_not(
+    program, tmp_path, make_experiment
+) -> None:
+    running = RealNginx(program, make_experiment(shares_bp=(10_000, 0)), tmp_path, in_pod=True)
+    users = USERS[:50]
+    try:
+        running.wait()
+        assert set(running.variants(users)) == {"control"}
+        text = running._file.read_text()
+        running._file.write_text("nonsense")
+        # It is looked at every two seconds; whatever is wrong is said and left alone.
+        log = tmp_path / "said"
+        _until(lambda: "test failed" in log.read_text(), running._process)
+        assert set(running.variants(users)) == {"control"}
+        running._file.write_text(text.replace("* control;", "* treatment;"))
+        _until(lambda: set(running.variants(users)) == {"treatment"}, running._process)
+    finally:
+        running.stop()
+    with pytest.raises(OSError, match="refused"):
+        running.variants(users)
 
 
 def test_what_is_rendered_for_a_cluster_is_what_was_tested(make_experiment) -> None:

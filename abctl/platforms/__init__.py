@@ -38,6 +38,8 @@ class Capabilities:
         entrance: whether requests come in by a gateway that `spec.entrance` names.
         images: whether it runs a model's own image; otherwise it loads models that are stored.
         draw: how it places a unit, where it is sticky.
+        salted: whether it hashes the salt too; otherwise experiments with the same key place
+            their units alike.
     """
 
     parts: int
@@ -50,6 +52,7 @@ class Capabilities:
     entrance: bool = False
     images: bool = True
     draw: Draw | None = None
+    salted: bool = True
 
 
 @dataclass(frozen=True)

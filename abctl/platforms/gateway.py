@@ -46,6 +46,7 @@ CAPABILITIES = Capabilities(
     reports="conditions",
     entrance=True,
     draw=_hashed_key,
+    salted=False,
 )
 _MOST_BACKENDS = 16
 

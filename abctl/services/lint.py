@@ -6,6 +6,7 @@ from pathlib import Path
 
 from abctl.core.experiment import Experiment, Metric, Source
 from abctl.errors import SourceError, SpecError
+from abctl.platforms import platform
 from abctl.services.load import load
 from abctl.services.render import render
 from abctl.sources import _promql
@@ -58,6 +59,12 @@ def warnings(experiment: Experiment) -> Iterator[str]:
         yield "design.minDuration: less than 7d, and weekdays differ"
     if experiment.source is None:
         yield "source: left out, only the local stack can fill it in"
+    if (
+        experiment.assignment.unit != "request"
+        and not platform(experiment.platform).CAPABILITIES.salted
+    ):
+        name = experiment.platform
+        yield f"assignment.salt: {name} hashes the key alone, as in every experiment with that key"
     yield from _metrics(experiment.metrics)
     yield from _variants(experiment)
 

@@ -10,6 +10,7 @@ import pytest
 from abctl.cli.main import run
 
 EXPERIMENT = (Path(__file__).parents[2] / "golden/experiment.yaml").read_text(encoding="utf-8")
+EXAMPLES = Path(__file__).parents[3] / "k8s/experiments"
 Screen = pytest.CaptureFixture[str]
 
 
@@ -116,9 +117,10 @@ def test_the_real_program_says_the_same() -> None:
 
 
 def test_what_the_platform_would_refuse_is_wrong(capsys: Screen) -> None:
-    example = Path(__file__).parents[3] / "k8s/experiments/inferencegraph.yaml"
-    text = example.read_text(encoding="utf-8").replace(
-        "name: iris, namespace", "name: 1a, namespace"
+    text = (
+        (EXAMPLES / "inferencegraph.yaml")
+        .read_text(encoding="utf-8")
+        .replace("name: iris, namespace", "name: 1a, namespace")
     )
     Path("graph.yaml").write_text(text, encoding="utf-8")
     assert run(["lint", "graph.yaml"]) == 2
@@ -128,3 +130,9 @@ def test_what_the_platform_would_refuse_is_wrong(capsys: Screen) -> None:
 def test_models_that_a_request_cannot_name_at_once_are_noticed(capsys: Screen) -> None:
     said = "variants: models of different names, but the path of a request names one"
     assert said in warnings("{name: iris, version: v2}", "{name: rose, version: v2}", capsys)
+
+
+def test_a_platform_that_ignores_the_salt_is_noticed(capsys: Screen) -> None:
+    assert run(["lint", str(EXAMPLES / "gateway.yaml")]) == 0
+    assert "assignment.salt: gateway hashes the key alone" in capsys.readouterr().err
+    assert run(["lint", "--strict", str(EXAMPLES / "nginx.yaml")]) == 0

@@ -9,7 +9,6 @@ import typer
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._place import (
     ContextOption,
-    ForceOption,
     KubeconfigOption,
     NamespaceOption,
     WhatArgument,
@@ -30,7 +29,6 @@ def register(app: typer.Typer) -> None:
 def diff(
     what: WhatArgument,
     *,
-    force: ForceOption = False,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
@@ -44,7 +42,8 @@ def diff(
 
     place = find_cluster(what, kubeconfig, context, namespace)
     objects = service.wanted(place.door, place.platform, place.experiment)
-    steps = [step for step in service.steps(place.door, objects, force=force) if step.changes]
+    # Who manages a field is for apply to ask; here only what it says matters.
+    steps = [step for step in service.steps(place.door, objects, force=True) if step.changes]
     items = [
         {
             "object": str(step.ref),

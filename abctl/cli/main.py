@@ -1,54 +1,21 @@
 """The command `abctl`: puts the commands together, turns errors into a line and an exit code."""
 
 import sys
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-import typer.core
 
 from abctl import __version__
+from abctl.cli._commands import Commands
 from abctl.errors import AbctlError, Interrupted
-
-# In the order of the work; each is a module of this package with `register(app)`.
-COMMANDS: tuple[str, ...] = (
-    "init",
-    "lint",
-    "plan",
-    "schema",
-    "platforms",
-    "render",
-    "assign",
-    "local",
-    "diff",
-    "apply",
-    "shift",
-    "status",
-    "promote",
-    "rollback",
-    "delete",
-    "simulate",
-    "analyze",
-    "demo",
-)
 
 # typer carries its own copy of click from some version on; this is the class in either case.
 _UsageError: Any = typer.BadParameter.__base__
 
 
-class _Commands(typer.core.TyperGroup):
-    """Ends an interrupted command with our words; typer alone would end it without any."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
-
-
 app = typer.Typer(
     name="abctl",
-    cls=_Commands,
+    cls=Commands,
     help="Is the new model better in production, and may it ship?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -70,10 +37,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-for _name in COMMANDS:
-    import_module(f"abctl.cli.{_name}").register(app)
 
 
 def main() -> None:

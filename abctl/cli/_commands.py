@@ -1,0 +1,63 @@
+"""The commands, each imported when it is called: `abctl --help` need not know what they need."""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+import typer.core
+import typer.main
+
+from abctl.errors import Interrupted
+
+# In the order of the work; each is a module of this package with `register(app)`.
+COMMANDS = {
+    "init": "Write a commented experiment file to start from.",
+    "lint": "Check experiment files.",
+    "plan": "Say how many units an experiment needs.",
+    "schema": "Print the JSON Schema of an experiment file.",
+    "platforms": "Say what each platform can do.",
+    "render": "Print the objects that carry an experiment, in YAML.",
+    "assign": "Say which variant an id gets, and why.",
+    "local": "Run model servers, Envoy and Prometheus on this machine.",
+    "diff": "Show what `abctl apply` would change.",
+    "apply": "Apply an experiment's objects to a cluster.",
+    "shift": "Change the split, and wait until it is in effect.",
+    "status": "Say which split is wanted, and which one is in effect.",
+    "promote": "Send everything to a treatment.",
+    "rollback": "Send everything back to the control.",
+    "delete": "Delete an experiment's objects, and its ledger with them.",
+    "simulate": "Send requests of simulated users, with feedback.",
+    "analyze": "Say what the evidence says, and what follows.",
+    "demo": "Run the whole loop on this machine.",
+}
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands by name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the work."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command; None if there is none of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        app = typer.Typer(rich_markup_mode=None)
+        import_module(f"abctl.cli.{cmd_name}").register(app)
+        return typer.main.get_group(app).commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list in the help, without an import."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; an interrupted one ends with our words, typer would end it without any."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None

@@ -1,0 +1,34 @@
+"""The list of commands and the commands themselves agree."""
+
+from pathlib import Path
+
+import pytest
+
+import abctl.cli
+from abctl.cli._commands import COMMANDS
+from abctl.cli.main import run
+
+FILES = {p.stem for p in Path(abctl.cli.__file__).parent.glob("[a-z]*.py")} - {"main"}
+
+
+def test_every_module_is_a_command_and_the_other_way_round() -> None:
+    assert set(COMMANDS) == FILES
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"{name} [OPTIONS]" in capsys.readouterr().out
+
+
+def test_the_help_lists_every_command_with_its_whole_summary(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name} {summary}" in shown for name, summary in COMMANDS.items())
+
+
+def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["shfit"]) == 2
+    assert "No such command 'shfit'" in capsys.readouterr().err

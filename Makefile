@@ -6,9 +6,11 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RECIPES := pyproject.toml constraints.txt model_servers/runtime/pyproject.toml
 CANDIDATE ?= v2
+OVERLAY ?= kind-envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format models bench calibration test-lowest setup clean
+.PHONY: help demo test test-slow lint format models bench calibration overlays \
+  kind-up kind-load kind-test kind-down test-lowest setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -43,10 +45,25 @@ bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 calibration: $(VENV)/dev ## the long simulation of error rates behind docs/statistics.md
 	$(BIN)/python bench/calibration.py --long
 
+overlays: $(VENV)/local ## render the worked examples into k8s/
+	$(BIN)/python .ci/overlays
+
+kind-up: ## a kind cluster with what OVERLAY needs (kind-envoy, kind-gateway, kind-kserve, kind-seldon)
+	.ci/kind up $(OVERLAY)
+
+kind-load: $(VENV)/local models ## build the images of both variants and load them into the cluster
+	.ci/kind load
+
+kind-test: $(VENV)/dev ## apply OVERLAY there, wait for its pods, and shift and roll back there
+	.ci/kind test $(OVERLAY)
+
+kind-down: ## delete the cluster
+	.ci/kind down
+
 test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
 	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct . pytest pytest-timeout hypothesis
-	build/lowest/bin/python -m pytest -q -p no:cacheprovider tests/unit/core tests/unit/stats
+	build/lowest/bin/python -m pytest -q -p no:cacheprovider tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py
 
 setup: $(VENV)/dev ## install everything, for work on abctl itself
 

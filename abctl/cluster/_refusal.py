@@ -99,7 +99,7 @@ def _permission(message: str, ref: Ref) -> str:
     full = f"{resource}.{group}" if group else resource
     return (
         f"ask for a Role in {ref.namespace} that may {verb} {full}; "
-        "k8s/base/rbac.yaml is the least that abctl needs"
+        "k8s/base/namespace/rbac.yaml is the least that abctl needs"
     )
 
 

@@ -25,7 +25,7 @@ def as_account(crds, namespace, tmp_path):
     """A kubeconfig of a service account, with the roles of k8s/base."""
     if not hasattr(crds, "write_kubeconfig"):
         pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
-    crds.kubectl("apply", "-n", namespace, "-f", str(K8S / "base" / "rbac.yaml"))
+    crds.kubectl("apply", "-n", namespace, "-f", str(K8S / "base" / "namespace" / "rbac.yaml"))
 
     def kubeconfig(account, duration="10m"):
         words = ("create", "token", account, "-n", namespace, f"--duration={duration}")

@@ -33,6 +33,7 @@ CRDS = (
     "seldon-core-v1*_*_seldondeployments",
     "seldon-core-v2*_*_experiments",
     "seldon-core-v2*_*_models",
+    "gateway-api-*-standard_*_gatewayclasses",
     "gateway-api-*-standard_*_gateways",
     "gateway-api-*-standard_*_httproutes",
     "gateway-api-*-standard_*_referencegrants",

@@ -87,8 +87,10 @@ class Controllers(threading.Thread):
 
     def run(self):
         while not self.left.wait(0.05):
-            found = self.cluster.read("-n", self.namespace, ",".join(self.kinds))["items"]
-            for obj in found:
+            words = ("get", ",".join(self.kinds), "-n", self.namespace, "-o", "json")
+            seen = self.cluster.kubectl(*words, check=False)
+            # A controller goes on when a list fails once; the commands wait only so long for it.
+            for obj in json.loads(seen.stdout)["items"] if seen.returncode == 0 else ():
                 status = well(obj)
                 if status is not None and status != (obj.get("status") or {}):
                     self._report(obj, status)

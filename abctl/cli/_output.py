@@ -29,7 +29,7 @@ def emit(
 ) -> None:
     """Print an answer: versioned and unrounded for machines, or the table that `table(wide)` gives.
 
-    `table` returns anything that rich can print; it is called only where a person reads.
+    `table` returns a text, or anything that rich can print; it is called only where a person reads.
     """
     document = {"apiVersion": API_VERSION, "kind": kind, **data}
     if output is Output.json:
@@ -38,11 +38,13 @@ def emit(
         import yaml  # noqa: PLC0415
 
         typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    elif isinstance(shown := table(output is Output.wide), str):
+        typer.echo(shown)
     else:
         from rich.console import Console  # noqa: PLC0415
 
         # Lines of text are left to the terminal to wrap; a table still keeps to its width.
-        Console(highlight=False).print(table(output is Output.wide), soft_wrap=True)
+        Console(highlight=False).print(shown, soft_wrap=True)
 
 
 def say(message: str) -> None:

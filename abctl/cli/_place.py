@@ -97,12 +97,13 @@ def find_place(
     context: str | None,
     namespace: str | None,
 ) -> "Place":
-    """The world that is meant; says on stderr which one it is."""
+    """The world that is meant; says on stderr which one it is, unless `--state` has named it."""
     from abctl.services.place import Where, find  # noqa: PLC0415 - the platforms load when asked
 
     where = Where(state=state, kubeconfig=kubeconfig, context=context, namespace=namespace)
     place = find(what, where, now=time.time())
-    say(f"in {place.words}")
+    if state is None:
+        say(f"in {place.words}")
     return place
 
 
@@ -111,7 +112,7 @@ def find_cluster(
 ) -> "Place":
     """The place of an experiment file in a cluster."""
     place = find_place(what, None, kubeconfig, context, namespace)
-    if place.local:
+    if place.state is not None:
         raise UsageError(
             f"{place.experiment.name} runs in {place.words}, or there is no kubeconfig",
             "name a cluster with --context or --kubeconfig; abctl local up and down start and stop "

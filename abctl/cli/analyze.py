@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
-from abctl.cli._place import ExperimentArgument, StateOption
+from abctl.cli._place import (
+    ContextOption,
+    ExperimentArgument,
+    KubeconfigOption,
+    NamespaceOption,
+    StateOption,
+    find_place,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +44,9 @@ def analyze(
         typer.Option("--exit-code", help="Exit with 0 ship, 10 continue, 11 stop, 12 invalid."),
     ] = False,
     state: StateOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Say what the evidence says: every metric, and what follows.
@@ -47,13 +57,10 @@ def analyze(
 
     abctl analyze iris.yaml -o json --exit-code
     """
-    from abctl.services import local  # noqa: PLC0415
     from abctl.services.analyze import analyze as service  # noqa: PLC0415
-    from abctl.services.load import load  # noqa: PLC0415
 
-    loaded = load(experiment)
-    state_dir = state or local.default_state(loaded.name)
-    found = service(loaded, state_dir, prometheus_url=prometheus)
+    place = find_place(str(experiment), state, kubeconfig, context, namespace)
+    found = service(place.door, place.experiment, place.state, prometheus_url=prometheus)
     show(found, output, experiment)
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.verdict.kind])

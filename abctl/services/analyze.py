@@ -2,40 +2,48 @@
 
 from pathlib import Path
 
+from abctl.cluster import Door
 from abctl.core.analysis import Analysis
 from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
+from abctl.errors import SourceError
 from abctl.local import scraper, stack
-from abctl.services import ledger, world
+from abctl.services import ledger
 from abctl.services.judge import judge
 from abctl.sources import Source, open_source
 
 
 def analyze(
-    experiment: Experiment, state_dir: Path, *, prometheus_url: str | None = None
+    door: Door, experiment: Experiment, state_dir: Path | None, *, prometheus_url: str | None = None
 ) -> Analysis:
     """Read the ledger and the counters, and judge.
 
     Args:
+        door: the world that holds the ledger.
         experiment: what is asked.
-        state_dir: the folder of its local stack.
+        state_dir: the folder of its local stack; None in a cluster.
         prometheus_url: where the counters are; else the experiment says, or the stack.
 
     Raises:
         NotFoundError: the experiment was not started, or its stack does not run.
         SourceError: the evidence cannot be read, or contradicts itself.
     """
-    entries = ledger_of(ledger.read(world.door(experiment, state_dir), experiment))
+    entries = ledger_of(ledger.read(door, experiment))
     preset = experiment.source.preset if experiment.source else "abctl"
     source = _source(experiment, state_dir, prometheus_url)
     return judge(experiment, entries, source, preset_name=preset)
 
 
-def _source(experiment: Experiment, state_dir: Path, prometheus_url: str | None) -> Source:
+def _source(experiment: Experiment, state_dir: Path | None, prometheus_url: str | None) -> Source:
     if prometheus_url is not None:
         return open_source("prometheus", {"url": prometheus_url})
     if experiment.source is not None:
         return open_source(experiment.source.kind, experiment.source.options)
+    if state_dir is None:
+        raise SourceError(
+            f"{experiment.name} does not say where its evidence is",
+            "write spec.source in its file, or name a Prometheus with --prometheus",
+        )
     if url := stack.read(state_dir).prometheus_url:
         return open_source("prometheus", {"url": url})
     return open_source("scrape", {"file": str(state_dir / scraper.SCRAPES)})

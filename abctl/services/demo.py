@@ -78,7 +78,7 @@ def demo(
             finally:
                 flow.stop.set()
         report.say("reading the evidence")
-        return Outcome(summary, analyze(experiment, state_dir))
+        return Outcome(summary, analyze(world.door(experiment, state_dir), experiment, state_dir))
     finally:
         local.down(state_dir)
 

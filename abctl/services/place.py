@@ -44,7 +44,7 @@ class Place:
         experiment: of the file, or made up for an object that abctl did not make.
         ready: whether a variant can take requests; a text says why it cannot.
         words: which world it is, for people.
-        local: whether it is a local stack.
+        state: the folder of the local stack; None in a cluster.
         adopted: whether there is no experiment file.
     """
 
@@ -53,7 +53,7 @@ class Place:
     experiment: Experiment
     ready: Callable[[str], bool | str]
     words: str
-    local: bool
+    state: Path | None = None
     adopted: bool = False
 
 
@@ -100,7 +100,7 @@ def _local(experiment: Experiment, state: Path) -> Place:
         experiment=experiment,
         ready=partial(world.ready, state),
         words=f"the local stack in {state}",
-        local=True,
+        state=state,
     )
 
 
@@ -113,7 +113,6 @@ def _cluster(experiment: Experiment, where: Where) -> Place:
         experiment=experiment,
         ready=partial(readiness.ready, door, carrier, experiment, carrier.objects(experiment)),
         words=f"{words}, namespace {experiment.namespace}",
-        local=False,
     )
 
 
@@ -129,7 +128,6 @@ def _adopted(word: str, where: Where, now: float) -> Place:
         experiment=experiment,
         ready=partial(readiness.ready, door, carrier, experiment, ()),
         words=f"{words}, namespace {namespace}",
-        local=False,
         adopted=True,
     )
 

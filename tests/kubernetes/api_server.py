@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 90.0
 ADMIN_TOKEN = "admin-of-the-tests"
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
+CRDS_FOLDER = Path(os.environ.get("ABCTL_TEST_CRDS") or ROOT.parent / "shared" / "crds")
 # What abctl writes. Of the two channels of the Gateway API only one can be loaded.
 CRDS = (
     "kserve-*_*_inferenceservices",
@@ -69,8 +70,8 @@ class Cluster:
     def read(self, *words):
         return json.loads(self.kubectl("get", *words, "-o", "json"))
 
-    def load_crds(self, folder):
-        files = [path for crd in CRDS for path in folder.glob(f"{crd}.json")]
+    def load_crds(self, folder, patterns):
+        files = [path for crd in patterns for path in folder.glob(f"{crd}.json")]
         named = [word for path in files for word in ("-f", str(path))]
         self.kubectl("apply", "--server-side", "--force-conflicts", *named)
         specs = [json.loads(path.read_text())["spec"] for path in files]
@@ -231,10 +232,10 @@ def cluster(make_api_server):
 @pytest.fixture(scope="session")
 def crds(cluster):
     """The cluster, with the CRDs of every platform."""
-    folder = Path(os.environ.get("ABCTL_TEST_CRDS") or ROOT.parent / "shared" / "crds")
+    folder = CRDS_FOLDER
     if lacking := [crd for crd in CRDS if not any(folder.glob(f"{crd}.json"))]:
         missing(f"no {', '.join(lacking)} in {folder} (ABCTL_TEST_CRDS names another folder)")
-    cluster.load_crds(folder)
+    cluster.load_crds(folder, CRDS)
     return cluster
 
 

@@ -27,9 +27,8 @@ _WORDS = {
 def is_address(word: str) -> bool:
     """Whether it is written like KIND/NAME."""
     kind, slash, name = word.partition("/")
-    return bool(slash and name and "/" not in name) and (
-        _platforms(kind) != () or not name.endswith((".yaml", ".yml", ".json"))
-    )
+    named = bool(kind and slash and name) and "/" not in name
+    return named and not name.endswith((".yaml", ".yml", ".json"))
 
 
 def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment]:

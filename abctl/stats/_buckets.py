@@ -11,17 +11,23 @@ import numpy as np
 from abctl.stats._epochs import over_epochs, running
 from abctl.stats._mixture import relative_default
 from abctl.stats._sequence import Paths
+from abctl.stats._support import supported
 from abctl.stats.summary import Array, Buckets, Stream
 
 _BURN_IN = 10.0
 
 
-def bucket_paths(stream: Stream[Buckets]) -> Paths:
+def bucket_paths(stream: Stream[Buckets], *, support: bool) -> Paths:
     """The weighted ratio of each variant after every poll.
 
     Epochs weigh D_a D_b / (D_a + D_b) with D the denominators. The variance is first-order: delta
     method and delete-one jackknife agree in it. Degrees of freedom are Satterthwaite's in the first
     epoch, and buckets - 1 where residuals are paired.
+
+    Args:
+        stream: sums by bucket.
+        support: whether variances that few events make up are raised towards the pooled one, as
+            constant looking needs.
 
     Source: Deng, Knoblich & Lu (2018), arXiv:1803.06336, section 3.
     """
@@ -36,14 +42,24 @@ def bucket_paths(stream: Stream[Buckets]) -> Paths:
     influence_a = over_epochs(weight[:, None] * residual_a, stream.epoch) * share[:, None]
     influence_b = over_epochs(weight[:, None] * residual_b, stream.epoch) * share[:, None]
     factor = buckets / (buckets - 1.0)
-    var_a = factor * np.einsum("th,th->t", influence_a, influence_a)
-    var_b = factor * np.einsum("th,th->t", influence_b, influence_b)
     paired = over_epochs((weight > 0.0).astype(np.float64), stream.epoch) > 1.0
     cov = np.where(paired, factor * np.einsum("th,th->t", influence_a, influence_b), 0.0)
+    equal_a, equal_b = _equal_events(stream.control), _equal_events(stream.treatment)
+    var_a, var_b = (factor * np.einsum("th,th->t", i, i) for i in (influence_a, influence_b))
+    if support:
+        # The variance of a mean over that of one unit of the denominator, by epochs' weights.
+        unit_a, unit_b = (
+            _positive(over_epochs(np.square(weight) / _positive(each), stream.epoch) * share**2)
+            for each in (total_a, total_b)
+        )
+        one_a, one_b = var_a / unit_a, var_b / unit_b
+        pooled = (one_a * unit_b + one_b * unit_a) / (unit_a + unit_b)
+        var_a = supported(one_a, pooled, equal_a) * unit_a
+        var_b = supported(one_b, pooled, equal_b) * unit_b
     squares = var_a**2 + var_b**2
     satterthwaite = (var_a + var_b) ** 2 / np.where(squares > 0.0, squares, 1.0)
     df = (buckets - 1.0) * np.where(paired, 1.0, np.maximum(satterthwaite, 1.0))
-    ready = np.minimum(_spread(stream.control), _spread(stream.treatment)) >= _enough(buckets)
+    ready = np.minimum(equal_a, equal_b) >= min(_BURN_IN, buckets / 2.0)
     return Paths(
         a, b, var_a, var_b, cov, df, ready & (total > 0.0), relative_default(0.5 * (a + b))
     )
@@ -59,23 +75,21 @@ def _ratios(side: Buckets, stream: Stream[Buckets]) -> tuple[Array, Array, Array
     return ratio, (numerator - ratio[:, None] * denominator) / safe[:, None], total
 
 
-def _enough(buckets: int) -> float:
-    """Buckets that have to matter before sums over them are close to normal."""
-    return min(_BURN_IN, buckets / 2.0)
+def _equal_events(side: Buckets) -> Array:
+    """As many equal events would give the variance between buckets of the numerator up to now.
 
-
-def _spread(side: Buckets) -> Array:
-    """As many equal buckets would have the sum up to now: of the numerator, or of what it lacks.
-
-    A variance that comes from a few events is small exactly where there were few of them, which
-    looks like proof; and one user with many events is one.
+    Or of what the numerator lacks of the denominator, if those are fewer: failures, where nearly
+    all succeed. One user with many events is one.
     """
     numerator = np.cumsum(side.numerator, axis=0)
     lack = np.cumsum(side.denominator, axis=0) - numerator
-    squares = (np.einsum("th,th->t", part, part) for part in (numerator, lack))
-    sums = (np.abs(part).sum(axis=1) for part in (numerator, lack))
+    buckets = numerator.shape[1]
     one, other = (
-        total**2 / np.where(square > 0.0, square, 1.0)
-        for total, square in zip(sums, squares, strict=True)
+        np.square(np.abs(part).sum(axis=1)) / _positive(buckets * part.var(axis=1, ddof=1))
+        for part in (numerator, lack)
     )
     return np.asarray(np.minimum(one, other))
+
+
+def _positive(values: Array) -> Array:
+    return np.where(values > 0.0, values, 1.0)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from abctl.stats._epochs import over_epochs, running
 from abctl.stats._sequence import Paths
+from abctl.stats._support import supported
 from abctl.stats.summary import Array, Moments, Stream
 
 # Sums of doubles carry a relative error of about 1e-16 an addition; below this share of the sum
@@ -56,8 +57,11 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
     b = Sample.of(_running(stream.treatment, stream.epoch))
     harmonic = a.n * b.n / np.maximum(a.n + b.n, 1.0)
     weight = np.where((a.n >= 2.0) & (b.n >= 2.0), harmonic, 0.0)
-    part_a = weight**2 * a.variance / np.maximum(a.n, 1.0)
-    part_b = weight**2 * b.variance / np.maximum(b.n, 1.0)
+    within = (a.n - 1.0) * a.variance + (b.n - 1.0) * b.variance
+    pooled = within / np.maximum(a.n + b.n - 2.0, 1.0)
+    equal_a, equal_b = _equal_values(stream.control), _equal_values(stream.treatment)
+    part_a = weight**2 * supported(a.variance, pooled, equal_a) / np.maximum(a.n, 1.0)
+    part_b = weight**2 * supported(b.variance, pooled, equal_b) / np.maximum(b.n, 1.0)
     part_df = part_a**2 / np.maximum(a.n - 1.0, 1.0) + part_b**2 / np.maximum(b.n - 1.0, 1.0)
     terms = (weight, weight * a.mean, weight * b.mean, part_a, part_b, part_df)
     total, mean_a, mean_b, var_a, var_b, spread = (
@@ -66,7 +70,7 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
     safe = np.where(total > 0.0, total, 1.0)
     variance = var_a + var_b
     df = np.where(spread > 0.0, variance**2 / np.where(spread > 0.0, spread, 1.0), 1.0)
-    pooled = variance / safe  # of one value: the variance of the mean is pooled / total
+    one_value = variance / safe
     return Paths(
         mean_a / safe,
         mean_b / safe,
@@ -74,8 +78,8 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
         var_b / safe**2,
         np.zeros_like(safe),
         df,
-        _ready(stream.control) & _ready(stream.treatment) & (total > 0.0),
-        _DEFAULT_DEVIATIONS * np.sqrt(pooled),
+        _ready(stream.control, equal_a) & _ready(stream.treatment, equal_b) & (total > 0.0),
+        _DEFAULT_DEVIATIONS * np.sqrt(one_value),
     )
 
 
@@ -84,9 +88,14 @@ def _running(moments: Moments, epoch: NDArray[np.int64]) -> Moments:
     return Moments(n, total, squares, moments.shift)
 
 
-def _ready(moments: Moments) -> NDArray[np.bool_]:
+def _equal_values(moments: Moments) -> Array:
+    """As many equal values would make up the sum up to now: (sum x)^2 / sum x^2."""
     n, total, squares = (np.cumsum(field) for field in (moments.n, moments.sum, moments.sum_sq))
     raw = total + n * moments.shift
     raw_squares = squares + 2.0 * moments.shift * total + n * moments.shift**2
-    alike = raw**2 >= _EQUAL_VALUES * raw_squares
-    return np.asarray((n >= _BURN_IN) & (alike | (n >= _MANY)), np.bool_)
+    return np.asarray(raw**2 / np.where(raw_squares > 0.0, raw_squares, 1.0))
+
+
+def _ready(moments: Moments, equal_values: Array) -> NDArray[np.bool_]:
+    n = np.cumsum(moments.n)
+    return (n >= _BURN_IN) & ((equal_values >= _EQUAL_VALUES) | (n >= _MANY))

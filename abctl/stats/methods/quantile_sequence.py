@@ -18,8 +18,9 @@ arXiv:2103.06476, theorem 2.2.
 import numpy as np
 
 from abctl.stats._mixture import relative_default
-from abctl.stats._quantiles import MIN_BEYOND, Distribution, bucket_notes, distributions
+from abctl.stats._quantiles import MIN_BEYOND, Distribution, Pair, bucket_notes, distributions
 from abctl.stats._sequence import Paths, sequential
+from abctl.stats._support import supported
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Array, Histogram, Stream
 
@@ -39,7 +40,7 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     pair = distributions(stream)
     if isinstance(pair, str):
         return NotEstimable("quantile_sequence", pair)
-    (a, var_a), (b, var_b) = (_levels(side, plan.quantile) for side in (pair.a, pair.b))
+    (a, var_a), (b, var_b) = (_levels(pair, side, plan.quantile) for side in (pair.a, pair.b))
     few = pair.few(plan.quantile)
     if few[-1] < MIN_BEYOND:
         reason = f"{few[-1]:.3g} values expected beyond the quantile in a variant, needs 10"
@@ -59,9 +60,19 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     )
 
 
-def _levels(side: Distribution, quantile: float) -> tuple[Array, Array]:
+def _levels(pair: Pair, side: Distribution, quantile: float) -> tuple[Array, Array]:
     """The quantile at every look and its variance."""
+    n = (pair.a.n + pair.b.n)[:, None]
+    both = (pair.a.n[:, None] * pair.a.share + pair.b.n[:, None] * pair.b.share) / n
+    own, pooled = (
+        _variance(Distribution(side.edges, share, side.n), quantile) for share in (side.share, both)
+    )
+    beyond = side.n * min(quantile, 1.0 - quantile)
+    return side.at(np.full_like(side.n, quantile)), supported(own, pooled, beyond)
+
+
+def _variance(side: Distribution, quantile: float) -> Array:
     low, high = side.around(quantile, np.ones_like(side.n))
-    with np.errstate(invalid="ignore"):
-        width = high - low  # not a number where both are above the last edge
-    return side.at(np.full_like(side.n, quantile)), np.square(0.5 * width)
+    # Above the last edge there is no number.
+    low, high = (np.where(np.isfinite(end), end, np.nan) for end in (low, high))
+    return np.square(0.5 * (high - low))

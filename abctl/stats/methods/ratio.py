@@ -41,7 +41,7 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
     if reason:
         return NotEstimable("ratio", reason, n)
     epochs = stream.by_epoch()
-    paths = bucket_paths(epochs)
+    paths = bucket_paths(epochs, support=False)
     if not paths.ready[-1]:
         if (users := as_users(epochs)) is None:
             return NotEstimable("ratio", UNREADY, n)

@@ -36,7 +36,7 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
     n, reason = checked(stream)
     if reason:
         return NotEstimable("ratio_sequence", reason, n)
-    paths = bucket_paths(stream)
+    paths = bucket_paths(stream, support=True)
     users = as_users(stream)
     contrast = paths.last(n, stream.epochs)
     early = None if users is None else log_e_path(users, null_of(plan, contrast.a), plan)

@@ -145,6 +145,34 @@ def test_a_canary_of_rare_events_by_buckets(alternative) -> None:
     assert rejections(ratio_sequence, draw, plan, 10) <= AT_MOST
 
 
+@pytest.mark.parametrize("kind", [Moments, Buckets, Histogram])
+def test_a_canary_of_skewed_values(kind) -> None:
+    """Where the mean happens to be small, so is the variance: one-sided tests suffer most."""
+    sizes = (95, 5)
+    edges = tuple(0.1 * 1.3 ** np.arange(30))
+    bins = 32 if kind is Buckets else len(edges) + 1
+    offset = np.arange(LOOKS)[:, None] * bins
+
+    def side(rng, size):
+        x = rng.lognormal(0.0, 1.5, (LOOKS, size))
+        if kind is Moments:
+            return Moments(np.full(LOOKS, size), x.sum(axis=1), np.square(x).sum(axis=1))
+        cell = rng.integers(bins, size=x.shape) if kind is Buckets else np.searchsorted(edges, x)
+        flat = (cell + offset).ravel()
+        count, total = (
+            np.bincount(flat, weights, LOOKS * bins).reshape(LOOKS, bins)
+            for weights in (None, x.ravel())
+        )
+        return Buckets(total, count) if kind is Buckets else Histogram(count, edges)
+
+    def draw(rng):
+        return Stream(*(side(rng, size) for size in sizes), np.zeros(LOOKS))
+
+    method = {Moments: mean_sequence, Buckets: ratio_sequence, Histogram: quantile_sequence}[kind]
+    plan = Plan(mde=Delta(0.2, relative=True), alternative="less", quantile=0.5)
+    assert rejections(method, draw, plan, 11) <= AT_MOST
+
+
 @pytest.mark.parametrize("method", [histogram_sequence, quantile_sequence])
 def test_latencies_on_a_ramp_with_a_drift(method) -> None:
     def draw(rng):

@@ -83,7 +83,7 @@ def _conditional(pairs: Pairs, plan: Plan) -> Array:
         float(field[:1].sum()) for field in (pairs.n_a, pairs.s_a, pairs.n_b, pairs.s_b)
     )
     effects = points(plan)[0][:, None]
-    if not (n_a + n_b).is_integer():
+    if not all(count.is_integer() for count in (n_a, s_a, n_b, s_b)):
         return np.zeros_like(effects)
     low, log_pmf = hypergeometric(n_a, n_b, s_a + s_b)
     if not 1 < log_pmf.size <= _LARGEST_SUPPORT:

@@ -52,6 +52,11 @@ class Plan:
     threshold: float | None = None
     prior: Prior = "six-point"
 
+    def __post_init__(self) -> None:
+        for name, share in (("alpha", self.alpha), ("quantile", self.quantile)):
+            if share is not None and not 0.0 < share < 1.0:
+                raise ValueError(f"{name} {share}, must be in (0, 1)")
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -67,7 +72,7 @@ class Estimate:
         p, log_p: p-value of the null (always valid where sequential), and its natural logarithm,
             which stays finite where p underflows.
         log_e: natural logarithm of the e-value; None for fixed methods.
-        guarantee: `exact` at any sample size, or `asymptotic`.
+        guarantee: of p and the decision: `exact` at any sample size, or `asymptotic`.
         assumptions: in plain words.
         n: units or requests of control and treatment.
         epochs: the epochs that the estimate was made of.

@@ -12,6 +12,7 @@ from abctl.stats._histogram_e import log_e_path as histogram_path
 from abctl.stats._linear_e import Pairs, log_e_path
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
 from abctl.stats.methods import histogram_sequence, proportion_sequence
+from abctl.stats.multiplicity import holm
 from abctl.stats.summary import Counts, Histogram, Stream, SummaryError
 
 NULLS = {
@@ -166,6 +167,26 @@ def test_ten_thousand_polls() -> None:
     assert found.rejects
     assert found.n == (1e6, 1e6)
     assert found.interval[0] < 0.005 < found.interval[1]
+
+
+def test_twenty_treatments_without_an_effect() -> None:
+    rng = np.random.default_rng(4)
+    n = np.full(100, 200)
+    control = Counts(n, rng.binomial(n, 0.1))
+    found = [
+        proportion_sequence.estimate(
+            Stream(control, Counts(n, rng.binomial(n, 0.1)), n * 0), Plan()
+        )
+        for _ in range(20)
+    ]
+    assert not any(holm([each.p for each in found]) <= 0.05)
+
+
+@pytest.mark.parametrize("field", ["alpha", "quantile"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 5.0, math.nan])
+def test_a_plan_with_an_impossible_share_is_refused(field, value) -> None:
+    with pytest.raises(ValueError, match=field):
+        Plan(**{field: value})
 
 
 def test_looking_more_rarely_is_another_valid_test() -> None:

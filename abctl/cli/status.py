@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit
+from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
@@ -18,11 +18,13 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.errors import NotFoundError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from abctl.core.experiment import Experiment
+    from abctl.services.place import Place
     from abctl.services.status import Status
 
 _WATCH_SECONDS = 1.0
@@ -55,7 +57,10 @@ def status(
     place = find_place(what, state, kubeconfig, context, namespace)
     last: Status | None = None
     while True:
-        found = service.status(place.door, place.platform, place.experiment, clock=time.time)
+        counts = _counts(place)
+        found = service.status(
+            place.door, place.platform, place.experiment, clock=time.time, counts=counts
+        )
         if place.adopted:  # there is no file whose plan could have changed
             found = replace(found, plan_changed=())
         # Time alone, which makes the current epoch longer, is no news.
@@ -65,6 +70,24 @@ def status(
         if not watch:
             return
         time.sleep(_WATCH_SECONDS)
+
+
+def _counts(place: "Place") -> "Mapping[str, int] | None":
+    """Requests since the last change; that nobody counts them is no reason to say nothing."""
+    from abctl.core.epochs import ledger_of  # noqa: PLC0415
+    from abctl.services import ledger  # noqa: PLC0415
+    from abctl.services.analyze import preset_of, source_of  # noqa: PLC0415
+    from abctl.services.observed import observed  # noqa: PLC0415
+
+    if place.adopted or (place.experiment.source is None and place.state is None):
+        return None
+    entries = ledger_of(ledger.read(place.door, place.experiment))
+    try:
+        source = source_of(place.experiment, place.state)
+        return observed(place.experiment, entries, source, preset_name=preset_of(place.experiment))
+    except (SourceError, NotFoundError) as error:
+        say(f"nothing observed: {error.message}")
+        return None
 
 
 def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:

@@ -29,12 +29,19 @@ def analyze(
         SourceError: the evidence cannot be read, or contradicts itself.
     """
     entries = ledger_of(ledger.read(door, experiment))
-    preset = experiment.source.preset if experiment.source else "abctl"
-    source = _source(experiment, state_dir, prometheus_url)
-    return judge(experiment, entries, source, preset_name=preset)
+    source = source_of(experiment, state_dir, prometheus_url)
+    return judge(experiment, entries, source, preset_name=preset_of(experiment))
 
 
-def _source(experiment: Experiment, state_dir: Path | None, prometheus_url: str | None) -> Source:
+def preset_of(experiment: Experiment) -> str:
+    """The name of the preset whose metrics an experiment is measured by."""
+    return experiment.source.preset if experiment.source else "abctl"
+
+
+def source_of(
+    experiment: Experiment, state_dir: Path | None, prometheus_url: str | None = None
+) -> Source:
+    """Where an experiment's counters are; see `analyze`."""
     if prometheus_url is not None:
         return open_source("prometheus", {"url": prometheus_url})
     if experiment.source is not None:

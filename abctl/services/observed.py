@@ -1,0 +1,41 @@
+"""What the variants really got: requests since the last change of the split."""
+
+from collections.abc import Mapping
+
+from abctl.core.epochs import Ledger
+from abctl.core.experiment import Experiment
+from abctl.core.polls import Window
+from abctl.services.evidence import read
+from abctl.sources import Source
+from abctl.sources._promql import fill, preset
+
+
+def observed(
+    experiment: Experiment, ledger: Ledger, source: Source, *, preset_name: str
+) -> Mapping[str, int] | None:
+    """Requests of each variant in the present epoch; None while nothing counts yet.
+
+    Args:
+        experiment: whose variants.
+        ledger: what happened to its split; the time that it settles is left out.
+        source: where the counters are.
+        preset_name: whose metrics they are.
+
+    Raises:
+        SourceError: the source cannot be read, or contradicts itself.
+    """
+    now = source.now()
+    epochs = ledger.epochs(now, experiment.design.settle_seconds)
+    if not epochs or epochs[-1].end <= epochs[-1].start:
+        return None
+    window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
+    requests = preset(preset_name).requests
+    selectors = {variant.name: fill(requests, variant.name) for variant in experiment.variants}
+    samples = read(source, [window], selectors.values(), now)
+    if not any(samples.found.values()):
+        return None
+    polls = samples.polls(selectors.values())
+    return {
+        name: round(samples.rows(selector, polls).total().sum())
+        for name, selector in selectors.items()
+    }

@@ -122,7 +122,7 @@ def test_machines_get_a_versioned_document_and_nothing_else(
 def test_too_few_samples_are_an_honest_continue(capsys: pytest.CaptureFixture[str]) -> None:
     pages(0.8, rate=0.002)
     assert analyze("--exit-code") == 10
-    assert "primary accuracy of treatment: not estimable yet: " in capsys.readouterr().out
+    assert "primary accuracy of treatment: not proven better yet: " in capsys.readouterr().out
 
 
 def test_pages_with_holes_are_invalid(capsys: pytest.CaptureFixture[str]) -> None:

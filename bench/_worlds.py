@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from abctl.stats.estimate import Delta, Plan
-from abctl.stats.summary import Buckets, Counts, Histogram, Stream
+from abctl.stats.summary import Buckets, Counts, Histogram, Moments, Stream
 
 EDGES = tuple(0.001 * 1.2 ** np.arange(40))
 BUCKETS = 64
@@ -36,6 +36,15 @@ def _canary(rng, looks):
     n_a, n_b = np.full(looks, 1900), np.full(looks, 100)
     control = Counts(n_a, rng.binomial(n_a, 0.001))
     return Stream(control, Counts(n_b, rng.binomial(n_b, 0.001)), n_a * 0)
+
+
+def _skewed(rng, looks):
+    """Money: few spend much, and the canary may not yet have seen any of them."""
+    sides = []
+    for size in (190, 10):
+        x = rng.lognormal(0.0, 1.5, (looks, size))
+        sides.append(Moments(np.full(looks, size), x.sum(axis=1), np.square(x).sum(axis=1)))
+    return Stream(*sides, np.zeros(looks))
 
 
 def _thirds(looks):
@@ -101,6 +110,7 @@ _TENTH = Plan(mde=Delta(0.1, relative=True), quantile=0.5)
 WORLDS = (
     World("50/50, 5%", "proportion_sequence", _ABSOLUTE, _even),
     World("5% canary, 0.1%", "proportion_sequence", Plan(mde=Delta(2.0, relative=True)), _canary),
+    World("5% canary, skewed values", "mean_sequence", Plan(mde=_TENTH.mde), _skewed),
     World("ramp 5 > 20 > 50%, drift 4 > 6%", "proportion_sequence", _ABSOLUTE, _ramp),
     World(
         "returning users",

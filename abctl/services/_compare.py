@@ -9,7 +9,7 @@ from abctl.core.analysis import Claim, Comparison, MetricResult, Reading, Result
 from abctl.core.experiment import Experiment, Kind, Metric
 from abctl.core.polls import Polls
 from abctl.errors import UsageError
-from abctl.services._summaries import summarize, without_events
+from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Samples
 from abctl.sources._promql import Preset, resolve
 from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
@@ -185,29 +185,10 @@ def reading_of(metric: Metric) -> Metric | None:
 def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:
     if isinstance(stream, str):
         return NotEstimable(method, stream)
-    if method in _OF_UNITS and (quiet := without_events(stream)) is not None:
-        return _quiet(method, quiet, plan)
     try:
         found: Result = plugins.module(_METHODS, method).estimate(stream, plan)
     except (UsageError, SummaryError) as error:
         return NotEstimable(method, str(error))
-    return found
-
-
-def _quiet(method: str, stream: Stream[Any], plan: Plan) -> Result:
-    """What can be said while nothing has happened in either variant."""
-    once, _ = _OF_UNITS
-    fixed, sequential = _OF_REQUESTS["proportion"]
-    if method == once:
-        found = _estimate(fixed, stream, plan)
-    else:
-        # With the first event the other method takes over: each may err with half of alpha.
-        found = _estimate(sequential, stream, replace(plan, alpha=plan.alpha / 2))
-    if isinstance(found, Estimate):
-        note = (
-            f"no event in either variant: judged by {found.n[0]:,.0f} and {found.n[1]:,.0f} users"
-        )
-        return replace(found, guarantee="asymptotic", notes=(*found.notes, note))
     return found
 
 

@@ -17,7 +17,6 @@ from abctl.stats.summary import (
     Events,
     Histogram,
     Moments,
-    Stream,
     SummaryError,
 )
 
@@ -85,24 +84,3 @@ def _histogram(rows: Rows) -> Histogram:
     if np.any(cells < 0):
         raise SummaryError("a bucket holds less than the one below it")
     return Histogram(cells, tuple(edges))
-
-
-def without_events(pair: Stream[Buckets]) -> Stream[Counts] | None:
-    """Trials that all failed to be an event, as many as there were users; None if there is one.
-
-    Where nothing ever happened there is no variance between buckets to judge by. But a user who
-    sends many requests tells little more than one request does, so requests count as the number of
-    equally busy users that would give the same variance between the buckets' requests (Kish 1965):
-    (sum r)^2 / sum r^2 with r the requests of a user.
-    """
-    if pair.control.numerator.any() or pair.treatment.numerator.any():
-        return None
-    return Stream(_failures(pair.control), _failures(pair.treatment), pair.epoch)
-
-
-def _failures(side: Buckets) -> Counts:
-    requests = side.denominator.sum(axis=0)
-    squares = len(requests) * float(np.var(requests, ddof=1))
-    users_a_request = float(requests.sum()) / max(squares, float(requests.sum()), 1.0)
-    users = np.floor(np.cumsum(users_a_request * side.denominator.sum(axis=1)))
-    return Counts(np.diff(users, prepend=0.0), np.zeros_like(users))

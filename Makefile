@@ -44,7 +44,7 @@ bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	done
 
 calibration: $(VENV)/dev ## the long simulation of error rates behind docs/statistics.md
-	$(BIN)/python bench/calibration.py --long
+	$(BIN)/python bench/calibration.py --long --plots docs
 
 overlays: $(VENV)/local ## render the worked examples into k8s/
 	$(BIN)/python .ci/overlays

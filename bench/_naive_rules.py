@@ -4,7 +4,7 @@ import numpy as np
 
 from abctl.stats.summary import Buckets, Counts, Histogram, Moments
 
-RULES = ("z-test each look", "Bayes > 95%", "mSPRT")
+RULES = ("z-test", "Bayes > 95%", "mSPRT")
 _Z, _BAYES = 1.959964, 1.644854
 
 

@@ -7,145 +7,104 @@ Everything is drawn afresh with a fixed seed and run through the methods that `a
 """
 
 import argparse
+import dataclasses
 import math
+import sys
 import time
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 from _naive_rules import RULES, decisions
+from _sample_sizes import CASES
 from _table import machine, markdown
-from _worlds import WORLDS, histogram, lognormal
+from _worlds import WORLDS
 
 from abctl import plugins
-from abctl.stats._contrast import Null
-from abctl.stats._histogram_e import log_e_path as histogram_path
-from abctl.stats._linear_e import Pairs
-from abctl.stats._linear_e import log_e_path as counts_path
-from abctl.stats.estimate import Delta, Estimate, Plan
+from abctl.stats.estimate import Estimate
+from abctl.stats.summary import Stream
 
 ALPHA = 0.05
 LIMIT = 0.0544
 SEED = 20_261_101
-REJECT = math.log(1.0 / ALPHA)
+NEVER = np.iinfo(np.int64).max
 
 
 def with_error(share, n):
-    return f"{share:.4f} ± {math.sqrt(max(share * (1.0 - share), 1.0 / n) / n):.4f}"
+    return f"{share:.4f} ± {_error(share, n):.4f}"
 
 
-def error_rates(experiments, looks):
-    """A row a world: how often each rule rejects at any of the looks, although nothing differs."""
+def _error(share, n):
+    return math.sqrt(max(share * (1.0 - share), 1.0 / n) / n)
+
+
+def first_rejections(experiments, looks):
+    """World by world: the look at which each rule first rejects, although nothing differs."""
     for index, world in enumerate(WORLDS):
         rng = np.random.default_rng((SEED, index))
         method = plugins.module("abctl.stats.methods", world.method)
-        ours, others = 0, np.zeros(len(RULES))
-        for _ in range(experiments):
+        relative = world.plan.mde.value if world.plan.mde.relative else 0.1
+        found = {rule: np.full(experiments, NEVER) for rule in ("abctl", *RULES)}
+        for i in range(experiments):
             stream = world.looks(rng, looks)
-            found = method.estimate(stream, world.plan)
-            ours += isinstance(found, Estimate) and found.rejects
-            relative = world.plan.mde.value if world.plan.mde.relative else 0.1
-            others += decisions(stream, relative).any(axis=1)
-        rate = ours / experiments
-        error = math.sqrt(max(rate * (1.0 - rate), 1.0 / experiments) / experiments)
-        met = _wanted(rate, error, LIMIT).partition(": ")[2]
-        rates = (with_error(share / experiments, experiments) for share in others)
-        yield world.name, f"`{world.method}`", with_error(rate, experiments), met, *rates
+            found["abctl"][i] = _first(method, stream, world.plan, looks)
+            for rule, decided in zip(RULES, decisions(stream, relative), strict=True):
+                if decided.any():
+                    found[rule][i] = np.argmax(decided) + 1
+        print(f"{world.name}: done", file=sys.stderr, flush=True)
+        yield world, found
 
 
-def crossings(draw, experiments, horizon):
-    """The poll at which each experiment stops; the horizon where it does not."""
-    found = np.full(experiments, horizon)
-    for i in range(experiments):
-        over = np.flatnonzero(draw(horizon) >= REJECT)
-        if over.size:
-            found[i] = over[0] + 1
-    return found
+def _first(method, stream, plan, looks):
+    """Always-valid methods that reject stay with it, so the first time is found by halving."""
+
+    def rejects(look):
+        found = method.estimate(_until(stream, look), plan)
+        return isinstance(found, Estimate) and found.rejects
+
+    if not rejects(looks):
+        return NEVER
+    low, high = 0, looks
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if rejects(middle) else (middle, high)
+    return high
 
 
-def _conversion(plan, p_a, p_b, n_a, n_b):
-    def draw(rng, looks):
-        a, b = np.full(looks, n_a), np.full(looks, n_b)
-        pairs = Pairs(a * 1.0, rng.binomial(a, p_a) * 1.0, b * 1.0, rng.binomial(b, p_b) * 1.0)
-        return counts_path(pairs, Null(1.0, 0.0), plan)
+def _until(stream, look):
+    def cut(side):
+        arrays = {k: v[:look] for k, v in vars(side).items() if isinstance(v, np.ndarray)}
+        return dataclasses.replace(side, **arrays)
 
-    return draw
-
-
-def _latency(plan, slower, each):
-    def draw(rng, looks):
-        a = histogram(lognormal(rng, (looks, each)))
-        b = histogram(lognormal(rng, (looks, each)) * slower)
-        return histogram_path(a, b, plan)[0]
-
-    return draw
+    return Stream(cut(stream.control), cut(stream.treatment), stream.epoch[:look])
 
 
-def msprt(p_a, p_b, n, tau):
-    def draw(rng, looks):
-        size = n * np.arange(1.0, looks + 1)
-        s_a, s_b = (np.cumsum(rng.binomial(n, p, looks)) for p in (p_a, p_b))
-        pooled = (s_a + s_b) / (2.0 * size)
-        variance = np.maximum(pooled * (1.0 - pooled), 1e-9) * 2.0 / size
-        growth = tau * tau / variance
-        z = (s_b - s_a) / size / np.sqrt(variance)
-        return 0.5 * z * z * growth / (1.0 + growth) - 0.5 * np.log1p(growth)
-
-    return draw
+def error_rate_rows(results, experiments):
+    for world, found in results:
+        rates = {rule: float(np.mean(first < NEVER)) for rule, first in found.items()}
+        ours = rates.pop("abctl")
+        met = _wanted(ours, _error(ours, experiments), LIMIT).partition(": ")[2]
+        others = (with_error(rate, experiments) for rate in rates.values())
+        yield world.name, f"`{world.method}`", with_error(ours, experiments), met, *others
 
 
-# The fixed sizes: 5% to 5.5% and 0.1% to 0.3% by the pooled formula (two-sided, 80%), in polls.
-_CONVERSION, _RARE = 31_234 / 200, 5_972 / 100
-# Mann & Whitney's, (1.96 + 0.84)^2 / (3 / pi * (log 1.05 / 0.6)^2 / 2) in the limit, per variant.
-_SLOWER, _EACH = 1.05, 10
+def stops(experiments):
+    for index, case in enumerate(CASES):
+        yield case, case.stops(np.random.default_rng((SEED, 100 + index)), experiments)
 
 
-def _fixed_latency():
-    from scipy.stats import norm  # noqa: PLC0415 - only this row needs it
-
-    theta = norm.cdf(math.log(_SLOWER) / 0.6 / math.sqrt(2.0))
-    return (norm.ppf(0.975) + norm.ppf(0.8)) ** 2 / (6.0 * (theta - 0.5) ** 2) / _EACH
-
-
-def power_rows(experiments):
-    mde = Delta(0.005, relative=False)
-    two, point, one = (
-        Plan(mde=mde),
-        Plan(mde=mde, prior="two-point"),
-        Plan(mde=mde, prior="two-point", alternative="greater"),
-    )
-    rare = Plan(mde=Delta(2.0, relative=True))
-    slow = Plan(mde=Delta(_SLOWER - 1.0, relative=True), quantile=0.5)
-    slower = Plan(mde=slow.mde, quantile=0.5, alternative="greater")
-    latency = _fixed_latency()
-    rows = (
-        ("5% > 5.5%, default", _conversion(two, 0.05, 0.055, 200, 200), _CONVERSION, 1.55, 0.93),
-        (
-            "5% > 5.5%, two-point",
-            _conversion(point, 0.05, 0.055, 200, 200),
-            _CONVERSION,
-            1.48,
-            0.88,
-        ),
-        ("5% > 5.5%, one-sided", _conversion(one, 0.05, 0.055, 200, 200), _CONVERSION, 1.2, 0.70),
-        ("5% > 5.5%, mSPRT", msprt(0.05, 0.055, 200, 0.005), _CONVERSION, None, None),
-        ("0.1% > 0.3%, 5% canary", _conversion(rare, 0.001, 0.003, 1900, 100), _RARE, None, 0.55),
-        ("latency +5%, default", _latency(slow, _SLOWER, _EACH), latency, None, 0.90),
-        ("latency +5%, one-sided", _latency(slower, _SLOWER, _EACH), latency, None, 0.76),
-    )
-    for index, (name, draw, fixed, most_n, most_expected) in enumerate(rows):
-        rng = np.random.default_rng((SEED, 100 + index))
-        stop = crossings(partial(draw, rng), experiments, math.ceil(2.5 * fixed))
+def sample_size_rows(results, experiments):
+    for case, stop in results:
         n80 = float(np.quantile(stop, 0.8))
         capped = np.minimum(stop, n80)
-        expected = float(capped.mean()) / fixed
-        error = float(capped.std()) / math.sqrt(experiments) / fixed
+        expected = float(capped.mean()) / case.fixed
+        error = float(capped.std()) / math.sqrt(experiments) / case.fixed
         yield (
-            name,
-            f"{np.mean(stop <= fixed):.2f}",
-            f"{n80 / fixed:.2f}",
-            _wanted(n80 / fixed, 0.0, most_n),
+            case.name,
+            f"{np.mean(stop <= case.fixed):.2f}",
+            f"{n80 / case.fixed:.2f}",
+            _wanted(n80 / case.fixed, 0.0, case.most_n),
             f"{expected:.3f} ± {error:.3f}",
-            _wanted(expected, error, most_expected),
+            _wanted(expected, error, case.most_expected),
         )
 
 
@@ -162,18 +121,30 @@ def main():
     parser.add_argument("--long", action="store_true", help="10,000 experiments of 1,000 looks")
     parser.add_argument("--experiments", type=int, help="experiments in each world")
     parser.add_argument("--looks", type=int, help="looks at each experiment")
+    parser.add_argument("--plots", type=Path, help="folder for the plots")
     options = parser.parse_args()
     experiments = options.experiments or (10_000 if options.long else 200)
     looks = options.looks or (1_000 if options.long else 300)
     start = time.perf_counter()
     print(f"{experiments:,} A/A experiments of {looks:,} looks each, alpha {ALPHA}: rejected\n")
+    worlds = list(first_rejections(experiments, looks))
     header = ("world", "method", "abctl", f"at most {LIMIT}", *RULES)
-    print(markdown(header, list(error_rates(experiments, looks))))
-    runs = 2_000 if options.long else 200
+    print(markdown(header, list(error_rate_rows(worlds, experiments))))
+    runs = 4_000 if options.long else 200
     print(f"\nSample size over that of the fixed test with 80% power, {runs:,} experiments\n")
+    sizes = list(stops(runs))
     header = ("effect", "power at fixed n", "n for 80%", "wanted", "expected n", "wanted")
-    print(markdown(header, list(power_rows(runs))))
+    print(markdown(header, list(sample_size_rows(sizes, runs))))
     print(f"\n{time.perf_counter() - start:.0f} s on {machine()}")
+    if options.plots:
+        import _plots  # noqa: PLC0415 - only plots need the library
+
+        _plots.error_rates(
+            options.plots / "error-rates.svg", {w.name: f for w, f in worlds}, looks, LIMIT
+        )
+        _plots.sample_sizes(
+            options.plots / "sample-sizes.svg", {c.name: (c.fixed, s) for c, s in sizes}
+        )
 
 
 if __name__ == "__main__":

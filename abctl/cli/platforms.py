@@ -16,7 +16,7 @@ def platforms(*, output: OutputOption = Output.table) -> None:
 
     GRAIN is the smallest step of a share. USERS: a user keeps their variant. OVERRIDE: a header
     may force one. COHORTS: a header's value may have its own. SHADOW: it can copy requests to a
-    server whose answers nobody sees; abctl leaves that as it is. STATUS: what it reports of itself.
+    server whose answers nobody sees. STATUS: what it reports of itself.
     With -o wide, GATEWAY: requests come in by a gateway that the experiment names. IMAGES: it runs
     a model's own image; otherwise it loads models that are stored.
     """

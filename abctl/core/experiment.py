@@ -60,6 +60,16 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Shadow(Variant):
+    """A server that gets copies of requests; nobody sees its answers, and it is not compared.
+
+    `percent` is how many of the requests that are split are copied, as a whole number.
+    """
+
+    percent: int = 100
+
+
+@dataclass(frozen=True)
 class Entrance:
     """Where requests come in, on platforms that share a gateway: `namespace/name`, and a host."""
 
@@ -115,6 +125,7 @@ class Experiment:
         split: the split that it starts with.
         source: None where the file leaves it to the local stack.
         entrance: None where the platform has one of its own.
+        shadow: no variant: it has no share, and no statistics know of it.
     """
 
     name: str
@@ -127,6 +138,12 @@ class Experiment:
     source: Source | None
     design: Design
     entrance: Entrance | None = None
+    shadow: Shadow | None = None
+
+    @property
+    def served(self) -> tuple[Variant, ...]:
+        """Everything that has a model server: the variants, and the shadow."""
+        return (*self.variants, self.shadow) if self.shadow else self.variants
 
     @property
     def control(self) -> Variant:

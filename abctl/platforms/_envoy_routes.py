@@ -45,7 +45,7 @@ def route_configuration(experiment: Experiment) -> Json:
                     *_override(rules, names),
                     *(_cohort(rules, cohort) for cohort in rules.cohorts),
                     *_without_key(rules, experiment.split.control),
-                    _randomized(rules, experiment.split),
+                    _randomized(experiment),
                 ],
             }
         ],
@@ -147,15 +147,23 @@ def _without_key(rules: Assignment, control: str) -> Iterable[Json]:
         yield _fixed([match], control)
 
 
-def _randomized(rules: Assignment, split: Split) -> Json:
+def _randomized(experiment: Experiment) -> Json:
+    split = experiment.split
     return {
         "name": _SPLIT,
         "match": {"prefix": "/"},
-        "route": _action(rules, split),
+        "route": {**_action(experiment.assignment, split), **_copied(experiment)},
         "request_headers_to_add": [_set(RANDOMIZED, "true")],
         # Shares of zero leave no trace among the clusters: the names and their order live here.
         "metadata": {"filter_metadata": {_NAMESPACE: {"variants": list(split.names)}}},
     }
+
+
+def _copied(experiment: Experiment) -> Json:
+    if (shadow := experiment.shadow) is None:
+        return {}
+    share = {"default_value": {"numerator": shadow.percent, "denominator": "HUNDRED"}}
+    return {"request_mirror_policies": [{"cluster": shadow.name, "runtime_fraction": share}]}
 
 
 def _fixed(match: list[Json], variant: str) -> Json:

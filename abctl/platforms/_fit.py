@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from abctl.core.assignment import regions
 from abctl.core.change import Object
-from abctl.core.experiment import Experiment
+from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError
 from abctl.platforms import Capabilities, Misfit, Place, capabilities
@@ -36,6 +36,9 @@ def misfits(
     if experiment.entrance and not can.entrance:
         message = f"{name} has an entrance of its own"
         yield Misfit(("entrance",), message, f"remove it; {able(lambda c: c.entrance)} have one")
+    if experiment.shadow and not can.shadow:
+        message = f"{name} cannot copy requests"
+        yield Misfit(("shadow",), message, f"{able(lambda c: c.shadow)} can")
     # Treatments are kept in regions of their own, whichever rule a split belongs to.
     regional = can.sticky and regional
     yield from _splits(name, can, ("variants",), experiment.split, regional)
@@ -65,6 +68,13 @@ def _splits(
             regions(split)
         except SpecError as error:
             yield Misfit(place, error.message, error.hint)
+
+
+def served(experiment: Experiment) -> Iterator[tuple[Place, Variant]]:
+    """Everything that has a model server, and what leads to it in `spec`."""
+    yield from ((("variants", i), variant) for i, variant in enumerate(experiment.variants))
+    if experiment.shadow:
+        yield ("shadow",), experiment.shadow
 
 
 def require(found: Iterable[Misfit]) -> None:

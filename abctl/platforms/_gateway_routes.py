@@ -38,11 +38,11 @@ def spec(experiment: Experiment, backends: Backends) -> Json:
         ),
         *_fixed(experiment, backends),
     ]
-    if rules.unit == "request":
-        found.append(_drawn(experiment, backends, split, [], _SPLIT))
-    else:
-        has_key = {"type": "RegularExpression", "name": rules.key, "value": ".+"}
-        found.append(_drawn(experiment, backends, split, [has_key], _SPLIT))
+    has_key = {"type": "RegularExpression", "name": rules.key, "value": ".+"}
+    match = [] if rules.unit == "request" else [has_key]
+    drawn = _drawn(experiment, backends, split, match, _SPLIT)
+    found.append({**drawn, "filters": [*drawn["filters"], *_copied(experiment, backends)]})
+    if match:
         # Who has no key is not in the experiment.
         found.append(_told("false", [], [_one(experiment, backends, split.control)]))
     return {
@@ -103,15 +103,20 @@ def _told(randomized: str, match: list[Json], refs: list[Json]) -> Json:
     }
 
 
+def _copied(experiment: Experiment, backends: Backends) -> Iterator[Json]:
+    if shadow := experiment.shadow:
+        to = {"backendRef": _address(experiment, backends[shadow.name]), "percent": shadow.percent}
+        yield {"type": "RequestMirror", "requestMirror": to}
+
+
 def _one(experiment: Experiment, backends: Backends, variant: str) -> Json:
-    where = backends[variant]
+    told = _tell("ResponseHeaderModifier", VARIANT, variant)
+    return {**_address(experiment, backends[variant]), "filters": [told]}
+
+
+def _address(experiment: Experiment, where: Backend) -> Json:
     elsewhere = {} if where.namespace == experiment.namespace else {"namespace": where.namespace}
-    return {
-        "name": where.name,
-        **elsewhere,
-        "port": where.port,
-        "filters": [_tell("ResponseHeaderModifier", VARIANT, variant)],
-    }
+    return {"name": where.name, **elsewhere, "port": where.port}
 
 
 def _tell(kind: str, header: str, value: str) -> Json:

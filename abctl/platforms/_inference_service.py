@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
-from abctl.platforms import Misfit
+from abctl.platforms import Misfit, Place, _fit
 from abctl.platforms._workload import PORTS, SCRATCH, container, head
 
 API = "serving.kserve.io/v1beta1"
@@ -63,18 +63,18 @@ def predictor_service(name: str) -> str:
 
 def misfits(experiment: Experiment, name: str) -> Iterator[Misfit]:
     """Models that KServe could neither run nor load."""
-    for i, variant in enumerate(experiment.variants):
-        model, place = variant.model, ("variants", i, "model")
-        if not model.image and not model.uri:
-            yield Misfit((*place, "image"), f"is missing, {name} needs it", "or uri and format")
-        yield from without_format(i, variant)
+    for place, variant in _fit.served(experiment):
+        if not variant.model.image and not variant.model.uri:
+            message = f"is missing, {name} needs it"
+            yield Misfit((*place, "model", "image"), message, "or uri and format")
+        yield from without_format(place, variant)
 
 
-def without_format(i: int, variant: Variant) -> Iterator[Misfit]:
+def without_format(place: Place, variant: Variant) -> Iterator[Misfit]:
     """A stored model of which nobody says how it is stored."""
     model = variant.model
     if model.uri and not model.image and not model.format:
-        place = ("variants", i, "model", "format")
+        place = (*place, "model", "format")
         yield Misfit(place, "is missing, the model at uri needs it", "format: sklearn")
 
 

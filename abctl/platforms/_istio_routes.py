@@ -20,14 +20,25 @@ Backends = Mapping[str, Backend]
 def routes(experiment: Experiment, backends: Backends) -> list[Json]:
     """All routes, with the split that the experiment starts with."""
     return [
-        *_feedback(backends),
+        *_feedback(experiment, backends),
         *_fixed(experiment, backends),
-        {"name": _SPLIT, **_drawn(backends, experiment.split, "true")},
+        {
+            "name": _SPLIT,
+            **_drawn(backends, experiment.split, "true"),
+            **_copied(experiment, backends),
+        },
     ]
 
 
-def _feedback(backends: Backends) -> Iterator[Json]:
-    for name in backends:
+def _copied(experiment: Experiment, backends: Backends) -> Json:
+    if (shadow := experiment.shadow) is None:
+        return {}
+    where, share = _destination(backends[shadow.name]), {"value": shadow.percent}
+    return {"mirror": where, "mirrorPercentage": share}
+
+
+def _feedback(experiment: Experiment, backends: Backends) -> Iterator[Json]:
+    for name in experiment.split.names:
         match = {"uri": _FEEDBACK, "headers": {VARIANT: {"exact": name}}}
         yield {"match": [match], "route": [_to(backends, name)]}
     refused = {"status": 400, "body": {"string": ASK_FOR_VARIANT}}
@@ -36,9 +47,9 @@ def _feedback(backends: Backends) -> Iterator[Json]:
 
 def _fixed(experiment: Experiment, backends: Backends) -> Iterator[Json]:
     rules = experiment.assignment
-    alone = {name: Split((name,), (10_000,)) for name in backends}
+    alone = {name: Split((name,), (10_000,)) for name in experiment.split.names}
     if rules.override is not None:
-        for name in backends:
+        for name in experiment.split.names:
             match = {"headers": {rules.override: {"exact": name}}}
             yield {"match": [match], **_drawn(backends, alone[name], "false")}
     for cohort in rules.cohorts:
@@ -60,11 +71,14 @@ def _drawn(backends: Backends, split: Split, randomized: str) -> Json:
 
 
 def _to(backends: Backends, name: str) -> Json:
-    where = backends[name]
     return {
-        "destination": {"host": where.host, "port": {"number": where.port}},
+        "destination": _destination(backends[name]),
         "headers": {"response": {"set": {VARIANT: name}}},
     }
+
+
+def _destination(where: Backend) -> Json:
+    return {"host": where.host, "port": {"number": where.port}}
 
 
 def splitting(obj: Object) -> list[Json]:

@@ -10,7 +10,7 @@ from typing import Any
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.serving import environment
-from abctl.platforms import Misfit
+from abctl.platforms import Misfit, _fit
 
 HTTP, GRPC, METRICS = 8080, 8081, 8082
 PORTS = {"http": HTTP, "grpc": GRPC, "metrics": METRICS}
@@ -80,11 +80,11 @@ def backend(experiment: Experiment, variant: Variant) -> Backend:
 
 def unserved(experiment: Experiment, name: str) -> Iterator[Misfit]:
     """Variants whose server the platform cannot make, as there is only a stored model."""
-    for i, variant in enumerate(experiment.variants):
+    for place, variant in _fit.served(experiment):
         if variant.model.uri and not (variant.model.image or variant.model.service):
             message = f"is missing, {name} does not load models from a uri"
             hint = "an image that holds the model; gateway, kserve and seldon load models"
-            yield Misfit(("variants", i, "model", "image"), message, hint)
+            yield Misfit((*place, "model", "image"), message, hint)
 
 
 def servers(experiment: Experiment, variant: Variant) -> list[Object]:

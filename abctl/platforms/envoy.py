@@ -27,7 +27,7 @@ CAPABILITIES = Capabilities(
     sticky=True,
     override=True,
     cohorts=True,
-    shadow=False,
+    shadow=True,
     max_variants=None,
     reports="split",
     draw=by_salted_hash,
@@ -63,7 +63,7 @@ def objects(experiment: Experiment) -> list[Object]:
     """
     _fit.require(misfits(experiment))
     ref = target(experiment)
-    backends = {v.name: _workload.backend(experiment, v) for v in experiment.variants}
+    backends = {v.name: _workload.backend(experiment, v) for v in experiment.served}
     static = bootstrap(
         experiment,
         listen=_LISTEN,
@@ -76,7 +76,7 @@ def objects(experiment: Experiment) -> list[Object]:
     routes = _text(_envoy_routes.route_configuration(experiment))
     arguments = ["-c", f"{_MOUNT}/{_BOOTSTRAP_FILE}", "--disable-hot-restart"]
     return [
-        *(each for v in experiment.variants for each in _workload.servers(experiment, v)),
+        *(each for v in experiment.served for each in _workload.servers(experiment, v)),
         {
             **_workload.head(ref, experiment),
             "data": {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes},

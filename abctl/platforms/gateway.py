@@ -74,8 +74,8 @@ def _own(experiment: Experiment) -> Iterator[Misfit]:
             message = "a split of users for a cohort, which gateway cannot have beside others"
             hint = "give the cohort a variant; envoy and nginx can split it"
             yield Misfit(("assignment", "cohorts", i, "split"), message, hint)
-    for i, variant in enumerate(experiment.variants):
-        yield from _inference_service.without_format(i, variant)
+    for place, variant in _fit.served(experiment):
+        yield from _inference_service.without_format(place, variant)
     if len(_gateway_routes.order(experiment)) > _MOST_BACKENDS:
         message = f"{len(experiment.variants)} given, a rule of an HTTPRoute has 16 backends"
         yield Misfit(("variants",), message, "envoy can carry any number")
@@ -93,12 +93,12 @@ def objects(experiment: Experiment) -> list[Object]:
         SpecError: Gateway API cannot express the experiment.
     """
     _fit.require(misfits(experiment))
-    backends = {v.name: _backend(experiment, v) for v in experiment.variants}
+    backends = {v.name: _backend(experiment, v) for v in experiment.served}
     ref, rules = target(experiment), experiment.assignment
     route = _weighted.noted(
-        _workload.head(ref, experiment), {name: where.name for name, where in backends.items()}
+        _workload.head(ref, experiment), {n: backends[n].name for n in experiment.split.names}
     )
-    found: list[Object] = [o for v in experiment.variants for o in _servers(experiment, v)]
+    found: list[Object] = [o for v in experiment.served for o in _servers(experiment, v)]
     found += _gateway_routes.grants(experiment, backends)
     found.append({**route, "spec": _gateway_routes.spec(experiment, backends)})
     if rules.unit != "request":

@@ -67,10 +67,10 @@ def objects(experiment: Experiment) -> list[Object]:
         SpecError: Istio cannot express the experiment.
     """
     _fit.require(misfits(experiment))
-    backends = {v.name: _workload.backend(experiment, v) for v in experiment.variants}
+    backends = {v.name: _workload.backend(experiment, v) for v in experiment.served}
     carrier = _weighted.noted(
         _workload.head(target(experiment), experiment),
-        {name: where.host for name, where in backends.items()},
+        {name: backends[name].host for name in experiment.split.names},
     )
     entrance = experiment.entrance
     assert entrance is not None
@@ -80,7 +80,7 @@ def objects(experiment: Experiment) -> list[Object]:
         "http": _istio_routes.routes(experiment, backends),
     }
     return [
-        *(each for v in experiment.variants for each in _workload.servers(experiment, v)),
+        *(each for v in experiment.served for each in _workload.servers(experiment, v)),
         *(_rule(experiment, name, where.host) for name, where in backends.items()),
         carrier,
     ]

@@ -39,8 +39,8 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
 
 
 def _models(experiment: Experiment) -> Iterator[Misfit]:
-    for i, variant in enumerate(experiment.variants):
-        model, place = variant.model, ("variants", i, "model")
+    for where, variant in _fit.served(experiment):
+        model, place = variant.model, (*where, "model")
         if not model.image and not model.uri:
             yield Misfit((*place, "image"), "is missing, seldon needs it", "or uri and format")
         elif not model.image and model.format not in _PREPACKED:
@@ -57,7 +57,7 @@ def target(experiment: Experiment) -> Ref:
 
 
 def objects(experiment: Experiment) -> list[Object]:
-    """The SeldonDeployment: a predictor for each variant.
+    """The SeldonDeployment: a predictor for each variant, and for the shadow.
 
     Raises:
         SpecError: Seldon cannot express the experiment.
@@ -75,20 +75,32 @@ def objects(experiment: Experiment) -> list[Object]:
             "spec": {
                 "protocol": "v2",
                 **({"annotations": annotations} if annotations else {}),
-                "predictors": [_predictor(experiment, v) for v in experiment.variants],
+                "predictors": [
+                    *(
+                        _predictor(experiment, v, experiment.split[v.name] // 100)
+                        for v in experiment.variants
+                    ),
+                    *_shadow(experiment),
+                ],
             },
         }
     ]
 
 
-def _predictor(experiment: Experiment, variant: Variant) -> Json:
+def _shadow(experiment: Experiment) -> Iterator[Json]:
+    # Its traffic is how many requests are copied, in percent.
+    if shadow := experiment.shadow:
+        yield {**_predictor(experiment, shadow, shadow.percent), "shadow": True}
+
+
+def _predictor(experiment: Experiment, variant: Variant, traffic: int) -> Json:
     model = variant.model
     # Seldon calls the model by the name of its node, and finds the node's container by that name.
     graph: Json = {"name": model.name, "type": "MODEL"}
     spec: Json = {
         "name": variant.name,
         "replicas": 1,
-        "traffic": experiment.split[variant.name] // 100,
+        "traffic": traffic,
         "labels": labels(experiment, variant.name),
         "graph": graph,
     }

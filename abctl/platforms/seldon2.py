@@ -14,6 +14,7 @@ from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
 from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _weighted
+from abctl.platforms._inference_service import without_format
 from abctl.platforms._workload import head, named
 
 CAPABILITIES = Capabilities(
@@ -41,14 +42,12 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
 
 
 def _models(experiment: Experiment) -> Iterator[Misfit]:
-    for i, variant in enumerate(experiment.variants):
+    for place, variant in _fit.served(experiment):
         if not variant.model.uri:
-            place = ("variants", i, "model", "uri")
+            message = "is missing, seldon2 loads models from there"
             hint = "uri and format of the stored model; seldon and kserve run images"
-            yield Misfit(place, "is missing, seldon2 loads models from there", hint)
-        elif not variant.model.format:
-            hint = "format: sklearn"
-            yield Misfit(("variants", i, "model", "format"), "is missing, uri needs it", hint)
+            yield Misfit((*place, "model", "uri"), message, hint)
+        yield from without_format(place, variant)
 
 
 def target(experiment: Experiment) -> Ref:
@@ -57,7 +56,7 @@ def target(experiment: Experiment) -> Ref:
 
 
 def objects(experiment: Experiment) -> list[Object]:
-    """A Model for each variant, and the Experiment over them.
+    """A Model for each variant and for the shadow, and the Experiment over them.
 
     Requests with the header `seldon-model: <name>.experiment` are split, and those for the
     control's Model too, as it is the default.
@@ -76,7 +75,10 @@ def objects(experiment: Experiment) -> list[Object]:
         ],
         "resourceType": "model",
     }
-    return [*(_model(experiment, variant) for variant in experiment.variants), carrier]
+    if shadow := experiment.shadow:
+        mirror = {"name": named(experiment, shadow.name), "percent": shadow.percent}
+        carrier["spec"]["mirror"] = mirror
+    return [*(_model(experiment, variant) for variant in experiment.served), carrier]
 
 
 def _model(experiment: Experiment, variant: Variant) -> Json:

@@ -26,6 +26,7 @@ def of_meaning(file: "File") -> list[Problem]:
         *_doubles(("spec", "variants"), [variant.name for variant in spec.variants]),
         *_doubles(("spec", "metrics"), [metric.name for metric in spec.metrics]),
         *_lengths(file),
+        *_shadow(spec),
         *_sum(spec),
         *_assignment(spec.assignment),
         *(p for i, metric in enumerate(spec.metrics) for p in _metric(i, metric)),
@@ -47,10 +48,25 @@ def _doubles(place: Place, names: list[str]) -> Iterator[Problem]:
 
 
 def _lengths(file: "File") -> Iterator[Problem]:
-    for i, variant in enumerate(file.spec.variants):
-        if len(name := f"{file.metadata.name}-{variant.name}") > _LABEL:
+    spec = file.spec
+    given: dict[Place, str] = {("variants", i): v.name for i, v in enumerate(spec.variants)}
+    given |= {("shadow",): spec.shadow.name} if spec.shadow else {}
+    for place, own in given.items():
+        if len(name := f"{file.metadata.name}-{own}") > _LABEL:
             message = f"the objects are called {name}: {len(name)} characters, must be at most"
-            yield Problem(("spec", "variants", i, "name"), f"{message} {_LABEL}")
+            hint = "a shorter name, of this or of the experiment"
+            yield Problem(("spec", *place, "name"), f"{message} {_LABEL}", hint)
+
+
+def _shadow(spec: "Spec") -> Iterator[Problem]:
+    if (shadow := spec.shadow) is None:
+        return
+    if shadow.name in [variant.name for variant in spec.variants]:
+        hint = "a shadow is no variant: give it a name of its own"
+        yield Problem(("spec", "shadow", "name"), f"{shadow.name!r} is already a variant", hint)
+    if not shadow.share or shadow.share % 100:
+        message = f"{format_share(shadow.share)}, must be whole percents above 0"
+        yield Problem(("spec", "shadow", "share"), message, "share: 10%")
 
 
 def _sum(spec: "Spec") -> Iterator[Problem]:

@@ -103,6 +103,17 @@ class Variant(Part):
     """The model behind it."""
 
 
+class Shadow(Part):
+    """A model server that gets copies of requests; nobody sees its answers, nothing judges it."""
+
+    name: Label
+    """Its name, other than that of any variant."""
+    share: Share = Field(default=10_000, json_schema_extra={"default": "100%"})
+    """How many of the requests that are split are copied, in whole percents."""
+    model: Model
+    """The model behind it."""
+
+
 class Entrance(Part):
     """Where requests come in, on platforms that share a gateway."""
 
@@ -209,6 +220,8 @@ class Spec(Part):
     """What is compared: the first is the control. The order is fixed for the experiment's life."""
     metrics: tuple[Metric, ...] = Field(json_schema_extra={"minItems": 1})
     """What is measured; at least one is primary."""
+    shadow: Shadow | None = None
+    """A model that only gets copies of requests, on platforms that can do that."""
     entrance: Entrance | None = None
     """Where requests come in, on platforms that share a gateway."""
     source: Source | None = None

@@ -146,6 +146,8 @@ def _check_split(
 def _notes(
     experiment: Experiment, epochs: Sequence[EpochResult], variants: Sequence[VariantResult]
 ) -> Iterator[str]:
+    if experiment.shadow:
+        yield f"{experiment.shadow.name}: a shadow, which only gets copies; it is not judged"
     for epoch in epochs:
         if not epoch.counted:
             yield (

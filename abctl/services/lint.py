@@ -82,9 +82,9 @@ def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
 
 def _variants(experiment: Experiment) -> Iterator[str]:
     control = experiment.control
-    if len({variant.model.name for variant in experiment.variants}) > 1:
+    if len({variant.model.name for variant in experiment.served}) > 1:
         yield "variants: models of different names, but the path of a request names one"
-    for variant in experiment.variants:
+    for variant in experiment.served:
         image = variant.model.image
         if image is not None and "@" not in image and ":" not in image.rpartition("/")[2]:
             yield f"variants: image {image} has no tag, it may change under way"

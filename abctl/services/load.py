@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from abctl.core import experiment as core
 from abctl.services import _checks, _document, _problems
-from abctl.services._file import File, Source
+from abctl.services._file import File, Shadow, Source
 
 
 def load(path: Path) -> core.Experiment:
@@ -64,6 +64,7 @@ def _experiment(file: File) -> core.Experiment:
         metrics=tuple(core.Metric(**dict(metric)) for metric in spec.metrics),
         source=_source(spec.source),
         entrance=None if spec.entrance is None else core.Entrance(**dict(spec.entrance)),
+        shadow=_shadow(spec.shadow),
         design=core.Design(
             test=design.test,
             alpha=design.alpha,
@@ -73,6 +74,12 @@ def _experiment(file: File) -> core.Experiment:
             settle_seconds=design.settle,
         ),
     )
+
+
+def _shadow(shadow: Shadow | None) -> core.Shadow | None:
+    if shadow is None:
+        return None
+    return core.Shadow(shadow.name, core.Model(**dict(shadow.model)), shadow.share // 100)
 
 
 def _source(source: Source | None) -> core.Source | None:

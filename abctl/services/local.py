@@ -182,17 +182,16 @@ def _plan(
     program = prometheus.find()
     if port is not None:
         ports.require_free(port)
-    free = ports.free_ports(3 + _PORTS_OF_SERVER * len(experiment.variants))
+    free = ports.free_ports(3 + _PORTS_OF_SERVER * len(experiment.served))
     entrance, admin, counters = (port or free.pop(), free.pop(), free.pop())
     servers = tuple(
-        Server(v.name, v.model.name, free.pop(), free.pop(), free.pop())
-        for v in experiment.variants
+        Server(v.name, v.model.name, free.pop(), free.pop(), free.pop()) for v in experiment.served
     )
     commands = [
         mlserver.command(
             server, models_dir / v.model.version, environment(experiment, v.name), state_dir
         )
-        for server, v in zip(servers, experiment.variants, strict=True)
+        for server, v in zip(servers, experiment.served, strict=True)
     ]
     static = bootstrap(
         experiment,

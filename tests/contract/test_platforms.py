@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from abctl import plugins
 from abctl.core.change import Change, Ref
-from abctl.core.experiment import Cohort, Entrance, Model
+from abctl.core.experiment import Cohort, Entrance, Model, Shadow
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, SpecError
 from abctl.platforms import platform
@@ -185,6 +185,31 @@ def test_what_it_cannot_do_is_refused_and_who_can_is_named(carrier, make, abilit
         carrier.objects(make(**rules))
     assert "envoy" in caught.value.hint
     assert [misfit.place for misfit in carrier.misfits(make(**rules))]
+
+
+def test_a_shadow_gets_copies_and_never_a_share(carrier, make):
+    plain = make(shares_bp=(7000, 3000))
+    shadowed = replace(plain, shadow=Shadow("next", MODEL, 10))
+    if not carrier.CAPABILITIES.shadow:
+        with pytest.raises(SpecError, match="shadow.*cannot copy requests") as caught:
+            carrier.objects(shadowed)
+        assert "envoy" in caught.value.hint
+        return
+    obj, without = carried(carrier, shadowed), carried(carrier, plain)
+    assert "next" in json.dumps(obj)
+    assert carrier.split_of(obj) == plain.split
+    # A shift is the same few operations as without it, so the shadow stays as it is.
+    split = Split(plain.split.names, (1000, 9000))
+    changes = [Change(o, carrier.with_split(o, split)).json_patch() for o in (obj, without)]
+    assert [o["path"] for o in changes[0]] == [o["path"] for o in changes[1]]
+    assert json.dumps(carrier.with_split(obj, split)).count("next") == json.dumps(obj).count("next")
+    own = [o for o in carrier.objects(shadowed) if labels(o).get("abctl.dev/variant") == "next"]
+    assert len(carrier.objects(shadowed)) == len(carrier.objects(plain)) + len(own)
+    assert not [said for o in carrier.objects(shadowed) for said in carrier.objections(o)]
+
+
+def labels(obj):
+    return obj["metadata"]["labels"]
 
 
 def test_a_shift_is_refused_where_nothing_carries_a_split(carrier, make):

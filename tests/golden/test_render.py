@@ -1,10 +1,14 @@
 """The worked examples, rendered: the very text, and whether the upstream CRDs take it.
 
+`shadow.txt` holds what a shadow adds to each of them.
+
 After a change that is meant run this file with ABCTL_GOLDEN=write, and read the difference.
 """
 
+import difflib
 import json
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ import yaml
 from abctl import plugins
 from abctl.cli.main import run
 from abctl.core.change import Ref
+from abctl.core.experiment import Experiment, Shadow
 from abctl.core.split import Split
 from abctl.platforms import platform
 from abctl.services.load import load
@@ -42,6 +47,24 @@ def test_the_example_is_rendered_as_before(name: str, capsys: pytest.CaptureFixt
 def test_it_can_be_read_back(name: str) -> None:
     objects = render(load(EXAMPLES / f"{name}.yaml"))
     assert list(yaml.safe_load_all(to_yaml(objects))) == objects
+
+
+def with_shadow(experiment: Experiment) -> Experiment:
+    return replace(experiment, shadow=Shadow("next", experiment.variants[1].model, 10))
+
+
+def test_a_shadow_adds_no_more_than_this() -> None:
+    lines = []
+    for name in (n for n in NAMES if platform(n).CAPABILITIES.shadow):
+        experiment = load(EXAMPLES / f"{name}.yaml")
+        plain, shadowed = (to_yaml(render(e)) for e in (experiment, with_shadow(experiment)))
+        files = (plain.splitlines(), shadowed.splitlines())
+        lines += difflib.unified_diff(*files, name, f"{name} with a shadow", n=1, lineterm="")
+    golden = GOLDEN.parent / "shadow.txt"
+    text = "\n".join(lines) + "\n"
+    if os.environ.get("ABCTL_GOLDEN") == "write":
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
 
 
 def test_every_example_is_one_of_a_platform() -> None:
@@ -114,6 +137,8 @@ class TestCrds:
     def test_the_upstream_crds_take_what_is_rendered(self, name: str) -> None:
         experiment, carrier = load(EXAMPLES / f"{name}.yaml"), platform(name)
         rendered = [*render(experiment, baseline=True), *render(experiment)]
+        if carrier.CAPABILITIES.shadow:
+            rendered += render(with_shadow(experiment))
         carried = next(o for o in rendered[::-1] if Ref.of(o) == carrier.target(experiment))
         shifted = carrier.with_split(carried, Split(experiment.split.names, (4000, 6000)))
         for obj in (*rendered, shifted):

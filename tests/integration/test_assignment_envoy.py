@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ import pytest
 import scipy.stats
 
 from abctl.core.assignment import explain
-from abctl.core.experiment import Assignment, Cohort, Experiment
+from abctl.core.experiment import Assignment, Cohort, Experiment, Model, Shadow
 from abctl.core.split import Split
 from abctl.local.envoy import command
 from abctl.local.ports import free_ports
@@ -47,8 +48,8 @@ class RealEnvoy:
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment = experiment
         self._routes = folder / envoy.ROUTES_FILE
-        self.port, self._admin, *behind = free_ports(2 + len(experiment.variants))
-        ports = dict(zip(experiment.split.names, behind, strict=True))
+        self.port, self._admin, *behind = free_ports(2 + len(experiment.served))
+        ports = dict(zip((v.name for v in experiment.served), behind, strict=True))
         upstreams = {name: (HOST, port) for name, port in ports.items()}
         bootstrap = envoy.bootstrap(
             experiment,
@@ -89,6 +90,14 @@ class RealEnvoy:
             for i, part in enumerate(pool.map(self._ask, parts)):
                 answers[i::CONNECTIONS] = part
         return answers
+
+    def answered(self, name: str) -> int:
+        """How many requests a variant's server, or the shadow's, has answered."""
+        stats = self._get(f"/stats?filter=^http.behind_{name}.downstream_rq_completed$")
+        return int(stats.split(b":")[1])
+
+    def wait_until_answered(self, name: str, count: int) -> None:
+        _until(lambda: self.answered(name) >= count, self._process)
 
     def variants(self, users: Sequence[str]) -> list[str]:
         return [answer.variant for answer in self.ask([{"x-user-id": user} for user in users])]
@@ -325,3 +334,18 @@ def test_requests_are_drawn_one_by_one_where_the_experiment_says_so(
     assert 800 < treated < 1200  # nine standard deviations, since Envoy's dice cannot be seeded
     beta = [{"x-cohort": "beta"}] * 20
     assert running.ask(beta) == expected(experiment.assignment, experiment.split, beta)
+
+
+@pytest.mark.parametrize(("percent", "fewest", "most"), [(100, 1000, 1000), (20, 100, 320)])
+def test_a_shadow_gets_copies_that_nobody_sees(
+    start: Start, make_experiment: Make, percent: int, fewest: int, most: int
+) -> None:
+    plain = make_experiment(shares_bp=(7000, 3000), override="x-ab-force")
+    running = start(replace(plain, shadow=Shadow("next", Model("iris", "v3"), percent)))
+    drawn = [{"x-user-id": user} for user in ASCII[:1000]]
+    # Who was not drawn is not copied: the shadow sees what the variants are compared by.
+    forced = [{"x-user-id": user, "x-ab-force": "control"} for user in ASCII[:100]]
+    answers = running.ask([*drawn, *forced])
+    assert answers == expected(plain.assignment, plain.split, [*drawn, *forced])
+    running.wait_until_answered("next", fewest)
+    assert running.answered("next") <= most  # eight standard deviations of Envoy's dice

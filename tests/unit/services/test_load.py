@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from abctl.core.experiment import Cohort, Design, Experiment, Source
+from abctl.core.experiment import Cohort, Design, Experiment, Model, Shadow, Source
 from abctl.core.split import Split
 from abctl.errors import SpecError
 from abctl.platforms import Capabilities, envoy
@@ -98,6 +98,29 @@ def test_cohorts_and_override_are_read() -> None:
         Cohort("x-country", "NO", split=Split(names, (5000, 5000))),
         Cohort("x-country", "SE", split=Split(names, (8000, 2000))),
     )
+
+
+def test_a_shadow_is_read_and_is_no_variant() -> None:
+    model = "{name: iris, version: v3, image: x:3}"
+    shadow = f"  shadow: {{name: next, share: 10%, model: {model}}}\n  metrics:"
+    found = parse(changed(("  metrics:", shadow)), "iris.yaml")
+    assert found.shadow == Shadow("next", Model("iris", "v3", "x:3"), 10)
+    assert "next" not in found.split.names
+    assert [v.name for v in found.served] == [*(v.name for v in found.variants), "next"]
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "message"),
+    [
+        ("control", "10%", "shadow.name in iris.yaml: 'control' is already a variant"),
+        ("next", "0%", "shadow.share in iris.yaml: 0%, must be whole percents above 0"),
+        ("next", "2.5%", "shadow.share in iris.yaml: 2.5%, must be whole percents above 0"),
+    ],
+)
+def test_a_shadow_that_cannot_be_is_refused(name: str, share: str, message: str) -> None:
+    model = "{name: iris, version: v3}"
+    shadow = f"  shadow: {{name: {name}, share: {share}, model: {model}}}\n  metrics:"
+    assert refused(changed(("  metrics:", shadow))).message == message
 
 
 def test_requests_need_neither_key_nor_salt() -> None:

@@ -46,12 +46,12 @@ class Contrast(NamedTuple):
 
     def statistic(self, null: Null) -> float:
         """Distance from the null in standard errors."""
-        distance = self.b - null.ratio * self.a - null.offset
-        return distance / math.sqrt(self.variance(null.ratio))
+        ratio, offset = null
+        return (self.b - ratio * self.a - offset) / math.sqrt(self.variance(ratio))
 
     def interval(self, crit: float, alternative: Alternative) -> Interval:
         """Differences that `crit` standard errors do not exclude."""
-        effect, half = self.b - self.a, crit * math.sqrt(self.variance())
+        effect, half = self.b - self.a, crit * math.sqrt(self.var_a + self.var_b - 2.0 * self.cov)
         return one_sided((effect - half, effect + half), alternative)
 
     def lift_interval(self, crit: float, alternative: Alternative) -> Interval | None:
@@ -60,24 +60,22 @@ class Contrast(NamedTuple):
         It holds lift m exactly if `treatment - (1 + m) * control` is not far from 0. None where the
         control itself is not far from 0: then no lift can be excluded.
         """
-        square = crit * crit
-        lead = self.a * self.a - square * self.var_a
-        middle = self.a * self.b - square * self.cov
-        rest = self.b * self.b - square * self.var_b
+        a, b, square = self.a, self.b, crit * crit
+        lead = a * a - square * self.var_a
         if lead <= 0.0:
             return None
-        root = math.sqrt(max(middle * middle - lead * rest, 0.0))
+        middle = a * b - square * self.cov
+        inside = middle * middle - lead * (b * b - square * self.var_b)
+        root = math.sqrt(inside) if inside > 0.0 else 0.0
         low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
-        return one_sided((low, high) if self.a > 0.0 else (-high, -low), alternative)
+        return one_sided((low, high) if a > 0.0 else (-high, -low), alternative)
 
 
 def one_sided(interval: Interval, alternative: Alternative) -> Interval:
     """The side of an interval that the alternative speaks of; the other end is infinite."""
-    low, high = interval
-    return (
-        -math.inf if alternative == "less" else low,
-        math.inf if alternative == "greater" else high,
-    )
+    if alternative == "two-sided":
+        return interval
+    return (-math.inf, interval[1]) if alternative == "less" else (interval[0], math.inf)
 
 
 def lift_of(control: float, treatment: float) -> float | None:
@@ -94,21 +92,21 @@ def t_test(
     notes: tuple[str, ...] = (),
 ) -> Estimate:
     """Student's t on a contrast: p, interval and lift interval are inversions of one test."""
-    null = null_of(plan, contrast.a)
-    p, log_p = p_value(contrast.statistic(null), plan.alternative, contrast.df)
-    crit = critical(plan.alpha, plan.alternative, contrast.df)
+    alternative, a, b, df = plan.alternative, contrast.a, contrast.b, contrast.df
+    p, log_p = p_value(contrast.statistic(null_of(plan, a)), alternative, df)
+    crit = critical(plan.alpha, alternative, df)
     return Estimate(
         method=method,
-        control=contrast.a,
-        treatment=contrast.b,
-        effect=contrast.b - contrast.a,
-        interval=contrast.interval(crit, plan.alternative),
-        lift=lift_of(contrast.a, contrast.b),
-        lift_interval=contrast.lift_interval(crit, plan.alternative),
+        control=a,
+        treatment=b,
+        effect=b - a,
+        interval=contrast.interval(crit, alternative),
+        lift=lift_of(a, b),
+        lift_interval=contrast.lift_interval(crit, alternative),
         p=p,
         log_p=log_p,
         alpha=plan.alpha,
-        alternative=plan.alternative,
+        alternative=alternative,
         guarantee="asymptotic",
         assumptions=assumptions,
         n=contrast.n,

@@ -11,6 +11,7 @@ from abctl.stats.estimate import Alternative
 from abctl.stats.summary import Array
 
 _SMALLEST = 1e-290
+_LOG_2 = math.log(2.0)
 _GRID = np.linspace(0.0, 1.0, 33)
 _ROUNDS = 10
 
@@ -27,25 +28,26 @@ def p_value(
     """
     if alternative == "two-sided":
         tail, log_tail = _upper(abs(statistic), df)
-        return min(1.0, 2.0 * tail), min(0.0, math.log(2.0) + log_tail)
+        return (2.0 * tail, _LOG_2 + log_tail) if tail < 0.5 else (1.0, 0.0)
     return _upper(statistic if alternative == "greater" else -statistic, df)
 
 
 def _upper(t: float, df: float) -> tuple[float, float]:
-    if math.isinf(df):
+    if df < math.inf:
+        tail = float(stdtr(df, -t))
+        if tail > _SMALLEST:
+            return tail, math.log(tail)
+    else:
         log_tail = float(log_ndtr(-t))
         return math.exp(log_tail), log_tail
-    tail = float(stdtr(df, -t))
-    if tail > _SMALLEST:
-        return tail, math.log(tail)
     both, log_both = f_tail(t * t, 1.0, df)
-    return both / 2.0, log_both - math.log(2.0)
+    return both / 2.0, log_both - _LOG_2
 
 
 def critical(alpha: float, alternative: Alternative, df: float = math.inf) -> float:
     """The statistic at which p equals alpha (its absolute value)."""
     tail = alpha / 2.0 if alternative == "two-sided" else alpha
-    return float(-ndtri(tail) if math.isinf(df) else -stdtrit(df, tail))
+    return -float(stdtrit(df, tail)) if df < math.inf else -float(ndtri(tail))
 
 
 def normal_of_t(t: Array, df: Array | float) -> Array:

@@ -58,7 +58,7 @@ class Plan:
                 raise ValueError(f"{name} {share}, must be in (0, 1)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A result, effect = treatment - control.
 

@@ -226,7 +226,7 @@ def test_it_says_what_it_is(method):
 @each()
 def test_enough_data_are_estimable(method):
     rng = np.random.default_rng(5)
-    n = np.full(20, 5 if method.__name__.endswith(("fisher", "barnard")) else 500)
+    n = np.full(20, 5 if method.__name__.endswith(("fisher", "barnard", "boschloo")) else 500)
     stream = Stream(
         summary_of(method.SUMMARY, rng, n, 0.3), summary_of(method.SUMMARY, rng, n, 0.15), n * 0
     )

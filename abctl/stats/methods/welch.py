@@ -57,10 +57,21 @@ def from_moments(
     """The same for one epoch, from (n, mean, sample variance) of each; for many small calls."""
     if min(control[0], treatment[0]) < MIN_N:
         return NotEstimable("welch", f"under {MIN_N} values", (control[0], treatment[0]))
-    contrast = _contrast([(*control, *treatment)], (0,))
-    if contrast.variance() <= 0.0:
+    contrast = _of_one_epoch(control, treatment)
+    if contrast.var_a + contrast.var_b <= 0.0:
         return NotEstimable("welch", "no variance in either variant", contrast.n)
     return t_test("welch", contrast, plan, assumptions=ASSUMPTIONS)
+
+
+def _of_one_epoch(
+    control: tuple[float, float, float], treatment: tuple[float, float, float]
+) -> Contrast:
+    """What `_contrast` gives for one epoch, faster."""
+    (n_a, mean_a, variance_a), (n_b, mean_b, variance_b) = control, treatment
+    var_a, var_b = variance_a / n_a, variance_b / n_b
+    spread = var_a * var_a / (n_a - 1.0) + var_b * var_b / (n_b - 1.0)
+    df = (var_a + var_b) ** 2 / spread if spread > 0.0 else 1.0
+    return Contrast(mean_a, mean_b, var_a, var_b, df, (n_a, n_b), (0,))
 
 
 def _contrast(parts: list[tuple[float, ...]], epochs: tuple[int, ...]) -> Contrast:

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportions
 
 from abctl.stats._restricted import proportion_at_difference, proportion_at_ratio
 from abctl.stats.estimate import Delta, NotEstimable, Plan
-from abctl.stats.methods import barnard, chi_squared, fisher, newcombe, proportion
+from abctl.stats.methods import barnard, boschloo, chi_squared, fisher, newcombe, proportion
 from abctl.stats.summary import Counts, Stream
 
 TABLES = [(1000, 50, 1100, 80), (1000, 0, 1000, 12), (20, 3, 25, 9), (10, 0, 10, 10), (7, 7, 9, 2)]
@@ -179,6 +179,26 @@ def test_barnard_agrees_with_scipy_where_no_tables_are_tied() -> None:
     assert found.p == pytest.approx(stats.barnard_exact(square((100, 3, 110, 12))).pvalue)
 
 
+@pytest.mark.parametrize("table", [(20, 3, 25, 9), (7, 7, 9, 2), (1, 0, 2, 2)], ids=str)
+@each_alternative
+def test_boschloo_is_scipys_and_never_less_powerful_than_fisher(table, alternative) -> None:
+    found = boschloo.estimate(stream(*table), Plan(alternative=alternative))
+    wanted = stats.boschloo_exact(square(table), alternative=alternative).pvalue
+    assert found.p == pytest.approx(wanted, rel=1e-6)
+    assert found.guarantee == "exact"
+    if alternative != "two-sided":
+        fishers = fisher.estimate(stream(*table), Plan(alternative=alternative)).p
+        assert found.p <= fishers * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("method", [barnard, boschloo])
+def test_log_p_of_unconditional_tests_survives_underflow(method) -> None:
+    found = method.estimate(stream(546, 0, 546, 546), Plan())
+    assert found.p == 0.0
+    # The two tables at the ends, at a common level of one half.
+    assert found.log_p == pytest.approx(math.log(2.0) - 1092 * math.log(2.0), rel=1e-9)
+
+
 @each_table
 def test_newcombe(table) -> None:
     n_a, s_a, n_b, s_b = table
@@ -189,7 +209,7 @@ def test_newcombe(table) -> None:
     assert found.interval == pytest.approx((low, high))
 
 
-@pytest.mark.parametrize("method", [proportion, newcombe, fisher, barnard])
+@pytest.mark.parametrize("method", [proportion, newcombe, fisher, barnard, boschloo])
 @pytest.mark.parametrize("successes", [0, 30])
 def test_no_or_only_successes_are_no_difference_with_a_real_interval(method, successes) -> None:
     found = method.estimate(stream(30, successes, 30, successes), Plan())
@@ -199,12 +219,12 @@ def test_no_or_only_successes_are_no_difference_with_a_real_interval(method, suc
 
 
 @pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("method", [proportion, newcombe, fisher, barnard])
+@pytest.mark.parametrize("method", [proportion, newcombe, fisher, barnard, boschloo])
 def test_one_or_two_trials_prove_nothing(method, n) -> None:
     found = method.estimate(stream(n, 0, n, n), Plan())
     assert found.interval[0] > -1.0
     assert found.interval[1] == pytest.approx(1.0)
-    if method in (fisher, barnard):
+    if method in (fisher, barnard, boschloo):
         assert not found.rejects
 
 

@@ -1,8 +1,11 @@
 """The one door to the world that is changed: a Kubernetes cluster, or the directory of a stack."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from abctl.core.change import Object, Ref
+
+Operations = list[dict[str, Any]]  # of a JSON Patch
 
 
 class Door(Protocol):
@@ -23,7 +26,7 @@ class Door(Protocol):
         """Replace it whole, if its resourceVersion is still the given one (else ConflictError)."""
         ...
 
-    def patch(self, ref: Ref, operations: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+    def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
         """JSON Patch (RFC 6902), all or nothing; a `test` that fails is a ConflictError."""
         ...
 
@@ -37,4 +40,17 @@ class Door(Protocol):
 
     def delete(self, ref: Ref) -> None:
         """Delete it; that it is gone already is no error."""
+        ...
+
+    def list(
+        self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str]
+    ) -> Sequence[Object]:
+        """The objects of a kind that have all of the labels, by name, with their status.
+
+        Raises NotFoundError where the world does not know the kind.
+        """
+        ...
+
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether whoever asks may do this (get, list, create, patch, ...) there."""
         ...

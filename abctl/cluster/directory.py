@@ -13,11 +13,12 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from abctl.cluster import Operations
 from abctl.core.change import Object, Ref, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
 
@@ -68,7 +69,7 @@ class DirectoryDoor:
                 raise ConflictError(f"{ref} was changed by somebody else", "read it again")
             return self._update(stored, obj, lock)
 
-    def patch(self, ref: Ref, operations: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+    def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
         """Apply a JSON Patch, all of it or nothing."""
         with self._locked() as lock:
             stored = self._read(ref)
@@ -104,6 +105,27 @@ class DirectoryDoor:
             path.unlink(missing_ok=True)
             if ref.kind == "ConfigMap":
                 shutil.rmtree(self._mount_of(ref.name), ignore_errors=True)
+
+    def list(
+        self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str]
+    ) -> Sequence[Object]:
+        """The objects of a kind that have all of the labels; none where nobody ever made one."""
+        folder = self._file(Ref(api_version, kind, namespace, "any")).parent
+        names = sorted(path.stem for path in folder.glob("*.json"))
+        found = []
+        for name in names:
+            try:
+                obj = self.get(Ref(api_version, kind, namespace, name))
+            except NotFoundError:
+                continue  # deleted meanwhile
+            if labels.items() <= (obj["metadata"].get("labels") or {}).items():
+                found.append(obj)
+        return found
+
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:  # noqa: ARG002 - the same for all
+        """Whether the directory can be read, or written to."""
+        there = next(path for path in (self._root, *self._root.parents) if path.exists())
+        return os.access(there, os.R_OK if verb in ("get", "list", "watch") else os.W_OK)
 
     def _file(self, ref: Ref) -> Path:
         group = ref.api_version.rpartition("/")[0]

@@ -1,37 +1,24 @@
-"""A Kubernetes cluster, by the official client's configuration and connections.
+"""A Kubernetes cluster.
 
-Objects stay mappings, so none of the client's models is needed; and as the paths of the API are
-regular, what a kind is called in them is only looked up where the usual plural is not known.
+Objects stay mappings, so no client's models are needed; and as the paths of the API are regular,
+what a kind is called in them is only looked up where the usual plural is not known.
 """
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
-
-from abctl import __version__
-from abctl.cluster import _refusal
-from abctl.cluster.kubeconfig import files as kubeconfig_files
-from abctl.cluster.kubeconfig import in_pod
+from abctl.cluster import Operations, _access, _refusal
+from abctl.cluster._wire import JSON, Wire
 from abctl.core.change import Object, Ref, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
 
-_config: Any = config  # which has no types
-_TIMEOUT_SECONDS = 15.0
-_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
-_LONGEST_PAUSE_SECONDS = 10.0
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_JSON, _JSON_PATCH = "application/json", "application/json-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
+_MAY_I = "SelfSubjectAccessReview"
 
 
 class KubeDoor:
@@ -53,10 +40,9 @@ class KubeDoor:
         context: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._configuration, self.namespace, self.words = _configure(kubeconfig, context)
-        self._client = ApiClient(self._configuration)
-        self._sleep = sleep
-        self._answered = False
+        access = _access.find(kubeconfig, context)
+        self.namespace, self.words = access.namespace, access.words
+        self._wire = Wire(access, sleep)
         self._plurals: dict[tuple[str, str], str] = {}
 
     def get(self, ref: Ref) -> Object:
@@ -65,8 +51,7 @@ class KubeDoor:
 
     def create(self, obj: Object) -> Object:
         """Create an object."""
-        ref = Ref.of(obj)
-        return self._on("POST", ref, obj=obj, name="", parameters=_writing())
+        return self._on("POST", Ref.of(obj), obj=obj, name="", parameters=_writing())
 
     def replace(self, obj: Object) -> Object:
         """Replace it whole, if nobody changed it since it was read."""
@@ -75,7 +60,7 @@ class KubeDoor:
             raise ConflictError(f"{ref} has no resourceVersion", "read it first")
         return self._on("PUT", ref, obj=obj, parameters=_writing())
 
-    def patch(self, ref: Ref, operations: list[dict[str, Any]], *, dry_run: bool = False) -> Object:
+    def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
         """Apply a JSON Patch, all of it or nothing."""
         try:
             return self._on(
@@ -107,6 +92,31 @@ class KubeDoor:
         except NotFoundError:
             return
 
+    def list(
+        self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str]
+    ) -> Sequence[Object]:
+        """The objects of a kind that have all of the labels, in one request."""
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        parameters = {"labelSelector": selector} if selector else None
+        answer = self._on("GET", Ref(api_version, kind, namespace, ""), parameters=parameters)
+        # In a list the server leaves out what all have in common.
+        found = [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
+        return [_without_managers(obj) for obj in found]
+
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the server would let us, by its own word."""
+        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
+        review = Ref("authorization.k8s.io/v1", _MAY_I, namespace, "may-i")
+        body = {
+            "apiVersion": review.api_version,
+            "kind": review.kind,
+            "spec": {"resourceAttributes": asked},
+        }
+        code, answer = self._wire.ask("POST", f"{_root(review)}/{_usual_plural(_MAY_I)}", body=body)
+        if code >= HTTPStatus.BAD_REQUEST:
+            raise _refusal.of(code, answer, review, self.words)
+        return bool(answer["status"]["allowed"])
+
     def _on(
         self,
         method: str,
@@ -115,21 +125,24 @@ class KubeDoor:
         obj: Object | None = None,
         body: Any = None,
         name: str | None = None,
-        content: str = _JSON,
+        content: str = JSON,
         parameters: Mapping[str, str] | None = None,
-    ) -> Object:
+    ) -> dict[str, Any]:
         if obj is not None:
             body = _written_part(obj)
-        text = None if body is None else json.dumps(body).encode()
         name = ref.name if name is None else name
-        code, answer = self._ask(method, self._path(ref, name), text, content, parameters or {})
+
+        def ask() -> tuple[int, dict[str, Any]]:
+            path = self._path(ref, name)
+            return self._wire.ask(method, path, body=body, content=content, parameters=parameters)
+
+        code, answer = ask()
         if _refusal.is_unknown_resource(code, answer):
             self._look_up(ref)
-            code, answer = self._ask(method, self._path(ref, name), text, content, parameters or {})
+            code, answer = ask()
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
-        answer.get("metadata", {}).pop("managedFields", None)
-        return answer
+        return _without_managers(answer)
 
     def _path(self, ref: Ref, name: str) -> str:
         plural = self._plurals.get((ref.api_version, ref.kind)) or _usual_plural(ref.kind)
@@ -140,7 +153,7 @@ class KubeDoor:
 
     def _look_up(self, ref: Ref) -> None:
         """What the kind is really called in paths."""
-        code, answer = self._ask("GET", _root(ref), None, _JSON, {})
+        code, answer = self._wire.ask("GET", _root(ref))
         if code not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             raise _refusal.of(code, answer, ref, self.words)
         for resource in answer.get("resources") or ():
@@ -148,86 +161,6 @@ class KubeDoor:
                 self._plurals[(ref.api_version, ref.kind)] = resource["name"]
                 return
         raise _refusal.not_installed(ref)
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        content: str,
-        parameters: Mapping[str, str],
-    ) -> tuple[int, dict[str, Any]]:
-        """The answer's code and content; what may pass is tried again, with growing pauses."""
-        url = f"{self._configuration.host.rstrip('/')}{path}"
-        if parameters:
-            url += f"?{urlencode(parameters)}"
-        for pause in (*_PAUSES_SECONDS, None):
-            try:
-                answer = self._client.rest_client.pool_manager.request(
-                    method,
-                    url,
-                    body=body,
-                    headers=self._headers(content if body else None),
-                    timeout=_TIMEOUT_SECONDS,
-                    retries=False,
-                    redirect=False,
-                )
-            except HTTPError as error:
-                refused = isinstance(error, NewConnectionError | MaxRetryError)
-                # Where nobody ever answered, waiting is of no use; and of a write that was cut off
-                # nobody knows whether it was done.
-                if pause is None or not self._answered or not (refused or method == "GET"):
-                    raise self._unreachable(error) from error
-            else:
-                self._answered = True
-                status = _refusal.said(answer.data)
-                if pause is None or not _refusal.is_temporary(answer.status, status):
-                    return answer.status, status
-                pause = max(pause, _retry_after_seconds(answer.headers))  # noqa: PLW2901
-            self._sleep(pause)
-        raise AssertionError  # the last round returns or raises
-
-    def _headers(self, content: str | None) -> dict[str, str]:
-        headers = {"Accept": _JSON, "User-Agent": f"abctl/{__version__}"}
-        if content:
-            headers["Content-Type"] = content
-        # Asked anew each time: a token that is about to expire is renewed here.
-        settings: Any = self._configuration.auth_settings()
-        headers |= {setting["key"]: setting["value"] for setting in settings.values()}
-        return headers
-
-    def _unreachable(self, error: HTTPError) -> UnreachableError:
-        reason = str(error).rpartition(": ")[2] or type(error).__name__
-        return UnreachableError(
-            f"{self.words}: no answer from {self._configuration.host} ({reason})",
-            "is it the right context (kubectl config get-contexts), and does the cluster run? "
-            "What was begun is finished or reverted by the next command",
-        )
-
-
-def _configure(kubeconfig: Path | None, context: str | None) -> tuple[Configuration, str, str]:
-    """The client's configuration, the namespace of the context, and what it is called."""
-    configuration, files = Configuration(), str(kubeconfig or kubeconfig_files())
-    if kubeconfig and not kubeconfig.is_file():
-        raise UnreachableError(f"no kubeconfig {kubeconfig}", "name another one with --kubeconfig")
-    try:
-        if not files and context is None and in_pod():
-            _config.load_incluster_config(client_configuration=configuration)
-            return configuration, (_ACCOUNT / "namespace").read_text(), "this pod's cluster"
-        merged = _config.kube_config.KubeConfigMerger(files).config if files else None
-        loader = _config.kube_config.KubeConfigLoader(config_dict=merged, active_context=context)
-        loader.load_and_set(configuration)
-        chosen = loader.current_context
-    except (ConfigException, yaml.YAMLError, OSError, LookupError, TypeError, ValueError) as error:
-        # A file that is no YAML would be quoted, with the secrets in it.
-        reason = "not YAML" if isinstance(error, yaml.YAMLError) else str(error)
-        reason = reason if files else "no kubeconfig"
-        raise UnreachableError(
-            f"no cluster: {f'{files}: ' if files else ''}{reason}",
-            "name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context",
-        ) from None
-    details = chosen["context"]
-    return configuration, details.get("namespace") or "default", f"context {chosen['name']}"
 
 
 def _root(ref: Ref) -> str:
@@ -255,6 +188,6 @@ def _written_part(obj: Object) -> dict[str, Any]:
     return {key: value for key, value in obj.items() if key != "status"}
 
 
-def _retry_after_seconds(headers: Mapping[str, str]) -> float:
-    given = headers.get("Retry-After", "")
-    return min(float(given), _LONGEST_PAUSE_SECONDS) if given.isdecimal() else 0.0
+def _without_managers(obj: dict[str, Any]) -> dict[str, Any]:
+    obj.get("metadata", {}).pop("managedFields", None)
+    return obj

@@ -1,0 +1,98 @@
+"""Requests to an API server: what may pass is tried again, with growing pauses."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from urllib3 import HTTPHeaderDict
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+
+from abctl import __version__
+from abctl.cluster import _refusal
+from abctl.cluster._access import Access
+from abctl.errors import UnreachableError
+
+JSON = "application/json"
+_TIMEOUT_SECONDS = 15.0
+_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+class Wire:
+    """Asks an API server.
+
+    Args:
+        access: the way to it.
+        sleep: waits for some seconds before a request is repeated.
+    """
+
+    def __init__(self, access: Access, sleep: Callable[[float], None]) -> None:
+        self.access = access
+        self._sleep = sleep
+        self._answered = False
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: str = JSON,
+        parameters: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        """The answer's code and content, whatever it says.
+
+        Raises:
+            UnreachableError: there is none.
+        """
+        url = f"{self.access.server}{path}"
+        if parameters:
+            url += f"?{urlencode(parameters)}"
+        text = None if body is None else json.dumps(body).encode()
+        for pause in (*_PAUSES_SECONDS, None):
+            try:
+                answer = self.access.pool.request(
+                    method,
+                    url,
+                    body=text,
+                    headers=self._headers(content if text else None),
+                    timeout=_TIMEOUT_SECONDS,
+                    retries=False,
+                    redirect=False,
+                )
+            except HTTPError as error:
+                refused = isinstance(error, NewConnectionError | MaxRetryError)
+                # Where nobody ever answered, waiting is of no use; and of a write that was cut off
+                # nobody knows whether it was done.
+                if pause is None or not self._answered or not (refused or method == "GET"):
+                    raise self._unreachable(error) from error
+            else:
+                self._answered = True
+                status = _refusal.said(answer.data)
+                if pause is None or not _refusal.is_temporary(answer.status, status):
+                    return answer.status, status
+                pause = max(pause, _retry_after_seconds(answer.headers))  # noqa: PLW2901
+            self._sleep(pause)
+        raise AssertionError  # the last round returns or raises
+
+    def _headers(self, content: str | None) -> HTTPHeaderDict:
+        headers = HTTPHeaderDict({"Accept": JSON, "User-Agent": f"abctl/{__version__}"})
+        if content:
+            headers["Content-Type"] = content
+        for key, value in self.access.login.headers():
+            headers.add(key, value)
+        return headers
+
+    def _unreachable(self, error: HTTPError) -> UnreachableError:
+        reason = str(error).rpartition(": ")[2] or type(error).__name__
+        return UnreachableError(
+            f"{self.access.words}: no answer from {self.access.server} ({reason})",
+            "is it the right context (kubectl config get-contexts), and does the cluster run? "
+            "What was begun is finished or reverted by the next command",
+        )
+
+
+def _retry_after_seconds(headers: Mapping[str, str]) -> float:
+    given = headers.get("Retry-After", "")
+    return min(float(given), _LONGEST_PAUSE_SECONDS) if given.isdecimal() else 0.0

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -45,6 +46,12 @@ def emit(
 
         # Lines of text are left to the terminal to wrap; a table still keeps to its width.
         Console(highlight=False).print(shown, soft_wrap=True)
+
+
+def when(unix_seconds: float) -> str:
+    """A time for people and machines (RFC 3339)."""
+    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def say(message: str) -> None:

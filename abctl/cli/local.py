@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, say, when
 from abctl.cli._place import ExperimentArgument, StateOption
 from abctl.errors import ClusterError, UsageError
 
@@ -89,7 +89,7 @@ def status(
 ) -> None:
     """Show where everything listens and whether it runs; the exit code is 5 if something died.
 
-    abctl local status -o json | jq -r .entrance_url
+    abctl local status -o json | jq -r .entranceUrl
     """
     from abctl.services import local as service  # noqa: PLC0415
 
@@ -98,9 +98,9 @@ def status(
 
 @_app.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="The process; all without it.")] = None,
-    experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="The experiment file, or its name.")
+    experiment: WhichArgument = None,
+    process: Annotated[
+        str | None, typer.Option("--process", "-p", help="Only this one; all without it.")
     ] = None,
     state: StateOption = None,
     tail: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 20,
@@ -108,7 +108,7 @@ def logs(
 ) -> None:
     """Print what the processes wrote, also after they ended.
 
-    abctl local logs -f envoy
+    abctl local logs -f --process envoy
     """
     import time  # noqa: PLC0415
 
@@ -116,9 +116,9 @@ def logs(
 
     folder = _state_dir(experiment, state)
     for source, line in service.logs(
-        folder, name, lines=tail, sleep=time.sleep if follow else None
+        folder, process, lines=tail, sleep=time.sleep if follow else None
     ):
-        typer.echo(line if name else f"{source} | {line}")
+        typer.echo(line if process else f"{source} | {line}")
 
 
 @_app.command()
@@ -177,14 +177,45 @@ def _show(stack: "Stack", output: Output) -> None:
             processes.add_row(p.name, str(p.pid), shown, *((str(p.log),) if wide else ()))
         return Group(places, "", processes)
 
-    emit("LocalStack", stack.document(), output, table)
+    emit("LocalStack", _document(stack), output, table)
     if stack.dead:
         ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
         raise ClusterError(
             f"in {stack.state_dir}: {ended}",
-            f"abctl local logs {stack.dead[-1].name} says why; "
+            f"abctl local logs --process {stack.dead[-1].name} says why; "
             "abctl local down cleans up, abctl local up starts afresh",
         )
+
+
+def _document(stack: "Stack") -> dict[str, Any]:
+    return {
+        "experiment": stack.experiment,
+        "stateDir": str(stack.state_dir),
+        "started": when(stack.started),
+        "entranceUrl": stack.entrance_url,
+        "envoyAdminUrl": stack.envoy_admin_url,
+        "prometheusUrl": stack.prometheus_url,
+        "servers": [
+            {
+                "variant": server.variant,
+                "model": server.model,
+                "url": server.url,
+                "grpcPort": server.grpc_port,
+                "metricsUrl": server.metrics_url,
+            }
+            for server in stack.servers
+        ],
+        "processes": [
+            {
+                "name": p.name,
+                "pid": p.pid,
+                "status": p.status,
+                "ending": p.ending if p.status == "dead" else None,
+                "log": str(p.log),
+            }
+            for p in stack.processes
+        ],
+    }
 
 
 @contextmanager

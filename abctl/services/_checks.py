@@ -115,7 +115,7 @@ def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
 
 def _size(place: Place, size: "Delta") -> Iterator[Problem]:
     if size.value <= 0:
-        yield Problem(place, "0, must be above 0")
+        yield Problem(place, "0, must be above 0", "as small as it would still matter: 0.5pp, 1%")
 
 
 def _durations(spec: "Spec") -> Iterator[Problem]:
@@ -127,7 +127,8 @@ def _durations(spec: "Spec") -> Iterator[Problem]:
         if shorter > longer:
             place: Place = ("spec", "design", low)
             message = f"{format_duration(shorter)} is longer than {high} of"
-            yield Problem(place, f"{message} {format_duration(longer)}")
+            hint = f"make {low} shorter, or {high} longer"
+            yield Problem(place, f"{message} {format_duration(longer)}", hint)
 
 
 def _source(spec: "Spec") -> Iterator[Problem]:
@@ -150,12 +151,14 @@ def _cohorts(spec: "Spec") -> Iterator[Problem]:
         place: Place = ("spec", "assignment", "cohorts", i)
         if (rule.variant is None) == (rule.split is None):
             given = "neither" if rule.split is None else "both"
-            yield Problem(place, f"{given} given, must be one of variant, split")
+            message = f"{given} given, must be one of variant, split"
+            yield Problem(place, message, "variant: treatment, or split: 50/50")
         if rule.variant is not None and rule.variant not in split.names:
             hint = did_you_mean(rule.variant, split.names)
             yield Problem((*place, "variant"), f"no variant {rule.variant!r}", hint)
         if any((rule.header, rule.value) == (r.header, r.value) for r in rules[:i]):
-            yield Problem(place, f"{rule.header}: {rule.value} already has a rule")
+            message = f"{rule.header}: {rule.value} already has a rule"
+            yield Problem(place, message, "the first that fits counts: remove one of them")
         if rule.split is not None:
             try:
                 split.parse_change((rule.split,))

@@ -73,17 +73,24 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
-        raise SpecError(f"{place}, {where}: {error.problem or error.context}") from None
+        problem = error.problem or error.context
+        raise SpecError(f"{place}, {where}: {problem}", _remedy(text, mark)) from None
     except yaml.reader.ReaderError as error:
         where = f"character {error.position + 1}"
-        raise SpecError(f"{place}, {where}: {chr(error.character)!r} cannot be in YAML") from None
+        raise SpecError(
+            f"{place}, {where}: {chr(error.character)!r} cannot be in YAML",
+            "remove it, or write it as an escape between double quotes",
+        ) from None
     except RecursionError:
-        raise SpecError(f"{place} is nested too deeply") from None
+        raise SpecError(f"{place} is nested too deeply", "see a complete one: abctl init") from None
     documents = [document for document in documents if document is not None]
     if not documents:
         raise SpecError(f"{place} is empty", "see a complete one: abctl init")
     if len(documents) > 1:
-        raise SpecError(f"{place} holds {len(documents)} documents, must be one")
+        raise SpecError(
+            f"{place} holds {len(documents)} documents, must be one",
+            "a file for each experiment; --- begins another document",
+        )
     if not isinstance(documents[0], dict):
         what = "a list" if isinstance(documents[0], list) else "text"
         raise SpecError(
@@ -91,3 +98,12 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
             "its first lines are apiVersion, kind and metadata",
         )
     return documents[0]
+
+
+def _remedy(text: str, mark: yaml.Mark | None) -> str:
+    """What to do about a line that is no YAML."""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "YAML is indented with spaces, never with tabs"
+    return "the mistake is there or just before it: a colon and a blank, a bracket, a quote"

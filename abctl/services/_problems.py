@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from abctl.errors import SpecError
 
@@ -65,6 +66,8 @@ def _shape(root: type[BaseModel], detail: Any) -> Problem:
         case kind:
             must = _MUST.get(kind) or detail["msg"].removeprefix("Input should be ")
             message = f"{_shown(value)}, must be {must}"
+    if not hint and detail["type"] != "missing":
+        hint = _meaning(root, place)
     return Problem(place, message, hint)
 
 
@@ -91,12 +94,31 @@ _MUST = {
 
 def _keys(root: type[BaseModel], place: Place) -> list[str]:
     """The keys that are known where an unknown one was found."""
-    part = root
-    for step in place[:-1]:
+    *_, part = _way(root, place[:-1])
+    return [field.alias or name for name, field in part[1].model_fields.items()]
+
+
+def _meaning(root: type[BaseModel], place: Place) -> str:
+    """What the key is for, as editors show it; and what it is when it is left out."""
+    *_, (field, _) = _way(root, place)
+    if field is None or not field.description:
+        return ""
+    default = (field.json_schema_extra or {}).get("default", field.default)  # type: ignore[union-attr]
+    told = isinstance(default, str | int | float)
+    key = next(str(step) for step in reversed(place) if isinstance(step, str))
+    return f"{key}: {field.description}{f' {default} if left out.' if told else ''}"
+
+
+def _way(root: type[BaseModel], place: Place) -> Iterator[tuple[FieldInfo | None, type[BaseModel]]]:
+    """The keys on the way to a place, each with the mapping that it leads to or stays in."""
+    field, part = None, root
+    yield field, part
+    for step in place:
         if isinstance(step, str):
-            field = next(f for name, f in part.model_fields.items() if step in (f.alias, name))
-            part = next(_parts(field.annotation), part)
-    return [field.alias or name for name, field in part.model_fields.items()]
+            known = (f for name, f in part.model_fields.items() if step in (f.alias, name))
+            field = next(known, None)
+            part = part if field is None else next(_parts(field.annotation), part)
+            yield field, part
 
 
 def _parts(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -1,5 +1,6 @@
 """Judges experiment files: what is wrong is an error, what is unwise is a warning."""
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from abctl.services.render import render
 from abctl.sources import _promql
 
 _WEEK_SECONDS = 7 * 86_400
+_COUNTED = ("errors", "latency", "requests")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
     for metric in metrics:
         if metric.role == "primary" and metric.mde is None:
             yield f"metrics: {metric.name} has no mde, so its size cannot be planned"
+        near = difflib.get_close_matches(metric.of, _COUNTED, n=1, cutoff=0.75)
+        if near and metric.of not in _COUNTED:
+            yield f"metrics: {metric.name} is of {metric.of}, an outcome of feedback; did you mean {near[0]}?"
     if not any(metric.role == "guardrail" for metric in metrics):
         yield "metrics: no guardrail, nothing stops a harmful variant"
 

@@ -136,3 +136,11 @@ def test_a_platform_that_ignores_the_salt_is_noticed(capsys: Screen) -> None:
     assert run(["lint", str(EXAMPLES / "gateway.yaml")]) == 0
     assert "assignment.salt: gateway hashes the key alone" in capsys.readouterr().err
     assert run(["lint", "--strict", str(EXAMPLES / "nginx.yaml")]) == 0
+
+
+@pytest.mark.parametrize(("written", "meant"), [("erors", "errors"), ("latencies", "latency")])
+def test_what_looks_like_a_counted_metric_is_asked_about(
+    written: str, meant: str, capsys: Screen
+) -> None:
+    (said,) = set(warnings("of: revenue", f"of: {written}", capsys))
+    assert said == f"metrics: revenue is of {written}, an outcome of feedback; did you mean {meant}?"

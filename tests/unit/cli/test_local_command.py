@@ -1,0 +1,70 @@
+"""`abctl local`: its answers have the form of all others, its words those of its siblings."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from abctl.cli.main import run
+from abctl.local import logs, stack
+from abctl.local.identity import Identity
+from abctl.local.stack import Process, Server, Stack
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    me = Identity.of(os.getpid())
+    names = (stack.SUPERVISOR, "envoy")
+    running = Stack(
+        experiment="iris",
+        state_dir=tmp_path,
+        started=1_700_000_000.25,
+        entrance_url="http://127.0.0.1:1",
+        envoy_admin_url="http://127.0.0.1:2",
+        prometheus_url=None,
+        servers=(Server("control", "iris", 3, 4, 5),),
+        processes=tuple(Process(n, me, "ready", logs.path(tmp_path, n)) for n in names),
+    )
+    (tmp_path / logs.FOLDER).mkdir()
+    for name in names:
+        logs.path(tmp_path, name).write_text(f"{name} speaks\n")
+    stack.write(running)
+    return tmp_path
+
+
+def test_machines_get_camel_case_and_times_with_a_zone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["local", "status", "--state", str(folder), "-o", "json"]) == 0
+    text = capsys.readouterr().out
+    document = json.loads(text)
+    assert "_" not in "".join(_keys(document))
+    assert document["entranceUrl"] == "http://127.0.0.1:1"
+    assert document["started"] == "2023-11-14T22:13:20.250Z"
+    assert datetime.fromisoformat(document["started"]).timestamp() == 1_700_000_000.25
+    assert [p["name"] for p in document["processes"]] == ["supervisor", "envoy"]
+
+
+def _keys(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *(key for part in value.values() for key in _keys(part))]
+    return [key for part in value for key in _keys(part)] if isinstance(value, list) else []
+
+
+def test_logs_are_those_of_an_experiment_or_of_one_process_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path(".abctl").mkdir()
+    Path(".abctl/iris").symlink_to(folder)
+    assert run(["local", "logs", "iris"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "envoy | envoy speaks",
+        "supervisor | supervisor speaks",
+    ]
+    assert run(["local", "logs", "iris", "--process", "envoy"]) == 0
+    assert capsys.readouterr().out == "envoy speaks\n"
+    assert run(["local", "logs", "envoy"]) == 2
+    assert "no stack in" in capsys.readouterr().err

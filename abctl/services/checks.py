@@ -1,0 +1,31 @@
+"""One thing that was examined, and what to do about it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check; `hint` says what to do where it is not ok."""
+
+    name: str
+    level: Level
+    message: str
+    hint: str = ""
+
+
+def ok(name: str, message: str) -> Check:
+    """All is well."""
+    return Check(name, "ok", message)
+
+
+def warning(name: str, message: str, hint: str = "") -> Check:
+    """It works, and somebody should look at it."""
+    return Check(name, "warning", message, hint)
+
+
+def error(name: str, message: str, hint: str = "") -> Check:
+    """An experiment could not be run, or not be judged, like this."""
+    return Check(name, "error", message, hint)

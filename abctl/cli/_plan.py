@@ -8,10 +8,17 @@ from abctl.core.delta import format_delta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.table import Table
+
     from abctl.services.plan import Answer, Question, Row
     from abctl.stats.estimate import Delta
 
 _MANY_DAYS = 100
+_WAYS = {
+    "fixed": "1 (fixed)",
+    "group-sequential": "5 (O'Brien-Fleming)",
+    "sequential": "any (sequential)",
+}
 
 
 def document(answer: "Answer") -> dict[str, Any]:
@@ -30,9 +37,11 @@ def document(answer: "Answer") -> dict[str, Any]:
         "power": asked.power,
         "test": asked.test,
         "designEffect": asked.design_effect,
+        "requestsPerUser": asked.requests_per_user,
         "unitsPerDay": asked.units_per_day,
         **_of_row(answer.row, asked),
         "tradeOff": [_of_row(row, asked) for row in answer.trade_off],
+        "looking": [{"test": how, **_of_row(row, asked)} for how, row in answer.looking],
         "reach": [
             {"days": days, "size": None if found is None else format_delta(found, asked.kind)}
             for days, found in answer.reach
@@ -53,33 +62,46 @@ def _of_row(row: "Row", asked: "Question") -> dict[str, Any]:
 
 
 def table(answer: "Answer", *, wide: bool) -> object:
-    """A line for each size of effect, the asked one in bold, and remarks below."""
+    """What each size of effect and each way of looking takes, and remarks below."""
     from rich.console import Group  # noqa: PLC0415
+
+    asked = answer.question
+    head = ["MARGIN" if asked.is_margin else "MDE", *(["EFFECT"] if wide else [])]
+    sizes = [
+        ([_short(row.size, asked), *([f"{row.effect:+.4g}"] if wide else [])], row)
+        for row in answer.trade_off
+    ]
+    ways = [([_WAYS[how]], row) for how, row in answer.looking]
+    looks = f"LOOKS, FOR {_short(answer.row.size, asked)}"
+    return Group(
+        _rows(answer, head, sizes), "", _rows(answer, [looks], ways), "", *_remarks(answer)
+    )
+
+
+def _rows(answer: "Answer", head: list[str], rows: list[tuple[list[str], "Row"]]) -> "Table":
+    """A table of rows with what comes before each; the row that was asked for in bold."""
     from rich.table import Table  # noqa: PLC0415
 
-    asked, sequential = answer.question, answer.row.expected_total is not None
-    shown = Table(box=None, pad_edge=False)
-    treatments = range(1, len(asked.shares))
-    names = [f"T{i}" for i in treatments] if len(treatments) > 1 else ["TREATMENT"]
-    columns = [
-        "MARGIN" if asked.is_margin else "MDE",
-        *(["EFFECT"] if wide else []),
-        "CONTROL",
-        *names,
-        "TOTAL",
-    ]
-    columns += ["MEAN"] if sequential else []
+    shown, asked = Table(box=None, pad_edge=False), answer.question
+    early = any(row.expected_total is not None for _, row in rows)
+    names = [f"T{i}" for i in range(1, len(asked.shares))]
+    columns = [*head, "CONTROL", *(names if len(names) > 1 else ["TREATMENT"]), "TOTAL"]
+    columns += ["EXPECTED"] if early else []
     columns += ["DAYS"] if asked.units_per_day else []
-    columns += ["MEAN"] if asked.units_per_day and sequential else []
+    columns += ["EXPECTED DAYS"] if asked.units_per_day and early else []
     for column in columns:
         shown.add_column(column, justify="right", no_wrap=True)
-    for row in answer.trade_off:
-        effect = [f"{row.effect:+.4g}"] if wide else []
-        cells = [_short(row.size, asked), *effect, *(f"{n:,}" for n in row.n), f"{row.total:,}"]
-        cells += [f"{row.expected_total:,.0f}"] if row.expected_total is not None else []
-        cells += [_days(days) for days in (row.days, row.expected_days) if days is not None]
-        shown.add_row(*cells, style="bold" if row.size == answer.row.size else None)
-    return Group(shown, "", *_remarks(answer))
+    for first, row in rows:
+        # A test for one look takes what it takes.
+        expected_total = row.total if row.expected_total is None else row.expected_total
+        days, expected_days = row.days, row.expected_days
+        cells = [*first, *(f"{n:,}" for n in row.n), f"{row.total:,}"]
+        cells += [f"{expected_total:,.0f}"] if early else []
+        if days is not None:
+            cells += [_days(days)]
+            cells += [_days(days if expected_days is None else expected_days)] if early else []
+        shown.add_row(*cells, style="bold" if row == answer.row else None)
+    return shown
 
 
 def _remarks(answer: "Answer") -> "Iterator[str]":
@@ -96,11 +118,15 @@ def _remarks(answer: "Answer") -> "Iterator[str]":
     if asked.alpha_each < asked.alpha:
         yield f"each of {asked.comparisons} comparisons has alpha / {asked.comparisons}"
     if asked.design_effect != 1:
-        yield f"clusters make each request worth 1 / {asked.design_effect:.3g}"
+        users = row.total / asked.requests_per_user
+        yield (
+            f"clusters make each request worth 1 / {asked.design_effect:.3g}; "
+            f"TOTAL is that of about {users:,.0f} users"
+        )
     if row.expected_total is None:
         yield "look once, at the end: an earlier look may not decide"
     else:
-        yield "look at any time: TOTAL is the most it takes, MEAN if it is as planned"
+        yield "look at any time: TOTAL is the most it takes, EXPECTED the mean if it is as planned"
     for days, found in answer.reach:
         finds = "nothing" if found is None else _short(found, asked)
         yield f"{days:g} days find {finds}"

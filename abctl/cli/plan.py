@@ -124,6 +124,7 @@ def plan(
         "test": test and test.value,
         "units_per_day": None if traffic is None else service.parse_traffic_per_day(traffic),
         "design_effect": service.clustering(requests_per_user, requests_cv, correlation),
+        "requests_per_user": requests_per_user,
     }
     known |= {name: value for name, value in options.items() if value is not None}
     if mde is not None or margin is not None:

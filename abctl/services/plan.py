@@ -16,6 +16,7 @@ from abctl.stats.summary import SummaryError
 
 Kind = Literal["proportion", "mean"]
 Test = Literal["sequential", "fixed"]
+Looking = Literal["fixed", "group-sequential", "sequential"]
 
 _PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
 _TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$")
@@ -40,6 +41,7 @@ class Question:
         comparisons: how many share alpha: treatments times primaries; a margin shares with none.
         alpha, power: error rate of the whole experiment; probability to find the effect.
         design_effect: how much variance grows because units come in clusters.
+        requests_per_user: how many units a cluster has.
         units_per_day: traffic of all variants together; None where it is not known.
     """
 
@@ -56,6 +58,7 @@ class Question:
     power: float = 0.8
     test: Test = "sequential"
     design_effect: float = 1.0
+    requests_per_user: float = 1.0
     units_per_day: float | None = None
 
     @property
@@ -104,11 +107,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Answer:
-    """The plan, the same for other sizes, and what common durations find (None: nothing)."""
+    """An answer.
+
+    Attributes:
+        row: the plan.
+        trade_off: the same for other sizes.
+        looking: the same by when the data may be looked at.
+        reach: what common durations find, in days (None: nothing).
+    """
 
     question: Question
     row: Row
     trade_off: tuple[Row, ...]
+    looking: tuple[tuple[Looking, Row], ...]
     reach: tuple[tuple[float, Delta | None], ...]
 
 
@@ -119,15 +130,18 @@ def plan(question: Question) -> Answer:
         SpecError: an effect that the baseline has no room for, or numbers that are no plan.
     """
     _check(question)
-    row = _row(question, question.size)
+    row = _row(question, question.size, question.test)
     if row is None:
         raise SpecError(
             f"{format_delta(question.size)} from {question.baseline:.4g} leaves 0% to 100%",
             "plan a smaller effect, or the other --direction",
         )
     others = (Delta(question.size.value * f, question.size.relative) for f in _OTHER_SIZES)
-    rows = tuple(found for other in others if (found := _row(question, other)))
-    return Answer(question, row, rows, tuple(_reach(question)))
+    rows = tuple(found for other in others if (found := _row(question, other, question.test)))
+    looking = tuple(
+        (how, found) for how in get_args(Looking) if (found := _row(question, question.size, how))
+    )
+    return Answer(question, row, rows, looking, tuple(_reach(question)))
 
 
 def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
@@ -248,19 +262,20 @@ def _target(question: Question, effect: float) -> sizing.Target:
     return sizing.proportions(question.baseline, effect)
 
 
-def _costs(question: Question) -> tuple[float, float]:
+def _costs(question: Question, looking: Looking) -> tuple[float, float]:
     """Largest and expected number of units over those of the fixed test."""
-    if question.test == "fixed":
+    if looking == "fixed":
         return 1.0, 1.0
-    return sizing.cost_of_looking(question.alpha_each, question.power, one_sided=question.one_way)
+    cost = sizing.cost_of_looking if looking == "sequential" else sizing.cost_of_groups
+    return cost(question.alpha_each, question.power, one_sided=question.one_way)
 
 
-def _row(question: Question, size: Delta) -> Row | None:
+def _row(question: Question, size: Delta, looking: Looking) -> Row | None:
     effect = size.absolute(question.baseline) * (1 if question.direction == "increase" else -1)
     reached = question.baseline + effect
     if question.kind == "proportion" and not (question.is_margin or 0 <= reached <= 1):
         return None
-    largest, expected = _costs(question)
+    largest, expected = _costs(question, looking)
     control, *treatments = question.shares
     # The treatment with the smallest share takes longest.
     n, _ = sizing.sample_size(
@@ -272,14 +287,14 @@ def _row(question: Question, size: Delta) -> Row | None:
         inflation=question.design_effect * largest,
     )
     sizes = tuple(math.ceil(n * share / control - 1e-6) for share in question.shares)
-    average = sum(sizes) * expected / largest if question.test == "sequential" else None
+    average = None if looking == "fixed" else sum(sizes) * expected / largest
     return Row(size, effect, sizes, average, question.units_per_day)
 
 
 def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
     if question.units_per_day is None:
         return
-    largest, _ = _costs(question)
+    largest, _ = _costs(question, question.test)
     sign = 1 if question.direction == "increase" else -1
     room = question.baseline if sign < 0 else 1 - question.baseline
     most = sign * (room if question.kind == "proportion" else 1e6 * (question.sd or 0.0))

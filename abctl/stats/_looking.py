@@ -1,4 +1,4 @@
-"""What it costs to look at any time: units of the default sequential test against the fixed one."""
+"""What it costs to look more than once: units of a test that does, against the fixed one."""
 
 import math
 from functools import lru_cache
@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from abctl.stats._brownian import crossing
 from abctl.stats._mixture import log_e_value
 from abctl.stats.estimate import Plan
+from abctl.stats.group_sequential import Spending, bounds
 from abctl.stats.summary import Array
 
 _LOOKS = 200
@@ -44,6 +45,32 @@ def cost_of_looking(
     going_on = 1 - np.append(0.0, found[found < power])
     expected = float(np.sum(np.diff(looks, prepend=0.0) * going_on))
     return largest / fixed, expected / fixed
+
+
+@lru_cache(maxsize=64)
+def cost_of_groups(
+    alpha: float = 0.05,
+    power: float = 0.8,
+    *,
+    one_sided: bool = False,
+    looks: int = 5,
+    spending: Spending = "obrien-fleming",
+) -> tuple[float, float]:
+    """The same for a few planned looks, evenly spaced, with the bounds of `group_sequential`."""
+    share = np.arange(1, looks + 1) / looks
+    z = bounds(share, alpha, spending, two_sided=not one_sided).z
+    fixed = float(ndtri(alpha if one_sided else alpha / 2) - ndtri(power)) ** 2
+    low, high = 1.0, 3.0
+    for _ in range(40):
+        largest = (low + high) / 2
+        information = share * largest * fixed
+        upper = z * np.sqrt(information)
+        lower = np.full_like(upper, -math.inf) if one_sided else -upper
+        below, above = crossing(information, lower, upper, drift=1.0)
+        stops = below + above
+        low, high = (largest, high) if stops.sum() < power else (low, largest)
+    expected = float(stops @ share + 1.0 - stops.sum()) * largest
+    return largest, expected
 
 
 def _edge(information: Array, plan: Plan) -> Array:

@@ -14,19 +14,21 @@ from dataclasses import dataclass
 
 from scipy.special import ndtr, ndtri
 
-from abctl.stats._looking import cost_of_looking
+from abctl.stats._looking import cost_of_groups, cost_of_looking
 from abctl.stats.summary import SummaryError
 
 __all__ = [
     "Target",
     "alpha_each",
     "best_shares",
+    "cost_of_groups",
     "cost_of_looking",
     "design_effect",
     "margin",
     "means",
     "power_of",
     "proportions",
+    "ratios",
     "sample_size",
     "smallest_effect",
 ]
@@ -97,6 +99,28 @@ def margin(baseline: float, harm: float) -> Target:
 def means(effect: float, sd: float, sd_treatment: float | None = None) -> Target:
     """A difference of two means, from the standard deviations of a unit."""
     return Target(effect, (sd**2, (sd if sd_treatment is None else sd_treatment) ** 2))
+
+
+def ratios(
+    effect: float, ratio: float, numerator_sd: float, size: tuple[float, float], correlation: float
+) -> Target:
+    """A difference of two ratios of sums per user (revenue per request); units are users.
+
+    Args:
+        effect: of the ratio.
+        ratio: of the control: mean numerator over mean denominator.
+        numerator_sd: standard deviation of a user's numerator (his revenue).
+        size: mean and standard deviation of a user's denominator (his requests).
+        correlation: of a user's numerator and denominator.
+
+    Source: Deng, Knoblich & Lu (2018), arXiv:1803.06336, section 3.
+    """
+    mean, sd = size
+    if mean <= 0 or sd < 0 or numerator_sd < 0 or not -1 <= correlation <= 1:
+        raise SummaryError("users need a mean size above 0, deviations from 0, a correlation")
+    shared = ratio * sd
+    residual = numerator_sd**2 - 2 * correlation * numerator_sd * shared + shared**2
+    return Target(effect, (residual / mean**2, residual / mean**2))
 
 
 def sample_size(

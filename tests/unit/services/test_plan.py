@@ -36,6 +36,18 @@ def test_a_sequential_test_takes_more_at_most_and_less_on_average() -> None:
     assert fixed.expected_total is None
 
 
+def test_ways_of_looking_stand_side_by_side() -> None:
+    """More looks cost more at most; whoever may stop early needs fewer on average."""
+    ways = dict(service.plan(replace(POINTS, test="sequential")).looking)
+    assert ways["fixed"] == service.plan(POINTS).row
+    assert ways["sequential"] == service.plan(replace(POINTS, test="sequential")).row
+    totals = [ways[how].total for how in ("fixed", "group-sequential", "sequential")]
+    assert totals == sorted(totals)
+    assert ways["group-sequential"].total / ways["fixed"].total == pytest.approx(1.0247, abs=1e-3)
+    for how in ("group-sequential", "sequential"):
+        assert ways[how].expected_total < ways["fixed"].total
+
+
 def test_uneven_shares_are_kept_and_cost_more() -> None:
     even = service.plan(POINTS).row
     found = service.plan(replace(POINTS, shares=(0.9, 0.1))).row
@@ -150,6 +162,11 @@ def test_the_command_shows_people_a_table(capsys) -> None:
     shown = capsys.readouterr().out
     assert "finds a change from 91% to 93%" in shown
     assert "14 days find" in shown
+    first, second = (line.split("  ") for line in shown.splitlines() if "CONTROL" in line)
+    for header in (first, second):
+        names = [name.strip() for name in header if name.strip()]
+        assert len(names) == len(set(names)), "two columns of one name"
+    assert "5 (O'Brien-Fleming)" in shown
     assert run(["plan", str(DEMO), "--metric", "errors", "--baseline", "0.4%"]) == 0
     assert "still at 0.4% is not at 0.9%" in capsys.readouterr().out
 

@@ -145,6 +145,41 @@ def test_the_cost_of_looking(one_sided, largest, expected) -> None:
     assert found == pytest.approx((largest, expected), abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("looks", "spending", "largest", "expected"),
+    [
+        (5, "obrien-fleming", 1.025, 0.824),
+        (10, "obrien-fleming", 1.038, 0.794),
+        (5, "pocock", 1.212, 0.796),
+        (10, "pocock", 1.247, 0.780),
+    ],
+)
+def test_the_cost_of_planned_looks(looks, spending, largest, expected) -> None:
+    found = power.cost_of_groups(looks=looks, spending=spending)
+    assert found == pytest.approx((largest, expected), abs=1e-3)
+    one_look = power.cost_of_groups(looks=1, spending=spending, one_sided=True)
+    assert one_look == pytest.approx((1.0, 1.0), abs=1e-3)
+
+
+def test_ratios_are_planned_with_the_variance_of_the_delta_method() -> None:
+    """Users with 1 to 20 requests, and revenue that grows with them: 80% find what was planned."""
+    rng = np.random.default_rng(4)
+    users, runs = 400, 3000
+    requests = rng.integers(1, 21, (2, runs, users)).astype(float)
+    revenue = requests * rng.gamma(2.0, 0.5, requests.shape)
+    numerator, denominator = revenue[0].ravel(), requests[0].ravel()
+    r = numerator.mean() / denominator.mean()
+    correlation = np.corrcoef(numerator, denominator)[0, 1]
+    size = (denominator.mean(), denominator.std())
+    effect = 0.16
+    target = power.ratios(effect, r, numerator.std(), size, correlation)
+    needed, _ = power.sample_size(target)
+    assert needed == pytest.approx(users, rel=0.05)
+    ratio_a, ratio_b = revenue.sum(axis=2) / requests.sum(axis=2)
+    z = (ratio_b + effect - ratio_a) / math.sqrt(sum(target.variances) / users)
+    assert np.mean(z > 1.96) == pytest.approx(power.power_of(target, users, users), abs=0.025)
+
+
 def test_the_cost_of_looking_by_simulation() -> None:
     """A random walk of 200 steps, stopped by the mixture's definition written out."""
     alpha, wanted, looks, runs = 0.01, 0.9, 200, 4000
@@ -180,6 +215,8 @@ def test_the_cost_of_looking_by_simulation() -> None:
         lambda: power.sample_size(power.means(1, 1), alpha=0),
         lambda: power.sample_size(power.means(1, 1), power=1),
         lambda: power.sample_size(power.means(1, 1), ratio=0),
+        lambda: power.ratios(0.1, 1.0, 1.0, (0.0, 1.0), 0.5),
+        lambda: power.ratios(0.1, 1.0, 1.0, (2.0, 1.0), 1.5),
         lambda: power.design_effect(0.5, 0, 0),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from abctl.core.split import Split
 from abctl.stats.estimate import Delta
@@ -82,7 +82,8 @@ class Metric:
     """What is measured, which way is better, and how much matters.
 
     `of` is the outcome (or `errors`, `latency`, `requests`) that the source's preset resolves;
-    `selectors` overrides the preset, by part (n, successes, ...).
+    `selectors` overrides the preset, by part (n, successes, ...); times that they count are in
+    units of `unit_seconds`.
     """
 
     name: str
@@ -94,15 +95,19 @@ class Metric:
     margin: Delta | None = None
     quantile: float | None = None
     selectors: Mapping[str, str] = field(default_factory=dict)
+    unit_seconds: float = 1.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where evidence comes from: `kind` is a module of abctl.sources, `options` are its own."""
+    """Where evidence comes from: `kind` is a module of abctl.sources, `options` are its own.
+
+    `preset` says whose metrics they are; None: what follows from platform and models.
+    """
 
     kind: str
-    options: Mapping[str, str]
-    preset: str = "abctl"
+    options: Mapping[str, Any]
+    preset: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ own name the variants as the experiment does; others by what they send requests 
 Service, ...), the first of which is the control.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -120,6 +120,14 @@ class Platform(Protocol):
     @staticmethod
     def refusal(obj: Object) -> str | None:
         """Why the status says that the object is not in effect; None where it gives no reason."""
+        ...
+
+    @staticmethod
+    def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
+        """What the platform's own metrics call each variant, as far as the object says.
+
+        None where they call it by its name.
+        """
         ...
 
     @staticmethod

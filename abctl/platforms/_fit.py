@@ -1,7 +1,7 @@
 """Whether an experiment fits a platform: the rules that follow from what the platform can do."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from abctl.core.assignment import regions
 from abctl.core.change import Object
@@ -96,6 +96,11 @@ def no_baseline(experiment: Experiment) -> list[Object]:  # noqa: ARG001 - the p
 def no_objections(obj: Object) -> tuple[str, ...]:  # noqa: ARG001 - the protocol's
     """None, for platforms whose objects have no admission of their own."""
     return ()
+
+
+def no_upstreams(obj: Object) -> Mapping[str, Sequence[str]]:  # noqa: ARG001 - the protocol's
+    """None, for platforms whose metrics call a variant by its name."""
+    return {}
 
 
 def able(test: Callable[[Capabilities], bool]) -> str:

@@ -39,6 +39,7 @@ _NOBODY = 65532
 
 ROUTES_FILE, bootstrap = _envoy_bootstrap.ROUTES_FILE, _envoy_bootstrap.bootstrap
 baseline = _fit.no_baseline
+upstreams = _fit.no_upstreams
 objections = _fit.no_objections
 
 

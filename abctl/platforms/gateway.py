@@ -9,7 +9,7 @@ BackendTrafficPolicy makes it hash the key, without a salt: experiments with the
 are not independent of each other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -187,6 +187,16 @@ def refusal(obj: Object) -> str | None:
         if not all(_conditions.current(obj, c.get("observedGeneration")) for c in conditions):
             return f"gateway {parent['parentRef']['name']} has not seen this generation yet"
     return None
+
+
+def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
+    """The clusters that Envoy Gateway makes of the backends; those of other rules are others."""
+    rule = obj["spec"]["rules"].index(_gateway_routes.splitting(obj)[0])
+    ref, found = Ref.of(obj), dict[str, list[str]]()
+    for i, name in enumerate(_names(obj)):
+        cluster = f"httproute/{ref.namespace}/{ref.name}/rule/{rule}/backend/{i}"
+        found.setdefault(name, []).append(cluster)
+    return found
 
 
 def _names(obj: Object) -> list[str]:

@@ -32,6 +32,7 @@ _NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _TARGETS = ("nodeName", "serviceName", "serviceUrl")
 
 baseline = _fit.no_baseline
+upstreams = _fit.no_upstreams
 
 Json = dict[str, Any]
 

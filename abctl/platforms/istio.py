@@ -4,7 +4,7 @@ Every request is drawn anew: Istio's consistent hash picks a pod within a varian
 variant. The first rule that matches decides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -143,6 +143,13 @@ def refusal(obj: Object) -> str | None:
             return f"Istio says {kind.get('code', '')} {kind.get('name', 'ERROR')}".strip()
     conditions = status.get("conditions")
     return _conditions.unmet(conditions, ("Reconciled",)) if conditions else None
+
+
+def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
+    """The hosts of the destinations, as the metrics call a Service."""
+    destinations = _istio_routes.splitting(obj)[0]["route"]
+    hosts = (each["destination"]["host"] for each in destinations)
+    return {name: (host,) for name, host in zip(_names(obj), hosts, strict=True)}
 
 
 def _names(obj: Object) -> list[str]:

@@ -7,7 +7,7 @@ first. Promoting removes the field, rolling back sets it to 0. Any other change 
 revision, so a shift touches nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -142,6 +142,16 @@ def refusal(obj: Object) -> str | None:
             "the control must be rolled out before the treatment"
         )
     return _conditions.refusal(obj, "PredictorReady", "Ready")
+
+
+def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
+    """The two revisions, once the status knows them."""
+    seen = _seen(obj)
+    latest, rolled_out = seen.get("latestReadyRevision"), seen.get("latestRolledoutRevision")
+    # A latest revision that has everything counts as rolled out itself.
+    before = seen.get("previousRolledoutRevision") if latest == rolled_out else rolled_out
+    control, treatment = _names(obj)
+    return {control: (before,), treatment: (latest,)} if latest and before else {}
 
 
 def objections(obj: Object) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ wait $nginx
 """
 
 baseline = _fit.no_baseline
+upstreams = _fit.no_upstreams
 objections = _fit.no_objections
 
 

@@ -28,6 +28,7 @@ CAPABILITIES = Capabilities(
 _PREPACKED = {"sklearn": "SKLEARN_SERVER", "xgboost": "XGBOOST_SERVER", "mlflow": "MLFLOW_SERVER"}
 
 baseline = _fit.no_baseline
+upstreams = _fit.no_upstreams
 objections = _seldon_rules.objections
 
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ variant, but nobody else can say which it will be. The Models run in a shared se
 Seldon's own metrics tell variants apart.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -123,6 +123,14 @@ def refusal(obj: Object) -> str | None:
     """Why Seldon's scheduler has not brought it into effect."""
     wanted = (*_READY, "MirrorReady") if obj.get("spec", {}).get("mirror") else _READY
     return _conditions.refusal(obj, *wanted)
+
+
+def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
+    """The candidates, as the metrics call Models."""
+    return {
+        name: (candidate["name"],)
+        for name, candidate in zip(_names(obj), _candidates(obj), strict=True)
+    }
 
 
 def objections(obj: Object) -> tuple[str, ...]:

@@ -144,6 +144,8 @@ class Metric(Part):
     """Which quantile, between 0 and 1, for kind quantile."""
     selectors: dict[str, str] = Field(default_factory=dict)
     """PromQL selectors in place of the preset's, by part (n, successes, ...)."""
+    time_unit: Literal["s", "ms"] | None = None
+    """What own selectors count time in; the result is in seconds."""
 
     @field_validator("mde", "margin", mode="before")
     @classmethod
@@ -188,8 +190,8 @@ class Source(Part):
     """Metrics endpoints that abctl reads by itself."""
     file: Recorded | None = None
     """Samples that were recorded before."""
-    preset: Text = "abctl"
-    """Whose metrics they are: abctl, mlserver, seldon, knative, istio, envoy."""
+    preset: Text | None = Field(default=None, examples=["abctl", "istio"])
+    """Whose metrics they are. Left out: abctl's own, or the platform's where that loads models."""
 
 
 class Design(Part):

@@ -35,7 +35,7 @@ def analyze(
 
 def preset_of(experiment: Experiment) -> str:
     """The name of the preset whose metrics an experiment is measured by."""
-    return experiment.source.preset if experiment.source else "abctl"
+    return (experiment.source and experiment.source.preset) or "abctl"
 
 
 def source_of(

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from abctl.core.experiment import Experiment, Metric, Source
+from abctl.core.experiment import Experiment, Metric
 from abctl.errors import SourceError, SpecError
 from abctl.platforms import platform
+from abctl.services import _telemetry
 from abctl.services.load import load
 from abctl.services.render import render
-from abctl.sources import _promql
 
 _WEEK_SECONDS = 7 * 86_400
 _COUNTED = ("errors", "latency", "requests")
@@ -38,11 +38,11 @@ def lint(path: Path) -> Report:
 
 def _check_evidence(experiment: Experiment, path: Path) -> None:
     """Refuse what the analysis would refuse, before the experiment has run for a week."""
-    name = experiment.source.preset if experiment.source else Source.preset
     try:
-        preset = _promql.preset(name)
+        asked = _telemetry.likely(experiment)
         for metric in experiment.metrics:
-            _promql.resolve(metric, experiment.control.name, preset)
+            asked.parts(metric, experiment.control.name)
+            asked.require_units(metric, experiment.assignment.unit)
     except SourceError as error:
         raise SpecError(f"{path}: {error.message}", error.hint) from None
 

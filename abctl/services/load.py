@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from abctl.core import experiment as core
 from abctl.services import _checks, _document, _problems
-from abctl.services._file import File, Shadow, Source
+from abctl.services._file import File, Metric, Shadow, Source
 
 
 def load(path: Path) -> core.Experiment:
@@ -61,7 +61,7 @@ def _experiment(file: File) -> core.Experiment:
         ),
         variants=tuple(core.Variant(v.name, core.Model(**dict(v.model))) for v in spec.variants),
         split=split,
-        metrics=tuple(core.Metric(**dict(metric)) for metric in spec.metrics),
+        metrics=tuple(_metric(metric) for metric in spec.metrics),
         source=_source(spec.source),
         entrance=None if spec.entrance is None else core.Entrance(**dict(spec.entrance)),
         shadow=_shadow(spec.shadow),
@@ -74,6 +74,12 @@ def _experiment(file: File) -> core.Experiment:
             settle_seconds=design.settle,
         ),
     )
+
+
+def _metric(metric: Metric) -> core.Metric:
+    given = dict(metric)
+    unit = 0.001 if given.pop("time_unit") == "ms" else 1.0
+    return core.Metric(**given, unit_seconds=unit)
 
 
 def _shadow(shadow: Shadow | None) -> core.Shadow | None:

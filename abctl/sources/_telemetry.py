@@ -1,0 +1,134 @@
+"""A preset for one experiment (pure): every selector of every variant, in full."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from abctl.core.experiment import Metric, Unit
+from abctl.errors import SourceError
+from abctl.sources._placeholders import Names, fill
+from abctl.sources._presets import ERRORS, LATENCY, OPTIONAL_PARTS, PARTS, Parts, Preset
+
+_OF_VARIANT = ("$variant", "$upstream", "$version", "$model")
+# What is counted where something happens; without such an event the series may not exist.
+_NUMERATORS = frozenset(("successes", "events"))
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """What to ask a source for.
+
+    Attributes:
+        name: of the preset.
+        preset: whose metrics they are, where a metric has no selectors of its own.
+        names: what stands for each placeholder, by variant.
+    """
+
+    name: str
+    preset: Preset
+    names: Mapping[str, Names]
+
+    def requests(self, variant: str) -> str:
+        """The requests of a variant."""
+        return fill(self.preset.requests, self.names[variant])
+
+    def totals(self, variant: str) -> dict[str, Parts]:
+        """What is told of a variant besides its metrics, as far as the preset has it."""
+        outside = {"outside": {"n": self.preset.outside}} if self.preset.outside else {}
+        measured = {
+            ERRORS: self.preset.named.get(ERRORS, {}).get("proportion", {}),
+            LATENCY: self.preset.named.get(LATENCY, {}).get("quantile", {}),
+        }
+        found = {"requests": {"n": self.preset.requests}, **outside, **measured}
+        names = self.names[variant]
+        return {
+            name: {p: fill(s, names) for p, s in parts.items()} for name, parts in found.items()
+        }
+
+    def parts(self, metric: Metric, variant: str) -> dict[str, str]:
+        """The selector of each part of a metric for one variant; the metric's own come first.
+
+        Raises:
+            SourceError: a part that nobody selects, one that the kind does not have, or a
+                selector of the metric's own that does not say which variant.
+        """
+        _check_own(metric)
+        found = self._offered(metric)
+        missing = [part for part in PARTS[metric.kind] if part not in found]
+        if missing:
+            raise SourceError(
+                f"metric {metric.name}: nothing selects {missing[0]!r} of {metric.of} as "
+                f"{metric.kind}" + ("" if metric.selectors else f" in preset {self.name}"),
+                self._hint(metric),
+            )
+        names = {**self.names[variant], "outcome": (metric.of,)}
+        try:
+            return {part: fill(selector, names) for part, selector in found.items()}
+        except SourceError as error:
+            raise SourceError(f"metric {metric.name}: {error.message}", error.hint) from None
+
+    def measures(self, metric: Metric) -> bool:
+        """Whether every part of the metric is selected."""
+        return all(part in self._offered(metric) for part in PARTS[metric.kind])
+
+    def require_units(self, metric: Metric, unit: Unit) -> None:
+        """Refuse a metric whose variance between units nobody could know.
+
+        Raises:
+            SourceError: units are assigned, and the preset does not say which a request was of.
+        """
+        told = metric.selectors or self.preset.buckets or unit == "request"
+        if metric.kind in ("proportion", "mean") and metric.of != LATENCY and not told:
+            raise SourceError(
+                f"metric {metric.name}: preset {self.name} does not tell one {unit} from another, "
+                f"so how much they differ in {metric.of} is not known",
+                "preset: abctl, assignment.unit: request, or selectors of counters with a bucket",
+            )
+
+    def unit_seconds(self, metric: Metric) -> float:
+        """What one unit of the metric's numbers is in seconds; 1 for what is no time."""
+        if metric.selectors:
+            return metric.unit_seconds
+        return self.preset.latency_unit_seconds if metric.of == LATENCY else 1.0
+
+    def late(self, metric: Metric) -> frozenset[str]:
+        """Parts whose series come with the first event, so that none of them is a zero."""
+        known = not metric.selectors and metric.of == ERRORS and self.preset.late
+        return _NUMERATORS if known else frozenset()
+
+    def remarks(self, metric: Metric) -> Iterator[str]:
+        """What a reader should know of how the metric is measured."""
+        if metric.selectors:
+            return
+        if metric.of in self.preset.remarks:
+            yield self.preset.remarks[metric.of]
+        if not self.preset.drawn:
+            yield "also of requests that chance has not put there: forced, of cohorts, feedback"
+
+    def _offered(self, metric: Metric) -> Parts:
+        # A metric that selects for itself does not get half of its parts from somewhere else.
+        offered = self.preset.named.get(metric.of, self.preset.outcome).get(metric.kind, {})
+        return metric.selectors or offered
+
+    def _hint(self, metric: Metric) -> str:
+        own = f"give it selectors: {{{', '.join(f'{part}: ...' for part in PARTS[metric.kind])}}}"
+        kinds = [k for k in PARTS if self.measures(replace(metric, kind=k, selectors={}))]
+        if metric.selectors:
+            return own
+        if kinds:
+            return f"{self.name} has {metric.of} as kind {' or '.join(kinds)}; else {own}"
+        return f"{self.name} has {' and '.join(self.preset.named)}; else {own}"
+
+
+def _check_own(metric: Metric) -> None:
+    known = (*PARTS[metric.kind], *OPTIONAL_PARTS.get(metric.kind, ()))
+    for part, selector in metric.selectors.items():
+        if part not in known:
+            raise SourceError(
+                f"metric {metric.name}: kind {metric.kind} has no part {part!r}",
+                f"its parts: {', '.join(known)}",
+            )
+        if not any(name in selector for name in _OF_VARIANT):
+            raise SourceError(
+                f"metric {metric.name}: selector {selector!r} is the same for all variants",
+                'put $variant where its name belongs, e.g. {variant="$variant"}',
+            )

@@ -1,6 +1,8 @@
 """`abctl analyze`: is it better, and may it ship?"""
 
+import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,15 +10,16 @@ import typer
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import (
     ContextOption,
-    ExperimentArgument,
     KubeconfigOption,
     NamespaceOption,
     StateOption,
     find_place,
 )
+from abctl.core.duration import parse_duration_seconds
+from abctl.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from abctl.core.analysis import Analysis
 
@@ -29,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def analyze(
-    experiment: ExperimentArgument,
+    experiment: Annotated[
+        Path | None, typer.Argument(help="The experiment file; none with --from.")
+    ] = None,
     *,
     prometheus: Annotated[
         str | None,
@@ -39,10 +44,26 @@ def analyze(
             help="Where the counters are, if not where the experiment or its stack says.",
         ),
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also save the evidence: FILE.json.gz, all that a verdict takes."
+        ),
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Judge saved evidence; needs nothing else."),
+    ] = None,
     exit_code: Annotated[
         bool,
         typer.Option("--exit-code", help="Exit with 0 ship, 10 continue, 11 stop, 12 invalid."),
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again until the verdict is not continue.")
+    ] = False,
+    interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long to wait between two looks.")
+    ] = "1m",
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -56,17 +77,45 @@ def analyze(
     abctl analyze iris.yaml
 
     abctl analyze iris.yaml -o json --exit-code
-    """
-    from abctl.services.analyze import analyze as service  # noqa: PLC0415
 
-    place = find_place(str(experiment), state, kubeconfig, context, namespace)
-    found = service(place.door, place.experiment, place.state, prometheus_url=prometheus)
+    abctl analyze iris.yaml --save evidence.json.gz
+
+    abctl analyze --from evidence.json.gz
+    """
+    from abctl.services import analyze as service  # noqa: PLC0415
+
+    if (experiment is None) == (from_ is None):
+        raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
+    if from_ is not None:
+        if save or watch:
+            raise UsageError("--from cannot be combined with --save or --watch: nothing changes")
+        look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
+    else:
+        place = find_place(str(experiment), state, kubeconfig, context, namespace)
+        look = partial(
+            service.analyze,
+            place.door,
+            place.experiment,
+            place.state,
+            prometheus_url=prometheus,
+            save=save,
+        )
+    wait_seconds = parse_duration_seconds(interval)
+    found = look()
     show(found, output, experiment)
+    while watch and found.verdict.kind == "continue":
+        time.sleep(wait_seconds)
+        try:
+            found = look()
+        except SourceError as error:
+            say(f"error: {error.message}; looking again in {interval}")
+        else:
+            show(found, output, experiment)
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.verdict.kind])
 
 
-def show(found: "Analysis", output: Output, experiment: "Path | None" = None) -> None:
+def show(found: "Analysis", output: Output, experiment: Path | None = None) -> None:
     """Print an analysis, and the next step where a person reads.
 
     Args:

@@ -1,5 +1,6 @@
 """`analyze`: what the evidence of a running experiment says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from abctl.cluster import Door
@@ -9,12 +10,18 @@ from abctl.core.experiment import Experiment
 from abctl.errors import SourceError
 from abctl.local import scraper, stack
 from abctl.services import ledger
+from abctl.services.gather import Evidence, gather
 from abctl.services.judge import judge
-from abctl.sources import Source, open_source
+from abctl.sources import Source, file, open_source
 
 
 def analyze(
-    door: Door, experiment: Experiment, state_dir: Path | None, *, prometheus_url: str | None = None
+    door: Door,
+    experiment: Experiment,
+    state_dir: Path | None,
+    *,
+    prometheus_url: str | None = None,
+    save: Path | None = None,
 ) -> Analysis:
     """Read the ledger and the counters, and judge.
 
@@ -23,14 +30,32 @@ def analyze(
         experiment: what is asked.
         state_dir: the folder of its local stack; None in a cluster.
         prometheus_url: where the counters are; else the experiment says, or the stack.
+        save: where to put what was read, for `analyze_saved`; also if it cannot be judged.
 
     Raises:
         NotFoundError: the experiment was not started, or its stack does not run.
         SourceError: the evidence cannot be read, or contradicts itself.
     """
-    entries = ledger_of(ledger.read(door, experiment))
-    source = source_of(experiment, state_dir, prometheus_url)
-    return judge(experiment, entries, source, preset_name=preset_of(experiment))
+    source = experiment.source
+    if prometheus_url is None and source and source.kind == "file":
+        saved = file.load(Path(source.options["path"]), Evidence)
+        found = replace(saved, experiment=replace(experiment, source=None))
+    else:
+        entries = ledger_of(ledger.read(door, experiment))
+        where = source_of(experiment, state_dir, prometheus_url)
+        found = gather(experiment, entries, where, preset_name=preset_of(experiment))
+    if save is not None:
+        file.save(save, found)
+    return judge(found)
+
+
+def analyze_saved(path: Path) -> Analysis:
+    """Judge evidence that `analyze` saved; needs nothing but the file.
+
+    Raises:
+        SourceError: it cannot be read, or contradicts itself.
+    """
+    return judge(file.load(path, Evidence))
 
 
 def preset_of(experiment: Experiment) -> str:

@@ -1,57 +1,40 @@
-"""Reads the evidence of an experiment and says what follows from it."""
+"""Says what follows from the evidence of an experiment: arithmetic, no input and no clock."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from abctl.core.analysis import Analysis, EpochResult, VariantResult
-from abctl.core.epochs import Ledger
 from abctl.core.experiment import Experiment
-from abctl.core.polls import Window
 from abctl.core.split import TOTAL_BP
 from abctl.core.verdict import distrust, verdict
 from abctl.errors import SourceError
 from abctl.services import _totals
-from abctl.services._compare import Comparing, reading_of
+from abctl.services._compare import Comparing
 from abctl.services._sizes import sizes
-from abctl.services.evidence import MissingError, Samples, read
-from abctl.sources import Source
-from abctl.sources._promql import Preset, fill, preset, resolve
+from abctl.services.evidence import MissingError, Samples
+from abctl.services.gather import Evidence
+from abctl.sources._promql import Preset, fill
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
 
-Selectors = Mapping[str, Mapping[str, str]]
 
-
-def judge(
-    experiment: Experiment, ledger: Ledger, source: Source, *, preset_name: str = "abctl"
-) -> Analysis:
-    """Read the source and judge.
-
-    Args:
-        experiment: what is asked.
-        ledger: what happened to its split, and the plan that was locked.
-        source: where the counters are.
-        preset_name: whose metrics they are, where a metric has no selectors of its own.
+def judge(evidence: Evidence) -> Analysis:
+    """Judge; the same evidence always gets the same answer.
 
     Raises:
-        SourceError: the source cannot be read, has nothing, or contradicts itself.
+        SourceError: there is nothing in it, or it contradicts itself.
     """
-    now = source.now()
-    epochs = _epochs(ledger, experiment, now)
-    chosen = preset(preset_name)
-    windows = [Window(e.number, e.start, e.end) for e in epochs if e.counted]
+    evidence.require_whole()
+    experiment, ledger, chosen = evidence.experiment, evidence.ledger, evidence.preset
+    now, samples = evidence.now, evidence.samples
+    epochs = _epochs(evidence)
     names = [variant.name for variant in experiment.variants]
-    selected = {
-        metric.name: {name: resolve(metric, name, chosen) for name in names}
-        for metric in experiment.metrics
-    }
-    samples = None
-    if windows:
-        samples = read(source, windows, _all_selectors(experiment, selected, chosen), now)
+    if samples is not None:
         _require_anything(samples, [fill(chosen.requests, name) for name in names])
         if not samples.over:
             samples = None
+    selected = evidence.selectors
     variants = tuple(_totals.variant(experiment, samples, n, selected, chosen) for n in names)
     metrics = Comparing(experiment, samples, chosen).metrics()
     check = None if samples is None else _check_split(experiment, samples, epochs, names, chosen)
@@ -67,7 +50,7 @@ def judge(
     return Analysis(
         experiment=experiment.name,
         at=now,
-        source=source.place,
+        source=evidence.place,
         unit=experiment.assignment.unit,
         test=experiment.design.test,
         alpha=experiment.design.alpha,
@@ -90,21 +73,11 @@ def judge(
     )
 
 
-def _epochs(ledger: Ledger, experiment: Experiment, now: float) -> tuple[EpochResult, ...]:
+def _epochs(evidence: Evidence) -> tuple[EpochResult, ...]:
     """Epochs of the ledger; one that ended at an unknown time, unnoticed, does not count."""
-    found = ledger.epochs(now, experiment.design.settle_seconds)
+    settle = evidence.experiment.design.settle_seconds
+    found = evidence.ledger.epochs(evidence.now, settle)
     return tuple(EpochResult(i, e.start, e.end, e.split, e.certain) for i, e in enumerate(found))
-
-
-def _all_selectors(
-    experiment: Experiment, selected: Mapping[str, Selectors], chosen: Preset
-) -> Iterator[str]:
-    for variant in experiment.variants:
-        yield from _totals.selectors(chosen, variant.name)
-        for metric in experiment.metrics:
-            yield from selected[metric.name][variant.name].values()
-            if reading := reading_of(metric):
-                yield from resolve(reading, variant.name, chosen).values()
 
 
 def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from abctl.core.epochs import Entry, Ledger, locked_plan
 from abctl.core.experiment import Design, Experiment, Metric
 from abctl.core.split import Split
 from abctl.errors import SourceError
+from abctl.services.gather import gather
 from abctl.services.judge import judge
 from abctl.sources import Series
 from abctl.sources._promql import Selector
@@ -142,7 +143,7 @@ def ledger(experiment: Experiment, shares: Mapping[float, float] | None = None) 
 
 
 def run(experiment: Experiment, world: World) -> Analysis:
-    found = judge(experiment, ledger(experiment, world.shares), world)
+    found = judge(gather(experiment, ledger(experiment, world.shares), world))
     json.dumps(found.document(), allow_nan=False)
     return found
 
@@ -256,7 +257,7 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
     for unit in ("user", "request"):
         experiment = ask(unit)
         world = World(shares={START: 0.4})
-        found = judge(experiment, ledger(experiment, {START: 0.5}), world)
+        found = judge(gather(experiment, ledger(experiment, {START: 0.5}), world))
         assert found.verdict.kind == "invalid"
         assert "the traffic does not follow the split" in found.verdict.reasons[0]
         assert "expected 50.00%" in found.verdict.reasons[0]
@@ -265,7 +266,7 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
 def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:
     before = ask()
     after = ask(metrics=METRICS[:1])
-    found = judge(after, ledger(before), World())
+    found = judge(gather(after, ledger(before), World()))
     assert found.verdict.kind == "invalid"
     assert found.verdict.reasons[0].startswith("metrics: not as in the plan")
 
@@ -408,7 +409,7 @@ def test_an_epoch_that_ended_unnoticed_is_left_out(ask: Callable[..., Experiment
     experiment, world = ask(), World(shares={START: 0.5, START + 900: 0.2})
     entries = ledger(experiment)
     noticed = Entry(START + 1000, "unknown", None, SPLIT_OF[0.2], "somebody else", "observed")
-    found = judge(experiment, entries.with_entry(noticed), world)
+    found = judge(gather(experiment, entries.with_entry(noticed), world))
     assert [epoch.counted for epoch in found.epochs] == [False, True]
     assert found.verdict.kind != "invalid"
     assert any("epoch 0 (control 50%, treatment 50%) is left out" in note for note in found.notes)

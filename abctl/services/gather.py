@@ -1,0 +1,112 @@
+"""Reads the evidence of an experiment: everything that a judgement takes, and nothing else.
+
+It can be saved to a file and judged elsewhere, without the cluster and without the source.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from abctl.core.epochs import Ledger
+from abctl.core.experiment import Experiment
+from abctl.core.polls import Window
+from abctl.errors import SourceError
+from abctl.services import _totals
+from abctl.services._compare import reading_of
+from abctl.services.evidence import Samples, read
+from abctl.sources import Source
+from abctl.sources._promql import Preset, preset, resolve
+
+# By metric, variant and part.
+Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a judgement takes.
+
+    Attributes:
+        experiment: what is asked; without its source, which may be nobody else's business.
+        ledger: what happened to its split, and the plan that was locked.
+        preset: the selectors of what a metric does not select for itself.
+        place: of the source, without secrets.
+        now: the clock of the source (unix seconds): up to when it was read.
+        samples: what was read; None where nothing counts yet.
+    """
+
+    experiment: Experiment
+    ledger: Ledger
+    preset: Preset
+    place: str
+    now: float
+    samples: Samples | None
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The time that counts, by the ledger; an epoch that ended at an unknown time does not."""
+        settle = self.experiment.design.settle_seconds
+        epochs = self.ledger.epochs(self.now, settle)
+        return tuple(Window(i, e.start, e.end) for i, e in enumerate(epochs) if e.certain)
+
+    @property
+    def selectors(self) -> Selectors:
+        """What finds the parts of each metric of each variant."""
+        return {
+            metric.name: {
+                variant.name: resolve(metric, variant.name, self.preset)
+                for variant in self.experiment.variants
+            }
+            for metric in self.experiment.metrics
+        }
+
+    def queries(self) -> Iterator[str]:
+        """Every selector that a judgement needs; some come more than once."""
+        for variant in self.experiment.variants:
+            yield from _totals.selectors(self.preset, variant.name)
+        for each in self.selectors.values():
+            for parts in each.values():
+                yield from parts.values()
+        for metric in self.experiment.metrics:
+            if reading := reading_of(metric):
+                for variant in self.experiment.variants:
+                    yield from resolve(reading, variant.name, self.preset).values()
+
+    def require_whole(self) -> None:
+        """Make sure that the samples are those that the experiment and its ledger ask for.
+
+        Raises:
+            SourceError: something is missing or for another time.
+        """
+        if (self.samples is None) != (not self.windows):
+            raise SourceError(f"{self.place}: samples and ledger do not belong together")
+        if self.samples is None:
+            return
+        if (self.samples.windows, self.samples.now) != (self.windows, self.now):
+            raise SourceError(f"{self.place}: the samples are for another time than the ledger's")
+        if missing := set(self.queries()) - self.samples.found.keys():
+            raise SourceError(
+                f"{self.place} was not asked for {min(missing)}",
+                "metrics cannot be added to evidence that was saved; gather it anew",
+            )
+
+
+def gather(
+    experiment: Experiment, ledger: Ledger, source: Source, *, preset_name: str = "abctl"
+) -> Evidence:
+    """Read what the source has of an experiment.
+
+    Args:
+        experiment: what is asked.
+        ledger: what happened to its split, and the plan that was locked.
+        source: where the counters are.
+        preset_name: whose metrics they are, where a metric has no selectors of its own.
+
+    Raises:
+        SourceError: the source cannot be read, or contradicts itself.
+    """
+    bare = replace(experiment, source=None)
+    asked = Evidence(bare, ledger, preset(preset_name), source.place, source.now(), None)
+    # What cannot be asked for is told before anybody is asked.
+    queries = list(asked.queries())
+    if not asked.windows:
+        return asked
+    return replace(asked, samples=read(source, asked.windows, queries, asked.now))

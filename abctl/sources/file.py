@@ -1,0 +1,172 @@
+"""Evidence that was saved: one file with everything that a judgement takes.
+
+It is JSON, compressed with gzip: what wrote it, the evidence, and the arrays that the evidence
+names by their numbers. The same evidence makes the same bytes. `zcat FILE | jq` shows it.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from abctl import __version__
+from abctl.errors import SourceError
+from abctl.sources import Source
+from abctl.sources._plain import DamagedError, Writer, array_of_plain, array_to_plain, value_of
+
+API_VERSION, KIND = "abctl.dev/v1", "Evidence"
+# To be raised whenever files of before could not be read any more.
+FORMAT = 1
+_LARGEST_BYTES = 2**28
+_DIGEST = b'"sha256": "'
+
+T = TypeVar("T")
+
+
+def save(path: Path, evidence: object) -> None:
+    """Write evidence (a frozen dataclass), whole or not at all.
+
+    Raises:
+        SourceError: the file cannot be written, or would be too large to be read again.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with (
+                os.fdopen(descriptor, "wb") as raw,
+                gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as file,
+            ):
+                for line in _lines(evidence):
+                    digest.update(line)
+                    size += len(line)
+                    file.write(line)
+                file.write(_DIGEST + digest.hexdigest().encode() + b'"}\n')
+            _require_readable(path, size)
+            Path(unfinished).chmod(0o644)
+            Path(unfinished).replace(path)
+        except BaseException:
+            Path(unfinished).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}", "can the folder be written?") from None
+
+
+def _lines(evidence: object) -> Iterator[bytes]:
+    """The document, one array a line, so that it never is in memory as a whole."""
+    writer = Writer()
+    plain = writer.plain(evidence, type(evidence))
+    head = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "format": FORMAT,
+        "writtenBy": {
+            "abctl": __version__,
+            "numpy": version("numpy"),
+            "scipy": version("scipy"),
+            "python": platform.python_version(),
+        },
+        "evidence": plain,
+    }
+    yield json.dumps(head, allow_nan=False)[:-1].encode() + b',\n"arrays": [\n'
+    for i, array in enumerate(writer.arrays):
+        comma = ",\n" if i else ""
+        yield (comma + json.dumps(array_to_plain(array), allow_nan=False)).encode()
+    yield b"\n],\n"
+
+
+def load(path: Path, cls: type[T]) -> T:
+    """Read evidence of the class that was saved.
+
+    Raises:
+        SourceError: no such file, damaged, cut short, altered, or something else altogether.
+    """
+    text = _read(path)
+    try:
+        # A hook for every mapping: lists of numbers become arrays while they are read.
+        document = json.loads(text, object_hook=array_of_plain)
+    except DamagedError as error:
+        _damaged(path, str(error))
+    except (ValueError, RecursionError) as error:
+        _foreign(path, f"no JSON ({error})")
+    if not isinstance(document, Mapping) or document.get("kind") != KIND:
+        _foreign(path, "not of the kind Evidence")
+    written = document.get("apiVersion"), document.get("format")
+    if written != (API_VERSION, FORMAT):
+        by = document.get("writtenBy")
+        author = f"abctl {by.get('abctl')}" if isinstance(by, Mapping) else "something else"
+        raise SourceError(
+            f"{path}: written by {author} as {written[0]} format {written[1]}, this abctl "
+            f"({__version__}) reads {API_VERSION} format {FORMAT}",
+            "read it with the abctl that wrote it",
+        )
+    if _digest(text) != document.get("sha256"):
+        _damaged(path, "altered after it was written (its sha256 differs)")
+    arrays = document.get("arrays")
+    if not isinstance(arrays, list):
+        _damaged(path, "it has no list of arrays")
+    try:
+        read: T = value_of(document.get("evidence"), cls, arrays, "evidence")
+    except DamagedError as error:
+        _damaged(path, str(error))
+    return read
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            text = file.read(_LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        hint = "abctl analyze EXPERIMENT --save FILE writes one"
+        raise SourceError(f"{path}: no such file", hint) from None
+    except gzip.BadGzipFile:
+        _foreign(path, "not compressed with gzip, or damaged")
+    except EOFError:
+        _damaged(path, "cut short")
+    except zlib.error as error:
+        _damaged(path, str(error))
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
+    if len(text) > _LARGEST_BYTES:
+        raise SourceError(f"{path}: over {_LARGEST_BYTES:,} bytes when it is unpacked")
+    return text
+
+
+def _require_readable(path: Path, size: int) -> None:
+    if size > _LARGEST_BYTES:
+        raise SourceError(f"{path}: the evidence takes {size:,} bytes, more than is read")
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text[: max(0, text.rfind(_DIGEST))]).hexdigest()
+
+
+def _foreign(path: Path, why: str) -> NoReturn:
+    raise SourceError(
+        f"{path}: no saved evidence: {why}", "abctl analyze EXPERIMENT --save FILE writes one"
+    )
+
+
+def _damaged(path: Path, why: str) -> NoReturn:
+    raise SourceError(
+        f"{path}: damaged: {why}", "fetch it once more from where it was saved, or gather it anew"
+    )
+
+
+def open_source(options: Mapping[str, str]) -> Source:
+    """Nothing new can be asked of a file; `load` gives all that it holds at once.
+
+    Raises:
+        SourceError: always.
+    """
+    raise SourceError(
+        f"{options['path']} was saved before: it can be analyzed, but says nothing of now",
+        f"abctl analyze --from {options['path']}",
+    )

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEFT_OUT = -1
-_EVEN_POLLS = 2_000
-_HAIR = 1e-6
+_EVEN_POLLS = 128
 
 
 @dataclass(frozen=True)
@@ -54,38 +53,45 @@ class Polls:
 
 
 def cut(windows: Sequence[Window], step_seconds: float) -> Polls:
-    """Cut each window into polls of `step_seconds`, and later ones in proportion to their age.
+    """Cut the windows at the edges of one grid that begins with the first of them.
 
-    Where an edge lies depends on when the windows before it began, never on when the last one ends:
-    whoever looks again finds the polls of the last look and some more. A sequential test goes on
-    where it was, and what it has proven stays proven.
+    The first 128 polls are `step_seconds` long; with every doubling of the age of the experiment
+    polls get twice as long, 64 of each length. So none is longer than 1/64 of its age, and a month
+    at a step of 30 seconds is 730 polls, a year 960: their number grows with the logarithm.
 
-    No poll is longer than it has to be for a bounded number of them: 30 days at a step of 30
-    seconds are 9,600 polls, the last of them 22 minutes long.
+    Where an edge lies depends on the begin of the first window and on the step, never on when the
+    last window ends: whoever looks again finds the polls of the last look and some more. A
+    sequential test goes on where it was, and what it has proven stays proven.
+
+    Edges are whole milliseconds, as the times of scrapes are.
     """
-    edges: list[NDArray[np.float64]] = []
+    whole = [Window(w.epoch, round(w.start, 3), round(w.end, 3)) for w in windows]
+    first, last = whole[0].start, whole[-1].end
+    grid = _whole_ms(first + _ages(last - first, step_seconds))
+    edges = [np.array([first])]
     epochs: list[int] = []
-    for window in windows:
-        if edges and window.start == edges[-1][-1]:
-            edges[-1] = edges[-1][:-1]
-        elif edges:
+    for window in (w for w in whole if w.start < w.end):
+        if window.start > edges[-1][-1]:
+            edges.append(np.array([window.start]))
             epochs.append(LEFT_OUT)
-        edges.append(_edges(window, windows[0].start, step_seconds))
-        epochs += [window.epoch] * (len(edges[-1]) - 1)
+        inside = grid[(grid > window.start) & (grid < window.end)]
+        edges += [inside, np.array([window.end])]
+        epochs += [window.epoch] * (len(inside) + 1)
     return Polls(np.concatenate(edges), np.array(epochs, dtype=np.int64))
 
 
-def _edges(window: Window, first: float, step: float) -> NDArray[np.float64]:
-    """Even until the window is as old as so many even polls, then each longer than the last."""
-    start, end = window.start - first, window.end - first
-    even = max(0, int(np.ceil(_EVEN_POLLS - start / step)))
-    shown = min(even, int(np.ceil(window.seconds / step)))
-    edges = start + step * np.arange(shown + 1)
-    growth = np.log1p(1 / _EVEN_POLLS)
-    grown = max(0, int(np.ceil(np.log(end / edges[-1]) / growth))) if shown == even else 0
-    edges = np.concatenate((edges, edges[-1] * np.exp(growth * np.arange(1, grown + 1))))
-    inside = edges < end - _HAIR * step
-    return np.concatenate((first + edges[inside], [window.end]))
+def _ages(until: float, step: float) -> NDArray[np.float64]:
+    """Ages at which the polls of an experiment end, at least up to `until`."""
+    ages = step * np.arange(1.0, _EVEN_POLLS + 1)
+    while ages[-1] < until:
+        step *= 2
+        ages = np.concatenate((ages, ages[-1] + step * np.arange(1.0, _EVEN_POLLS // 2 + 1)))
+    return ages
+
+
+def _whole_ms(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded so that they are the same numbers as times that were written with three decimals."""
+    return np.rint(seconds * 1000.0) / 1000.0
 
 
 def blind(polls: Polls, scrapes: Iterable[NDArray[np.float64]]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """The grid of polls: covers every window exactly, never crosses one."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,14 +33,20 @@ def test_a_later_look_finds_the_polls_of_an_earlier_one(t: list[int], step: floa
     np.testing.assert_array_equal(early.edges[:-1], late.edges[: len(early.edges) - 1])
 
 
-def test_a_month_has_some_thousand_polls_none_much_longer_than_the_others_before() -> None:
-    month = 30 * 86400.0
-    for step in (2.0, 30.0):
-        polls = cut([Window(0, 0, 86400), Window(1, 86460, month)], step)
-        widths, ages = np.diff(polls.edges)[polls.counted], polls.edges[1:][polls.counted]
-        assert 5000 < len(widths) < 20_000
-        assert np.allclose(widths[:1000], step)
-        assert np.all(widths <= np.maximum(1.001 * step, ages / 1999))
+@pytest.mark.parametrize("step", [0.5, 2.0, 30.0, 120.0])
+@pytest.mark.parametrize("days", [0.01, 1.0, 30.0, 3650.0])
+def test_polls_stay_few_and_none_is_long_for_its_age(step: float, days: float) -> None:
+    end = days * 86400.0
+    polls = cut([Window(0, 0, end / 3), Window(1, end / 3 + 60, end)], step)
+    widths, ages = np.diff(polls.edges)[polls.counted], polls.edges[1:][polls.counted]
+    assert len(widths) < 2000
+    assert np.all(widths <= np.maximum(step, ages / 64) + 1e-3)
+
+
+def test_edges_are_times_that_a_scrape_can_bear() -> None:
+    start = 1_700_000_000.1 + 0.2
+    polls = cut([Window(0, start, start + 7.77777)], 0.1)
+    assert polls.edges.tolist() == [float(f"{edge:.3f}") for edge in polls.edges]
 
 
 def test_windows_that_touch_have_no_gap_between_them() -> None:

@@ -16,6 +16,7 @@ from abctl.stats.srm import SrmResult
 _COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "magenta"}
 _LEFT = {"VARIANT", "METRIC", "ROLE", "PROVEN", "METHOD", "EFFECT", "LIFT", "TEST", "NOTE"}
 _HUGE_LOG_E = 20.0
+_HAIR = 1e-5
 
 Row = dict[str, str]
 
@@ -28,7 +29,8 @@ def screen(found: Analysis, wide: bool) -> Text:
         _columns([dict(row) for row in _variants(found)]),
         _columns([row for metric in found.metrics for row in _metric(found, metric, wide)]),
         _columns(list(_readings(found))) if wide else [],
-        [f"{_name(m)}: {each}" for m in found.metrics for each in m.remarks] if wide else [],
+        list(_beliefs(found)) if wide else [],
+        list(dict.fromkeys(_remarks(found))) if wide else [],
         [_srm(found), *(f"note: {note}" for note in found.notes)],
     ]
     for block in filter(None, blocks):
@@ -122,6 +124,30 @@ def _reading(metric: MetricResult, reading: Reading) -> Row:
     return row | {"EFFECT": _effect(result, metric), "P": f"{result.p:.2g}", "NOTE": notes}
 
 
+def _remarks(found: Analysis) -> Iterator[str]:
+    for metric in found.metrics:
+        yield from (f"{_name(metric)}: {each}" for each in metric.remarks)
+        for comparison in metric.comparisons:
+            if isinstance(comparison.effect, Estimate):
+                yield from (f"{_name(metric)}: {each}" for each in comparison.effect.notes)
+
+
+def _beliefs(found: Analysis) -> Iterator[str]:
+    rows = [
+        {
+            "METRIC": _name(metric),
+            "VARIANT": belief.variant,
+            "P(BETTER)": "-" if belief.better is None else f"{belief.better:.2%}",
+            "P(BEST)": f"{belief.best:.2%}",
+            "EXPECTED LOSS": figures.difference(belief.loss, metric.unit).removeprefix("+"),
+        }
+        for metric in found.metrics
+        for belief in metric.beliefs
+    ]
+    yield from _columns(rows)
+    yield from {f"Bayesian, {b.caveat}": None for m in found.metrics for b in m.beliefs}
+
+
 def _srm(found: Analysis) -> str:
     if found.srm is None:
         return "split: not checked yet"
@@ -138,15 +164,20 @@ def _name(metric: MetricResult) -> str:
 
 
 def _effect(result: Estimate, metric: MetricResult) -> str:
-    ends = [figures.difference(end, metric.unit) for end in result.interval]
+    ends = [figures.difference(_seen(end, result.effect), metric.unit) for end in result.interval]
     return f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
 
 
 def _lift(result: Estimate) -> str:
     if result.lift is None:
         return "-"
-    ends = [figures.relative(end) for end in result.lift_interval or ()]
+    ends = [figures.relative(_seen(end, result.lift)) for end in result.lift_interval or ()]
     return figures.relative(result.lift) + (f" ({figures.interval(ends)})" if ends else "")
+
+
+def _seen(end: float, effect: float) -> float:
+    """An end that a test has set lies a hair beside 0: nobody needs to read the hair."""
+    return 0.0 if abs(end) < _HAIR * abs(effect) else end
 
 
 def _deciding(comparison: Comparison) -> Claim | None:

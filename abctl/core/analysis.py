@@ -71,6 +71,25 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Belief:
+    """What a Bayesian says of a variant, with nothing known beforehand; it decides nothing.
+
+    Attributes:
+        variant: its name.
+        better: probability to be better than the control; None for the control.
+        best: probability to be the best of all variants.
+        loss: what choosing it is expected to cost, in the metric's unit.
+        caveat: what it must not be used for.
+    """
+
+    variant: str
+    better: float | None
+    best: float
+    loss: float
+    caveat: str
+
+
+@dataclass(frozen=True)
 class MetricResult:
     """A metric, how it was measured, and what came out of it, treatment by treatment.
 
@@ -79,6 +98,7 @@ class MetricResult:
         selectors: what was asked for, by variant and part.
         remarks: what a reader should know of how it is measured.
         polls: into how many the time was cut.
+        beliefs: Bayesian summaries of all variants; empty where there is not enough for one.
     """
 
     name: str
@@ -94,6 +114,7 @@ class MetricResult:
     remarks: tuple[str, ...]
     polls: int
     comparisons: tuple[Comparison, ...]
+    beliefs: tuple[Belief, ...] = ()
 
     @property
     def unit(self) -> Literal["share", "seconds", "number"]:

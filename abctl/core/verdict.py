@@ -191,17 +191,23 @@ def _open(metric: MetricResult, claim: Claim | None, what: str) -> str:
     if claim is None:
         return f"not proven {what}"
     if isinstance(claim.result, Estimate):
-        return f"not proven {what} yet: {_by(metric, claim)}"
+        return f"not proven {what} yet: {_by(metric, claim, claim.result.alpha)}"
     return f"not estimable yet: {claim.result.reason}"
 
 
-def _by(metric: MetricResult, claim: Claim) -> str:
+def _by(metric: MetricResult, claim: Claim, needed: float | None = None) -> str:
+    """The numbers behind a claim, and the p that it needs if it is still open."""
     result = claim.result
     if not isinstance(result, Estimate):
         return result.reason
     p = result.p if claim.p_adjusted is None else claim.p_adjusted
+    said = figures.probability(p)
+    if p != result.p:
+        said += " by Holm"
+    if needed is not None:
+        said += f", must be {needed:g} or less"
     values = " to ".join(figures.value(v, metric.unit) for v in (result.control, result.treatment))
-    return f"{figures.difference(result.effect, metric.unit)} ({values}, {figures.probability(p)})"
+    return f"{figures.difference(result.effect, metric.unit)} ({values}, {said})"
 
 
 def _margin(metric: MetricResult, claim: Claim) -> str:

@@ -9,6 +9,7 @@ from abctl.core.analysis import Claim, Comparison, MetricResult, Reading, Result
 from abctl.core.experiment import Experiment, Kind, Metric
 from abctl.core.polls import Polls
 from abctl.errors import UsageError
+from abctl.services._beliefs import beliefs
 from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Samples
 from abctl.sources._promql import Preset, resolve
@@ -58,6 +59,13 @@ class Comparing:
         control, *treatments = (variant.name for variant in self.experiment.variants)
         parts = {name: resolve(metric, name, self.chosen) for name in (control, *treatments)}
         polls = self._polls(parts)
+        buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
+        streams = {
+            name: self._stream(
+                metric.kind, {control: parts[control], name: parts[name]}, polls, buckets
+            )
+            for name in treatments
+        }
         return MetricResult(
             name=metric.name,
             role=metric.role,
@@ -72,25 +80,23 @@ class Comparing:
             remarks=tuple(self._remarks(metric)),
             polls=0 if polls is None else int(polls.counted.sum()),
             comparisons=tuple(
-                self._comparison(metric, {control: parts[control], name: parts[name]}, polls)
-                for name in treatments
+                self._comparison(metric, [control, name], streams[name]) for name in treatments
             ),
+            beliefs=beliefs(metric, list(parts), list(streams.values())),
         )
 
     def _comparison(
-        self, metric: Metric, pair: Mapping[str, Parts], polls: Polls | None
+        self, metric: Metric, names: Sequence[str], stream: Stream[Any] | str
     ) -> Comparison:
         once, method = self._methods(metric)
-        buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
-        stream = self._stream(metric.kind, pair, polls, buckets)
         both_sides = self._plan(metric, "two-sided", _ZERO)
         return Comparison(
-            treatment=list(pair)[1],
+            treatment=names[1],
             effect=_estimate(method, stream, both_sides),
             claims=tuple(self._claims(metric, method, stream)),
             readings=(
                 *([Reading(_estimate(once, stream, both_sides), _ONE_LOOK)] * (once != method)),
-                *self._readings(metric, list(pair)),
+                *self._readings(metric, names),
             ),
         )
 

@@ -10,6 +10,7 @@ from abctl.cli._output import Output
 from abctl.cli.analyze import show
 from abctl.core.analysis import (
     Analysis,
+    Belief,
     Claim,
     Comparison,
     Coverage,
@@ -59,6 +60,10 @@ LATENCY = replace(
     log_e=60.5,
 )
 ERRORS = NotEstimable("ratio_sequence", "under half of the buckets have data in both variants")
+BELIEFS = (
+    Belief("control", None, 0.0042, 0.0171, "not valid for stopping"),
+    Belief("treatment", 0.9958, 0.9958, 1.2e-5, "not valid for stopping"),
+)
 
 
 def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResult:
@@ -77,6 +82,7 @@ def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResul
         remarks=("inside the model server",) if quantile else (),
         polls=1440,
         comparisons=(comparison,),
+        beliefs=BELIEFS if of == "accuracy" else (),
     )
 
 

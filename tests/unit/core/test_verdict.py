@@ -165,7 +165,7 @@ def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
     assert found.reasons == (
         (
             "primary accuracy of treatment: not proven better yet: "
-            "+2.00pp (50.00% to 52.00%, p = 0.01)"
+            "+2.00pp (50.00% to 52.00%, p = 0.01, must be 0.05 or less)"
         ),
         "guardrail errors of treatment: not estimable yet: no errors yet",
         "40 s more until minDuration of 1.67 min",
@@ -205,3 +205,12 @@ def test_a_wrong_split_is_told_with_names_and_numbers() -> None:
 def test_a_changed_plan_is_not_trusted() -> None:
     (told,) = distrust(None, (), {}, ("metrics", "design"))
     assert told.startswith("metrics, design: not as in the plan")
+
+
+def test_a_corrected_p_says_so_and_what_it_needs() -> None:
+    found = primary()
+    comparison = found.comparisons[0]
+    claims = tuple(replace(claim, p_adjusted=0.08) for claim in comparison.claims)
+    corrected = replace(found, comparisons=(replace(comparison, claims=claims),))
+    reason = verdict(DESIGN, [corrected], elapsed_seconds=200, integrity=()).reasons[0]
+    assert "p = 0.08 by Holm, must be 0.05 or less" in reason

@@ -5,20 +5,29 @@ import sys
 import typer
 
 from abctl.cli._output import say
-from abctl.errors import UsageError
+from abctl.errors import Interrupted, UsageError
 
 
-def require_consent(question: str, *, yes: bool) -> None:
+def require_consent(question: str, *, yes: bool) -> bool:
     """Ask on a terminal; elsewhere only `--yes` will do.
+
+    Returns:
+        Whether somebody was asked, which takes as long as they like.
 
     Raises:
         UsageError: nobody can be asked.
-        typer.Abort: the answer was no.
+        typer.Exit: the answer was no.
+        Interrupted: there was no answer.
     """
     if yes:
-        return
+        return False
     if not sys.stdin.isatty():
         raise UsageError("nobody is here to ask", "repeat it with --yes, or see it with --dry-run")
-    if not typer.confirm(question, err=True):
-        say("nothing was changed")
-        raise typer.Abort
+    try:
+        if typer.confirm(question, err=True):
+            return True
+    except typer.Abort:
+        say("")  # the end of the line with the question
+        raise Interrupted("interrupted: nothing was changed") from None
+    say("nothing was changed")
+    raise typer.Exit(Interrupted.exit_code)

@@ -1,78 +1,129 @@
 """A change of the split, from its plan to its outcome: what shift, promote and rollback share."""
 
+import inspect
 import time
 from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from abctl.cli._consent import require_consent
-from abctl.cli._output import Output, emit, say
-from abctl.cli._place import DryRun, who
+from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._place import (
+    ActorOption,
+    ContextOption,
+    DryRun,
+    DryRunOption,
+    KubeconfigOption,
+    NamespaceOption,
+    StateOption,
+    TimeoutOption,
+    WhatArgument,
+    WhyOption,
+    YesOption,
+    find_place,
+    who,
+)
 from abctl.core.split import Split, format_share
 
 if TYPE_CHECKING:
-    from abctl.core.experiment import Experiment
     from abctl.services.place import Place
     from abctl.services.shift import Plan
 
 
-def carry_out(
-    place: "Place",
-    choose: Callable[[Split], Split],
-    *,
-    why: str,
-    actor: str,
-    dry_run: DryRun,
-    yes: bool,
-    timeout_seconds: float,
-    output: Output,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a user says to each of these commands, in the order in which the help lists it."""
+
+    what: WhatArgument
+    why: WhyOption = ""
+    dry_run: DryRunOption = DryRun.none
+    yes: YesOption = False
+    timeout: TimeoutOption = 30.0
+    actor: ActorOption = ""
+    state: StateOption = None
+    namespace: NamespaceOption = None
+    context: ContextOption = None
+    kubeconfig: KubeconfigOption = None
+    output: OutputOption = Output.table
+
+
+def add(app: typer.Typer, command: Callable[..., None], *, why: str = "") -> None:
+    """Add a command whose first parameter is an `Order`: for typer each part of it is one.
+
+    Args:
+        app: to which.
+        command: its other parameters are its own.
+        why: what the ledger says where the user gives no reason.
+    """
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = {
+        field.name: inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=field.type,
+        )
+        for field in fields(Order)
+    }
+    shared["why"] = shared["why"].replace(default=why)
+
+    def called(**given: Any) -> None:
+        order = Order(**{name: given.pop(name) for name in shared})
+        command(order, **given)
+
+    what, *options = shared.values()
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    parameters = [what, *own, *options]
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    app.command()(called)
+
+
+def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
     """Say what will be done, ask, do it, and answer.
 
     Args:
-        place: where.
+        order: what the user said.
         choose: gives the wanted split for the one that is asked for now.
-        why: for the ledger.
-        actor: for the ledger.
-        dry_run: how far to go.
-        yes: do not ask.
-        timeout_seconds: how long the platform may take.
-        output: form of the answer.
     """
     from abctl.services import shift as service  # noqa: PLC0415
     from abctl.services.look import look  # noqa: PLC0415
 
+    place = find_place(order.what, order.state, order.kubeconfig, order.context, order.namespace)
     door, carrier, experiment = place.door, place.platform, place.experiment
-    wanted = choose(look(door, carrier, experiment).asked)
-    planned = service.plan(door, carrier, experiment, wanted)
-    _explain(planned, experiment)
-    answer: dict[str, Any] = {"experiment": experiment.name, "from": shares(planned.before)}
-    answer |= {"to": shares(wanted), "dryRun": dry_run is not DryRun.none}
-    if dry_run is not DryRun.none:
-        if dry_run is DryRun.server and not planned.change.empty:
+    seen = look(door, carrier, experiment)
+    wanted = choose(seen.asked)
+    planned = service.plan_from(seen, carrier, wanted)
+    _explain(planned, place)
+    if order.dry_run is not DryRun.none:
+        if order.dry_run is DryRun.server and not planned.change.empty:
             door.patch(planned.change.ref, planned.change.json_patch(), dry_run=True)
-        done = {"changed": False, "confirmed": None}
-    else:
-        if not planned.empty:
-            require_consent("Shift?", yes=yes)
-        try:
-            result = service.shift(
-                door,
-                carrier,
-                experiment,
-                wanted,
-                actor=who(actor),
-                why=why,
-                clock=time.time,
-                sleep=time.sleep,
-                timeout_seconds=timeout_seconds,
-                ready=place.ready,
-            )
-        except KeyboardInterrupt:
-            say("the shift may be half done: the same command finishes it, a shift back reverts it")
-            raise
-        done = {"changed": result.changed, "confirmed": result.confirmed}
-        _report(changed=result.changed, confirmed=result.confirmed)
-    emit("Shift", answer | done, output, lambda _: f"{planned.before} -> {wanted}")
+        _answer(order, place, planned.before, wanted, changed=False, confirmed=None)
+        return
+    asked = not planned.empty and require_consent("Shift?", yes=order.yes)
+    try:
+        result = service.shift(
+            door,
+            carrier,
+            experiment,
+            wanted,
+            actor=who(order.actor),
+            why=order.why,
+            clock=time.time,
+            sleep=time.sleep,
+            timeout_seconds=order.timeout,
+            ready=place.ready,
+            # While somebody thought about it the world may have changed.
+            planned=None if asked else planned,
+        )
+    except KeyboardInterrupt:
+        say("the shift may be half done: the same command finishes it, a shift back reverts it")
+        raise
+    _report(changed=result.changed, confirmed=result.confirmed)
+    _answer(order, place, result.before, wanted, changed=result.changed, confirmed=result.confirmed)
 
 
 def shares(split: Split) -> dict[str, float]:
@@ -80,11 +131,16 @@ def shares(split: Split) -> dict[str, float]:
     return {name: split[name] / 10_000 for name in split.names}
 
 
-def _explain(planned: "Plan", experiment: "Experiment") -> None:
-    if planned.seen.drifted:
+def _explain(planned: "Plan", place: "Place") -> None:
+    seen, experiment = planned.seen, place.experiment
+    if seen.drifted:
         say(f"somebody set {planned.before} without abctl; a shift enters it in the ledger")
-    if intent := planned.seen.ledger.intent:
+    if intent := seen.ledger.intent:
         say(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
+    # Without a file there is no plan that could have changed.
+    if not place.adopted and (parts := seen.ledger.changed_since(experiment)):
+        listed = ", ".join(parts)
+        say(f"warning: {listed} of the file differ from what was locked at the start")
     say(f"from {planned.before}")
     say(f"to   {planned.after}")
     unit = experiment.assignment.unit
@@ -96,3 +152,16 @@ def _explain(planned: "Plan", experiment: "Experiment") -> None:
 def _report(*, changed: bool, confirmed: bool) -> None:
     done = "it is in effect" if changed else "nothing to do: it is in effect already"
     say(done if confirmed else "the platform cannot say whether it is in effect")
+
+
+def _answer(
+    order: Order, place: "Place", before: Split, wanted: Split, **done: bool | None
+) -> None:
+    answer = {
+        "experiment": place.experiment.name,
+        "from": shares(before),
+        "to": shares(wanted),
+        "dryRun": order.dry_run is not DryRun.none,
+        **done,
+    }
+    emit("Shift", answer, order.output, lambda _: f"{before} -> {wanted}")

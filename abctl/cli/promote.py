@@ -4,47 +4,21 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption
-from abctl.cli._place import (
-    ActorOption,
-    ContextOption,
-    DryRun,
-    DryRunOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
-    TimeoutOption,
-    WhatArgument,
-    WhyOption,
-    YesOption,
-    find_place,
-)
-from abctl.cli._shift import carry_out
+from abctl.cli._shift import Order, add, carry_out
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(promote)
+    add(app, promote, why="promoted")
 
 
 def promote(
-    what: WhatArgument,
+    order: Order,
     variant: Annotated[
         str | None, typer.Argument(help="Which treatment.", show_default="the only one")
     ] = None,
-    *,
-    why: WhyOption = "promoted",
-    dry_run: DryRunOption = DryRun.none,
-    yes: YesOption = False,
-    timeout: TimeoutOption = 30.0,
-    actor: ActorOption = "",
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
-    output: OutputOption = Output.table,
 ) -> None:
     """Send everything to a treatment, and wait until it is in effect.
 
@@ -58,16 +32,7 @@ def promote(
         nothing = dict.fromkeys(asked.names, 0)
         return asked.with_shares(nothing | {chosen: TOTAL_BP})
 
-    carry_out(
-        find_place(what, state, kubeconfig, context, namespace),
-        all_of_it,
-        why=why,
-        actor=actor,
-        dry_run=dry_run,
-        yes=yes,
-        timeout_seconds=timeout,
-        output=output,
-    )
+    carry_out(order, all_of_it)
 
 
 def _only(treatments: tuple[str, ...]) -> str:

@@ -5,49 +5,23 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption
-from abctl.cli._place import (
-    ActorOption,
-    ContextOption,
-    DryRun,
-    DryRunOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
-    TimeoutOption,
-    WhatArgument,
-    WhyOption,
-    YesOption,
-    find_place,
-)
-from abctl.cli._shift import carry_out
+from abctl.cli._shift import Order, add, carry_out
 from abctl.core.split import Split
 from abctl.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(shift)
+    add(app, shift)
 
 
 def shift(
-    what: WhatArgument,
+    order: Order,
     split: Annotated[
         list[str] | None,
         typer.Argument(metavar="SPLIT", help="treatment=30% (the control takes the rest), 50/50."),
     ] = None,
-    *,
     to: Annotated[str | None, typer.Option(help="The split, as an option.")] = None,
-    why: WhyOption = "",
-    dry_run: DryRunOption = DryRun.none,
-    yes: YesOption = False,
-    timeout: TimeoutOption = 30.0,
-    actor: ActorOption = "",
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
-    output: OutputOption = Output.table,
 ) -> None:
     """Change the split, and wait until it is in effect.
 
@@ -62,13 +36,4 @@ def shift(
     words = (*(split or ()), *(to or "").split())
     if not words:
         raise UsageError("no split given", "abctl shift EXPERIMENT treatment=30%, or 50/50")
-    carry_out(
-        find_place(what, state, kubeconfig, context, namespace),
-        partial(Split.parse_change, words=words),
-        why=why,
-        actor=actor,
-        dry_run=dry_run,
-        yes=yes,
-        timeout_seconds=timeout,
-        output=output,
-    )
+    carry_out(order, partial(Split.parse_change, words=words))

@@ -51,6 +51,9 @@ class Door(Protocol):
         """
         ...
 
-    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether whoever asks may do this (get, list, create, patch, ...) there."""
+    def may(self, verb: str, ref: Ref) -> bool:
+        """Whether we may do this (get, list, create, patch, delete, ...) to it.
+
+        What is asked about need not be there. Raises NotFoundError where the kind is not known.
+        """
         ...

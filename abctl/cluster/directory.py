@@ -122,7 +122,7 @@ class DirectoryDoor:
                 found.append(obj)
         return found
 
-    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:  # noqa: ARG002 - the same for all
+    def may(self, verb: str, ref: Ref) -> bool:  # noqa: ARG002 - the same for all
         """Whether the directory can be read, or written to."""
         there = next(path for path in (self._root, *self._root.parents) if path.exists())
         return os.access(there, os.R_OK if verb in ("get", "list", "watch") else os.W_OK)

@@ -18,7 +18,8 @@ from abctl.errors import ClusterError, ConflictError, NotFoundError, Unreachable
 
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
-_MAY_I = "SelfSubjectAccessReview"
+_REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class KubeDoor:
@@ -103,18 +104,22 @@ class KubeDoor:
         found = [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
         return [_without_managers(obj) for obj in found]
 
-    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+    def may(self, verb: str, ref: Ref) -> bool:
         """Whether the server would let us, by its own word."""
-        asked = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
-        review = Ref("authorization.k8s.io/v1", _MAY_I, namespace, "may-i")
-        body = {
-            "apiVersion": review.api_version,
-            "kind": review.kind,
-            "spec": {"resourceAttributes": asked},
+        if (ref.api_version, ref.kind) not in self._plurals:
+            self._look_up(ref)
+        asked = {
+            "verb": verb,
+            "group": ref.api_version.rpartition("/")[0],
+            "resource": self._plurals[ref.api_version, ref.kind],
+            "namespace": ref.namespace,
+            # What is yet to be made has no name that a role could allow.
+            "name": "" if verb == "create" else ref.name,
         }
-        code, answer = self._wire.ask("POST", f"{_root(review)}/{_usual_plural(_MAY_I)}", body=body)
+        body = {**_REVIEW, "spec": {"resourceAttributes": asked}}
+        code, answer = self._wire.ask("POST", _REVIEWS, body=body)
         if code >= HTTPStatus.BAD_REQUEST:
-            raise _refusal.of(code, answer, review, self.words)
+            raise _refusal.of(code, answer, ref, self.words)
         return bool(answer["status"]["allowed"])
 
     def _on(

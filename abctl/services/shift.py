@@ -94,7 +94,15 @@ def plan(door: Door, platform: Platform, experiment: Experiment, split: Split) -
         SpecError: the platform cannot express the split, or would refuse the object.
         NotFoundError: the experiment was not started.
     """
-    seen = look(door, platform, experiment)
+    return plan_from(look(door, platform, experiment), platform, split)
+
+
+def plan_from(seen: Look, platform: Platform, split: Split) -> Plan:
+    """What `shift` would do in the world as it was seen.
+
+    Raises:
+        SpecError: the platform cannot express the split, or would refuse the object.
+    """
     change = Change(seen.carrier, platform.with_split(seen.carrier, split))
     if not change.empty:
         require_admissible(platform, [change.after])
@@ -113,6 +121,7 @@ def shift(
     sleep: Callable[[float], None],
     timeout_seconds: float,
     ready: Ready = lambda _: True,
+    planned: Plan | None = None,
 ) -> ShiftResult:
     """Bring a split into effect and enter it in the ledger.
 
@@ -127,6 +136,7 @@ def shift(
         sleep: waits for some seconds.
         timeout_seconds: how long the platform may take.
         ready: whether a variant can take requests; a text says why it cannot.
+        planned: the plan for this split, if it was made a moment ago.
 
     Raises:
         SpecError: the platform cannot express it.
@@ -134,7 +144,7 @@ def shift(
         NotReadyError: a variant that would get more is not ready; or the platform did not report
             the split in time, and the intent stays open.
     """
-    planned = plan(door, platform, experiment, split)
+    planned = planned or plan(door, platform, experiment, split)
     _require_ready(planned, ready)
     before, book, intent = planned.before, planned.seen.book, planned.seen.ledger.intent
     drift = before if planned.seen.drifted else None

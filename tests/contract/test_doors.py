@@ -207,3 +207,35 @@ def test_no_update_is_lost_when_many_write_at_once(door):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count_up, range(60)))
     assert door.get(REF)["data"]["count"] == "60"
+
+
+def test_a_list_has_what_has_all_of_the_labels_and_nothing_else(door):
+    def labeled(name, **labels):
+        meta = {"name": name, "namespace": REF.namespace, "labels": labels}
+        return door.create({**config_map(), "metadata": meta})
+
+    both = labeled("b", app="iris", tier="front")
+    first = labeled("a", app="iris", tier="front")
+    labeled("other-tier", app="iris", tier="back")
+    labeled("no-tier", app="iris")
+    door.create({**config_map(), "metadata": {"name": "none", "namespace": REF.namespace}})
+
+    def names(**labels):
+        found = door.list("v1", "ConfigMap", REF.namespace, labels)
+        return [obj["metadata"]["name"] for obj in found]
+
+    wanted = {"app": "iris", "tier": "front"}
+    # Each is whole, just as `get` gives it.
+    assert list(door.list("v1", "ConfigMap", REF.namespace, wanted)) == [first, both]
+    assert names(app="iris") == ["a", "b", "no-tier", "other-tier"]
+    assert names(app="iris", tier="none") == []
+    assert {"none", "a"} <= set(names())
+    assert door.list("v1", "Service", REF.namespace, wanted) == []
+    assert door.list("v1", "ConfigMap", "elsewhere", wanted) == []
+
+
+def test_the_owner_may_do_everything_also_to_what_is_not_there_yet(door):
+    door.create(config_map())
+    for verb in ("get", "list", "create", "patch", "delete"):
+        assert door.may(verb, REF)
+        assert door.may(verb, Ref("v1", "Service", REF.namespace, "none"))

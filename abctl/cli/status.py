@@ -2,13 +2,12 @@
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, say, when
 from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
@@ -17,12 +16,15 @@ from abctl.cli._place import (
     WhatArgument,
     find_place,
 )
+from abctl.cli._tree import document
+from abctl.cli._tree import shown as tree_shown
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import NotFoundError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from abctl.core.change import Object
     from abctl.core.experiment import Experiment
     from abctl.services.place import Place
     from abctl.services.status import Status
@@ -49,17 +51,30 @@ def status(
 ) -> None:
     """Say which split is wanted, which one is in effect, and since when.
 
-    DESIRED is what the ledger says, PROGRAMMED what the platform reports to be in effect,
-    OBSERVED what the variants really got. `-o wide` shows the epochs.
+    DESIRED is what the ledger says, ASKED what the object in the cluster asks for, PROGRAMMED what
+    the platform reports to be in effect, OBSERVED what the variants really got. Below are the
+    objects that carry it, and the pods that are not ready. `-o wide` shows every condition, every
+    pod and the epochs.
+
+    abctl status iris.yaml -w
+
+    abctl status isvc/iris -n models -o wide
     """
     from abctl.services import status as service  # noqa: PLC0415
 
     place = find_place(what, state, kubeconfig, context, namespace)
+    # The local stack has processes instead: abctl local status shows them.
+    objects = _objects(place) if place.state is None else None
     last: Status | None = None
     while True:
         counts = _counts(place)
         found = service.status(
-            place.door, place.platform, place.experiment, clock=time.time, counts=counts
+            place.door,
+            place.platform,
+            place.experiment,
+            clock=time.time,
+            counts=counts,
+            objects=objects,
         )
         if place.adopted:  # there is no file whose plan could have changed
             found = replace(found, plan_changed=())
@@ -70,6 +85,10 @@ def status(
         if not watch:
             return
         time.sleep(_WATCH_SECONDS)
+
+
+def _objects(place: "Place") -> "list[Object]":
+    return [] if place.adopted else place.platform.objects(place.experiment)
 
 
 def _counts(place: "Place") -> "Mapping[str, int] | None":
@@ -107,7 +126,7 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         "drifted": found.drifted,
         "intent": intent
         and {
-            "at": _when(intent.at),
+            "at": when(intent.at),
             "actor": intent.actor,
             "from": _shares(intent.before),
             "to": _shares(intent.after),
@@ -115,14 +134,15 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         },
         "epochs": [
             {
-                "start": _when(epoch.start),
-                "end": _when(epoch.end),
+                "start": when(epoch.start),
+                "end": when(epoch.end),
                 "split": _shares(epoch.split),
                 "certain": epoch.certain,
             }
             for epoch in found.epochs
         ],
         "planChanged": list(found.plan_changed),
+        "objects": None if found.tree is None else document(found.tree),
     }
 
 
@@ -142,7 +162,8 @@ def _table(found: "Status", wide: bool) -> object:
         shown.add_row(name, *shares, seen)
     # As Text, because reasons come from elsewhere and may have brackets, which rich would read.
     lines = (*_remarks(found), *(_epochs(found) if wide else ()))
-    return Group(shown, *map(Text, lines))
+    below = ("", tree_shown(found.tree, wide)) if found.tree else ()
+    return Group(shown, *map(Text, lines), *below)
 
 
 def _remarks(found: "Status") -> "Iterator[str]":
@@ -152,6 +173,8 @@ def _remarks(found: "Status") -> "Iterator[str]":
         yield "DRIFT: somebody changed the split without abctl; the next shift enters it"
     if found.refusal:
         yield f"NOT IN EFFECT: {found.refusal}"
+    for message in found.tree.unread if found.tree else ():
+        yield f"NOT SEEN: {message}"
     if found.plan_changed:
         parts = ", ".join(found.plan_changed)
         yield f"PLAN CHANGED: {parts} of the file differ from what was locked at the start"
@@ -160,13 +183,8 @@ def _remarks(found: "Status") -> "Iterator[str]":
 def _epochs(found: "Status") -> "Iterator[str]":
     for epoch in found.epochs:
         doubt = "" if epoch.certain else " (its end is not known exactly)"
-        yield f"{_when(epoch.start)} .. {_when(epoch.end)}  {epoch.split}{doubt}"
+        yield f"{when(epoch.start)} .. {when(epoch.end)}  {epoch.split}{doubt}"
 
 
 def _shares(split: Split | None) -> dict[str, float] | None:
     return None if split is None else {name: split[name] / TOTAL_BP for name in split.names}
-
-
-def _when(unix_seconds: float) -> str:
-    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from abctl.platforms import Platform
 
 _VARIANT = "abctl.dev/variant"
 # The condition by which each kind that serves a variant says that it does.
-_CONDITIONS = {
+CONDITIONS = {
     "Deployment": "Available",
     "InferenceService": "Ready",
     "Model": "Ready",
@@ -48,20 +48,21 @@ def serving(door: Door, objects: Iterable[Object], variant: str) -> bool | str |
     servers = [Ref.of(obj) for obj in objects if _serves(obj, variant)]
     for ref in servers:
         try:
-            unmet = _unmet(door.get(ref), _CONDITIONS[ref.kind])
+            lacking = unmet(door.get(ref), CONDITIONS[ref.kind])
         except NotFoundError as error:
             return error.message
-        if unmet:
-            return f"{ref}: {unmet}"
+        if lacking:
+            return f"{ref}: {lacking}"
     return True if servers else None
 
 
 def _serves(obj: Object, variant: str) -> bool:
     labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
-    return obj["kind"] in _CONDITIONS and labels.get(_VARIANT) == variant
+    return obj["kind"] in CONDITIONS and labels.get(_VARIANT) == variant
 
 
-def _unmet(obj: Object, wanted: str) -> str | None:
+def unmet(obj: Object, wanted: str) -> str | None:
+    """Why an object does not have the wanted condition; None if it has."""
     status: Mapping[str, Any] = obj.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition["type"] == wanted:

@@ -1,16 +1,18 @@
 """How an experiment stands: the split as wanted, as programmed and as it was really seen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
 from abctl.cluster import Door
+from abctl.core.change import Object
 from abctl.core.epochs import Entry, Epoch
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 from abctl.platforms import Platform
 from abctl.services.look import look
+from abctl.services.tree import Tree, tree
 
 _CONFIDENCE = 0.95
 
@@ -38,6 +40,7 @@ class Status:
         intent: a shift that is not finished.
         epochs: periods of a constant split, without what settles after a change.
         plan_changed: the parts of the experiment that are not as they were locked at the start.
+        tree: the objects that carry it, down to the pods; None where nobody asked for them.
     """
 
     desired: Split | None
@@ -49,6 +52,7 @@ class Status:
     intent: Entry | None
     epochs: tuple[Epoch, ...]
     plan_changed: tuple[str, ...]
+    tree: Tree | None = None
 
 
 def status(
@@ -58,6 +62,7 @@ def status(
     *,
     clock: Callable[[], float],
     counts: Mapping[str, int] | None = None,
+    objects: Iterable[Object] | None = None,
 ) -> Status:
     """Look, and change nothing.
 
@@ -67,6 +72,7 @@ def status(
         experiment: which one.
         clock: unix seconds; the current epoch lasts until now.
         counts: requests by variant since the last change, if anybody counted.
+        objects: the experiment's, to look at them too; none where abctl did not make them.
 
     Raises:
         NotFoundError: the experiment was not started.
@@ -83,6 +89,7 @@ def status(
         intent=seen.ledger.intent,
         epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
         plan_changed=seen.ledger.changed_since(experiment),
+        tree=None if objects is None else tree(door, platform, experiment, seen.carrier, objects),
     )
 
 

@@ -73,6 +73,11 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
         if confirmed:
             assert (found["programmed"], found["refusal"]) == (found["desired"], None)
         assert (found["drifted"], found["intent"], found["planChanged"]) == (False, None, [])
+        carried, *servers = found["objects"]
+        assert carried["role"] == "carrier"
+        by_variant = {each["variant"] for each in servers if each["ready"]}
+        assert by_variant >= ({"control", "treatment"} if servers else set())
+        assert bool(servers) == (platform in ("envoy", "gateway"))
         # Its ledger is in the cluster; nobody listens where its counters should be.
         assert abctl("analyze", file, "--prometheus", "http://127.0.0.1:1")[0] == 6
         code, out, _ = abctl("delete", file, "--dry-run=client")

@@ -14,6 +14,7 @@ from abctl.core.split import Split
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
 from abctl.services.place import Where, find
 from abctl.services.shift import shift
+from abctl.services.tree import tree
 
 K8S = Path(__file__).parents[2] / "k8s"
 EXAMPLES = sorted(K8S.glob("experiments/*.yaml"))
@@ -47,6 +48,7 @@ def test_the_roles_are_enough_to_apply_shift_and_delete(example, as_account, nam
     after = carrier.with_split(before, Split(experiment.split.names, (4000, 6000)))
     door.patch(target, Change(before, after).json_patch())
     assert isinstance(place.ready("treatment"), bool | str)
+    assert tree(door, carrier, experiment, before, carrier.objects(experiment)).unread == ()
     for obj in reversed(carrier.objects(experiment)):
         with pytest.raises(ClusterError, match="cannot delete resource") as caught:
             door.delete(Ref.of(obj))
@@ -67,7 +69,8 @@ def test_the_roles_allow_no_more(crds, as_account, namespace):
     }
     for listed in may.values():
         assert "secrets" not in listed
-        assert "pods" not in listed
+        (pods,) = [line for line in listed.splitlines() if line.startswith("pods")]
+        assert pods.split()[-1] == "[list]"
         assert not any(line.startswith("*") for line in listed.splitlines())
     assert "delete" not in may["abctl-shift"]
     others = crds.kubectl(

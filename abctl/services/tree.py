@@ -1,0 +1,211 @@
+"""The objects that carry an experiment, what each says of itself, and the pods at the end.
+
+A bounded number of requests, whatever the number of pods: one list for each kind, one for all pods.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from abctl.cluster import Door
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.errors import ClusterError
+from abctl.platforms import Platform
+from abctl.services.readiness import CONDITIONS, unmet
+
+_EXPERIMENT, _VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
+_REVISION = "serving.knative.dev/revision"
+# What kubelet calls it, in words.
+_WAITING = {
+    "ImagePullBackOff": "its image cannot be pulled",
+    "ErrImagePull": "its image cannot be pulled",
+    "InvalidImageName": "its image has no valid name",
+    "CrashLoopBackOff": "it ends again and again",
+    "CreateContainerConfigError": "something that it needs is not there",
+    "ContainerCreating": "it is being made",
+    "PodInitializing": "it is being made",
+}
+
+
+Role = Literal["variant", "shadow", "proxy"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What an object's controller says of one aspect of it."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod; `why` says why it is not ready."""
+
+    name: str
+    ready: bool
+    why: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """An object of the experiment; `why` says why it is not ready, None that it is."""
+
+    ref: Ref
+    why: str | None
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What serves a variant, what only gets copies, or the proxy that sends requests to them.
+
+    Attributes:
+        name: of the variant or the shadow.
+        role: which of them it is.
+        parts: what the object that carries the split calls it, where that is another name.
+        servers: the objects that make its pods; none where the carrier itself does.
+        pods: every one of them.
+    """
+
+    name: str
+    role: Role
+    parts: tuple[str, ...]
+    servers: tuple[Node, ...]
+    pods: tuple[Pod, ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The object that carries the split, what serves each variant, and what could not be read."""
+
+    carrier: Node
+    branches: tuple[Branch, ...]
+    unread: tuple[str, ...]
+
+
+def tree(
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    carrier: Object,
+    objects: Iterable[Object],
+) -> Tree:
+    """Look at everything below the object that carries the split.
+
+    Args:
+        door: the cluster.
+        platform: what carries the split.
+        experiment: which one.
+        carrier: the object, as it was read.
+        objects: those of the experiment; none where abctl did not make it.
+    """
+    unread: list[str] = []
+    refs = [Ref.of(obj) for obj in objects]
+    # An object that carries the split and makes the pods is there already.
+    kinds = {(r.api_version, r.kind) for r in refs if r.kind in CONDITIONS}
+    kinds.discard((carrier["apiVersion"], carrier["kind"]))
+    servers = [
+        obj for api, kind in sorted(kinds) for obj in _list(door, experiment, api, kind, unread)
+    ]
+    pods = _list(door, experiment, "v1", "Pod", unread) if refs else []
+    upstreams = platform.upstreams(carrier)
+
+    def branch(name: str | None, role: Role) -> Branch:
+        parts = tuple(part for part in upstreams.get(name or "", ()) if part != name)
+        own = [obj for obj in servers if _labels(obj).get(_VARIANT) == name]
+        below = tuple(_pod(obj) for obj in pods if _is_of(obj, name, parts))
+        return Branch(name or role, role, parts, tuple(map(_node, own)), below)
+
+    branches = [branch(name, "variant") for name in platform.split_of(carrier).names]
+    branches += [branch(experiment.shadow.name, "shadow")] if experiment.shadow else []
+    proxy = branch(None, "proxy")
+    return Tree(
+        Node(Ref.of(carrier), platform.refusal(carrier), tuple(_conditions(carrier))),
+        (*([proxy] if proxy.servers else []), *branches),
+        tuple(unread),
+    )
+
+
+def _list(
+    door: Door, experiment: Experiment, api_version: str, kind: str, unread: list[str]
+) -> list[Object]:
+    try:
+        labels = {_EXPERIMENT: experiment.name}
+        return list(door.list(api_version, kind, experiment.namespace, labels))
+    except ClusterError as error:
+        # That somebody may not see the pods is no reason to say nothing of the rest.
+        unread.append(error.message)
+        return []
+
+
+def _node(obj: Object) -> Node:
+    return Node(Ref.of(obj), unmet(obj, CONDITIONS[obj["kind"]]), tuple(_conditions(obj)))
+
+
+def _labels(obj: Object) -> Mapping[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def _is_of(pod: Object, variant: str | None, parts: tuple[str, ...]) -> bool:
+    labels = _labels(pod)
+    if revision := labels.get(_REVISION):
+        return revision in parts
+    return labels.get(_VARIANT) == variant
+
+
+def _conditions(obj: Object) -> Iterator[Condition]:
+    status: Mapping[str, Any] = obj.get("status") or {}
+    for given in status.get("conditions") or ():
+        yield _condition(given)
+    for parent in status.get("parents") or ():
+        for given in parent.get("conditions") or ():
+            yield _condition(given, f"{parent['parentRef']['name']}: ")
+
+
+def _condition(given: Mapping[str, Any], prefix: str = "") -> Condition:
+    said = (given.get("reason") or "", given.get("message") or "")
+    return Condition(f"{prefix}{given['type']}", given["status"], *said)
+
+
+def _pod(obj: Object) -> Pod:
+    status: Mapping[str, Any] = obj.get("status") or {}
+    conditions = {c.type: c for c in _conditions(obj)}
+    containers = [
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ]
+    ready = (found := conditions.get("Ready")) is not None and found.status == "True"
+    restarts = sum(each.get("restartCount", 0) for each in containers)
+    name = obj["metadata"]["name"]
+    if ready:
+        return Pod(name, True, restarts=restarts)
+    if obj["metadata"].get("deletionTimestamp"):
+        return Pod(name, False, "it is ending", restarts)
+    scheduled = conditions.get("PodScheduled")
+    if scheduled and scheduled.status != "True":
+        return Pod(name, False, f"no node takes it ({scheduled.message})", restarts)
+    troubles = (trouble for each in containers if (trouble := _trouble(each)))
+    waits = "it does not answer its readiness probe yet" if containers else "nothing was started"
+    return Pod(name, False, next(troubles, waits), restarts)
+
+
+def _trouble(container: Mapping[str, Any]) -> str | None:
+    """Why a container does not run."""
+    state = container.get("state") or {}
+    if waiting := state.get("waiting"):
+        reason = waiting.get("reason") or "Waiting"
+        said = ": ".join(filter(None, (reason, _ending(container) or waiting.get("message"))))
+        return f"{_WAITING.get(reason, 'it waits')} ({said})"
+    if (ended := state.get("terminated")) and ended.get("exitCode"):
+        return f"it has ended ({ended.get('reason') or 'Error'}, exit code {ended['exitCode']})"
+    return None
+
+
+def _ending(container: Mapping[str, Any]) -> str | None:
+    ended = (container.get("lastState") or {}).get("terminated")
+    return ended and f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}"

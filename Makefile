@@ -55,7 +55,7 @@ kind-up: ## a kind cluster with what OVERLAY needs (kind-envoy, kind-gateway, ki
 kind-load: $(VENV)/local models ## build the images of both variants and load them into the cluster
 	.ci/kind load
 
-kind-test: $(VENV)/dev ## apply OVERLAY there, wait for its pods, and shift and roll back there
+kind-test: $(VENV)/dev ## apply OVERLAY there, shift and roll back, and run the cluster tests there
 	.ci/kind test $(OVERLAY)
 
 kind-down: ## delete the cluster

@@ -27,6 +27,7 @@ COMMANDS = {
     "rollback": "Send everything back to the control.",
     "delete": "Delete an experiment's objects, and its ledger with them.",
     "simulate": "Send requests of simulated users, with feedback.",
+    "scrape": "Read metrics pages into a file, where no Prometheus does.",
     "analyze": "Say what the evidence says, and what follows.",
     "demo": "Run the whole loop on this machine.",
 }

@@ -1,13 +1,15 @@
 """Evidence without a Prometheus: abctl reads the metrics pages itself, into a file.
 
-`python -m abctl.sources.scrape PORT FILE HOST:PORT...` reads them every second until it is ended,
-and answers on a port of its own, so that others see that it runs.
+`abctl scrape` does it in front of a person; `python -m abctl.sources.scrape PORT FILE HOST:PORT...`
+is the process of a local stack: it reads them every second until it is ended, and answers on a port
+of its own, so that others see that it runs.
 
 The file holds one JSON document a line, one for each page that was read: when, of which target,
 and the lines of the page that are asked for. It only grows; a last line that was cut short is
 no harm.
 """
 
+import fcntl
 import json
 import re
 import sys
@@ -15,21 +17,54 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from abctl.errors import SourceError
+from abctl.errors import SourceError, UsageError
 from abctl.sources import Series
 from abctl.sources._promql import Selector, unescape
 
 _TIMEOUT_SECONDS = 2.0
 _INTERVAL_SECONDS = 1.0
-KEPT = ("ab_", "process_start_time_seconds")
-_SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?$")
-_LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
+_MOST_AT_ONCE = 16
+_LARGEST_PAGE = 2**24
+START_TIME = "process_start_time_seconds"
+KEPT = ("ab_", START_TIME)
+_LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
+_LABEL = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Target:
+    """A metrics page: `host:port`, and labels for all that it says."""
+
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_target(text: str) -> Target:
+    """`host:port`, or `variant=host:port`.
+
+    Raises:
+        UsageError: anything else.
+    """
+    variant, _, address = text.rpartition("=")
+    parts = urlsplit(f"//{address}")
+    try:
+        known = parts.hostname and parts.port and parts.netloc == address
+    except ValueError:
+        known = False
+    if not known or "@" in address:
+        raise UsageError(f"{text!r} is no target", "HOST:PORT, or VARIANT=HOST:PORT")
+    return Target(address, {"variant": variant} if variant else {})
 
 
 class Scraper:
@@ -37,14 +72,46 @@ class Scraper:
 
     Args:
         path: the file; it is made if it is not there.
-        targets: `host:port` of each, whose page is `/metrics`.
+        targets: whose pages.
         kept: beginnings of the names of the metrics that are kept.
+
+    Raises:
+        SourceError: the file cannot be written, or somebody else writes it.
     """
 
-    def __init__(self, path: Path, targets: Sequence[str], kept: tuple[str, ...] = KEPT) -> None:
-        self._path = path
+    def __init__(self, path: Path, targets: Sequence[Target], kept: Sequence[str] = KEPT) -> None:
         self._targets = targets
-        self._kept = kept
+        self._kept = tuple(kept)
+        try:
+            self._file = path.open("ab+")
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise SourceError(f"{path}: somebody else scrapes into it", "choose another") from None
+        self._end_last_line()
+        self._pool = ThreadPoolExecutor(min(_MOST_AT_ONCE, max(1, len(targets))))
+
+    def _end_last_line(self) -> None:
+        """Take away what somebody who was killed has not finished."""
+        end = self._file.seek(0, 2)
+        self._file.seek(max(0, end - 2 * _LARGEST_PAGE))
+        tail = self._file.read()
+        self._file.truncate(end - (len(tail) - (tail.rfind(b"\n") + 1)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown()
+        self._file.close()
 
     def scrape(self, at: float) -> list[str]:
         """Read every target once; gives those that did not answer.
@@ -53,30 +120,33 @@ class Scraper:
             at: unix seconds that the samples are stamped with; ascending from call to call.
         """
         silent, lines = [], []
-        for target in self._targets:
-            try:
-                page = _read(target)
-            except (OSError, HTTPException):
-                silent.append(target)
+        pages = self._pool.map(_page, [target.address for target in self._targets])
+        for target, page in zip(self._targets, pages, strict=True):
+            if page is None:
+                silent.append(target.address)
                 continue
             kept = [line for line in page.splitlines() if line.startswith(self._kept)]
-            document = {"at": at, "job": "scrape", "instance": target, "samples": kept}
-            lines.append(json.dumps(document) + "\n")
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
+            document = {"at": at, "job": "scrape", "instance": target.address}
+            document |= {"labels": target.labels} if target.labels else {}
+            lines.append(json.dumps(document | {"samples": kept}) + "\n")
+        self._file.write("".join(lines).encode())
+        self._file.flush()
         return silent
 
 
-def _read(target: str) -> str:
-    connection = HTTPConnection(target, timeout=_TIMEOUT_SECONDS)
+def _page(address: str) -> str | None:
+    """The page of a target; None where it does not answer as it should."""
+    connection = HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
-        if answer.status != 200:  # noqa: PLR2004  # HTTP's own number
-            raise HTTPException(f"status {answer.status}")
-        return answer.read().decode()
+        page = answer.read(_LARGEST_PAGE + 1)
+    except (OSError, HTTPException):
+        return None
     finally:
         connection.close()
+    known = answer.status == 200 and len(page) <= _LARGEST_PAGE  # noqa: PLR2004 - HTTP's own
+    return page.decode(errors="replace") if known else None
 
 
 class Scraped:
@@ -86,7 +156,7 @@ class Scraped:
         self.place = f"{path}, scraped by abctl itself"
         self._path = path
         self._read_bytes = 0
-        self._samples: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
+        self._samples: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
 
     def now(self) -> float:
         """The clock of this machine, which the scraper stamps samples with."""
@@ -97,14 +167,13 @@ class Scraped:
         wanted = Selector.parse(selector)
         self._read_on()
         found = []
-        for (series, job, instance), samples in self._samples.items():
-            labels = _labels(series)
+        for (series, target), samples in self._samples.items():
+            labels = _labels(series) | json.loads(target)
             if wanted.matches(labels):
                 array = np.array(samples)
                 array = array[(array[:, 0] > start) & (array[:, 0] <= end)]
                 if len(array):
-                    labels |= {"job": job, "instance": instance}
-                    found.append(Series(labels, array[:, 0], array[:, 1]))
+                    found.append(Series(labels, array[:, 0].copy(), array[:, 1].copy()))
         return found
 
     def _read_on(self) -> None:
@@ -115,7 +184,8 @@ class Scraped:
                 text = file.read()
         except FileNotFoundError:
             raise SourceError(
-                f"{self._path}: nothing was scraped yet", "is the stack up? abctl local status"
+                f"{self._path}: nothing was scraped yet",
+                "abctl scrape fills it; on a local stack: abctl local status",
             ) from None
         except OSError as error:
             raise SourceError(f"{self._path}: {error.strerror}") from None
@@ -123,21 +193,29 @@ class Scraped:
         for line in whole.splitlines():
             try:
                 page = json.loads(line)
+                labels = {"job": page["job"], "instance": page["instance"]}
+                target = json.dumps(page.get("labels", {}) | labels)
+                at = float(page["at"])
                 for sample in page["samples"]:
-                    series, _, value = sample.rpartition(" ")
-                    key = (series, page["job"], page["instance"])
-                    self._samples[key].append((page["at"], float(value)))
-            except (ValueError, KeyError, TypeError):
+                    series, value = _parted(sample)
+                    self._samples[series, target].append((at, value))
+            except (ValueError, LookupError, TypeError, AttributeError):
                 raise SourceError(f"{self._path}: {line[:60]!r} is no page of samples") from None
         self._read_bytes += len(whole)
 
 
-def _labels(series: str) -> dict[str, str]:
-    parts = _SAMPLE.match(series)
+def _parted(line: str) -> tuple[str, float]:
+    """The series and the value of a line of a page; a time that it gives itself is not used."""
+    parts = _LINE.match(line)
     if parts is None:
-        raise SourceError(f"{series!r} is not the name of a series")
-    labels = {name: unescape(text) for name, text in _LABEL.findall(parts[2] or "")}
-    return {"__name__": parts[1], **labels}
+        raise ValueError(line)
+    return line[: parts.start(3)].rstrip(), float(parts[3])
+
+
+def _labels(series: str) -> dict[str, str]:
+    name, _, rest = series.partition("{")
+    labels = {name: unescape(text) for name, text in _LABEL.findall(rest)}
+    return {"__name__": name.strip(), **labels}
 
 
 def open_source(options: Mapping[str, str]) -> Scraped:
@@ -147,7 +225,7 @@ def open_source(options: Mapping[str, str]) -> Scraped:
 
 def main(port: int, path: Path, targets: Sequence[str]) -> None:
     """Scrape every second; GET on the port says 200 as soon as the first round is over."""
-    scraper = Scraper(path, targets)
+    scraper = Scraper(path, [Target(address) for address in targets])
     scraper.scrape(time.time())
     server = ThreadingHTTPServer(("127.0.0.1", port), _Alive)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -21,7 +21,7 @@ from abctl.errors import SourceError
 from abctl.sources import prometheus
 from abctl.sources._increase import increase, scrapes_of
 from abctl.sources.prometheus import Prometheus
-from abctl.sources.scrape import Scraped, Scraper
+from abctl.sources.scrape import Scraped, Scraper, Target
 
 # Each scrape sees the next page: total and rare events (None: no such series yet), start.
 FIRST, SECOND = 1_700_000_000.0, 1_700_000_500.0
@@ -183,10 +183,11 @@ def test_without_prometheus_the_scraper_gives_the_same_counts(
     exporter: Exporter, tmp_path: Path
 ) -> None:
     file = tmp_path / "scrapes.jsonl"
-    targets = [f"127.0.0.1:{exporter.port}", f"127.0.0.1:{free_port()}"]
-    scraper, source = Scraper(file, targets), Scraped(file)
-    for at in range(len(PAGES)):
-        assert scraper.scrape(float(at)) == targets[1:]
+    targets = [Target(f"127.0.0.1:{port}") for port in (exporter.port, free_port())]
+    source = Scraped(file)
+    with Scraper(file, targets) as scraper:
+        for at in range(len(PAGES)):
+            assert scraper.scrape(float(at)) == [targets[1].address]
     with file.open("a") as cut_short:
         cut_short.write('{"at": 99, "job"')
 

@@ -77,6 +77,9 @@ DryRunOption = Annotated[
         help="client: only say what would be done; server: let the cluster check it as well.",
     ),
 ]
+DiffOption = Annotated[
+    bool, typer.Option("--diff", help="First show what each object would become, on stderr.")
+]
 TimeoutOption = Annotated[
     float,
     typer.Option(min=0, help="Seconds that it may take until it is in effect."),

@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from abctl.cli._consent import require_consent
+from abctl.cli._difference import show
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import (
     ActorOption,
     ContextOption,
+    DiffOption,
     DryRun,
     DryRunOption,
     ForceOption,
@@ -35,6 +37,7 @@ def apply(
     *,
     why: WhyOption = "the experiment was applied",
     dry_run: DryRunOption = DryRun.none,
+    diff: DiffOption = False,
     yes: YesOption = False,
     wait: Annotated[
         bool, typer.Option(help="Wait until every variant is ready and the split is in effect.")
@@ -62,9 +65,11 @@ def apply(
     objects = service.wanted(door, carrier, experiment)
     names = [str(Ref.of(obj)) for obj in objects]
     answer = {"experiment": experiment.name, "objects": names, "split": shares(experiment.split)}
+    if diff or dry_run is DryRun.server:
+        for step in service.steps(door, objects, force=force):
+            if diff and step.changes:
+                show(step.before, step.after)
     if dry_run is not DryRun.none:
-        if dry_run is DryRun.server:
-            service.steps(door, objects, force=force)
         done = {"dryRun": True, "confirmed": None}
         emit("Apply", answer | done, output, lambda _: "\n".join(f"{n} (dry run)" for n in names))
         return

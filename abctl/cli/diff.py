@@ -1,11 +1,8 @@
 """`abctl diff`: what an apply would change."""
 
-import difflib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import typer
 
+from abctl.cli._difference import colored, lines
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._place import (
     ContextOption,
@@ -14,9 +11,6 @@ from abctl.cli._place import (
     WhatArgument,
     find_cluster,
 )
-
-if TYPE_CHECKING:
-    from abctl.services.apply import Step
 
 _DIFFERENCES = 3
 
@@ -54,21 +48,9 @@ def diff(
     ]
 
     def text(_: bool) -> object:
-        from rich.text import Text  # noqa: PLC0415
-
-        return Text("\n".join(line for step in steps for line in _lines(step)) or "no differences")
+        shown = [line for step in steps for line in lines(step.before, step.after)]
+        return colored(shown) if shown else "no differences"
 
     emit("Diff", {"experiment": place.experiment.name, "items": items}, output, text)
     if steps:
         raise typer.Exit(_DIFFERENCES)
-
-
-def _lines(step: "Step") -> Iterator[str]:
-    from abctl.services.apply import bare  # noqa: PLC0415
-    from abctl.services.render import to_yaml  # noqa: PLC0415
-
-    before = to_yaml([bare(step.before)]).splitlines() if step.before else []
-    after = to_yaml([bare(step.after)]).splitlines()
-    where = f"{step.ref.namespace}/{step.ref}"
-    names = where if step.before else "/dev/null", where
-    yield from difflib.unified_diff(before, after, *names, lineterm="")

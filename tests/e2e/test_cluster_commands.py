@@ -50,6 +50,10 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
     assert abctl("apply", file)[0] == 2  # nobody is here to ask
     assert answer(abctl("apply", file, "--dry-run=server", "-o", "json"))["dryRun"]
     assert abctl("status", file)[0] == 5
+    code, out, err = abctl("apply", file, "--dry-run=client", "--diff", "-o", "json")
+    assert (code, json.loads(out)["dryRun"]) == (0, True)
+    assert "--- /dev/null" in err
+    assert f"+  namespace: {namespace}" in err
     with Controllers(crds, namespace, *kinds):
         applied = answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "60"))
         confirmed = platform != "envoy"  # in a cluster Envoy does not say what it has loaded

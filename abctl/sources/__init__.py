@@ -5,7 +5,7 @@ A source is a module of this package with `open_source(options) -> Source`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(kind: str, options: Mapping[str, str]) -> Source:
+def open_source(kind: str, options: Mapping[str, Any]) -> Source:
     """A source of a kind (a module of this package) with its own options.
 
     Raises:

@@ -5,57 +5,40 @@ their scrapes. A long range is asked for in chunks, so that no answer grows out 
 """
 
 import json
-import re
-from ast import literal_eval
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
 import numpy as np
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
-from requests.exceptions import ConnectionError as NoConnection
-from requests.exceptions import RequestException, Timeout
-from urllib3.exceptions import ReadTimeoutError
-from urllib3.util.retry import Retry
+from requests.exceptions import RequestException
 
 from abctl.errors import SourceError
-from abctl.sources import Series
+from abctl.sources import Series, _refusal
+from abctl.sources._connection import Connection, Way
 
-_TIMEOUT_SECONDS = 30
 _SAMPLES_AN_ANSWER = 500_000
 _FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_400_000
-_TOO_MANY = "too many samples"
-
-
-class _Retry(Retry):
-    """Tries again what failed at once, but does not wait twice for what never came."""
-
-    def increment(self, *args: Any, **options: Any) -> Self:
-        if isinstance(error := options.get("error"), ReadTimeoutError):
-            raise error
-        return super().increment(*args, **options)
 
 
 class Prometheus:
     """A Prometheus server; see `Source` for what the methods promise."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SourceError(f"{url!r} is not the address of a Prometheus", "http://host:9090")
-        self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-        retry = _Retry(
-            total=2,
-            connect=1,
-            backoff_factor=0.2,
-            status_forcelist=(429, 502, 503, 504),
-            raise_on_status=False,
-            respect_retry_after_header=False,
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        way: Way | None = None,
+        place: str = "",
+    ) -> None:
+        address, self._by = Connection.of_address(url, options or {})
+        self.place = place or address
+        self._client = PrometheusConnect(
+            address, session=self._by.session(address, way), timeout=self._by.timeout_seconds
         )
-        self._client = PrometheusConnect(url.rstrip("/"), retry=retry, timeout=_TIMEOUT_SECONDS)
         self._chunk_ms = _FIRST_CHUNK_MS
 
     def now(self) -> float:
@@ -91,7 +74,7 @@ class Prometheus:
             try:
                 found = self._ask(query, {"time": f"{stop / 1000:.3f}"})
             except SourceError as error:
-                if _TOO_MANY not in error.message or self._chunk_ms <= _SHORTEST_CHUNK_MS:
+                if _refusal.TOO_MANY not in error.message or self._chunk_ms <= _SHORTEST_CHUNK_MS:
                     raise
                 self._chunk_ms //= 4
                 continue
@@ -106,17 +89,9 @@ class Prometheus:
     def _ask(self, query: str, params: dict[str, str]) -> list[Any]:
         try:
             found = self._client.custom_query(query, params)
-        except Timeout:
-            message = f"{self.place} did not answer within {_TIMEOUT_SECONDS} seconds"
-            raise SourceError(message, "is it overloaded?") from None
-        except NoConnection:
-            raise SourceError(
-                f"nothing answers at {self.place}",
-                "is Prometheus up? `abctl local status`, or give its address: --prometheus URL",
-            ) from None
         except PrometheusApiClientException as error:
-            raise self._refused(query, str(error)) from None
-        except (RequestException, ValueError, KeyError, TypeError) as error:
+            raise _refusal.of_status(str(error), query, self.place, self._by) from None
+        except (RequestException, ValueError, LookupError, TypeError) as error:
             raise self._no_prometheus(error) from None
         if not isinstance(found, list):
             raise self._no_prometheus(TypeError())
@@ -130,32 +105,13 @@ class Prometheus:
             raise self._no_prometheus(error) from None
 
     def _no_prometheus(self, error: Exception) -> SourceError:
-        return SourceError(
-            f"{self.place} does not answer like a Prometheus ({type(error).__name__})",
-            "give the address of the server itself: --prometheus URL",
-        )
-
-    def _refused(self, query: str, text: str) -> SourceError:
-        """The error for an answer other than 200; `text` is all that the client tells of it."""
-        parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
-        status, reason = (int(parts[1]), _reason(parts[2])) if parts else (0, text)
-        if status in (400, 422):
-            hint = "" if _TOO_MANY in reason else 'a selector is a name{label="value"}'
-            return SourceError(f"{self.place} refused {query}: {reason}", hint)
-        if status in (401, 403):
-            return SourceError(f"{self.place} does not let us in (HTTP {status})")
-        return SourceError(f"{self.place} answered HTTP {status}: {reason}")
+        return _refusal.of_connection(error, self.place, self._by)
 
 
-def _reason(body: str) -> str:
-    """What Prometheus says in the body of an error, or the beginning of any other body."""
-    raw: bytes = literal_eval(body)
-    try:
-        return str(json.loads(raw)["error"])
-    except (ValueError, KeyError, TypeError):
-        return raw.decode(errors="replace").strip()[:200]
+def open_source(options: Mapping[str, Any]) -> Prometheus:
+    """Prometheus at `options["url"]`; the others are those of a `Connection`.
 
-
-def open_source(options: Mapping[str, str]) -> Prometheus:
-    """Prometheus at `options["url"]`."""
-    return Prometheus(options["url"])
+    `way` leads there through somebody else's connections, and `place` says so.
+    """
+    way, place = options.get("way"), options.get("place", "")
+    return Prometheus(options["url"], options, way=way, place=place)

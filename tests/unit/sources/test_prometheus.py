@@ -62,7 +62,7 @@ def success(result: Any) -> dict[str, Any]:
     [
         ((400, error("parse error: unexpected end")), r"refused n\[.*\]: parse error: unexpected"),
         ((422, error("found duplicate series")), "found duplicate series"),
-        ((401, "<html>log in</html>"), r"does not let us in \(HTTP 401\)"),
+        ((401, "<html>log in</html>"), r"does not let us in \(HTTP 401, sent: no credentials\)"),
         ((404, "no 'page' \"here\""), "answered HTTP 404: no 'page' \"here\""),
         ((500, error("disk full")), "answered HTTP 500: disk full"),
         ((503, ""), "answered HTTP 503"),
@@ -91,7 +91,6 @@ def test_a_server_that_does_not_answer_is_given_up(
     serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = threading.Event()
-    monkeypatch.setattr("abctl.sources.prometheus._TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
     queries: list[str] = []
 
@@ -99,7 +98,7 @@ def test_a_server_that_does_not_answer_is_given_up(
         queries.append(query)
         return 200, success([asked.wait(10), "1"])
 
-    source = Prometheus(serve(silent))
+    source = Prometheus(serve(silent), {"timeout_seconds": 0.05})
     with pytest.raises(SourceError, match=r"did not answer within 0\.05 seconds"):
         source.now()
     asked.set()

@@ -1,0 +1,253 @@
+"""How to reach a Prometheus, and who one is there: TLS, credentials, headers, proxies, retries.
+
+Secrets are named, by a file or an environment variable, and read when they are needed: a file
+anew for each request, for others may renew it. What is read is in no message and in no repr.
+"""
+
+import os
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import ReadTimeoutError, SSLError
+from urllib3.util.retry import Retry
+
+from abctl.errors import SourceError
+
+_TIMEOUT_SECONDS = 30.0
+_PASSING = (429, 500, 502, 503, 504)
+
+
+class _Retry(Retry):
+    """Tries again what may pass: not a lack of trust, and nobody waits twice for no answer."""
+
+    def increment(self, *args: Any, **options: Any) -> Self:
+        if isinstance(error := options.get("error"), ReadTimeoutError | SSLError):
+            raise error
+        return super().increment(*args, **options)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way through somebody else's connections: those of a cluster's API server.
+
+    Attributes:
+        pool: of connections.
+        headers: what each request carries.
+    """
+
+    pool: urllib3.PoolManager
+    headers: Callable[[], Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How to reach a server; names and files are those of the experiment file, in snake_case."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)  # of an address that somebody typed
+    password_file: str | None = None
+    password_env: str | None = None
+    bearer_token_file: str | None = None
+    bearer_token_env: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    insecure_skip_verify: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    headers_env: Mapping[str, str] = field(default_factory=dict)
+    proxy_url: str | None = None
+    timeout_seconds: float = _TIMEOUT_SECONDS
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """What a source's options say of it; other options are left alone."""
+        names = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in options.items() if name in names})
+
+    @property
+    def identity(self) -> str:
+        """Who one says one is, for people; no secrets."""
+        told = {
+            "no credentials": True,
+            f"basic auth as {self.username}": self.username,
+            f"the token of {self.bearer_token_file}": self.bearer_token_file,
+            f"the token in ${self.bearer_token_env}": self.bearer_token_env,
+            f"the certificate {self.cert_file}": self.cert_file,
+        }
+        given = [words for words, there in told.items() if there]
+        return " and ".join(given[1:]) or given[0]
+
+    @classmethod
+    def of_address(cls, url: str, options: Mapping[str, Any]) -> tuple[str, Self]:
+        """An address without user and password, and the connection that they belong to.
+
+        Raises:
+            SourceError: it is no address.
+        """
+        parts, found = urlsplit(url), cls.of(options)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SourceError(f"{url!r} is not the address of a Prometheus", "http://host:9090")
+        if parts.username is not None:
+            name, secret = unquote(parts.username), unquote(parts.password or "")
+            found = replace(found, username=name, password=secret)
+        return place_of(url), found
+
+    def session(self, url: str, way: Way | None = None) -> Session:
+        """A session for requests below an address.
+
+        Raises:
+            SourceError: a file or a variable that is named is missing or makes no sense.
+        """
+        self._authorization()
+        session = Session()
+        session.auth = _Login(self._authorization)
+        session.headers.update(self.headers)
+        session.headers.update({name: _variable(env) for name, env in self.headers_env.items()})
+        # A redirect leads to a login, or loses what was asked.
+        session.max_redirects = 0
+        session.verify = self._verify()
+        session.cert = self._certificate()
+        retry = _Retry(
+            total=3,
+            connect=1,
+            backoff_factor=0.2,
+            status_forcelist=_PASSING,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        adapter = _Direct(self.proxy_url, retry) if way is None else _Through(way, retry)
+        # Longer than the address that the client mounts an adapter of its own on.
+        session.mount(f"{url.rstrip('/')}/", adapter)
+        return session
+
+    def _authorization(self) -> str | None:
+        if self.username is not None:
+            return f"Basic {b64encode(f'{self.username}:{self._password()}'.encode()).decode()}"
+        if self.bearer_token_file or self.bearer_token_env:
+            token = _secret(self.bearer_token_file, self.bearer_token_env)
+            if not (token.isascii() and token.isprintable()):
+                raise SourceError("the bearer token has characters that no token has")
+            return f"Bearer {token}"
+        return None
+
+    def _password(self) -> str:
+        if self.password is not None:
+            return self.password
+        return _secret(self.password_file, self.password_env)
+
+    def redacted(self, text: str) -> str:
+        """A text that somebody else wrote, without what we told them in confidence."""
+        told = [self._authorization() or "", *map(_variable, self.headers_env.values())]
+        if self.username is not None:
+            told.append(self._password())
+        for secret in filter(None, (*told, told[0].partition(" ")[2])):
+            text = text.replace(secret, "***")
+        return text
+
+    def _verify(self) -> str | bool:
+        if self.insecure_skip_verify:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            return False
+        if self.ca_file:
+            try:
+                ssl.create_default_context(cafile=self.ca_file)
+            except OSError as error:
+                raise _unusable("caFile", self.ca_file, error) from None
+        return self.ca_file or True
+
+    def _certificate(self) -> str | tuple[str, str] | None:
+        if not self.cert_file:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            # A key with a password would ask for it on the terminal.
+            context.load_cert_chain(self.cert_file, self.key_file, password="")
+        except (OSError, ValueError) as error:
+            raise _unusable("certFile and keyFile", self.cert_file, error) from None
+        return (self.cert_file, self.key_file) if self.key_file else self.cert_file
+
+
+class _Login(AuthBase):
+    """Says who one is at each request; without it `~/.netrc` would."""
+
+    def __init__(self, authorization: Callable[[], str | None]) -> None:
+        self._authorization = authorization
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        if value := self._authorization():
+            r.headers["Authorization"] = value
+        return r
+
+
+class _Direct(HTTPAdapter):
+    """By a proxy that was named, whatever the environment says; else by the environment's."""
+
+    def __init__(self, proxy: str | None, retry: Retry) -> None:
+        super().__init__(max_retries=retry)
+        self._proxies = {"http": proxy, "https": proxy} if proxy else None
+
+    def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
+        if self._proxies:
+            options["proxies"] = self._proxies
+        return super().send(request, *args, **options)
+
+
+class _Through(HTTPAdapter):
+    """By connections that exist; they know whom to trust."""
+
+    def __init__(self, way: Way, retry: Retry) -> None:
+        super().__init__(max_retries=retry)
+        self._way = way
+
+    def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> Any:
+        return self._way.pool.connection_from_url(request.url or "")
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:  # noqa: ARG002
+        plain = (request.url or "").startswith("http:") and self._way.pool.proxy
+        return str(request.url if plain else request.path_url)
+
+    def add_headers(self, request: PreparedRequest, **_: Any) -> None:
+        for name, value in self._way.headers():
+            request.headers[name] = value
+
+
+def place_of(url: str) -> str:
+    """An address without user, password, query and the slash at its end."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+
+def _secret(file: str | None, env: str | None) -> str:
+    if file is None:
+        return _variable(env or "")
+    try:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise SourceError(f"{file}: {reason}", "it should hold a secret") from None
+    if not text:
+        raise SourceError(f"{file}: empty, it should hold a secret")
+    return text
+
+
+def _variable(name: str) -> str:
+    if value := os.environ.get(name, "").strip():
+        return value
+    raise SourceError(f"${name} is not set", "it should hold what the source is to be told")
+
+
+def _unusable(key: str, path: str, error: Exception) -> SourceError:
+    reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+    return SourceError(f"source.prometheus.tlsConfig.{key}: {path}: {reason}")

@@ -1,0 +1,86 @@
+"""What went wrong between us and a Prometheus, in words; no secrets."""
+
+import json
+import re
+from ast import literal_eval
+
+from requests.exceptions import ConnectionError as NoConnection
+from requests.exceptions import (
+    JSONDecodeError,
+    ProxyError,
+    SSLError,
+    Timeout,
+    TooManyRedirects,
+)
+
+from abctl.errors import SourceError
+from abctl.sources._connection import Connection, place_of
+
+TOO_MANY = "too many samples"
+_HINT = "give the address of the server itself: --prometheus URL"
+_TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
+
+
+def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
+    """The error for an answer that did not come, or was none of Prometheus."""
+    if isinstance(error, Timeout):
+        message = f"{place} did not answer within {by.timeout_seconds:g} seconds"
+        return SourceError(message, "is it overloaded? timeout: 2m in source.prometheus waits on")
+    if isinstance(error, NoConnection):
+        return _unconnected(error, place, by)
+    if isinstance(error, TooManyRedirects) and error.response is not None:
+        to = place_of(error.response.headers.get("location", ""))
+        hint = "give the address that it leads to; if it is a login, credentials are missing"
+        return SourceError(f"{place} sends us on to {to} (sent: {by.identity})", hint)
+    what, hint = type(error).__name__, _HINT
+    if isinstance(error, JSONDecodeError) and error.doc.lstrip().startswith("<"):
+        what, hint = f"with a web page; sent: {by.identity}", f"is it a login page? {_HINT}"
+    return SourceError(f"{place} does not answer like a Prometheus ({what})", hint)
+
+
+def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
+    if isinstance(error, ProxyError):
+        proxy = by.proxy_url or "the proxy of the environment (HTTPS_PROXY, HTTP_PROXY)"
+        return SourceError(f"{place}: {proxy} does not let us through", "proxyUrl, or NO_PROXY")
+    found = _TLS.search(str(error))
+    if found or isinstance(error, SSLError):
+        reason = found[1].strip() if found else "the server broke it off"
+        return SourceError(f"{place}: TLS failed: {reason}", _tls_hint(reason, by))
+    return SourceError(
+        f"nothing answers at {place}",
+        "is Prometheus up? `abctl local status`, or give its address: --prometheus URL",
+    )
+
+
+def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
+    """The error for an answer other than 200; `text` is all that the client tells of it."""
+    parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
+    status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
+    if status in (400, 422):
+        hint = "" if TOO_MANY in reason else 'a selector is a name{label="value"}'
+        return SourceError(f"{place} refused {query}: {reason}", hint)
+    if status in (401, 403):
+        return SourceError(
+            f"{place} does not let us in (HTTP {status}, sent: {by.identity})",
+            "basicAuth, bearerTokenFile or tlsConfig in source.prometheus, or --prometheus-config",
+        )
+    hint = "is there a path in front of /api/v1? url: https://host/path" if status == 404 else ""  # noqa: PLR2004
+    return SourceError(f"{place} answered HTTP {status}: {reason}", hint)
+
+
+def _tls_hint(reason: str, by: Connection) -> str:
+    if any(word in reason for word in ("alert", "handshake", "broke")):
+        return f"it may want a certificate: tlsConfig.certFile and keyFile (sent: {by.identity})"
+    if "wrong version" in reason:
+        return "it speaks http, not https"
+    return "tlsConfig.caFile names the certificate of the authority that it should trust"
+
+
+def _reason(body: str) -> str:
+    """What Prometheus says in the body of an error, or the beginning of any other body."""
+    raw: bytes = literal_eval(body)
+    try:
+        said = json.loads(raw)
+        return str(said.get("error") or said["message"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return raw.decode(errors="replace").strip()[:200]

@@ -52,11 +52,10 @@ def _tls(cluster: Entry, certificate: Certificate | None) -> ssl.SSLContext:
         if authority is None and (path := cluster.path("certificate-authority")):
             authority = path.read_bytes()
         tls = ssl.create_default_context(cadata=authority and authority.decode())
-    except OSError as error:
-        reason = error.strerror or "no certificate in it"
-        raise unusable(f"{cluster.words}: certificate-authority: {reason}") from None
-    except ValueError:
+    except (ssl.SSLError, ValueError):
         raise unusable(f"{cluster.words}: certificate-authority: no certificate in it") from None
+    except OSError as error:
+        raise unusable(f"{cluster.words}: certificate-authority: {error.strerror}") from None
     if cluster.values.get("insecure-skip-tls-verify") is True:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

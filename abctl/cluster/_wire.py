@@ -1,12 +1,13 @@
 """Requests to an API server: what may pass is tried again, with growing pauses."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from urllib3 import HTTPHeaderDict
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
 
 from abctl import __version__
 from abctl.cluster import _refusal
@@ -17,6 +18,9 @@ JSON = "application/json"
 _TIMEOUT_SECONDS = 15.0
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _LONGEST_PAUSE_SECONDS = 10.0
+_HINT = "is it the right context (kubectl config get-contexts), and does the cluster run?"
+_TLS_HINT = "is it the cluster of this certificate-authority (and of this tls-server-name)?"
+_PLACE_IN_TLS = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 class Wire:
@@ -86,10 +90,11 @@ class Wire:
 
     def _unreachable(self, error: HTTPError) -> UnreachableError:
         reason = str(error).rpartition(": ")[2] or type(error).__name__
+        hint = _TLS_HINT if isinstance(error, SSLError) else _HINT
         return UnreachableError(
-            f"{self.access.words}: no answer from {self.access.server} ({reason})",
-            "is it the right context (kubectl config get-contexts), and does the cluster run? "
-            "What was begun is finished or reverted by the next command",
+            f"{self.access.words}: no answer from {self.access.server} "
+            f"({_PLACE_IN_TLS.sub('', reason)})",
+            f"{hint} What was begun is finished or reverted by the next command",
         )
 
 

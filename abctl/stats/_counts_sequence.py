@@ -1,14 +1,16 @@
 """Proportions and rates at any time: the exact e-process, and a confidence sequence beside it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from abctl.stats._contrast import Interval, lift_of, null_of
 from abctl.stats._linear_e import Pairs, log_e_path
 from abctl.stats._mixture import boundary, log_always_valid_p, relative_default, scale_of
+from abctl.stats._rare import rare_intervals
 from abctl.stats._score import Strata, tried
-from abctl.stats._sequence import EARLIER, agreeing, trivial
+from abctl.stats._sequence import EARLIER, EARLY_SHARE, agreeing
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Counts, Events, Stream
 
@@ -61,7 +63,8 @@ def _intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
     if not strata.poisson:
         fewest = min(fewest, (strata.n_a - strata.s_a).sum(), (strata.n_b - strata.s_b).sum())
     if fewest < _BURN_IN:
-        return trivial(control, plan, math.inf if strata.poisson else 1.0)
+        return rare_intervals(strata, replace(plan, alpha=EARLY_SHARE * plan.alpha))
+    plan = replace(plan, alpha=(1.0 - EARLY_SHARE) * plan.alpha)
     contrast = strata.contrast()
     variance = contrast.variance(null_of(plan, control).ratio)
     level = np.array([0.5 * (control + treatment)])

@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._contrast import Contrast, Interval, Null, lift_of, null_of, one_sided
+from abctl.stats._contrast import Contrast, Interval, Null, lift_of, null_of
 from abctl.stats._mixture import boundary, log_always_valid_p, log_e_value, scale_of
+from abctl.stats._rare import rare_intervals
 from abctl.stats._reference import normal_of_t, t_of_normal
+from abctl.stats._score import Strata
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Array
 
+# Of alpha, for as long as events are few.
+EARLY_SHARE = 0.2
 EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
 
 
@@ -54,6 +58,22 @@ class Paths:
         return Contrast(a, b, var_a, var_b, df, n, epochs, cov)
 
 
+@dataclass(frozen=True, eq=False)
+class Early:
+    """What speaks until the data are ready for a normal approximation.
+
+    It has a fifth of alpha (half with a margin, where rare events matter most), the approximation
+    the rest: mixed with fixed weights they are one e-process.
+
+    Attributes:
+        log_e: logarithm of an e-process, shape (looks,).
+        strata: the few events up to now.
+    """
+
+    log_e: Array
+    strata: Strata
+
+
 def sequential(
     method: str,
     paths: Paths,
@@ -62,7 +82,7 @@ def sequential(
     *,
     assumptions: tuple[str, ...],
     notes: tuple[str, ...] = (),
-    early: Array | None = None,
+    early: Early | None = None,
 ) -> Estimate | NotEstimable:
     """The answer at the last look: e-value, always-valid p and confidence sequence.
 
@@ -73,30 +93,29 @@ def sequential(
         plan: what is asked.
         assumptions: of the estimate.
         notes: of the estimate.
-        early: logarithm of another e-process, which speaks until the data are ready for a normal
-            approximation. It has a fifth of alpha (half with a margin, where rare events matter
-            most), the other one the rest: mixed with fixed weights they are one e-process.
+        early: needed where the last look is not ready.
     """
     null = null_of(plan, contrast.a)
     log_e = paths.log_e(null, plan)
-    alpha = plan.alpha
+    share = 0.0
     if early is not None:
-        share = 0.5 if plan.null.value else 0.2
+        share = 0.5 if plan.null.value else EARLY_SHARE
         started = np.logical_or.accumulate(paths.ready)
-        log_e = np.where(started, log_e + math.log1p(-share), early + math.log(share))
-        alpha *= 1.0 - share
+        log_e = np.where(started, log_e + math.log1p(-share), early.log_e + math.log(share))
     log_p = log_always_valid_p(log_e)
     rejects = log_p <= math.log(plan.alpha)
-    if paths.ready[-1]:
-        crit = _critical(paths, contrast, replace(plan, alpha=alpha))
+    if early is not None and not paths.ready[-1]:
+        intervals = _with_effect(
+            *rare_intervals(early.strata, replace(plan, alpha=plan.alpha * share)), contrast
+        )
+    else:
+        crit = _critical(paths, contrast, replace(plan, alpha=plan.alpha * (1.0 - share)))
         if isinstance(crit, str):
             return NotEstimable(method, crit, contrast.n)
         intervals = (
             contrast.interval(crit, plan.alternative),
             contrast.lift_interval(crit, plan.alternative),
         )
-    else:
-        intervals = trivial(contrast.a, plan)
     interval, lift_interval = agreeing(*intervals, plan, contrast.a, contrast.b, rejects=rejects)
     if rejects and log_e[-1] < -math.log(plan.alpha):
         notes = (*notes, EARLIER)
@@ -121,10 +140,15 @@ def sequential(
     )
 
 
-def trivial(control: float, plan: Plan, widest: float = 1.0) -> tuple[Interval, Interval | None]:
-    """The intervals of a difference that is at most `widest`, if nothing else is known."""
-    lifts = one_sided((-1.0, math.inf), plan.alternative) if control > 0.0 else None
-    return one_sided((-widest, widest), plan.alternative), lifts
+def _with_effect(
+    interval: Interval, lift_interval: Interval | None, contrast: Contrast
+) -> tuple[Interval, Interval | None]:
+    """Intervals of users' shares, widened to hold the effect by requests."""
+    effect, lift = contrast.b - contrast.a, lift_of(contrast.a, contrast.b)
+    interval = min(interval[0], effect), max(interval[1], effect)
+    if lift is None or lift_interval is None:
+        return interval, None
+    return interval, (min(lift_interval[0], lift), max(lift_interval[1], lift))
 
 
 def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | str:

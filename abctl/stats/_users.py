@@ -7,8 +7,10 @@ the buckets' requests: (sum r)^2 / sum r^2 with r the requests of a user (Kish 1
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abctl.stats._linear_e import Pairs
+from abctl.stats._score import Strata
 from abctl.stats.summary import Array, Buckets, Stream
 
 
@@ -22,6 +24,15 @@ def as_users(stream: Stream[Buckets]) -> Pairs | None:
     if any(np.any((s.numerator < 0.0) | (s.numerator > s.denominator)) for s in sides):
         return None
     return Pairs(*_users(stream.control), *_users(stream.treatment))
+
+
+def by_epoch(users: Pairs, epoch: NDArray[np.int64]) -> Strata | str:
+    """The users of all polls, epoch by epoch; a reason where no epoch has both variants."""
+    starts = np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1))
+    n_a, s_a, n_b, s_b = (
+        np.add.reduceat(cell, starts) for cell in (users.n_a, users.s_a, users.n_b, users.s_b)
+    )
+    return Strata.where_both(n_a, s_a, n_b, s_b, epoch[starts])
 
 
 def _users(side: Buckets) -> tuple[Array, Array]:

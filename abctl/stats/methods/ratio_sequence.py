@@ -16,8 +16,8 @@ arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090.
 from abctl.stats._buckets import bucket_paths
 from abctl.stats._contrast import null_of
 from abctl.stats._linear_e import log_e_path
-from abctl.stats._sequence import sequential
-from abctl.stats._users import as_users
+from abctl.stats._sequence import Early, sequential
+from abctl.stats._users import as_users, by_epoch
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY, checked
 from abctl.stats.summary import Buckets, Stream
@@ -39,7 +39,12 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
     paths = bucket_paths(stream, support=True)
     users = as_users(stream)
     contrast = paths.last(n, stream.epochs)
-    early = None if users is None else log_e_path(users, null_of(plan, contrast.a), plan)
+    early = None
+    if users is not None:
+        strata = by_epoch(users, stream.epoch)
+        if isinstance(strata, str):
+            return NotEstimable("ratio_sequence", strata, n)
+        early = Early(log_e_path(users, null_of(plan, contrast.a), plan), strata)
     if not paths.ready[-1] and early is None:
         return NotEstimable("ratio_sequence", UNREADY, n)
     return sequential(

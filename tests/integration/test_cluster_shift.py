@@ -1,12 +1,12 @@
 """Shifts on a real API server: killed anywhere, two at once, and the server itself dies."""
 
 import itertools
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from doors import contend, survives
 
 from abctl.cluster.kube import KubeDoor
 from abctl.core.epochs import ledger_of, ledger_ref
@@ -20,7 +20,6 @@ from abctl.services.start import start
 
 NAMES = ("control", "treatment")
 OPTIONS = {"why": "test", "clock": time.time, "sleep": time.sleep, "timeout_seconds": 10.0}
-ROUNDS = 40
 
 
 def split(treatment_bp):
@@ -77,29 +76,6 @@ def test_a_shift_is_in_the_object_and_in_the_ledger(make_world):
     assert len(world.steps) == 4
 
 
-class Crash(BaseException):
-    """Nothing can catch a SIGKILL."""
-
-
-class DyingDoor:
-    """Dies at one call, before or after it took effect."""
-
-    def __init__(self, door, at, after):
-        self.door, self.left, self.after = door, at, after
-
-    def __getattr__(self, verb):
-        def call(*args, **kwargs):
-            self.left -= 1
-            if self.left == 0 and not self.after:
-                raise Crash
-            answer = getattr(self.door, verb)(*args, **kwargs)
-            if self.left == 0:
-                raise Crash
-            return answer
-
-        return call
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_call_the_next_command_brings_order(make_world, after):
     world = make_world()
@@ -107,12 +83,7 @@ def test_killed_at_any_call_the_next_command_brings_order(make_world, after):
     for at in itertools.count(1):
         old, new = world.asked, next(splits)
         known = world.ledger.entries
-        try:
-            world.shift(new, door=DyingDoor(world.door, at, after))
-        except Crash:
-            completed = False
-        else:
-            completed = True
+        completed = survives(partial(world.shift, new), world.door, at, after)
         left = world.ledger.entries
         assert left[: len(known)] == known
         then = (new, old)[at % 2]
@@ -126,50 +97,10 @@ def test_killed_at_any_call_the_next_command_brings_order(make_world, after):
     assert at > 8
 
 
-class CountingDoor:
-    """Counts what was really written to the ledger."""
-
-    def __init__(self, door):
-        self.door, self.written = door, []
-
-    def __getattr__(self, verb):
-        return getattr(self.door, verb)
-
-    def replace(self, obj):
-        answer = self.door.replace(obj)
-        self.written.append(ledger_of(answer).entries[-1])
-        return answer
-
-
 def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(make_world, cluster):
     world = make_world()
-    before = len(world.ledger.entries)
-    doors = {
-        actor: CountingDoor(KubeDoor(kubeconfig=cluster.kubeconfig)) for actor in ("ann", "bob")
-    }
-    for round_ in range(ROUNDS):
-        targets = {"ann": split(2000 + round_), "bob": split(6000 + round_)}
-        together = threading.Barrier(2)
-
-        def one(actor, targets=targets, together=together):
-            together.wait(10)
-            try:
-                return world.shift(targets[actor], door=doors[actor], actor=actor)
-            except ConflictError as error:
-                return error
-
-        with ThreadPoolExecutor(2) as pool:
-            results = dict(zip(doors, pool.map(one, doors), strict=True))
-        won = [actor for actor, r in results.items() if not isinstance(r, ConflictError)]
-        assert won, results
-        known = world.ledger
-        assert known.intent is None
-        assert world.asked == known.desired
-        assert known.desired in [targets[actor] for actor in won]
-    written = doors["ann"].written + doors["bob"].written
-    kept = known.entries[before:]
-    assert len(kept) == len(written)
-    assert all(kept.count(entry) == written.count(entry) for entry in written)
+    ann, bob = (KubeDoor(kubeconfig=cluster.kubeconfig) for _ in range(2))
+    contend(world, ann, bob, rounds=100)
 
 
 def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, cluster, experiment):

@@ -2,10 +2,10 @@
 
 import itertools
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
+from doors import CountingDoor, contend, survives
 
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.epochs import Entry, ledger_of, ledger_ref, with_ledger
@@ -261,40 +261,12 @@ def test_an_open_intent_is_finished_reverted_or_replaced(make_world, patched):
         assert world.steps[-1] == last
 
 
-class Crash(BaseException):
-    """Nothing can catch a SIGKILL."""
-
-
-class DyingDoor:
-    """Dies at one call, before or after it took effect."""
-
-    def __init__(self, door, at, after):
-        self.door, self.left, self.after = door, at, after
-
-    def __getattr__(self, verb):
-        def call(*args, **kwargs):
-            self.left -= 1
-            if self.left == 0 and not self.after:
-                raise Crash
-            answer = getattr(self.door, verb)(*args, **kwargs)
-            if self.left == 0:
-                raise Crash
-            return answer
-
-        return call
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("then", [A, B, C], ids=["back", "again", "elsewhere"])
 def test_killed_at_any_call_the_next_command_brings_order(make_world, after, then):
     for at in itertools.count(1):
         world = make_world()
-        try:
-            world.shift(B, door=DyingDoor(world.door, at, after))
-        except Crash:
-            completed = False
-        else:
-            completed = True
+        completed = survives(partial(world.shift, B), world.door, at, after)
         left = world.ledger
         assert left.entries[:2] == world.ledger.entries[:2]
         world.shift(then)
@@ -321,12 +293,8 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
         clock = Clock()
         options = {"actor": "ann", "why": "", "clock": clock}
         patience = {"sleep": clock.sleep, "timeout_seconds": 5.0}
-        try:
-            start(DyingDoor(door, at, after), envoy, experiment, **options, **patience)
-        except Crash:
-            completed = False
-        else:
-            completed = True
+        begin = partial(start, platform=envoy, experiment=experiment, **options, **patience)
+        completed = survives(begin, door, at, after)
         create(door, envoy, experiment, **options)
         start(door, envoy, experiment, **options, **patience)
         entries = ledger_of(door.get(ledger_ref(experiment))).entries
@@ -336,51 +304,9 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
     assert at > 4
 
 
-class CountingDoor:
-    """Counts what was really written to the ledger."""
-
-    def __init__(self, door):
-        self.door, self.written = door, []
-
-    def __getattr__(self, verb):
-        return getattr(self.door, verb)
-
-    def replace(self, obj):
-        answer = self.door.replace(obj)
-        self.written.append(ledger_of(answer).entries[-1])
-        return answer
-
-
 def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
     world.envoy.looks = 0
-    before, wins = len(world.ledger.entries), 0
-    doors = {"ann": CountingDoor(world.door), "bob": CountingDoor(world.door)}
-    for round_ in range(100):
-        targets = {"ann": split(2000 + round_), "bob": split(6000 + round_)}
-        together = threading.Barrier(2)
-
-        def one(actor, targets=targets, together=together):
-            together.wait(10)
-            try:
-                return world.shift(targets[actor], door=doors[actor], actor=actor)
-            except ConflictError as error:
-                return error
-
-        with ThreadPoolExecutor(2) as pool:
-            results = dict(zip(doors, pool.map(one, doors), strict=True))
-        won = {actor: r for actor, r in results.items() if not isinstance(r, ConflictError)}
-        assert won, results
-        assert all(r.hint for r in results.values() if isinstance(r, ConflictError))
-        known = world.ledger
-        assert known.intent is None
-        assert world.asked == known.desired
-        assert known.desired in [targets[actor] for actor in won]
-        wins += len(won)
-    written = doors["ann"].written + doors["bob"].written
-    kept = known.entries[before:]
-    assert len(kept) == len(written)
-    assert all(kept.count(entry) == written.count(entry) for entry in written)
-    assert sum(entry.phase == "applied" for entry in kept) == wins
+    contend(world, world.door, world.door, rounds=100)
 
 
 def test_two_with_the_same_wish_both_get_it(world):

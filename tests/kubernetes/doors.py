@@ -1,0 +1,92 @@
+"""Doors that die, doors that count, and two who shift at once: for every kind of world."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from abctl.core.epochs import ledger_of
+from abctl.core.split import Split
+from abctl.errors import ConflictError
+
+
+class Crash(BaseException):
+    """Nothing can catch a SIGKILL."""
+
+
+class DyingDoor:
+    """Dies at one call, before or after it took effect."""
+
+    def __init__(self, door, at, after):
+        self.door, self.left, self.after = door, at, after
+
+    def __getattr__(self, verb):
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left == 0 and not self.after:
+                raise Crash
+            try:
+                return getattr(self.door, verb)(*args, **kwargs)
+            finally:  # also where the answer is a refusal
+                if self.left == 0:
+                    raise Crash
+
+        return call
+
+
+def survives(action, door, at, after):
+    """Whether an action comes to its end with a door that dies at its call number `at`."""
+    try:
+        action(DyingDoor(door, at, after))
+    except Crash:
+        return False
+    return True
+
+
+class CountingDoor:
+    """Counts what was really written to the ledger."""
+
+    def __init__(self, door):
+        self.door, self.written = door, []
+
+    def __getattr__(self, verb):
+        return getattr(self.door, verb)
+
+    def replace(self, obj):
+        answer = self.door.replace(obj)
+        self.written.append(ledger_of(answer).entries[-1])
+        return answer
+
+
+def contend(world, ann, bob, rounds):
+    """Two shift a world at once, again and again: each round one wins, and no entry is ever lost.
+
+    A `world` has `shift(split, door, actor)`, `asked` and `ledger`.
+    """
+    before, wins = len(world.ledger.entries), 0
+    names, doors = world.ledger.wanted.names, {"ann": CountingDoor(ann), "bob": CountingDoor(bob)}
+    for round_ in range(rounds):
+        shares = {"ann": 2000 + round_, "bob": 6000 + round_}
+        targets = {who: Split(names, (10_000 - bp, bp)) for who, bp in shares.items()}
+        together = threading.Barrier(2)
+
+        def one(actor, targets=targets, together=together):
+            together.wait(30)
+            try:
+                return world.shift(targets[actor], door=doors[actor], actor=actor)
+            except ConflictError as error:
+                return error
+
+        with ThreadPoolExecutor(2) as pool:
+            results = dict(zip(doors, pool.map(one, doors), strict=True))
+        won = [actor for actor, r in results.items() if not isinstance(r, ConflictError)]
+        assert won, results
+        assert all(r.hint for r in results.values() if isinstance(r, ConflictError))
+        known = world.ledger
+        assert known.intent is None
+        assert world.asked == known.desired
+        assert known.desired in [targets[actor] for actor in won]
+        wins += len(won)
+    written = doors["ann"].written + doors["bob"].written
+    kept = known.entries[before:]
+    assert len(kept) == len(written)
+    assert all(kept.count(entry) == written.count(entry) for entry in written)
+    assert sum(entry.phase == "applied" for entry in kept) == wins

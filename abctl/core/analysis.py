@@ -136,6 +136,8 @@ class Coverage:
         stale_seconds: since the last scrape.
         left_out: requests that were seen while they did not count (settling, changes).
         unseen: requests that a counter held when it was first seen, of unknown age.
+        falls: how often counters fell though their process went on (a worker of it died).
+        doubtful: requests that were not, if no drop of an unknown cause was a restart.
     """
 
     targets: int
@@ -145,6 +147,8 @@ class Coverage:
     stale_seconds: float
     left_out: float
     unseen: float
+    falls: int = 0
+    doubtful: float = 0.0
 
 
 @dataclass(frozen=True)

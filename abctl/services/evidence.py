@@ -1,7 +1,7 @@
 """From raw samples to increments: what every counter did, poll by poll and epoch by epoch.
 
-`read` does the input; everything after it is arithmetic. Numerators and denominators of a target
-are cut at the same scrapes.
+`abctl.services.read` does the input; everything here is arithmetic. Numerators and denominators of
+a target are cut at the same scrapes.
 """
 
 from collections import defaultdict
@@ -13,25 +13,17 @@ import numpy as np
 
 from abctl.core.analysis import Coverage
 from abctl.core.polls import Polls, Window, blind, cut, interval_seconds, uncovered_seconds
-from abctl.errors import SourceError
-from abctl.sources import Series, Source
-from abctl.sources._increase import Scrapes, increase, scrapes_of
-from abctl.sources._promql import one_of
+from abctl.sources import Series
+from abctl.sources._increase import Counters, Scrapes, increase, scrapes_of
+from abctl.sources._targets import Target, by_target
 from abctl.stats.summary import Array
 
-# Samples from before a window tell where its counters stood, and which series were not there yet.
-_LOOK_BACK_SECONDS = 300.0
 # A scrape that is late by this many usual intervals is a gap; where no interval is known, a minute.
 _GAP_INTERVALS = 5.0
 _GAP_SECONDS = 60.0
 # Scrapes are never quite regular; the polls must not be others because of that.
 _STEP_SECONDS = 0.5
-_TARGETS_A_QUERY = 50
-# Labels that differ when two jobs scrape the same process.
-_OF_SCRAPING = ("job", "endpoint", "service", "container", "namespace", "pod", "node")
-_OF_REPLICA = ("prometheus", "prometheus_replica", "replica")
 
-Target = tuple[tuple[str, str], ...]
 Parts = Mapping[str, str]
 
 
@@ -46,13 +38,14 @@ class Rows:
     Attributes:
         labels: of each series.
         by_poll: shape (series, polls), only polls that count.
-        left_out, unseen: as in `Increase`, of all series.
+        left_out, unseen, doubtful: as in `Increase`, of all series.
     """
 
     labels: Sequence[Mapping[str, str]]
     by_poll: Array
     left_out: float
     unseen: float
+    doubtful: float
 
     def total(self) -> Array:
         """Shape (polls,)."""
@@ -91,33 +84,38 @@ class Samples:
         place: of the source.
         windows: what counts, in order of time.
         now: up to when.
+        interval_seconds: the usual time between two scrapes when it began; the same at every look.
         found: the series of each selector.
         starts: `process_start_time_seconds` of the targets.
+        scraped: times of scrapes of the targets that have none.
     """
 
     place: str
     windows: tuple[Window, ...]
     now: float
+    interval_seconds: float
     found: Mapping[str, Sequence[Series]]
     starts: Mapping[Target, Series]
+    scraped: Mapping[Target, Array]
+
+    @cached_property
+    def _counters(self) -> Mapping[str, Mapping[Target, Counters]]:
+        return {selector: by_target(series) for selector, series in self.found.items()}
 
     @cached_property
     def _scrapes(self) -> Mapping[Target, Scrapes]:
-        by_target: dict[Target, list[Series]] = defaultdict(list)
-        for series in {id(s): s for found in self.found.values() for s in found}.values():
-            by_target[target_of(series)].append(series)
-        return {t: scrapes_of(series, self.starts.get(t)) for t, series in by_target.items()}
+        counters: dict[Target, list[Counters]] = defaultdict(list)
+        for found in self._counters.values():
+            for target, each in found.items():
+                counters[target].append(each)
+        return {
+            target: scrapes_of(each, self.starts.get(target), self.scraped.get(target))
+            for target, each in counters.items()
+        }
 
     @cached_property
     def _grid(self) -> Polls:
-        """All polls that are over; one that goes on would be another one at the next look."""
-        interval = max((interval_seconds(s.times) for s in self._scrapes.values()), default=0.0)
-        step = round(2 * interval / _STEP_SECONDS) * _STEP_SECONDS
-        grid = cut(self.windows, max(step, _STEP_SECONDS))
-        if self.windows[-1].end < self.now:
-            return grid
-        over = int(np.searchsorted(grid.edges, self.now - interval, side="right"))
-        return Polls(grid.edges[: max(over, 1)], grid.epoch[: max(over - 1, 0)])
+        return grid(self.windows, self.interval_seconds, self.now)
 
     @cached_property
     def over(self) -> tuple[Window, ...]:
@@ -129,7 +127,7 @@ class Samples:
 
     def polls(self, selectors: Iterable[str]) -> Polls:
         """The finest grid on which every target of the selectors was scraped in every poll."""
-        targets = {target_of(s) for selector in selectors for s in self.found[selector]}
+        targets = {target for selector in selectors for target in self._counters[selector]}
         times = [self._scrapes[target].times for target in targets]
         return self._grid.without_edges_after(blind(self._grid, times))
 
@@ -139,19 +137,20 @@ class Samples:
         Raises:
             SourceError: contradictory samples.
         """
-        series = self.found[selector]
-        each = [increase(s, self._scrapes[target_of(s)], polls) for s in series]
-        by_poll = np.array([e.by_poll[polls.counted] for e in each])
+        found = self._counters[selector]
+        each = [increase(counters, self._scrapes[t], polls) for t, counters in found.items()]
+        nothing = np.zeros((0, np.count_nonzero(polls.counted)))
         return Rows(
-            labels=[s.labels for s in series],
-            by_poll=by_poll.reshape(len(series), np.count_nonzero(polls.counted)),
+            labels=[labels for counters in found.values() for labels in counters.labels],
+            by_poll=np.concatenate([nothing, *(e.by_poll[:, polls.counted] for e in each)]),
             left_out=sum(e.left_out for e in each),
             unseen=sum(e.unseen for e in each),
+            doubtful=sum(e.doubtful for e in each),
         )
 
     def coverage(self, selector: str) -> Coverage | None:
         """How well the targets of a selector were watched; None where there are none."""
-        scrapes = [self._scrapes[t] for t in {target_of(s) for s in self.found[selector]}]
+        scrapes = [self._scrapes[target] for target in self._counters[selector]]
         if not scrapes:
             return None
         first, last = self.windows[0].start, self.windows[-1].end
@@ -162,82 +161,28 @@ class Samples:
         rows = self.rows(selector, cut(self.windows, last - first))
         return Coverage(
             targets=len(scrapes),
-            restarts=sum(int(np.sum((s.restarts > first) & (s.restarts <= last))) for s in scrapes),
+            restarts=sum(between(s.restarts, first, last) for s in scrapes),
+            falls=sum(between(s.falls, first, last) for s in scrapes),
             covered_ratio=1 - gaps / sum(window.seconds for window in self.windows),
             interval_seconds=interval,
             stale_seconds=self.now - float(times[-1]),
             left_out=rows.left_out,
             unseen=rows.unseen,
+            doubtful=rows.doubtful,
         )
 
 
-def read(
-    source: Source, windows: Sequence[Window], selectors: Iterable[str], now: float
-) -> Samples:
-    """Read every selector once, and when the processes behind them started.
-
-    Raises:
-        SourceError: unreachable, refused, or the same target twice.
-    """
-    start = windows[0].start - _LOOK_BACK_SECONDS
-    found: dict[str, Sequence[Series]] = {}
-    known_until: dict[Target, float] = {}
-    for selector in dict.fromkeys(selectors):
-        series = source.series(selector, start, now)
-        _refuse_doubles(selector, series)
-        found[selector] = _as_first_seen(series, known_until)
-    starts: dict[Target, Series] = {}
-    instances = sorted({_instance(s) for series in found.values() for s in series} - {""})
-    for at in range(0, len(instances), _TARGETS_A_QUERY):
-        matcher = one_of("instance", instances[at : at + _TARGETS_A_QUERY])
-        for each in source.series(f"process_start_time_seconds{{{matcher}}}", start, now):
-            starts[target_of(each)] = each
-    return Samples(source.place, tuple(windows), now, found, starts)
+def grid(windows: Sequence[Window], interval_seconds: float, now: float) -> Polls:
+    """All polls that are over; one that goes on would be another one at the next look."""
+    step = round(2 * interval_seconds / _STEP_SECONDS) * _STEP_SECONDS
+    polls = cut(windows, max(step, _STEP_SECONDS))
+    if windows[-1].end < now:
+        return polls
+    # A scrape is stored some time after the moment that it bears.
+    over = int(np.searchsorted(polls.edges, now - interval_seconds, side="right"))
+    return Polls(polls.edges[: max(over, 1)], polls.epoch[: max(over - 1, 0)])
 
 
-def _as_first_seen(found: Sequence[Series], known_until: dict[Target, float]) -> list[Series]:
-    """Cut off scrapes that arrived between two queries, which the one before could not see.
-
-    A scrape is stored some time after the moment that it bears, as a whole. So whatever a target's
-    first query has seen, later ones see as well, and numerators fit their denominators.
-    """
-    last: dict[Target, float] = {}
-    for series in found:
-        target = target_of(series)
-        last[target] = max(last.get(target, -np.inf), *series.times[-1:])
-    for target, time in last.items():
-        known_until.setdefault(target, time)
-    ends = [np.searchsorted(s.times, known_until[target_of(s)], side="right") for s in found]
-    return [
-        Series(series.labels, series.times[:end], series.values[:end])
-        for series, end in zip(found, ends, strict=True)
-        if end
-    ]
-
-
-def target_of(series: Series) -> Target:
-    """What was scraped: job and instance, or, for series without, the series itself."""
-    names = ("job", "instance") if "instance" in series.labels else sorted(series.labels)
-    return tuple((name, series.labels.get(name, "")) for name in names)
-
-
-def _instance(series: Series) -> str:
-    return series.labels.get("instance", "")
-
-
-def _refuse_doubles(selector: str, found: Sequence[Series]) -> None:
-    seen: dict[Target, Series] = {}
-    for series in found:
-        if _instance(series):
-            ignored = {*_OF_SCRAPING, *_OF_REPLICA}
-            key = tuple(sorted((k, v) for k, v in series.labels.items() if k not in ignored))
-            if key in seen:
-                one, other = dict(seen[key].labels), dict(series.labels)
-                different = {k for k in {*one, *other} if one.get(k) != other.get(k)}
-                pairs = "; ".join(f"{k} {one.get(k)!r}, {other.get(k)!r}" for k in different)
-                raise SourceError(
-                    f"{_instance(series)} is scraped twice ({pairs}): {selector} would count "
-                    "everything double",
-                    "let only one job scrape it, or give the metric selectors with a job",
-                )
-            seen[key] = series
+def between(times: Array, first: float, last: float) -> int:
+    """How many times lie in (first, last]."""
+    return int(np.count_nonzero((times > first) & (times <= last)))

@@ -12,7 +12,8 @@ from abctl.core.polls import Window
 from abctl.errors import SourceError
 from abctl.services import _totals
 from abctl.services._compare import reading_of
-from abctl.services.evidence import Samples, read
+from abctl.services.evidence import Samples
+from abctl.services.read import read
 from abctl.sources import Source
 from abctl.sources._promql import Preset, preset, resolve
 

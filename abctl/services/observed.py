@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from abctl.core.epochs import Ledger
 from abctl.core.experiment import Experiment
 from abctl.core.polls import Window
-from abctl.services.evidence import read
+from abctl.services.read import read
 from abctl.sources import Source
 from abctl.sources._promql import fill, preset
 

@@ -19,7 +19,7 @@ import pytest
 from abctl.core.polls import Window, cut
 from abctl.errors import SourceError
 from abctl.sources import prometheus
-from abctl.sources._increase import increase, scrapes_of
+from abctl.sources._increase import counters_of, increase, scrapes_of
 from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraped, Scraper, Target
 
@@ -161,10 +161,13 @@ def test_counts_are_exact_through_births_and_restarts(
     assert list(dict.fromkeys(seen)) == [total for total, _, _ in PAGES]
     assert np.all(np.diff(by_code["2xx"].times) > 0)
 
-    scrapes = scrapes_of(list(by_code.values()), mine[0])
+    scrapes = scrapes_of([counters_of(found)], mine[0])
     assert len(scrapes.restarts) == 1
     polls = cut([Window(0, start, end)], 0.2)
-    totals = {code: increase(s, scrapes, polls).by_poll.sum() for code, s in by_code.items()}
+    totals = {
+        code: increase(counters_of([s]), scrapes, polls).by_poll.sum()
+        for code, s in by_code.items()
+    }
     assert totals == {"2xx": TOTAL, "5xx": RARE}
 
     # The same samples, whatever the size of a chunk.
@@ -193,8 +196,8 @@ def test_without_prometheus_the_scraper_gives_the_same_counts(
 
     found = source.series('ab_requests_total{variant="a\\"b"}', -1, 100)
     started = source.series("process_start_time_seconds", -1, 100)
-    scrapes = scrapes_of(found, started[0])
-    totals = [increase(s, scrapes, cut([Window(0, 0, 10)], 1)).by_poll.sum() for s in found]
+    scrapes = scrapes_of([counters_of(found)], started[0])
+    totals = increase(counters_of(found), scrapes, cut([Window(0, 0, 10)], 1)).by_poll.sum(axis=1)
     assert sorted(totals) == [RARE, TOTAL]
     assert source.series('ab_requests_total{code=~"5.."}', 1, 3)[0].times.tolist() == [2, 3]
 

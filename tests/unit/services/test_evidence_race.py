@@ -3,7 +3,7 @@
 import numpy as np
 
 from abctl.core.polls import Window
-from abctl.services.evidence import read
+from abctl.services.read import read
 from abctl.sources import Series
 
 

@@ -13,6 +13,9 @@ from abctl.stats.estimate import Alternative, Estimate, Plan
 
 Interval = tuple[float, float]
 
+# A variance below this share of the squared levels is nothing but rounding.
+LOST = 1e-24
+
 
 class Null(NamedTuple):
     """H0 (two-sided): treatment = ratio * control + offset."""
@@ -43,6 +46,11 @@ class Contrast(NamedTuple):
     def variance(self, ratio: float = 1.0) -> float:
         """Variance of b - ratio * a."""
         return self.var_b + ratio * ratio * self.var_a - 2.0 * ratio * self.cov
+
+    @property
+    def certain(self) -> bool:
+        """Whether there is no variance but that of rounding, so that nothing can be told."""
+        return not self.variance() > LOST * (self.a * self.a + self.b * self.b)
 
     def statistic(self, null: Null) -> float:
         """Distance from the null in standard errors."""

@@ -24,5 +24,14 @@ def over_epochs(terms: Array, epoch: NDArray[np.int64]) -> Array:
     return found
 
 
+def compared(
+    n_a: Array, n_b: Array, epoch: NDArray[np.int64], least: float = 0.0
+) -> tuple[int, ...]:
+    """The epochs with more than `least` in both variants, from increments of shape (polls,)."""
+    starts = list(_starts(epoch))
+    fewest = np.minimum(np.add.reduceat(n_a, starts), np.add.reduceat(n_b, starts))
+    return tuple(int(number) for number in epoch[starts][fewest > least])
+
+
 def _starts(epoch: NDArray[np.int64]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._contrast import Contrast, Interval, Null, lift_of, null_of
+from abctl.stats._contrast import LOST, Contrast, Interval, Null, lift_of, null_of
 from abctl.stats._mixture import boundary, log_always_valid_p, log_e_value, scale_of
 from abctl.stats._rare import rare_intervals
 from abctl.stats._reference import normal_of_t, t_of_normal
@@ -40,7 +40,7 @@ class Paths:
     def log_e(self, null: Null, plan: Plan) -> Array:
         """Log e-value of each look; 0 where not ready."""
         variance = self.var_b + null.ratio**2 * self.var_a - 2.0 * null.ratio * self.cov
-        use = self.ready & (variance > 0.0)
+        use = self.ready & (variance > LOST * (self.a**2 + self.b**2))
         found = np.zeros_like(self.a)
         deviation = np.sqrt(variance[use])
         distance = self.b[use] - null.ratio * self.a[use] - null.offset
@@ -154,7 +154,7 @@ def _with_effect(
 def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | str:
     """Standard errors of the confidence sequence at the last look, or why there are none."""
     variance = contrast.variance(null_of(plan, contrast.a).ratio)
-    if not variance > 0.0:
+    if contrast.certain:
         return "no variance in either variant"
     level = np.array([0.5 * (contrast.a + contrast.b)])
     scale = float(scale_of(plan, level, paths.default[-1:])[0])

@@ -39,7 +39,7 @@ def posteriors(
         control = beta_binomial(float(counts[0].s_a[0]), float(counts[0].n_a[0]))
         return control, *(beta_binomial(float(s.s_b[0]), float(s.n_b[0])) for s in counts)
     contrasts = [each.contrast() if isinstance(each, Strata) else each for each in found]
-    if not all(contrast.variance() > 0.0 for contrast in contrasts):
+    if any(contrast.certain for contrast in contrasts):
         return None
     level, errors = contrasts[0].a, [_errors(each) for each in contrasts]
     treatments = (

@@ -14,6 +14,7 @@ doi:10.1093/biomet/34.1-2.28; Wallace (1959), doi:10.1214/aoms/1177706090.
 
 import numpy as np
 
+from abctl.stats._epochs import compared
 from abctl.stats._moments import CANCELLED, cancelled, moment_paths
 from abctl.stats._sequence import sequential
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
@@ -37,5 +38,6 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     if not np.any(paths.ready[-1:]):
         reason = "needs 100 values in each variant, not made up by a few large ones"
         return NotEstimable("mean_sequence", reason, n)
-    contrast = paths.last(n, stream.epochs)
+    epochs = compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0)
+    contrast = paths.last(n, epochs)
     return sequential("mean_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)

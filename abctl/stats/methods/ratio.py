@@ -13,10 +13,9 @@ Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Satterthwaite (1946), doi
 
 from dataclasses import replace
 
-import numpy as np
-
 from abctl.stats._buckets import bucket_paths
 from abctl.stats._contrast import t_test
+from abctl.stats._epochs import compared
 from abctl.stats._score import Strata, score_test
 from abctl.stats._users import as_users
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
@@ -48,10 +47,16 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
         strata = Strata.where_both(users.n_a, users.s_a, users.n_b, users.s_b, epochs.epoch)
         found = score_test("ratio", strata, plan, ASSUMPTIONS)
         return replace(found, n=n, notes=(FEW_EVENTS,)) if isinstance(found, Estimate) else found
-    contrast = paths.last(n, stream.epochs)
-    if not contrast.variance() > 0.0:
+    contrast = paths.last(n, shared(epochs))
+    if contrast.certain:
         return NotEstimable("ratio", "no variance between the buckets of either variant", n)
     return t_test("ratio", contrast, plan, assumptions=ASSUMPTIONS)
+
+
+def shared(stream: Stream[Buckets]) -> tuple[int, ...]:
+    """The epochs with data in both variants."""
+    a, b = (side.denominator.sum(axis=1) for side in (stream.control, stream.treatment))
+    return compared(a, b, stream.epoch)
 
 
 def checked(stream: Stream[Buckets]) -> tuple[tuple[float, float], str]:
@@ -62,6 +67,5 @@ def checked(stream: Stream[Buckets]) -> tuple[tuple[float, float], str]:
         return n, f"{a.shape[1]} buckets in the control, {b.shape[1]} in the treatment"
     if a.shape[1] < MIN_BUCKETS:
         return n, f"{a.shape[1]} buckets, needs {MIN_BUCKETS}"
-    epochs = stream.by_epoch()
-    both = (epochs.control.denominator.sum(1) > 0) & (epochs.treatment.denominator.sum(1) > 0)
-    return n, "" if np.any(both) else "no epoch with data in both variants"
+    both = stream.epoch.size and shared(stream)
+    return n, "" if both else "no epoch with data in both variants"

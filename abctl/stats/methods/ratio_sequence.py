@@ -19,7 +19,7 @@ from abctl.stats._linear_e import log_e_path
 from abctl.stats._sequence import Early, sequential
 from abctl.stats._users import as_users, by_epoch
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY, checked
+from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY, checked, shared
 from abctl.stats.summary import Buckets, Stream
 
 SUMMARY = Buckets
@@ -38,7 +38,7 @@ def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
         return NotEstimable("ratio_sequence", reason, n)
     paths = bucket_paths(stream, support=True)
     users = as_users(stream)
-    contrast = paths.last(n, stream.epochs)
+    contrast = paths.last(n, shared(stream))
     early = None
     if users is not None:
         strata = by_epoch(users, stream.epoch)

@@ -1,0 +1,255 @@
+"""Data at the edges, for every method that eats them; a new method is held to them by itself."""
+
+import math
+
+import numpy as np
+import pytest
+
+from abctl import plugins
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream, SummaryError
+
+PACKAGE = "abctl.stats.methods"
+METHODS = [plugins.module(PACKAGE, name) for name in plugins.names(PACKAGE)]
+EDGES = (0.1, 0.2, 0.5, 1.0)
+PLANS = [
+    Plan(alternative=side, quantile=0.5, threshold=0.2, mde=Delta(0.1, relative=True))
+    for side in ("two-sided", "greater", "less")
+]
+# For small samples only.
+SMALL = {"fisher", "barnard", "boschloo"}
+BUCKETS = 16
+
+
+def name(method):
+    return method.__name__.rsplit(".", 1)[-1]
+
+
+def each(*kinds, sequential=None):
+    chosen = [
+        method
+        for method in METHODS
+        if (not kinds or method.SUMMARY in kinds) and sequential in (None, method.SEQUENTIAL)
+    ]
+    return pytest.mark.parametrize("method", chosen, ids=name)
+
+
+def shares(kind, n, events):
+    """A summary in which `events` of `n` units (polls,) had an event, or were slow."""
+    n, events = np.atleast_1d(n).astype(float), np.atleast_1d(events).astype(float)
+    if kind is Counts:
+        return Counts(n, events)
+    if kind is Events:
+        return Events(events, n)
+    if kind is Moments:
+        return Moments(n, events, events)
+    if kind is Histogram:
+        # The fast ones are spread over two cells, the slow ones lie in the last with an end.
+        fast = n - events
+        cells = np.stack([fast // 2, fast - fast // 2, 0 * n, events, 0 * n], axis=1)
+        return Histogram(cells, EDGES)
+    rng = np.random.default_rng(1)
+    of_bucket = rng.multinomial(n.astype(int), np.full(BUCKETS, 1 / BUCKETS))
+    drawn = [
+        rng.multivariate_hypergeometric(row, int(k))
+        for row, k in zip(of_bucket, events, strict=True)
+    ]
+    return Buckets(np.array(drawn), of_bucket)
+
+
+def stream(kind, control, treatment, epoch=None):
+    sides = [shares(kind, *side) for side in (control, treatment)]
+    return Stream(*sides, np.zeros(sides[0].polls) if epoch is None else np.array(epoch))
+
+
+def checked(found):
+    """Whatever comes out is a reason, or numbers that are numbers."""
+    if isinstance(found, NotEstimable):
+        assert found.reason
+        return
+    assert 0.0 <= found.p <= 1.0
+    assert math.isfinite(found.log_p)
+    assert not any(map(math.isnan, (*found.interval, *(found.lift_interval or ()), found.effect)))
+    assert found.interval[0] < found.interval[1]
+
+
+@each()
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.alternative)
+@pytest.mark.parametrize("n", [0, 1, 2])
+@pytest.mark.parametrize("events", [(0, 0), (0, 1), (1, 1)], ids=str)
+def test_hardly_any_units_prove_nothing(method, plan, n, events) -> None:
+    data = stream(method.SUMMARY, (n, n * events[0]), (n, n * events[1]))
+    found = method.estimate(data, plan)
+    checked(found)
+    if isinstance(found, Estimate) and (method.SEQUENTIAL or found.guarantee == "exact"):
+        assert not found.rejects
+    if n == 0:
+        assert isinstance(found, NotEstimable)
+
+
+@each()
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.alternative)
+@pytest.mark.parametrize("share", [0, 1])
+def test_no_event_or_nothing_else_in_both_is_no_difference(method, plan, share) -> None:
+    n = np.full(20, 40 if name(method) not in SMALL else 2)
+    found = method.estimate(stream(method.SUMMARY, (n, share * n), (n, share * n)), plan)
+    checked(found)
+    if isinstance(found, Estimate):
+        assert not found.rejects
+        assert found.effect == 0.0
+
+
+@each()
+@pytest.mark.parametrize("swap", [False, True])
+def test_no_event_in_one_variant_against_many_is_a_difference(method, swap) -> None:
+    n = np.full(40, 100 if name(method) not in SMALL else 4)
+    data = stream(method.SUMMARY, (n, 0 * n), (n, n // 4))
+    found = method.estimate(data.swapped() if swap else data, PLANS[0])
+    checked(found)
+    # A median does not see what a quarter does; means wait until neither is all zero.
+    if "quantile" not in name(method) and method.SUMMARY is not Moments:
+        assert isinstance(found, Estimate), found
+        assert found.rejects
+        assert (found.effect < 0) == swap
+
+
+@each()
+def test_effects_so_strong_that_p_underflows(method) -> None:
+    n = np.full(50, 100_000 if name(method) not in SMALL else 10)
+    found = method.estimate(stream(method.SUMMARY, (n, n // 10), (n, n - n // 10)), PLANS[0])
+    checked(found)
+    assert isinstance(found, Estimate), found
+    assert found.rejects
+    assert found.p == pytest.approx(math.exp(found.log_p))
+    if method.SUMMARY is Buckets:
+        assert found.log_p < -100.0, "tails of Student's t with 30 degrees of freedom are heavy"
+    elif name(method) not in SMALL:
+        assert found.p == 0.0
+        assert found.log_p < -800.0
+
+
+@each(sequential=True)
+def test_polls_of_one_request_or_one_variant_are_polls(method) -> None:
+    n_a, n_b = np.full(30, 400), np.full(30, 400)
+    n_a[:6], n_b[:6] = [1, 0, 1, 0, 400, 400], [0, 1, 1, 0, 400, 0]
+    found = method.estimate(stream(method.SUMMARY, (n_a, n_a // 4), (n_b, n_b // 4)), PLANS[0])
+    checked(found)
+    assert isinstance(found, Estimate)
+    assert not found.rejects
+
+
+@each()
+def test_an_epoch_of_one_variant_is_not_part_of_the_estimate(method) -> None:
+    each_n = 20 if name(method) in SMALL else 4000
+    alone = stream(method.SUMMARY, (each_n, each_n // 4), (each_n, each_n // 3))
+    data = stream(
+        method.SUMMARY,
+        ([each_n] * 2, [each_n // 2, each_n // 4]),
+        ([0, each_n], [0, each_n // 3]),
+        [4, 7],
+    )
+    found, wanted = method.estimate(data, PLANS[0]), method.estimate(alone, PLANS[0])
+    assert isinstance(found, Estimate)
+    assert found.epochs == (7,)
+    assert found.effect == pytest.approx(wanted.effect)
+
+
+@each(sequential=True)
+def test_ten_thousand_polls(method) -> None:
+    rng = np.random.default_rng(8)
+    n = rng.poisson(8, (2, 10_000))
+    events = rng.binomial(n, 0.3)
+    data = stream(method.SUMMARY, (n[0], events[0]), (n[1], events[1]), np.arange(10_000) // 500)
+    found = method.estimate(data, PLANS[0])
+    checked(found)
+    assert isinstance(found, Estimate)
+    assert len(found.epochs) == 20
+
+
+@each(Moments, Buckets)
+@pytest.mark.parametrize("value", [0.0, 3.0, 1e9 / 3])
+def test_without_variance_there_is_no_result(method, value) -> None:
+    n = np.full(10, 100.0)
+    if method.SUMMARY is Moments:
+        side = Moments(n, n * value, n * value**2)
+    else:
+        requests = np.random.default_rng(9).integers(1, 30, (10, BUCKETS)).astype(float)
+        side = Buckets(requests * value, requests)
+    found = method.estimate(Stream(side, side, n * 0), PLANS[0])
+    if value == 0.0 and method.SUMMARY is Buckets:
+        # No event at all is judged by users.
+        assert not found.rejects
+    else:
+        assert isinstance(found, NotEstimable)
+
+
+@each(Moments, Buckets)
+def test_a_large_mean_hides_no_spread(method) -> None:
+    """Values about 1e9 are what the same values about 0 are, or they are refused."""
+    rng = np.random.default_rng(10)
+    x = rng.normal(0.0, 1.0, (2, 200, BUCKETS))
+    x[1] += 0.2
+
+    def about(mean, shift=0.0):
+        if method.SUMMARY is Buckets:
+            return Stream(*[Buckets(v + mean, np.ones_like(v)) for v in x], np.zeros(200))
+        rows = [v + (mean - shift) for v in x]
+        sides = [Moments(np.full(200, BUCKETS), r.sum(1), (r * r).sum(1), shift) for r in rows]
+        return Stream(*sides, np.zeros(200))
+
+    plan = Plan(mde=Delta(0.2, relative=False))
+    wanted = method.estimate(about(100.0), plan)
+    found = method.estimate(about(1e9, shift=1e9), plan)
+    assert found.interval == pytest.approx(wanted.interval, rel=1e-3)
+    if method.SUMMARY is Moments:
+        assert isinstance(method.estimate(about(1e9), plan), NotEstimable)
+
+
+@each(Histogram)
+def test_other_edges_meet_on_the_common_ones_or_are_refused(method) -> None:
+    rng = np.random.default_rng(11)
+    cells = rng.poisson(300, (20, 5))
+    mine = Histogram(cells, EDGES)
+    finer = Histogram(np.repeat(cells, 2, axis=1)[:, :6], (0.05, *EDGES))
+    strange = Histogram(cells, tuple(1.01 * edge for edge in EDGES))
+    merged = method.estimate(Stream(mine, finer, np.zeros(20)), PLANS[0])
+    assert isinstance(merged, Estimate)
+    assert merged.n == (mine.counts.sum(), finer.counts.sum())
+    refused = method.estimate(Stream(mine, strange, np.zeros(20)), PLANS[0])
+    assert isinstance(refused, NotEstimable)
+    assert "edge" in refused.reason
+
+
+@each(Histogram)
+def test_what_lies_above_the_last_edge_is_never_a_number(method) -> None:
+    """Everything above it: nothing is known of a quantile, and ranks are all tied."""
+    cells = np.tile([0, 0, 0, 1, 99], (20, 1))
+    side = Histogram(cells, EDGES)
+    found = method.estimate(Stream(side, side, np.zeros(20)), PLANS[0])
+    checked(found)
+    if "quantile" in name(method):
+        assert isinstance(found, NotEstimable)
+        assert "last finite edge" in found.reason
+    else:
+        assert not found.rejects
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        lambda: Counts([5], [6]),
+        lambda: Counts([-1], [0]),
+        lambda: Counts([1.5], [1]),
+        lambda: Counts([math.nan], [0]),
+        lambda: Events([1], [0.0]),
+        lambda: Events([0.5], [1.0]),
+        lambda: Moments([2], [1.0], [-1.0]),
+        lambda: Moments([2], [math.inf], [1.0]),
+        lambda: Buckets([[1.0]], [[-1.0]]),
+        lambda: Histogram([[1, -1]], (0.1,)),
+        lambda: Histogram([[1, 1]], (0.2, 0.1)),
+    ],
+)
+def test_counters_that_disagree_are_refused(contradiction) -> None:
+    with pytest.raises(SummaryError):
+        contradiction()

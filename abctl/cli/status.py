@@ -95,15 +95,17 @@ def _counts(place: "Place") -> "Mapping[str, int] | None":
     """Requests since the last change; that nobody counts them is no reason to say nothing."""
     from abctl.core.epochs import ledger_of  # noqa: PLC0415
     from abctl.services import ledger  # noqa: PLC0415
-    from abctl.services.analyze import preset_of, source_of  # noqa: PLC0415
+    from abctl.services.analyze import source_of  # noqa: PLC0415
     from abctl.services.observed import observed  # noqa: PLC0415
+    from abctl.services.telemetry import telemetry  # noqa: PLC0415
 
     if place.adopted or (place.experiment.source is None and place.state is None):
         return None
     entries = ledger_of(ledger.read(place.door, place.experiment))
     try:
         source = source_of(place.experiment, place.state)
-        return observed(place.experiment, entries, source, preset_name=preset_of(place.experiment))
+        asked = telemetry(place.experiment, place.door)
+        return observed(place.experiment, entries, source, asked)
     except (SourceError, NotFoundError) as error:
         say(f"nothing observed: {error.message}")
         return None

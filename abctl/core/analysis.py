@@ -161,8 +161,9 @@ class VariantResult:
         outside: requests without a unit, which are not.
         values: of each metric, over everything; effects are compared epoch by epoch instead.
         error_ratio: server errors among requests that were answered.
-        latency_p50_seconds, latency_p95_seconds: inside the model server.
+        latency_p50_seconds, latency_p95_seconds: of its requests, wherever the preset measures.
         coverage: None where the source has nothing of it.
+        selectors: what was asked for, by total and part.
     """
 
     name: str
@@ -173,6 +174,7 @@ class VariantResult:
     latency_p50_seconds: float | None
     latency_p95_seconds: float | None
     coverage: Coverage | None
+    selectors: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ class Analysis:
     Attributes:
         at: unix seconds up to which it reads.
         source: where the evidence is from.
+        preset: whose metrics it is, where a metric has no selectors of its own.
         started: when the experiment started (unix seconds); None if it did not.
         elapsed_seconds: since then.
         srm: the check of the split; None where there was nothing to check.
@@ -211,6 +214,7 @@ class Analysis:
     experiment: str
     at: float
     source: str
+    preset: str
     unit: Unit
     test: Literal["sequential", "fixed"]
     alpha: float

@@ -6,13 +6,13 @@ from typing import Any
 
 from abctl import plugins
 from abctl.core.analysis import Claim, Comparison, MetricResult, Reading, Result, Says
-from abctl.core.experiment import Experiment, Kind, Metric
+from abctl.core.experiment import Experiment, Metric
 from abctl.core.polls import Polls
 from abctl.errors import UsageError
 from abctl.services._beliefs import beliefs
 from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Samples
-from abctl.sources._promql import Preset, resolve
+from abctl.sources._telemetry import Telemetry
 from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
 from abctl.stats.multiplicity import holm
 from abctl.stats.summary import Stream, SummaryError
@@ -43,12 +43,12 @@ class Comparing:
     Args:
         experiment: what is asked.
         samples: what was read; None where nothing counts yet.
-        chosen: whose metrics they are.
+        telemetry: what the source was asked for.
     """
 
     experiment: Experiment
     samples: Samples | None
-    chosen: Preset
+    telemetry: Telemetry
 
     def metrics(self) -> tuple[MetricResult, ...]:
         """The result of every metric; primaries and treatments corrected for one another."""
@@ -57,13 +57,11 @@ class Comparing:
 
     def _metric(self, metric: Metric) -> MetricResult:
         control, *treatments = (variant.name for variant in self.experiment.variants)
-        parts = {name: resolve(metric, name, self.chosen) for name in (control, *treatments)}
+        parts = {name: self.telemetry.parts(metric, name) for name in (control, *treatments)}
         polls = self._polls(parts)
         buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
         streams = {
-            name: self._stream(
-                metric.kind, {control: parts[control], name: parts[name]}, polls, buckets
-            )
+            name: self._stream(metric, {control: parts[control], name: parts[name]}, polls, buckets)
             for name in treatments
         }
         return MetricResult(
@@ -111,8 +109,7 @@ class Comparing:
         return names[0], names[self.experiment.design.test == "sequential"]
 
     def _remarks(self, metric: Metric) -> Iterator[str]:
-        if not metric.selectors and metric.of in self.chosen.remarks:
-            yield self.chosen.remarks[metric.of]
+        yield from self.telemetry.remarks(metric)
         if self.experiment.assignment.unit != "request" and not self._clustered(metric):
             yield f"requests of one {self.experiment.assignment.unit} are taken as independent"
 
@@ -122,7 +119,7 @@ class Comparing:
         return self.samples.polls(s for each in parts.values() for s in each.values())
 
     def _stream(
-        self, kind: Kind, pair: Mapping[str, Parts], polls: Polls | None, buckets: int | None
+        self, metric: Metric, pair: Mapping[str, Parts], polls: Polls | None, buckets: int | None
     ) -> Stream[Any] | str:
         """Control and treatment, or why there is nothing to compare."""
         samples = self.samples
@@ -132,7 +129,15 @@ class Comparing:
         seen = {part for parts in pair.values() for part, s in parts.items() if samples.found[s]}
         try:
             both: list[Any] = [
-                summarize(kind, samples, parts, polls, buckets=buckets, elsewhere=seen)
+                summarize(
+                    metric.kind,
+                    samples,
+                    parts,
+                    polls,
+                    buckets=buckets,
+                    unit_seconds=self.telemetry.unit_seconds(metric),
+                    elsewhere=seen | self.telemetry.late(metric),
+                )
                 for parts in pair.values()
             ]
         except MissingError as missing:
@@ -165,11 +170,11 @@ class Comparing:
 
     def _readings(self, metric: Metric, names: Sequence[str]) -> Iterator[Reading]:
         """Tests that take each request for itself."""
-        classical = reading_of(metric)
+        classical = reading_of(metric, self.telemetry)
         if classical is None or self.samples is None:
             return
-        parts = {name: resolve(classical, name, self.chosen) for name in names}
-        stream = self._stream(classical.kind, parts, self._polls(parts), None)
+        parts = {name: self.telemetry.parts(classical, name) for name in names}
+        stream = self._stream(classical, parts, self._polls(parts), None)
         caveats = [_ONE_LOOK] if self.experiment.design.test == "sequential" else []
         if self.experiment.assignment.unit != "request":
             caveats.append(_INDEPENDENT)
@@ -179,13 +184,13 @@ class Comparing:
                 yield Reading(result, "; ".join(caveats))
 
 
-def reading_of(metric: Metric) -> Metric | None:
+def reading_of(metric: Metric, telemetry: Telemetry) -> Metric | None:
     """The metric as its classical tests read it; a quantile of latency has its mean beside it."""
     if metric.kind in _READINGS:
         return metric
-    if metric.kind == "quantile" and metric.of == "latency" and not metric.selectors:
-        return replace(metric, kind="mean")
-    return None
+    mean = replace(metric, kind="mean")
+    told = metric.kind == "quantile" and metric.of == "latency" and not metric.selectors
+    return mean if told and telemetry.measures(mean) else None
 
 
 def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:

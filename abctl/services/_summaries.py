@@ -30,6 +30,7 @@ def summarize(
     polls: Polls,
     *,
     buckets: int | None = None,
+    unit_seconds: float = 1.0,
     elsewhere: Collection[str] = (),
 ) -> Counts | Moments | Buckets | Histogram | Events:
     """The summary of one variant.
@@ -40,6 +41,7 @@ def summarize(
         parts: the selector of each part.
         polls: the grid; all variants of a metric share one.
         buckets: how many buckets of units there are; None where each request is a unit.
+        unit_seconds: what the counters take for one, where they count time; 1 elsewhere.
         elsewhere: parts that another variant has. A numerator among them may be absent here: a
             counter of errors is often born with the first error.
 
@@ -53,7 +55,7 @@ def summarize(
             raise MissingError(f"no series of {selector} in {samples.place}")
     try:
         if kind == "quantile":
-            return _histogram(rows["histogram"])
+            return _histogram(rows["histogram"], unit_seconds)
         if kind == "rate":
             return Events(rows["events"].total(), rows["exposure"].total())
         top = rows["successes" if kind == "proportion" else "sum"]
@@ -62,11 +64,12 @@ def summarize(
             over = top.by_bucket(buckets)
             if negative is not None:
                 over = over - negative.by_bucket(buckets)
-            return Buckets(over, rows["n"].by_bucket(buckets))
+            return Buckets(over * unit_seconds, rows["n"].by_bucket(buckets))
         total = top.total() - (0.0 if negative is None else negative.total())
         if kind == "proportion":
             return Counts(rows["n"].total(), total)
-        return Moments(rows["n"].total(), total, rows["sum_sq"].total())
+        squares = rows["sum_sq"].total() * unit_seconds**2
+        return Moments(rows["n"].total(), total * unit_seconds, squares)
     except SummaryError as error:
         raise SourceError(
             f"{' and '.join(parts.values())} contradict each other: {error}",
@@ -74,7 +77,7 @@ def summarize(
         ) from None
 
 
-def _histogram(rows: Rows) -> Histogram:
+def _histogram(rows: Rows, unit_seconds: float) -> Histogram:
     upto = rows.cumulative()
     edges = sorted(edge for edge in upto if np.isfinite(edge))
     if np.inf not in upto or not edges:
@@ -83,4 +86,4 @@ def _histogram(rows: Rows) -> Histogram:
     cells = np.diff(columns, axis=1, prepend=0.0)
     if np.any(cells < 0):
         raise SummaryError("a bucket holds less than the one below it")
-    return Histogram(cells, tuple(edges))
+    return Histogram(cells, tuple(edge * unit_seconds for edge in edges))

@@ -1,6 +1,6 @@
 """Totals of each variant, over all that counts: what it did, not what follows from it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -10,18 +10,9 @@ from abctl.core.experiment import Experiment, Kind
 from abctl.core.polls import Polls, cut
 from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Samples
-from abctl.sources._promql import Preset, fill
+from abctl.sources._presets import ERRORS, LATENCY
+from abctl.sources._telemetry import Telemetry
 from abctl.stats.summary import Counts, Events, Histogram, Moments
-
-_ERRORS, _LATENCY = "errors", "latency"
-
-
-def selectors(chosen: Preset, name: str) -> Iterator[str]:
-    """What the totals of a variant need besides its metrics."""
-    yield fill(chosen.requests, name)
-    yield fill(chosen.outside, name)
-    yield from _errors(chosen, name).values()
-    yield from _latency(chosen, name).values()
 
 
 def variant(
@@ -29,51 +20,62 @@ def variant(
     samples: Samples | None,
     name: str,
     selected: Mapping[str, Mapping[str, Parts]],
-    chosen: Preset,
+    asked: Telemetry,
 ) -> VariantResult:
     """Everything that is told of a variant."""
     if samples is None:
         nothing = {metric.name: None for metric in experiment.metrics}
-        return VariantResult(name, None, None, nothing, None, None, None, None)
+        return VariantResult(name, None, None, nothing, None, None, None, None, asked.totals(name))
     whole = cut(samples.over, samples.over[-1].end - samples.over[0].start)
-    requests = samples.rows(fill(chosen.requests, name), whole)
-    outside = samples.rows(fill(chosen.outside, name), whole)
-    latency = _latency(chosen, name)
+    found = asked.totals(name)
+    requests = samples.rows(found["requests"]["n"], whole)
+    outside = samples.rows(found["outside"]["n"], whole) if "outside" in found else None
+    latency, unit = found[LATENCY], asked.preset.latency_unit_seconds
+    late = asked.late_errors
     return VariantResult(
         name=name,
         requests=float(requests.total().sum()) if requests.labels else None,
-        outside=float(outside.total().sum()) if outside.labels else None,
+        outside=float(outside.total().sum()) if outside and outside.labels else None,
         values={
-            metric.name: _value(metric.kind, metric.quantile, samples, parts, whole)
+            metric.name: _value(
+                metric.kind,
+                samples,
+                selected[metric.name][name],
+                whole,
+                quantile=metric.quantile,
+                unit_seconds=asked.unit_seconds(metric),
+                elsewhere=asked.late(metric),
+            )
             for metric in experiment.metrics
-            for parts in [selected[metric.name][name]]
         },
-        error_ratio=_value("proportion", None, samples, _errors(chosen, name), whole),
-        latency_p50_seconds=_value("quantile", 0.5, samples, latency, whole),
-        latency_p95_seconds=_value("quantile", 0.95, samples, latency, whole),
-        coverage=samples.coverage(fill(chosen.requests, name)),
+        error_ratio=_value("proportion", samples, found[ERRORS], whole, elsewhere=late),
+        latency_p50_seconds=_value(
+            "quantile", samples, latency, whole, quantile=0.5, unit_seconds=unit
+        ),
+        latency_p95_seconds=_value(
+            "quantile", samples, latency, whole, quantile=0.95, unit_seconds=unit
+        ),
+        coverage=samples.coverage(found["requests"]["n"]),
+        selectors=found,
     )
 
 
-def _errors(chosen: Preset, name: str) -> Parts:
-    return _filled(chosen.named.get(_ERRORS, {}).get("proportion", {}), name)
-
-
-def _latency(chosen: Preset, name: str) -> Parts:
-    return _filled(chosen.named.get(_LATENCY, {}).get("quantile", {}), name)
-
-
-def _filled(parts: Parts, name: str) -> Parts:
-    return {part: fill(selector, name) for part, selector in parts.items()}
-
-
 def _value(
-    kind: Kind, quantile: float | None, samples: Samples, parts: Parts, whole: Polls
+    kind: Kind,
+    samples: Samples,
+    parts: Parts,
+    whole: Polls,
+    *,
+    quantile: float | None = None,
+    unit_seconds: float = 1.0,
+    elsewhere: Collection[str] = (),
 ) -> float | None:
     if not parts:
         return None
     try:
-        summary = summarize(kind, samples, parts, whole)
+        summary = summarize(
+            kind, samples, parts, whole, unit_seconds=unit_seconds, elsewhere=elsewhere
+        )
     except MissingError:
         return None
     match summary.pooled():

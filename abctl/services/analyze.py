@@ -12,6 +12,7 @@ from abctl.local import scraper, stack
 from abctl.services import ledger
 from abctl.services.gather import Evidence, gather
 from abctl.services.judge import judge
+from abctl.services.telemetry import telemetry
 from abctl.sources import Source, file, open_source
 
 
@@ -43,7 +44,7 @@ def analyze(
     else:
         entries = ledger_of(ledger.read(door, experiment))
         where = source_of(experiment, state_dir, prometheus_url)
-        found = gather(experiment, entries, where, preset_name=preset_of(experiment))
+        found = gather(experiment, entries, where, telemetry(experiment, door))
     if save is not None:
         file.save(save, found)
     return judge(found)
@@ -56,11 +57,6 @@ def analyze_saved(path: Path) -> Analysis:
         SourceError: it cannot be read, or contradicts itself.
     """
     return judge(file.load(path, Evidence))
-
-
-def preset_of(experiment: Experiment) -> str:
-    """The name of the preset whose metrics an experiment is measured by."""
-    return (experiment.source and experiment.source.preset) or "abctl"
 
 
 def source_of(

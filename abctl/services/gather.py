@@ -10,12 +10,11 @@ from abctl.core.epochs import Ledger
 from abctl.core.experiment import Experiment
 from abctl.core.polls import Window
 from abctl.errors import SourceError
-from abctl.services import _totals
 from abctl.services._compare import reading_of
 from abctl.services.evidence import Samples
 from abctl.services.read import read
 from abctl.sources import Source
-from abctl.sources._promql import Preset, preset, resolve
+from abctl.sources._telemetry import Telemetry
 
 # By metric, variant and part.
 Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -28,7 +27,7 @@ class Evidence:
     Attributes:
         experiment: what is asked; without its source, which may be nobody else's business.
         ledger: what happened to its split, and the plan that was locked.
-        preset: the selectors of what a metric does not select for itself.
+        telemetry: what to ask for.
         place: of the source, without secrets.
         now: the clock of the source (unix seconds): up to when it was read.
         samples: what was read; None where nothing counts yet.
@@ -36,7 +35,7 @@ class Evidence:
 
     experiment: Experiment
     ledger: Ledger
-    preset: Preset
+    telemetry: Telemetry
     place: str
     now: float
     samples: Samples | None
@@ -53,7 +52,7 @@ class Evidence:
         """What finds the parts of each metric of each variant."""
         return {
             metric.name: {
-                variant.name: resolve(metric, variant.name, self.preset)
+                variant.name: self.telemetry.parts(metric, variant.name)
                 for variant in self.experiment.variants
             }
             for metric in self.experiment.metrics
@@ -62,14 +61,15 @@ class Evidence:
     def queries(self) -> Iterator[str]:
         """Every selector that a judgement needs; some come more than once."""
         for variant in self.experiment.variants:
-            yield from _totals.selectors(self.preset, variant.name)
+            for parts in self.telemetry.totals(variant.name).values():
+                yield from parts.values()
         for each in self.selectors.values():
             for parts in each.values():
                 yield from parts.values()
         for metric in self.experiment.metrics:
-            if reading := reading_of(metric):
+            if reading := reading_of(metric, self.telemetry):
                 for variant in self.experiment.variants:
-                    yield from resolve(reading, variant.name, self.preset).values()
+                    yield from self.telemetry.parts(reading, variant.name).values()
 
     def require_whole(self) -> None:
         """Make sure that the samples are those that the experiment and its ledger ask for.
@@ -91,7 +91,7 @@ class Evidence:
 
 
 def gather(
-    experiment: Experiment, ledger: Ledger, source: Source, *, preset_name: str = "abctl"
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
 ) -> Evidence:
     """Read what the source has of an experiment.
 
@@ -99,13 +99,13 @@ def gather(
         experiment: what is asked.
         ledger: what happened to its split, and the plan that was locked.
         source: where the counters are.
-        preset_name: whose metrics they are, where a metric has no selectors of its own.
+        telemetry: what to ask for.
 
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
     """
     bare = replace(experiment, source=None)
-    asked = Evidence(bare, ledger, preset(preset_name), source.place, source.now(), None)
+    asked = Evidence(bare, ledger, telemetry, source.place, source.now(), None)
     # What cannot be asked for is told before anybody is asked.
     queries = list(asked.queries())
     if not asked.windows:

@@ -14,7 +14,8 @@ from abctl.services._compare import Comparing
 from abctl.services._sizes import sizes
 from abctl.services.evidence import MissingError, Samples
 from abctl.services.gather import Evidence
-from abctl.sources._promql import Preset, fill
+from abctl.sources._presets import ERRORS, LATENCY
+from abctl.sources._telemetry import Telemetry
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
 
@@ -26,18 +27,18 @@ def judge(evidence: Evidence) -> Analysis:
         SourceError: there is nothing in it, or it contradicts itself.
     """
     evidence.require_whole()
-    experiment, ledger, chosen = evidence.experiment, evidence.ledger, evidence.preset
+    experiment, ledger, asked = evidence.experiment, evidence.ledger, evidence.telemetry
     now, samples = evidence.now, evidence.samples
     epochs = _epochs(evidence)
     names = [variant.name for variant in experiment.variants]
     if samples is not None:
-        _require_anything(samples, [fill(chosen.requests, name) for name in names])
+        _require_anything(samples, [asked.requests(name) for name in names])
         if not samples.over:
             samples = None
     selected = evidence.selectors
-    variants = tuple(_totals.variant(experiment, samples, n, selected, chosen) for n in names)
-    metrics = Comparing(experiment, samples, chosen).metrics()
-    check = None if samples is None else _check_split(experiment, samples, epochs, names, chosen)
+    variants = tuple(_totals.variant(experiment, samples, n, selected, asked) for n in names)
+    metrics = Comparing(experiment, samples, asked).metrics()
+    check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
     started = ledger.entries[0].at if ledger.entries else None
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = {n for e in epochs if e.counted for n in names if e.split[n]}
@@ -51,6 +52,7 @@ def judge(evidence: Evidence) -> Analysis:
         experiment=experiment.name,
         at=now,
         source=evidence.place,
+        preset=asked.name,
         unit=experiment.assignment.unit,
         test=experiment.design.test,
         alpha=experiment.design.alpha,
@@ -93,10 +95,12 @@ def _check_split(
     samples: Samples,
     epochs: Sequence[EpochResult],
     names: Sequence[str],
-    chosen: Preset,
+    asked: Telemetry,
 ) -> srm.SrmResult | NotEstimable:
     """Exposures of each variant against the ledger's split, epoch by epoch."""
-    chain = [fill(chosen.requests, name) for name in names]
+    if reason := _mixed(experiment, asked):
+        return NotEstimable("exposures", reason)
+    chain = [asked.requests(name) for name in names]
     polls = samples.polls(chain)
     epoch = polls.epoch[polls.counted]
     shares = {e.number: [s / TOTAL_BP for s in e.split.shares_bp] for e in epochs}
@@ -114,6 +118,15 @@ def _check_split(
     cells = np.stack([np.add.reduceat(b, starts, axis=0) for b in buckets], axis=1)
     by_epoch = np.array([shares[number] for number in epoch[starts]])
     return srm.clustered(cells, by_epoch, sequential=sequential)
+
+
+def _mixed(experiment: Experiment, asked: Telemetry) -> str:
+    """Why requests are not exposures: others came the same way. Empty where they are."""
+    rules = experiment.assignment
+    feedback = any(m.of not in (ERRORS, LATENCY, "requests") for m in experiment.metrics)
+    if asked.preset.drawn or not (rules.override or rules.cohorts or feedback):
+        return ""
+    return f"preset {asked.name} counts forced requests, cohorts and feedback like those drawn"
 
 
 def _notes(

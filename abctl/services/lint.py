@@ -8,7 +8,7 @@ from pathlib import Path
 from abctl.core.experiment import Experiment, Metric
 from abctl.errors import SourceError, SpecError
 from abctl.platforms import platform
-from abctl.services import _telemetry
+from abctl.services import telemetry
 from abctl.services.load import load
 from abctl.services.render import render
 
@@ -39,7 +39,7 @@ def lint(path: Path) -> Report:
 def _check_evidence(experiment: Experiment, path: Path) -> None:
     """Refuse what the analysis would refuse, before the experiment has run for a week."""
     try:
-        asked = _telemetry.likely(experiment)
+        asked = telemetry.likely(experiment)
         for metric in experiment.metrics:
             asked.parts(metric, experiment.control.name)
             asked.require_units(metric, experiment.assignment.unit)

@@ -7,11 +7,11 @@ from abctl.core.experiment import Experiment
 from abctl.core.polls import Window
 from abctl.services.read import read
 from abctl.sources import Source
-from abctl.sources._promql import fill, preset
+from abctl.sources._telemetry import Telemetry
 
 
 def observed(
-    experiment: Experiment, ledger: Ledger, source: Source, *, preset_name: str
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
 ) -> Mapping[str, int] | None:
     """Requests of each variant in the present epoch; None while nothing counts yet.
 
@@ -19,7 +19,7 @@ def observed(
         experiment: whose variants.
         ledger: what happened to its split; the time that it settles is left out.
         source: where the counters are.
-        preset_name: whose metrics they are.
+        telemetry: what to ask for.
 
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
@@ -29,8 +29,7 @@ def observed(
     if not epochs or epochs[-1].end <= epochs[-1].start:
         return None
     window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
-    requests = preset(preset_name).requests
-    selectors = {variant.name: fill(requests, variant.name) for variant in experiment.variants}
+    selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
     samples = read(source, [window], selectors.values(), now)
     if not any(samples.found.values()):
         return None

@@ -90,10 +90,15 @@ class Telemetry:
             return metric.unit_seconds
         return self.preset.latency_unit_seconds if metric.of == LATENCY else 1.0
 
+    @property
+    def late_errors(self) -> frozenset[str]:
+        """Parts of errors whose series come with the first error: that there is none is a zero."""
+        return _NUMERATORS if self.preset.late else frozenset()
+
     def late(self, metric: Metric) -> frozenset[str]:
-        """Parts whose series come with the first event, so that none of them is a zero."""
-        known = not metric.selectors and metric.of == ERRORS and self.preset.late
-        return _NUMERATORS if known else frozenset()
+        """Parts of a metric of which that is known."""
+        known = not metric.selectors and metric.of == ERRORS
+        return self.late_errors if known else frozenset()
 
     def remarks(self, metric: Metric) -> Iterator[str]:
         """What a reader should know of how the metric is measured."""

@@ -1,6 +1,7 @@
 """The screens of one fixed analysis, to the letter."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def analysis() -> Analysis:
         experiment="iris",
         at=START + 1_000_000,
         source="http://prometheus:9090",
+        preset="abctl",
         unit="user",
         test="sequential",
         alpha=0.05,
@@ -134,8 +136,9 @@ def analysis() -> Analysis:
                 0.00031,
                 0.0009,
                 watched,
+                {"requests": {"n": 'ab_requests_total{variant="control"}'}},
             ),
-            VariantResult("treatment", None, None, {"accuracy": None}, None, None, None, None),
+            VariantResult("treatment", None, None, {"accuracy": None}, None, None, None, None, {}),
         ),
         metrics=(
             metric("accuracy", "primary", "accuracy", accuracy),
@@ -170,6 +173,8 @@ def test_a_screen_is_as_it_was(
     show(analysis, output, Path("iris.yaml"))
     out, err = capsys.readouterr()
     expected = HERE / f"analysis_{output}.txt"
+    if os.environ.get("ABCTL_GOLDEN") == "write":
+        expected.write_text(out + err, encoding="utf-8")
     assert out + err == expected.read_text(encoding="utf-8")
 
 

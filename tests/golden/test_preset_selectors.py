@@ -12,9 +12,9 @@ import pytest
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Metric, Source
 from abctl.platforms import platform
-from abctl.services._telemetry import telemetry
 from abctl.services.load import load
 from abctl.services.render import render
+from abctl.services.telemetry import telemetry
 from abctl.sources import _presets
 from abctl.sources._presets import PARTS
 from abctl.sources._promql import Selector

@@ -17,6 +17,7 @@ from abctl.core.split import Split
 from abctl.errors import SourceError
 from abctl.services.gather import gather
 from abctl.services.judge import judge
+from abctl.services.telemetry import telemetry
 from abctl.sources import Series
 from abctl.sources._promql import Selector
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
@@ -143,7 +144,9 @@ def ledger(experiment: Experiment, shares: Mapping[float, float] | None = None) 
 
 
 def run(experiment: Experiment, world: World) -> Analysis:
-    found = judge(gather(experiment, ledger(experiment, world.shares), world))
+    found = judge(
+        gather(experiment, ledger(experiment, world.shares), world, telemetry(experiment))
+    )
     json.dumps(found.document(), allow_nan=False)
     return found
 
@@ -257,7 +260,9 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
     for unit in ("user", "request"):
         experiment = ask(unit)
         world = World(shares={START: 0.4})
-        found = judge(gather(experiment, ledger(experiment, {START: 0.5}), world))
+        found = judge(
+            gather(experiment, ledger(experiment, {START: 0.5}), world, telemetry(experiment))
+        )
         assert found.verdict.kind == "invalid"
         assert "the traffic does not follow the split" in found.verdict.reasons[0]
         assert "expected 50.00%" in found.verdict.reasons[0]
@@ -266,7 +271,7 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
 def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:
     before = ask()
     after = ask(metrics=METRICS[:1])
-    found = judge(gather(after, ledger(before), World()))
+    found = judge(gather(after, ledger(before), World(), telemetry(after)))
     assert found.verdict.kind == "invalid"
     assert found.verdict.reasons[0].startswith("metrics: not as in the plan")
 
@@ -409,7 +414,7 @@ def test_an_epoch_that_ended_unnoticed_is_left_out(ask: Callable[..., Experiment
     experiment, world = ask(), World(shares={START: 0.5, START + 900: 0.2})
     entries = ledger(experiment)
     noticed = Entry(START + 1000, "unknown", None, SPLIT_OF[0.2], "somebody else", "observed")
-    found = judge(gather(experiment, entries.with_entry(noticed), world))
+    found = judge(gather(experiment, entries.with_entry(noticed), world, telemetry(experiment)))
     assert [epoch.counted for epoch in found.epochs] == [False, True]
     assert found.verdict.kind != "invalid"
     assert any("epoch 0 (control 50%, treatment 50%) is left out" in note for note in found.notes)

@@ -6,6 +6,7 @@ import pytest
 from abctl.core.epochs import Entry, Ledger
 from abctl.core.split import Split
 from abctl.services.observed import observed
+from abctl.services.telemetry import telemetry
 from abctl.sources import Series
 
 EVEN = Split(("control", "treatment"), (5_000, 5_000))
@@ -41,7 +42,7 @@ _BEGIN = ((100.0, "intent"), (100.0, "applied"))
 
 
 def test_it_counts_from_the_end_of_settling(make_experiment, ledger) -> None:
-    found = observed(make_experiment(), ledger, Steady(210.0), preset_name="abctl")
+    found = observed(make_experiment(), ledger, Steady(210.0), telemetry(make_experiment()))
 
     # Settling takes 10 s, and a poll that is still open does not count yet.
     assert found is not None
@@ -50,4 +51,4 @@ def test_it_counts_from_the_end_of_settling(make_experiment, ledger) -> None:
 
 
 def test_while_it_settles_nothing_counts(make_experiment, ledger) -> None:
-    assert observed(make_experiment(), ledger, Steady(105.0), preset_name="abctl") is None
+    assert observed(make_experiment(), ledger, Steady(105.0), telemetry(make_experiment())) is None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 from host import ClusterError, run, wait_for
-from places import CACHE, CONTAINERD, KUBECTL, LOGS, PAUSE, ROOT
+from places import CACHE, CONTAINERD, KUBECTL, LOGS, NAME, PAUSE, ROOT
 
 HERE = Path(__file__).parent
 MODELS = ROOT / "model_servers"
@@ -118,7 +118,13 @@ def docker():
     DOCKER.mkdir(parents=True, exist_ok=True)
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     folders = [f"--data-root={DOCKER / 'data'}", f"--exec-root={DOCKER / 'run'}"]
-    network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
+    network = [
+        f"--cgroup-parent=/{NAME}",
+        "--bridge=none",
+        "--iptables=false",
+        "--ip6tables=false",
+        "--ip-forward=false",
+    ]
     command = ["dockerd", *folders, *network, f"--host=unix://{SOCKET}"]
     with (LOGS / "docker.log").open("ab") as log:
         process = subprocess.Popen(

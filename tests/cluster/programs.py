@@ -44,7 +44,6 @@ bin_dir = "/usr/lib/cni"
 conf_dir = "{RUN}/cni"
 """
 COREFILE = f"""{DOMAIN} {{
-  bind {NODE_ADDRESS}
   ready {NODE_ADDRESS}:8181
   errors
   kubernetes {DOMAIN} {{
@@ -52,7 +51,6 @@ COREFILE = f"""{DOMAIN} {{
   }}
 }}
 . {{
-  bind {NODE_ADDRESS}
   errors
 }}
 """
@@ -182,6 +180,7 @@ def programs(paths):
             f"--service-account-private-key-file={ACCOUNTS_KEY}",
             "--use-service-account-credentials",
             "--leader-elect=false",
+            f"--flex-volume-plugin-dir={RUN / 'volume-plugins'}",
         ),
         program(
             "kube-scheduler", f"--kubeconfig={kubeconfig('scheduler')}", "--leader-elect=false"

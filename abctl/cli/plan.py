@@ -1,16 +1,30 @@
 """`abctl plan`: how many units an experiment needs, how long it takes, what else it could find."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._place import (
+    ContextOption,
+    KubeconfigOption,
+    NamespaceOption,
+    PrometheusOption,
+    StateOption,
+    find_place,
+)
 from abctl.cli._plan import document, table
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
 from abctl.stats.estimate import Delta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from abctl.services.place import Place
 
 
 class Kind(StrEnum):
@@ -47,7 +61,9 @@ def plan(
         ),
     ] = None,
     *,
-    baseline: Annotated[str, typer.Option(help="The control's value now: 5%, or 12.5 for means.")],
+    baseline: Annotated[
+        str | None, typer.Option(help="The control's value now: 5%, or 12.5 for means.")
+    ] = None,
     mde: Annotated[
         str | None, typer.Option(help="Smallest effect worth finding: 2pp, 2% (relative), 0.5abs.")
     ] = None,
@@ -78,6 +94,12 @@ def plan(
     traffic: Annotated[
         str | None, typer.Option(help="New units of all variants: 10000/day, 120/s.")
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Take traffic, and the baseline unless given, from what runs now."
+        ),
+    ] = False,
     requests_per_user: Annotated[
         float, typer.Option(help="If users are assigned and requests counted: their mean number.")
     ] = 1.0,
@@ -85,6 +107,11 @@ def plan(
         float, typer.Option(help="Coefficient of variation of that number.")
     ] = 0.0,
     correlation: Annotated[float, typer.Option(help="Of two requests of one user, 0 to 1.")] = 0.0,
+    prometheus: PrometheusOption = None,
+    state: StateOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Say how many units an experiment needs, and what other effects would take.
@@ -98,14 +125,23 @@ def plan(
     abctl plan iris.yaml --baseline 91%
 
     abctl plan iris.yaml --metric errors --baseline 0.4%
+
+    abctl plan iris.yaml --live
     """
     from abctl.services import plan as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
 
-    known = {}
+    known: dict[str, Any] = {}
+    if live and experiment is None:
+        raise UsageError("--live without an experiment", "abctl plan iris.yaml --live")
     if experiment is not None:
         loaded = load(experiment)
-        known = service.of_experiment(loaded, metric)
+        planned = service.metric_of(loaded, metric)
+        known |= service.of_experiment(loaded, planned)
+        if live:
+            place = find_place(str(experiment), state, kubeconfig, context, namespace)
+            known["units_per_day"], measured = _measured(place, planned.name, prometheus)
+            baseline = baseline or str(measured())
         if loaded.assignment.unit != "request" and requests_per_user == 1:
             say(
                 f"one request per {loaded.assignment.unit} assumed: if they send more, add "
@@ -131,11 +167,24 @@ def plan(
         known |= {"size": _size(mde, margin), "is_margin": margin is not None}
     if "size" not in known:
         raise UsageError("no mde", "add --mde 2pp (percentage points) or --mde 2% (relative)")
+    if baseline is None:
+        raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
     of_kind = known.setdefault("kind", "proportion")
     answer = service.plan(
         service.Question(baseline=service.parse_baseline(baseline, of_kind), **known)
     )
     emit("Plan", document(answer), output, lambda wide: table(answer, wide=wide))
+
+
+def _measured(
+    place: "Place", metric: str, prometheus_url: str | None
+) -> tuple[float, "Callable[[], float]"]:
+    """Units a day, and the control's value, which is asked for if nobody gave another."""
+    from abctl.services import live  # noqa: PLC0415
+    from abctl.services.analyze import analyze  # noqa: PLC0415
+
+    found = analyze(place.door, place.experiment, place.state, prometheus_url=prometheus_url)
+    return live.units_per_day(found), partial(live.baseline, found, metric)
 
 
 def _size(mde: str | None, margin: str | None) -> Delta:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from abctl.core.delta import format_delta
-from abctl.core.experiment import Direction, Experiment
+from abctl.core.experiment import Direction, Experiment, Metric
 from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
 from abctl.errors import SpecError, UsageError
 from abctl.stats import power as sizing
@@ -144,13 +144,11 @@ def plan(question: Question) -> Answer:
     return Answer(question, row, rows, looking, tuple(_reach(question)))
 
 
-def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
-    """What an experiment file says of a question, as its fields; of the first primary unless named.
-
-    The verdict decides one-sided, with all primaries and treatments corrected for one another.
+def metric_of(experiment: Experiment, name: str | None) -> Metric:
+    """The metric that is planned for: the first primary unless named.
 
     Raises:
-        UsageError: no such metric, or one whose size no formula gives.
+        UsageError: no such metric.
     """
     metrics = {metric.name: metric for metric in experiment.metrics}
     primaries = [metric for metric in experiment.metrics if metric.role == "primary"]
@@ -158,12 +156,24 @@ def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
     if metric is None:
         what = f"metric {name!r}" if name else "primary metric"
         raise UsageError(f"no {what} in {experiment.name}", f"--metric {'|'.join(metrics)}")
+    return metric
+
+
+def of_experiment(experiment: Experiment, metric: Metric) -> dict[str, Any]:
+    """What an experiment file says of a question, as its fields.
+
+    The verdict decides one-sided, with all primaries and treatments corrected for one another.
+
+    Raises:
+        UsageError: a metric whose size no formula gives.
+    """
     if metric.kind not in get_args(Kind):
         raise UsageError(
             f"metric {metric.name}: no size is known for the kind {metric.kind}",
             "plan the share of values over a threshold, as a proportion: leave the file out",
         )
     design = experiment.design
+    primaries = sum(each.role == "primary" for each in experiment.metrics)
     found = {
         "kind": metric.kind,
         "size": metric.mde or metric.margin,
@@ -171,7 +181,7 @@ def of_experiment(experiment: Experiment, name: str | None) -> dict[str, Any]:
         "shares": tuple(share / TOTAL_BP for share in experiment.split.shares_bp),
         "direction": metric.direction,
         "one_sided": True,
-        "comparisons": max(1, len(primaries)) * (len(experiment.variants) - 1),
+        "comparisons": max(1, primaries) * (len(experiment.variants) - 1),
         "alpha": design.alpha,
         "power": design.power,
         "test": design.test,

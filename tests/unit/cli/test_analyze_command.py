@@ -170,3 +170,27 @@ def test_pages_without_a_counter_of_ours_are_an_error(capsys: pytest.CaptureFixt
     Path("pages.jsonl").write_text("[]\n")
     assert analyze() == 6
     assert "is no page of samples" in capsys.readouterr().err
+
+
+def test_a_plan_takes_traffic_and_baseline_from_what_runs(capsys: pytest.CaptureFixture) -> None:
+    pages(0.7)
+    capsys.readouterr()
+    assert run(["plan", "iris.yaml", "--live", *SILENT, "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    requests_a_second = 15 * 16 * 2
+    assert found["unitsPerDay"] == pytest.approx(86_400 * requests_a_second, rel=0.1)
+    assert found["baseline"] == pytest.approx(0.7, abs=0.02)
+    assert found["days"] == pytest.approx(found["total"] / found["unitsPerDay"])
+    assert run(["plan", "iris.yaml", "--live", *SILENT, "--baseline", "60%", "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["baseline"] == 0.6
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--live", "--baseline", "5%", "--mde", "2pp"], "--live"), (["--mde", "2pp"], "baseline")],
+)
+def test_a_plan_without_its_numbers_is_refused(
+    options: list[str], says: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert run(["plan", *options]) == 2
+    assert says in capsys.readouterr().err

@@ -16,6 +16,11 @@ POINTS = service.Question("proportion", 0.05, Delta(0.02, relative=False), test=
 DEMO = Path(service.__file__).with_name("demo.yaml")
 
 
+def of_demo(name: str | None) -> dict:
+    demo = load(DEMO)
+    return service.of_experiment(demo, service.metric_of(demo, name))
+
+
 @pytest.mark.parametrize(
     ("size", "n"), [(Delta(0.02, relative=False), 2213), (Delta(0.02, relative=True), 752_703)]
 )
@@ -100,17 +105,17 @@ def test_means() -> None:
 
 
 def test_a_file_gives_what_was_asked() -> None:
-    primary = service.of_experiment(load(DEMO), None)
+    primary = of_demo(None)
     assert primary["size"] == Delta(0.02, relative=False)
     assert primary["shares"] == (0.9, 0.1)
     assert (primary["is_margin"], primary["one_sided"], primary["comparisons"]) == (False, True, 1)
-    guardrail = service.of_experiment(load(DEMO), "errors")
+    guardrail = of_demo("errors")
     assert guardrail["is_margin"]
     assert service.plan(service.Question(baseline=0.001, **guardrail)).row.total > 0
     with pytest.raises(UsageError, match="latency"):
-        service.of_experiment(load(DEMO), "latency")
+        of_demo("latency")
     with pytest.raises(UsageError, match="'speed'"):
-        service.of_experiment(load(DEMO), "speed")
+        of_demo("speed")
 
 
 @pytest.mark.parametrize(

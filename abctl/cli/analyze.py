@@ -15,6 +15,7 @@ from abctl.cli._place import (
     StateOption,
     find_place,
 )
+from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import SourceError, UsageError
 
@@ -36,14 +37,8 @@ def analyze(
         Path | None, typer.Argument(help="The experiment file; none with --from.")
     ] = None,
     *,
-    prometheus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="ABCTL_PROMETHEUS_URL",
-            help="Where the counters are, if not where the experiment or its stack says.",
-        ),
-    ] = None,
+    prometheus: PrometheusOption = None,
+    prometheus_config: PrometheusConfigOption = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -98,6 +93,7 @@ def analyze(
             place.experiment,
             place.state,
             prometheus_url=prometheus,
+            prometheus_config=prometheus_config,
             save=save,
         )
     wait_seconds = parse_duration_seconds(interval)

@@ -103,7 +103,7 @@ def _counts(place: "Place") -> "Mapping[str, int] | None":
         return None
     entries = ledger_of(ledger.read(place.door, place.experiment))
     try:
-        source = source_of(place.experiment, place.state)
+        source = source_of(place.experiment, place.state, door=place.door)
         asked = telemetry(place.experiment, place.door)
         return observed(place.experiment, entries, source, asked)
     except (SourceError, NotFoundError) as error:

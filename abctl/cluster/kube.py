@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from abctl.cluster import Operations, _access, _refusal
+from abctl.cluster._access import Access
 from abctl.cluster._wire import JSON, Wire
 from abctl.core.change import Object, Ref, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
@@ -45,6 +46,11 @@ class KubeDoor:
         self.namespace, self.words = access.namespace, access.words
         self._wire = Wire(access, sleep)
         self._plurals: dict[tuple[str, str], str] = {}
+
+    @property
+    def access(self) -> Access:
+        """The way to the API server, for what it leads to besides objects."""
+        return self._wire.access
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""

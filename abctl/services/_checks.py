@@ -9,6 +9,7 @@ from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError, UsageError
 from abctl.platforms import platform
+from abctl.services import _reach
 from abctl.services._problems import Place, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
         yield Problem(
             (*place, "quantile"), f"kind {metric.kind} has none", "kind: quantile has one"
         )
+    if metric.time_unit is not None and not metric.selectors:
+        yield Problem((*place, "timeUnit"), "belongs to selectors", "presets know their own")
     for name, size in (("mde", metric.mde), ("margin", metric.margin)):
         if size is not None:
             yield from _size((*place, name), size)
@@ -137,6 +140,8 @@ def _source(spec: "Spec") -> Iterator[Problem]:
         if len(given) != 1:
             message = f"{' and '.join(given) or 'none'} given, must be one of {', '.join(SOURCES)}"
             yield Problem(("spec", "source"), message, "source: {prometheus: {url: http://...}}")
+        if spec.source.prometheus is not None:
+            yield from _reach.problems(spec.source.prometheus, ("spec", "source", "prometheus"))
 
 
 def split_of(spec: "Spec") -> Split:

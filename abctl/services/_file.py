@@ -15,12 +15,14 @@ from abctl.services._forms import (
     Header,
     Label,
     Name,
+    Path,
     Salt,
     Service,
     Share,
     Size,
     Text,
     Url,
+    Variable,
 )
 
 
@@ -160,11 +162,55 @@ class Metric(Part):
         return text
 
 
-class Prometheus(Part):
-    """A Prometheus server."""
+class BasicAuth(Part):
+    """A user and a password, which has no place in the file."""
 
-    url: Url
-    """Its address; secrets have no place in the file."""
+    username: Text
+    """The user."""
+    password_file: Text | None = None
+    """The file that holds the password."""
+    password_env: Variable | None = None
+    """The environment variable that holds the password."""
+
+
+class TlsConfig(Part):
+    """Whom to trust, and who one is."""
+
+    ca_file: Text | None = None
+    """The certificates (PEM) of the authorities to trust, in place of the system's."""
+    cert_file: Text | None = None
+    """The own certificate (PEM), for servers that want one."""
+    key_file: Text | None = None
+    """Its key (PEM), without a password; left out where certFile holds it as well."""
+    insecure_skip_verify: bool = False
+    """Trust anybody: whoever is in between reads and writes everything."""
+
+
+class Prometheus(Part):
+    """A Prometheus server, or another with its API (Thanos, Mimir, VictoriaMetrics)."""
+
+    url: Url | None = None
+    """Its address, with the path in front of /api/v1; secrets have no place in the file."""
+    service: Service | None = None
+    """Or its Service in the cluster of the experiment, reached through the cluster's API server."""
+    path: Path | None = None
+    """With service: the path in front of /api/v1."""
+    basic_auth: BasicAuth | None = None
+    """A user and a password."""
+    bearer_token_file: Text | None = None
+    """The file that holds a bearer token; it is read anew for each request."""
+    bearer_token_env: Variable | None = None
+    """The environment variable that holds a bearer token."""
+    tls_config: TlsConfig | None = None
+    """Whom to trust, and who one is."""
+    headers: dict[Header, Text] = Field(default_factory=dict, examples=[{"X-Scope-OrgID": "team"}])
+    """Headers of each request, such as that of a tenant; nothing secret."""
+    headers_env: dict[Header, Variable] = Field(default_factory=dict)
+    """Headers whose values are secret, by the environment variables that hold them."""
+    proxy_url: Url | None = None
+    """The proxy; left out, that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
+    timeout: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
+    """How long an answer may take."""
 
 
 class Scrape(Part):

@@ -82,4 +82,11 @@ Name = Annotated[
 Url = Annotated[
     str, *_matching(r"https?://[^@\s]+", "http(s)://host:port, no user, no password", secret=True)
 ]
+Path = Annotated[str, *_matching(r"(/[^/?#\s]+)+", "a path: /prometheus", "/prometheus")]
+Variable = Annotated[
+    str,
+    *_matching(
+        r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "PROMETHEUS_TOKEN"
+    ),
+]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

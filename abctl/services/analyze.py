@@ -9,7 +9,7 @@ from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
 from abctl.errors import SourceError
 from abctl.local import scraper, stack
-from abctl.services import ledger
+from abctl.services import _reach, ledger
 from abctl.services.gather import Evidence, gather
 from abctl.services.judge import judge
 from abctl.services.telemetry import telemetry
@@ -22,6 +22,7 @@ def analyze(
     state_dir: Path | None,
     *,
     prometheus_url: str | None = None,
+    prometheus_config: Path | None = None,
     save: Path | None = None,
 ) -> Analysis:
     """Read the ledger and the counters, and judge.
@@ -31,6 +32,7 @@ def analyze(
         experiment: what is asked.
         state_dir: the folder of its local stack; None in a cluster.
         prometheus_url: where the counters are; else the experiment says, or the stack.
+        prometheus_config: a file that says it, and who one is there.
         save: where to put what was read, for `analyze_saved`; also if it cannot be judged.
 
     Raises:
@@ -38,12 +40,15 @@ def analyze(
         SourceError: the evidence cannot be read, or contradicts itself.
     """
     source = experiment.source
-    if prometheus_url is None and source and source.kind == "file":
+    elsewhere = prometheus_url is not None or prometheus_config is not None
+    if not elsewhere and source and source.kind == "file":
         saved = file.load(Path(source.options["path"]), Evidence)
         found = replace(saved, experiment=replace(experiment, source=None))
     else:
         entries = ledger_of(ledger.read(door, experiment))
-        where = source_of(experiment, state_dir, prometheus_url)
+        where = source_of(
+            experiment, state_dir, prometheus_url, prometheus_config=prometheus_config, door=door
+        )
         found = gather(experiment, entries, where, telemetry(experiment, door))
     if save is not None:
         file.save(save, found)
@@ -60,13 +65,23 @@ def analyze_saved(path: Path) -> Analysis:
 
 
 def source_of(
-    experiment: Experiment, state_dir: Path | None, prometheus_url: str | None = None
+    experiment: Experiment,
+    state_dir: Path | None,
+    prometheus_url: str | None = None,
+    *,
+    prometheus_config: Path | None = None,
+    door: Door | None = None,
 ) -> Source:
     """Where an experiment's counters are; see `analyze`."""
+    if prometheus_config is not None:
+        given = _reach.read(prometheus_config, prometheus_url)
+        return _reach.prometheus(given, experiment.namespace, door)
     if prometheus_url is not None:
         return open_source("prometheus", {"url": prometheus_url})
-    if experiment.source is not None:
-        return open_source(experiment.source.kind, experiment.source.options)
+    if (source := experiment.source) is not None:
+        if source.kind == "prometheus":
+            return _reach.prometheus(source.options, experiment.namespace, door)
+        return open_source(source.kind, source.options)
     if state_dir is None:
         raise SourceError(
             f"{experiment.name} does not say where its evidence is",

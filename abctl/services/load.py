@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from abctl.core import experiment as core
-from abctl.services import _checks, _document, _problems
+from abctl.services import _checks, _document, _problems, _reach
 from abctl.services._file import File, Metric, Shadow, Source
 
 
@@ -93,4 +93,6 @@ def _source(source: Source | None) -> core.Source | None:
         return None
     given = {kind: getattr(source, kind) for kind in _checks.SOURCES}
     kind, options = next((kind, options) for kind, options in given.items() if options)
+    if kind == "prometheus":
+        return core.Source(kind, _reach.options(options), source.preset)
     return core.Source(kind, dict(options), source.preset)

@@ -1,6 +1,7 @@
 """stdout is data, stderr is everything else."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 API_VERSION = "abctl.dev/v1"
+_UNBOUNDED = 10_000
 
 
 class Output(StrEnum):
@@ -44,8 +46,10 @@ def emit(
     else:
         from rich.console import Console  # noqa: PLC0415
 
-        # Lines of text are left to the terminal to wrap; a table still keeps to its width.
-        Console(highlight=False).print(shown, soft_wrap=True)
+        # Lines of text are left to the terminal to wrap; a table keeps to its width, but where no
+        # terminal is, nothing is cut off.
+        width = None if sys.stdout.isatty() else _UNBOUNDED
+        Console(highlight=False, width=width).print(shown, soft_wrap=True)
 
 
 def when(unix_seconds: float) -> str:

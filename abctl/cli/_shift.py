@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from abctl.cli._consent import require_consent
+from abctl.cli._difference import show
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import (
     ActorOption,
     ContextOption,
+    DiffOption,
     DryRun,
     DryRunOption,
     KubeconfigOption,
@@ -39,6 +41,7 @@ class Order:
     what: WhatArgument
     why: WhyOption = ""
     dry_run: DryRunOption = DryRun.none
+    diff: DiffOption = False
     yes: YesOption = False
     timeout: TimeoutOption = 30.0
     actor: ActorOption = ""
@@ -98,6 +101,8 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
     wanted = choose(seen.asked)
     planned = service.plan_from(seen, carrier, wanted)
     _explain(planned, place)
+    if order.diff:
+        show(planned.change.before, planned.change.after)
     if order.dry_run is not DryRun.none:
         if order.dry_run is DryRun.server and not planned.change.empty:
             door.patch(planned.change.ref, planned.change.json_patch(), dry_run=True)

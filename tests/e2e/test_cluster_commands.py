@@ -62,6 +62,8 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
         assert (code, out.strip()) == (0, "no differences"), out
         assert "in context" in err
 
+        code, _, err = abctl("shift", file, "treatment=30%", "--dry-run=client", "--diff")
+        assert (code, "\n@@" in err) == (0, True)
         words = ("treatment=30%", "--yes", "-o", "json", "--why", "looks good")
         shifted = answer(abctl("shift", file, *words))
         assert shifted["to"] == {"control": 0.7, "treatment": 0.3}

@@ -66,7 +66,8 @@ class Estimate:
         method: the name of the method.
         control, treatment: the value of the metric in each, in the metric's unit.
         effect, interval: the difference and its confidence interval (or sequence) at `1 - alpha`;
-            a one-sided interval has an infinite end.
+            a one-sided interval has an infinite end. It holds the null exactly if that is not
+            rejected; an end that only the test has set lies a millionth of the effect beside it.
         lift, lift_interval: relative to the control (0.1 is +10%); None where the control is 0,
             the interval also where the control cannot be told from 0.
         p, log_p: p-value of the null (always valid where sequential), and its natural logarithm,

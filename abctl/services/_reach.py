@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from abctl.cluster import Door
 from abctl.errors import SourceError
 from abctl.services._problems import Place, Problem
-from abctl.sources import Source, open_source
-from abctl.sources._connection import Way
 
 if TYPE_CHECKING:
     from abctl.services._file import Prometheus
+    from abctl.sources import Source
 
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
 
@@ -52,7 +51,7 @@ def options(server: "Prometheus") -> dict[str, Any]:
     return given
 
 
-def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> Source:
+def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "Source":
     """A Prometheus at its address, or at its Service behind a cluster's API server.
 
     Args:
@@ -63,6 +62,9 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> S
     Raises:
         SourceError: a Service, but no cluster; or what is named for the connection is missing.
     """
+    from abctl.sources import open_source  # noqa: PLC0415 - numpy is slow to import
+    from abctl.sources._connection import Way  # noqa: PLC0415 - as above
+
     if "service" not in given:
         return open_source("prometheus", given)
     access = getattr(door, "access", None)

@@ -1,18 +1,21 @@
 """KServe's InferenceService: one variant's servers, or the latest of several revisions."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.platforms import Misfit, Place, _fit
-from abctl.platforms._workload import PORTS, SCRATCH, container, head
+from abctl.platforms._workload import HTTP, PORTS, SCRATCH, container, head
 
 API = "serving.kserve.io/v1beta1"
 MODE = "serving.kserve.io/deploymentMode"
 # Old names are still written in objects that were made before KServe 0.16.
 STANDARD = ("Standard", "RawDeployment")
+NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _MOST = 100
+_KNATIVE_PORTS = {"http1": HTTP}
 
 Json = dict[str, Any]
 
@@ -27,15 +30,15 @@ def inference_service(
 ) -> Json:
     """The InferenceService of a variant: its image, or its stored model in KServe's own MLServer.
 
-    `silent` as for a container. Knative allows one port; in Standard mode the first is what the
-    Service's port 80 leads to.
+    `silent` as for a container. Knative allows one port, called by its protocol; in Standard mode
+    the first is what the Service's port 80 leads to.
     """
     ref = Ref(API, "InferenceService", experiment.namespace, name)
     obj = head(ref, experiment, variant.name if mode == "Standard" else None)
     obj["metadata"]["annotations"] = {MODE: mode}
     model = variant.model
     if model.image:
-        ports = tuple(PORTS) if mode == "Standard" else ("http",)
+        ports = PORTS if mode == "Standard" else _KNATIVE_PORTS
         predictor: Json = {
             "containers": [
                 container(experiment, variant, "kserve-container", ports=ports, silent=silent)
@@ -80,6 +83,11 @@ def without_format(place: Place, variant: Variant) -> Iterator[Misfit]:
 
 def objections(obj: Object) -> Iterator[str]:
     """What KServe's webhook says against an InferenceService (v0.20), in its words."""
+    if not re.fullmatch(NAME, given := obj["metadata"]["name"]):
+        yield (
+            f'the InferenceService "{given}" is invalid: a InferenceService name must consist of '
+            "lower case alphanumeric characters or '-', and must start with alphabetical character"
+        )
     spec = obj.get("spec", {})
     canaries, predictor = spec.get("canary") or [], spec.get("predictor", {})
     if not canaries:
@@ -93,9 +101,9 @@ def objections(obj: Object) -> Iterator[str]:
         if not name:
             yield f"canary[{i}] predictor.name is required"
         elif name in names[:i]:
-            yield f"canary[{i}] predictor.name {name} is duplicated"
+            yield f'canary predictor.name "{name}" is duplicated'
         elif name == predictor.get("name"):
-            yield f"canary[{i}] predictor.name {name} conflicts with stable predictor name"
+            yield f'canary predictor.name "{name}" conflicts with stable predictor name'
     total = sum(canary.get("trafficPercent", 0) for canary in canaries)
     if total > _MOST:
         yield f"sum of canary trafficPercent values ({total}) must be <= 100"

@@ -3,7 +3,7 @@
 Restricted pod security throughout: no root, no capabilities, nothing written outside /tmp.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +139,7 @@ def container(
     variant: Variant,
     name: str,
     *,
-    ports: tuple[str, ...] = tuple(PORTS),
+    ports: Mapping[str, int] = PORTS,
     silent: bool = False,
 ) -> Json:
     """The container of a variant's image, with what its server must know.
@@ -161,7 +161,7 @@ def container(
         "name": name,
         "image": model.image,
         "env": [{"name": key, "value": value} for key, value in told.items() if value],
-        "ports": [{"name": port, "containerPort": PORTS[port]} for port in ports],
+        "ports": [{"name": called, "containerPort": port} for called, port in ports.items()],
         **probes(f"/v2/models/{model.name}/ready", "/v2/health/live"),
         "resources": _RESOURCES,
         "securityContext": SECURITY,

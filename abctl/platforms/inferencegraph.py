@@ -15,7 +15,7 @@ from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
 from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _inference_service, _weighted
-from abctl.platforms._inference_service import MODE, inference_service, predictor_service
+from abctl.platforms._inference_service import MODE, NAME, inference_service, predictor_service
 from abctl.platforms._workload import head, named
 
 CAPABILITIES = Capabilities(
@@ -28,7 +28,6 @@ CAPABILITIES = Capabilities(
     reports="conditions",
 )
 _ROOT, _SUM = "root", 100
-_NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _TARGETS = ("nodeName", "serviceName", "serviceUrl")
 
 baseline = _fit.no_baseline
@@ -125,7 +124,7 @@ def objections(obj: Object) -> tuple[str, ...]:
 
 def _graph_objections(obj: Object) -> Iterator[str]:
     name, nodes = obj["metadata"]["name"], obj.get("spec", {}).get("nodes") or {}
-    if not re.fullmatch(_NAME, name):
+    if not re.fullmatch(NAME, name):
         yield (
             f'The InferenceGraph "{name}" is invalid: a InferenceGraph name must consist of lower '
             "case alphanumeric characters or '-', and must start with alphabetical character"

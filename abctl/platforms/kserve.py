@@ -31,6 +31,7 @@ _FIELD = "canaryTrafficPercent"
 # Written once and never changed, as any change of an annotation makes a new revision.
 _VARIANTS = "abctl.dev/variants"
 _ALL = 100
+_ROUTED = "PredictorRouteReady"
 
 Json = dict[str, Any]
 
@@ -112,11 +113,12 @@ def split_of(obj: Object) -> Split:
 def programmed(obj: Object) -> Split | None:
     """What the traffic of the status gives to the latest revision; the rest is the control's.
 
-    Knative's "latest" is the latest that is ready: until the treatment is, it gets nothing.
+    Knative's "latest" is the latest that is ready: until the treatment is, it gets nothing. The
+    traffic stands in the status before the ingress carries it; the Route's readiness says when.
     """
     seen = _seen(obj)
     traffic = seen.get("traffic")
-    if not traffic:
+    if not traffic or _conditions.refusal(obj, _ROUTED):
         return None
     latest = sum(t.get("percent", 0) for t in traffic if t.get("latestRevision"))
     late = seen.get("latestReadyRevision") != seen.get("latestCreatedRevision")
@@ -141,7 +143,7 @@ def refusal(obj: Object) -> str | None:
             f"{ready} is the only revision that is rolled out, and gets everything: "
             "the control must be rolled out before the treatment"
         )
-    return _conditions.refusal(obj, "PredictorReady", "Ready")
+    return _conditions.refusal(obj, _ROUTED, "PredictorReady", "Ready")
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:

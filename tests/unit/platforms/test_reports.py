@@ -17,7 +17,10 @@ metadata: {name: iris, namespace: models, generation: 3}
 spec: {predictor: {canaryTrafficPercent: 30, model: {modelFormat: {name: sklearn}}}}
 status:
   observedGeneration: 3
-  conditions: [{type: PredictorReady, status: "True"}, {type: Ready, status: "True"}]
+  conditions:
+    - {type: PredictorReady, status: "True"}
+    - {type: PredictorRouteReady, status: "True"}
+    - {type: Ready, status: "True"}
   modelStatus: {transitionStatus: UpToDate}
   components:
     predictor:
@@ -51,6 +54,18 @@ def test_a_revision_that_is_not_ready_gets_nothing_whatever_latest_says():
     obj = isvc(latestCreatedRevision="iris-3")
     assert kserve.programmed(obj) == shares(0)
     assert "iris-3 is not ready, requests go to iris-2" in kserve.refusal(obj)
+
+
+def test_traffic_that_the_ingress_does_not_carry_yet_is_not_in_effect():
+    obj = isvc()
+    route = next(c for c in obj["status"]["conditions"] if c["type"] == "PredictorRouteReady")
+    route |= {"status": "Unknown", "reason": "IngressNotConfigured"}
+    assert kserve.programmed(obj) is None
+    assert kserve.refusal(obj) == "PredictorRouteReady is Unknown (IngressNotConfigured)"
+    older = isvc()
+    older["status"]["observedGeneration"] = 2
+    assert kserve.programmed(older) is None
+    assert "seen generation 2" in kserve.refusal(older)
 
 
 def test_the_first_revision_gets_everything_and_the_reason_is_told():

@@ -57,6 +57,7 @@ class Controller:
         image = self.revisions[ready - 1]["containers"][0]["image"] if ready else None
         self.seen.append((image, traffic[0]["percent"] if traffic else 0))
         return {
+            "conditions": [{"type": "PredictorRouteReady", "status": "True" if ready else "False"}],
             "components": {
                 "predictor": {
                     "latestCreatedRevision": f"iris-{len(self.revisions)}",
@@ -65,7 +66,7 @@ class Controller:
                     "previousRolledoutRevision": self.before and f"iris-{self.before}",
                     "traffic": traffic,
                 }
-            }
+            },
         }
 
     def _traffic(self, ready, percent):

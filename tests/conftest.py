@@ -12,7 +12,7 @@ import pytest
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Source, Variant
 from abctl.core.split import TOTAL_BP, Split
 
-pytest_plugins = ["api_server"]  # of tests/kubernetes
+pytest_plugins = ["api_server", "upstream"]  # of tests/kubernetes
 
 
 @pytest.fixture(scope="session")

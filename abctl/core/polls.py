@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEFT_OUT = -1
-_EVEN_POLLS = 128
+EVEN_POLLS = 128
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def cut(windows: Sequence[Window], step_seconds: float) -> Polls:
 
 def _ages(until: float, step: float) -> NDArray[np.float64]:
     """Ages at which the polls of an experiment end, at least up to `until`."""
-    ages = step * np.arange(1.0, _EVEN_POLLS + 1)
+    ages = step * np.arange(1.0, EVEN_POLLS + 1)
     while ages[-1] < until:
         step *= 2
-        ages = np.concatenate((ages, ages[-1] + step * np.arange(1.0, _EVEN_POLLS // 2 + 1)))
+        ages = np.concatenate((ages, ages[-1] + step * np.arange(1.0, EVEN_POLLS // 2 + 1)))
     return ages
 
 

@@ -174,13 +174,17 @@ class Samples:
 
 def grid(windows: Sequence[Window], interval_seconds: float, now: float) -> Polls:
     """All polls that are over; one that goes on would be another one at the next look."""
-    step = round(2 * interval_seconds / _STEP_SECONDS) * _STEP_SECONDS
-    polls = cut(windows, max(step, _STEP_SECONDS))
+    polls = cut(windows, step_seconds(interval_seconds))
     if windows[-1].end < now:
         return polls
     # A scrape is stored some time after the moment that it bears.
     over = int(np.searchsorted(polls.edges, now - interval_seconds, side="right"))
     return Polls(polls.edges[: max(over, 1)], polls.epoch[: max(over - 1, 0)])
+
+
+def step_seconds(interval_seconds: float) -> float:
+    """How long the first polls are."""
+    return max(round(2 * interval_seconds / _STEP_SECONDS) * _STEP_SECONDS, _STEP_SECONDS)
 
 
 def between(times: Array, first: float, last: float) -> int:

@@ -3,7 +3,7 @@
 A source is a module of this package with `open_source(options) -> Source`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -22,6 +22,22 @@ class Series:
     values: NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """What series did over some cells of time, without every sample of it.
+
+    Attributes:
+        labels: of each series.
+        last: shape (series, cells), the value of the last sample in each cell; NaN for none. A cell
+            without samples may also have that of a sample at its very begin.
+        drops: shape (series,), how often a value was less than the one before; may be too many.
+    """
+
+    labels: Sequence[Mapping[str, str]]
+    last: NDArray[np.float64]
+    drops: NDArray[np.float64]
+
+
 class Source(Protocol):
     """What every source can do."""
 
@@ -34,6 +50,10 @@ class Source(Protocol):
         """Its own clock: the unix seconds up to which it can be asked."""
         ...
 
+    def retention_seconds(self) -> float | None:
+        """For how long it keeps samples; None where it does not say."""
+        ...
+
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         """Every raw sample of the selected series in (start, end].
 
@@ -44,6 +64,19 @@ class Source(Protocol):
 
         Raises:
             SourceError: unreachable, refused, or an answer that cannot be trusted.
+        """
+        ...
+
+    def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
+        """Every series that has a sample in one of the cells (edges[i], edges[i+1]].
+
+        Args:
+            selector: as for `series`.
+            edges: at least two, ascending, unix seconds in whole milliseconds.
+            since: from where on drops are counted, up to the last edge; not after the first edge.
+
+        Raises:
+            SourceError: as for `series`.
         """
         ...
 

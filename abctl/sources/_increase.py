@@ -96,7 +96,7 @@ def counters_of(series: Sequence[Series]) -> Counters:
     times = np.unique(np.concatenate([s.times for s in ordered]))
     values = np.full((len(ordered), len(times)), np.nan)
     for row, each in zip(values, ordered, strict=True):
-        _check(each)
+        require_counter(each)
         row[np.searchsorted(times, each.times)] = each.values
     return Counters([dict(s.labels) for s in ordered], times, values)
 
@@ -219,7 +219,12 @@ def _epoch(polls: Polls, interval: NDArray[np.int64]) -> NDArray[np.int64]:
     return padded[np.where(outside, len(polls.epoch), interval)]
 
 
-def _check(series: Series) -> None:
+def require_counter(series: Series) -> None:
+    """Make sure that values are such as a counter has, in the order of time.
+
+    Raises:
+        SourceError: a value that is negative or not a number, or times that do not ascend.
+    """
     name = series.labels.get("__name__", "a counter")
     if not np.all(np.isfinite(series.values)) or np.any(series.values < 0):
         bad = series.values[~(np.isfinite(series.values) & (series.values >= 0))][0]

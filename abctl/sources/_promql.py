@@ -1,7 +1,7 @@
 """PromQL (pure): what a plain selector selects."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from abctl.errors import SourceError
@@ -11,6 +11,16 @@ from abctl.sources._placeholders import any_of, escape
 def one_of(label: str, values: list[str]) -> str:
     """A matcher for any of the values."""
     return f'{label}=~"{escape(any_of(sorted(values)))}"'
+
+
+def narrowed(selector: str, labels: Iterable[tuple[str, str]]) -> str:
+    """A selector of those series only that have some labels."""
+    more = ",".join(f'{name}="{escape(value)}"' for name, value in labels if name != "__name__")
+    bare = selector.strip()
+    if not bare.endswith("}"):
+        return f"{bare}{{{more}}}"
+    inside = bare[:-1].rstrip().rstrip(",")
+    return f"{inside}{'' if inside.endswith('{') else ','}{more}}}"
 
 
 _MATCHER = re.compile(r'\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')

@@ -2,25 +2,48 @@
 
 An instant query with a range selector, `selector[...]`, gives the raw samples with the times of
 their scrapes. A long range is asked for in chunks, so that no answer grows out of bounds.
+
+Outlines are what `last_over_time(selector[cell])` and `resets(selector[...])` say, at times in
+milliseconds and over ranges that are as long as the cells. All of that is PromQL of version 2.40,
+and Thanos, Mimir and VictoriaMetrics have it too. It does not matter whether a range includes its
+first moment (until version 3), nor how long a sample is looked back for, nor what a vector makes
+of a series that has ended: none of the questions is for a single moment.
 """
 
-import json
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from requests.exceptions import RequestException
 
 from abctl.errors import SourceError
-from abctl.sources import Series, _refusal
+from abctl.sources import Outline, Series, _refusal
 from abctl.sources._connection import Connection, Way
+from abctl.sources._matrix import (
+    Milliseconds,
+    key_of,
+    merged,
+    outline_of_matrix,
+    runs,
+    series_of,
+    whole_ms,
+)
+from abctl.sources._targets import joined
 
 _SAMPLES_AN_ANSWER = 500_000
 _FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_400_000
+
+_SAME_LABELS = "same labelset"
+_ONE_CELL = 2
+_UNIT_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 class Prometheus:
@@ -36,8 +59,9 @@ class Prometheus:
     ) -> None:
         address, self._by = Connection.of_address(url, options or {})
         self.place = place or address
+        self._session = self._by.session(address, way)
         self._client = PrometheusConnect(
-            address, session=self._by.session(address, way), timeout=self._by.timeout_seconds
+            address, session=self._session, timeout=self._by.timeout_seconds
         )
         self._chunk_ms = _FIRST_CHUNK_MS
 
@@ -47,48 +71,102 @@ class Prometheus:
         with self._expected_form():
             return float(found[0])
 
+    def retention_seconds(self) -> float | None:
+        """What Prometheus itself says of its storage; those that only speak its language do not."""
+        try:
+            answer = self._session.get(
+                f"{self._client.url}/api/v1/status/runtimeinfo", timeout=self._by.timeout_seconds
+            )
+            return _time_kept_seconds(answer.json()["data"]["storageRetention"])
+        except (RequestException, ValueError, LookupError, TypeError):
+            return None
+
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         """Raw samples in (start, end]."""
-        labels: dict[str, Mapping[str, str]] = {}
-        samples: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        pieces: dict[str, list[Series]] = defaultdict(list)
         for after, found in self._chunks(selector, round(start * 1000), round(end * 1000)):
-            for entry in found:
-                if "histograms" in entry and "values" not in entry:
-                    raise SourceError(
-                        f"{selector} at {self.place} is a native histogram",
-                        "expose classic buckets as well: always_scrape_classic_histograms: true",
-                    )
-                with self._expected_form():
-                    key = json.dumps(entry["metric"], sort_keys=True)
-                    labels[key] = entry["metric"]
+            with self._expected_form():
+                for each in map(series_of, found):
                     # Until version 3 a range includes its first moment; the chunk before has it.
-                    samples[key] += [s for s in entry["values"] if round(s[0] * 1000) > after]
+                    inside = whole_ms(each.times) > after
+                    if inside.any():
+                        piece = Series(each.labels, each.times[inside], each.values[inside])
+                        pieces[key_of(each.labels)].append(piece)
+        return [joined(each) for each in pieces.values()]
+
+    def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
+        """What series did, cell by cell."""
+        try:
+            return self._outline(selector, whole_ms(edges), round(since * 1000))
+        except SourceError as error:
+            if _refusal.TOO_MANY not in error.message or len(edges) == _ONE_CELL:
+                raise
+        half = len(edges) // 2
+        return merged(
+            self.outline(selector, edges[: half + 1], since),
+            self.outline(selector, edges[half:], edges[half - 1]),
+        )
+
+    def _outline(self, selector: str, edges: Milliseconds, since: int) -> Outline:
+        found: list[Series] = []
+        for first, last in runs(edges):
+            length = int(edges[first + 1] - edges[first])
+            found += self._matrix(
+                f"last_over_time({selector}[{length}ms])", edges[first + 1], edges[last], length
+            )
+        drops: dict[str, float] = defaultdict(float)
+        if found:
+            query = f"resets({selector}[{edges[-1] - since}ms]) > 0"
+            try:
+                answer = self._ask(query, {"time": f"{edges[-1] / 1000:.3f}"})
+            except SourceError as error:
+                if _SAME_LABELS not in error.message:
+                    raise
+                # Series that differ in their names only: nobody counts their drops.
+                drops = defaultdict(lambda: np.inf)
+                answer = []
+            with self._expected_form():
+                for entry in answer:
+                    drops[key_of(entry["metric"])] = float(entry["value"][1])
+        return outline_of_matrix(found, drops, edges)
+
+    def _matrix(self, query: str, start: int, end: int, step: int) -> list[Series]:
+        """The values of an expression at start, start + step, ..., end (milliseconds)."""
+        at = {"start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
+        # VictoriaMetrics moves times to multiples of the step, unless it is told not to.
+        params = {**at, "nocache": "1"}
+        epoch = datetime.fromtimestamp(0, UTC)  # the client rounds; `params` have the last word
+        ask = partial(self._client.custom_query_range, query, epoch, epoch, f"{step / 1000:.3f}")
+        found = self._answer(query, lambda: ask(params))
         with self._expected_form():
-            arrays = {k: np.array(v, np.float64).reshape(-1, 2) for k, v in samples.items() if v}
-        return [Series(labels[k], a[:, 0].copy(), a[:, 1].copy()) for k, a in arrays.items()]
+            return [series_of(entry) for entry in found]
 
     def _chunks(self, selector: str, start: int, end: int) -> Iterator[tuple[int, list[Any]]]:
+        chunk = self._chunk_ms
         while start < end:
-            stop = min(start + self._chunk_ms, end)
+            stop = min(start + chunk, end)
             query = f"{selector}[{stop - start}ms]"
             try:
                 found = self._ask(query, {"time": f"{stop / 1000:.3f}"})
             except SourceError as error:
-                if _refusal.TOO_MANY not in error.message or self._chunk_ms <= _SHORTEST_CHUNK_MS:
+                if _refusal.TOO_MANY not in error.message or chunk <= _SHORTEST_CHUNK_MS:
                     raise
-                self._chunk_ms //= 4
+                chunk //= 4
                 continue
             yield start, found
             count = sum(len(entry.get("values", ())) for entry in found)
             growth = min(4.0, max(0.25, _SAMPLES_AN_ANSWER / max(1, count)))
-            if stop - start == self._chunk_ms:
-                wanted = int(self._chunk_ms * growth)
-                self._chunk_ms = min(max(wanted, _SHORTEST_CHUNK_MS), _LONGEST_CHUNK_MS)
+            if stop - start == chunk:
+                chunk = min(max(int(chunk * growth), _SHORTEST_CHUNK_MS), _LONGEST_CHUNK_MS)
             start = stop
+        self._chunk_ms = chunk
 
     def _ask(self, query: str, params: dict[str, str]) -> list[Any]:
+        return self._answer(query, lambda: self._client.custom_query(query, params))
+
+    def _answer(self, query: str, ask: Callable[[], Any]) -> list[Any]:
         try:
-            found = self._client.custom_query(query, params)
+            found = ask()
         except PrometheusApiClientException as error:
             raise _refusal.of_status(str(error), query, self.place, self._by) from None
         except (RequestException, ValueError, LookupError, TypeError) as error:
@@ -115,3 +193,11 @@ def open_source(options: Mapping[str, Any]) -> Prometheus:
     """
     way, place = options.get("way"), options.get("place", "")
     return Prometheus(options["url"], options, way=way, place=place)
+
+
+def _time_kept_seconds(text: str) -> float | None:
+    """`2w1d or 10GiB` in seconds; what a limit of size keeps nobody knows."""
+    time = next((part for part in text.split(" or ") if not part.endswith("B")), None)
+    if time is None:
+        return None
+    return sum(int(n) * _UNIT_SECONDS[unit] for n, unit in re.findall(r"(\d+)(ms|[smhdwy])", time))

@@ -11,6 +11,7 @@ no harm.
 
 import fcntl
 import json
+import math
 import re
 import sys
 import threading
@@ -27,9 +28,11 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abctl.errors import SourceError, UsageError
-from abctl.sources import Series
+from abctl.sources import Outline, Series
+from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
 
 _TIMEOUT_SECONDS = 2.0
@@ -162,6 +165,10 @@ class Scraped:
         """The clock of this machine, which the scraper stamps samples with."""
         return time.time()
 
+    def retention_seconds(self) -> float | None:
+        """A file forgets nothing."""
+        return math.inf
+
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         """Raw samples in (start, end]."""
         wanted = Selector.parse(selector)
@@ -175,6 +182,10 @@ class Scraped:
                 if len(array):
                     found.append(Series(labels, array[:, 0].copy(), array[:, 1].copy()))
         return found
+
+    def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
+        """What series did, cell by cell."""
+        return outline_of(self, selector, edges, since)
 
     def _read_on(self) -> None:
         """Take in what was appended since the last call."""

@@ -1,0 +1,126 @@
+"""Cells of which the last values are not enough (pure); see `_thinning`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abctl.sources._group import Group, Known, Mask
+from abctl.sources._increase import Array, Scrapes, previous
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A grid: edges of cells, first and last edge of each chunk, and begins of windows."""
+
+    edges: Array
+    chunks: Sequence[tuple[int, int]]
+    begins: Sequence[float]
+
+    def of(self, times: Array) -> Indices:
+        """The cell of each time; -1 or their number outside of the grid."""
+        return np.asarray(np.searchsorted(self.edges, times) - 1, dtype=np.int64)
+
+    def since(self, chunk: int) -> float:
+        """From where on drops are counted: ranges overlap, so that none hides between two."""
+        first = self.chunks[chunk][0]
+        before = self.edges[first - 1] if first else 2 * self.edges[0] - self.edges[1]
+        return float(before)
+
+
+def doubts(
+    group: Group, known: Known, unread: Array, scrapes: Scrapes | None, cells: Cells
+) -> Mask:
+    """Cells of a group that must be read whole.
+
+    Args:
+        group: what was read of it.
+        known: the same, as counters.
+        unread: scrapes of the target that were not read.
+        scrapes: of the target; None where nobody knows when it was scraped.
+        cells: the grid.
+    """
+    has = ~np.isnan(group.last)
+    if scrapes is None:
+        return np.asarray(has.any(axis=0) & ~group.whole)
+    upto = np.searchsorted(scrapes.times, cells.edges[1:], side="right")
+    nobody = upto == np.searchsorted(scrapes.times, cells.edges[:-1], side="left")
+    found = has.any(axis=0) & nobody
+    _around_events(found, has, known, scrapes, cells)
+    before = previous(known.counters.values)
+    found |= _first_in_windows(known, before, cells) | _first_in_chunks(known, before, cells)
+    found |= _drops(group, known, before, unread, cells)
+    return np.asarray(found & ~group.whole)
+
+
+def _around_events(found: Mask, has: Mask, known: Known, scrapes: Scrapes, cells: Cells) -> None:
+    """A series that a restart met must be known before and after it."""
+    events = np.union1d(scrapes.restarts, scrapes.falls)
+    for cell, event in zip(cells.of(events).tolist(), events.tolist(), strict=True):
+        if 0 <= cell < len(found):
+            at = int(np.searchsorted(scrapes.times, event))
+            around = scrapes.times[max(0, at - 1) : at + 1]
+            for time in around[around > cells.edges[cell]].tolist():
+                found[cell] |= bool(np.any(has[:, cell] & ~_read_at(known, time)))
+
+
+def _read_at(known: Known, time: float) -> Mask:
+    """Which series have a sample at some time."""
+    times, values = known.counters.times, known.counters.values
+    column = int(np.searchsorted(times, time))
+    if column == len(times) or times[column] != time or known.standing_in[column]:
+        return np.zeros(len(values), dtype=bool)
+    return ~np.isnan(values[:, column])
+
+
+def _first_in_windows(known: Known, before: Indices, cells: Cells) -> Mask:
+    """The first sample of a series that was there before the window."""
+    found = np.zeros(len(cells.edges) - 1, dtype=bool)
+    for begin in cells.begins:
+        column = int(np.searchsorted(known.counters.times, begin, side="right"))
+        found |= _unknown_first(known, before, cells, slice(column, None))
+    return found
+
+
+def _first_in_chunks(known: Known, before: Indices, cells: Cells) -> Mask:
+    """The first sample after a gap that is longer than ranges overlap."""
+    found = np.zeros(len(cells.edges) - 1, dtype=bool)
+    for chunk, (first, last) in enumerate(cells.chunks):
+        ends = cells.since(chunk), cells.edges[last]
+        columns = slice(*np.searchsorted(known.counters.times, ends, side="right").tolist())
+        here = _unknown_first(known, before, cells, columns)
+        found[first:] |= here[first:]
+    return found
+
+
+def _unknown_first(known: Known, before: Indices, cells: Cells, columns: slice) -> Mask:
+    """Cells in which series have their first sample of some scrapes, but which one is unknown."""
+    found = np.zeros(len(cells.edges) - 1, dtype=bool)
+    there = ~np.isnan(known.counters.values[:, columns])
+    rows = np.flatnonzero(there.any(axis=1))
+    column = np.argmax(there[rows], axis=1) + columns.start if len(rows) else rows
+    unknown = column[known.standing_in[column] & (before[rows, column] >= 0)]
+    found[cells.of(known.counters.times[unknown])] = True
+    return found
+
+
+def _drops(group: Group, known: Known, before: Indices, unread: Array, cells: Cells) -> Mask:
+    """Every drop must lie between two samples that were read, and no other scrape between them."""
+    found = np.zeros(len(cells.edges) - 1, dtype=bool)
+    times, values = known.counters.times, known.counters.values
+    base = np.take_along_axis(values, np.maximum(before, 0), axis=1)
+    rows, to = np.nonzero((before >= 0) & (values < base))
+    since = before[rows, to]
+    for columns in (since, to):
+        found[cells.of(times[columns[known.standing_in[columns]]])] = True
+    between = np.searchsorted(unread, times[to]) - np.searchsorted(unread, times[since], "right")
+    located = (between == 0) & ~known.standing_in[since] & ~known.standing_in[to]
+    for chunk, (first, last) in enumerate(cells.chunks):
+        here = located & (times[since] > cells.since(chunk)) & (times[to] <= cells.edges[last])
+        count = np.bincount(rows[here], minlength=len(values))
+        if np.any(group.drops[:, chunk] > count):
+            found[max(0, first - 1) : last] = True
+    return found

@@ -1,0 +1,103 @@
+"""What Prometheus answers for ranges of time (pure)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abctl.errors import SourceError
+from abctl.sources import Outline, Series
+from abctl.sources._increase import require_counter
+
+Milliseconds = NDArray[np.int64]
+
+
+def whole_ms(seconds: NDArray[np.float64]) -> Milliseconds:
+    """The unit in which Prometheus counts time."""
+    return np.rint(seconds * 1000.0).astype(np.int64)
+
+
+def key_of(labels: Mapping[str, str]) -> str:
+    """One text for one series."""
+    return json.dumps(labels, sort_keys=True)
+
+
+def series_of(entry: Mapping[str, Any]) -> Series:
+    """One entry of a matrix.
+
+    Raises:
+        SourceError: a native histogram.
+        LookupError, ValueError, TypeError: another form than that of Prometheus.
+    """
+    if "histograms" in entry and "values" not in entry:
+        raise SourceError(
+            f"{entry['metric'].get('__name__', 'a series')} is a native histogram",
+            "expose classic buckets as well: always_scrape_classic_histograms: true",
+        )
+    times = np.array([sample[0] for sample in entry["values"]], np.float64)
+    values = np.array([float(sample[1]) for sample in entry["values"]])
+    return Series(entry["metric"], times, values)
+
+
+def runs(edges: Milliseconds) -> Iterator[tuple[int, int]]:
+    """Stretches [first, last) of cells that are equally long, for one question each."""
+    starts = [0, *(np.flatnonzero(np.diff(np.diff(edges))) + 1).tolist(), len(edges) - 1]
+    yield from pairwise(starts)
+
+
+def outline_of_matrix(
+    found: Sequence[Series], drops: Mapping[str, float], edges: Milliseconds
+) -> Outline:
+    """The last values at the ends of cells, as an outline.
+
+    Args:
+        found: each at ends of cells; one series may come in pieces.
+        drops: of series, by `key_of` their labels without the name.
+        edges: of the cells.
+
+    Raises:
+        SourceError: values for other times than were asked for, or such as no counter has.
+    """
+    rows: dict[str, int] = {}
+    labels: list[Mapping[str, str]] = []
+    places = []
+    for series in found:
+        require_counter(series)
+        at = whole_ms(series.times)
+        cells = np.searchsorted(edges, at) - 1
+        if np.any(edges[np.clip(cells + 1, 0, len(edges) - 1)] != at) or np.any(cells < 0):
+            raise SourceError(
+                "the source answers for other times than it was asked for",
+                "does something between abctl and it align queries to their step? turn that off",
+            )
+        row = rows.setdefault(key_of(series.labels), len(rows))
+        if row == len(labels):
+            labels.append(series.labels)
+        places.append((row, cells, series.values))
+    last = np.full((len(rows), len(edges) - 1), np.nan)
+    for row, cells, values in places:
+        last[row, cells] = values
+    unnamed = [{k: v for k, v in each.items() if k != "__name__"} for each in labels]
+    return Outline(labels, last, np.array([drops.get(key_of(each), 0.0) for each in unnamed]))
+
+
+def merged(one: Outline, other: Outline) -> Outline:
+    """The outlines of the cells before and after some edge, as one."""
+    rows = {key_of(labels): i for i, labels in enumerate(one.labels)}
+    labels = list(one.labels)
+    for each in other.labels:
+        if key_of(each) not in rows:
+            rows[key_of(each)] = len(labels)
+            labels.append(each)
+    width = one.last.shape[1]
+    last = np.full((len(labels), width + other.last.shape[1]), np.nan)
+    last[: len(one.labels), :width] = one.last
+    drops = np.zeros(len(labels))
+    drops[: len(one.labels)] = one.drops
+    places = [rows[key_of(each)] for each in other.labels]
+    last[places, width:] = other.last
+    drops[places] += other.drops
+    return Outline(labels, last, drops)

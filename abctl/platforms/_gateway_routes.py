@@ -16,7 +16,6 @@ from abctl.platforms._envoy_routes import RANDOMIZED, VARIANT
 from abctl.platforms._workload import Backend, head
 
 ROUTE_API = "gateway.networking.k8s.io/v1"
-_SPLIT = "split"
 _MOST_WEIGHT = 1_000_000
 _PARTS = 10_000
 
@@ -40,7 +39,7 @@ def spec(experiment: Experiment, backends: Backends) -> Json:
     ]
     has_key = {"type": "RegularExpression", "name": rules.key, "value": ".+"}
     match = [] if rules.unit == "request" else [has_key]
-    drawn = _drawn(experiment, backends, split, match, _SPLIT)
+    drawn = _drawn(experiment, backends, split, match, _weighted.SPLIT)
     found.append({**drawn, "filters": [*drawn["filters"], *_copied(experiment, backends)]})
     if match:
         # Who has no key is not in the experiment.
@@ -146,16 +145,7 @@ def splitting(obj: Object) -> list[Json]:
         ClusterError: there are none, or they have different backends.
     """
     rules: list[Json] = obj.get("spec", {}).get("rules") or []
-    found = [rule for rule in rules if rule.get("name") == _SPLIT]
-    found = found or [rule for rule in rules if len(rule.get("backendRefs") or ()) > 1]
-    if not found:
-        raise ClusterError(f"{Ref.of(obj)}: no rule has several backends, so there is no split")
-    if any(_services(rule) != _services(found[0]) for rule in found):
-        raise ClusterError(
-            f"{Ref.of(obj)}: several rules split between different backends",
-            f"give the one that is meant `name: {_SPLIT}`",
-        )
-    return found
+    return _weighted.splitting(obj, rules, _services, ("rule", "backends"))
 
 
 def weights(obj: Object) -> list[int]:
@@ -168,7 +158,7 @@ def weights(obj: Object) -> list[int]:
     if any(each != found[0] for each in found):
         raise ClusterError(
             f"{Ref.of(obj)}: rules with the same backends have different weights",
-            f"make them alike, or give the one that is meant `name: {_SPLIT}`",
+            f"make them alike, or give the one that is meant `name: {_weighted.SPLIT}`",
         )
     return found[0]
 

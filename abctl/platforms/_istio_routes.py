@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from abctl.core.change import Object, Ref
+from abctl.core.change import Object
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
-from abctl.errors import ClusterError
+from abctl.platforms import _weighted
 from abctl.platforms._envoy_routes import ASK_FOR_VARIANT, RANDOMIZED, VARIANT
 from abctl.platforms._workload import Backend
 
-_SPLIT = "split"
 _FEEDBACK = {"exact": "/feedback"}
 
 Json = dict[str, Any]
@@ -23,7 +22,7 @@ def routes(experiment: Experiment, backends: Backends) -> list[Json]:
         *_feedback(experiment, backends),
         *_fixed(experiment, backends),
         {
-            "name": _SPLIT,
+            "name": _weighted.SPLIT,
             **_drawn(backends, experiment.split, "true"),
             **_copied(experiment, backends),
         },
@@ -88,16 +87,7 @@ def splitting(obj: Object) -> list[Json]:
         ClusterError: there are none, or they have different destinations.
     """
     every: list[Json] = obj.get("spec", {}).get("http") or []
-    found = [route for route in every if route.get("name") == _SPLIT and route.get("route")]
-    found = found or [route for route in every if len(route.get("route") or ()) > 1]
-    if not found:
-        raise ClusterError(f"{Ref.of(obj)}: no route has several destinations to split between")
-    if any(_targets(route) != _targets(found[0]) for route in found):
-        raise ClusterError(
-            f"{Ref.of(obj)}: several routes split between different destinations",
-            f"give the one that is meant `name: {_SPLIT}`",
-        )
-    return found
+    return _weighted.splitting(obj, every, _targets, ("route", "destinations"))
 
 
 def destinations(obj: Object) -> list[str]:
@@ -110,7 +100,7 @@ def destinations(obj: Object) -> list[str]:
 
 
 def _targets(route: Json) -> list[str]:
-    every: Sequence[Json] = [each["destination"] for each in route["route"]]
+    every: Sequence[Json] = [each["destination"] for each in route.get("route") or ()]
     if len({each["host"] for each in every}) == 1 and all(each.get("subset") for each in every):
         return [each["subset"] for each in every]
     return ["/".join(filter(None, (each["host"], each.get("subset")))) for each in every]

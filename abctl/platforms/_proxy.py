@@ -1,4 +1,4 @@
-"""The Deployment and Service of a proxy whose configuration is a ConfigMap."""
+"""A proxy whose configuration is a ConfigMap, and what it sends requests to."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from abctl.platforms._workload import (
     head,
     labels,
     probes,
+    servers,
 )
 
 _RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
@@ -20,6 +21,7 @@ _RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory
 def proxy(
     experiment: Experiment,
     config: Ref,
+    data: Mapping[str, str],
     *,
     program: Json,
     user: int,
@@ -28,11 +30,12 @@ def proxy(
     health: tuple[str, int],
     start_text: str = "",
 ) -> list[Object]:
-    """A Deployment and a Service, both called as the ConfigMap.
+    """The servers, the ConfigMap, and the Deployment and Service of the proxy, all called like it.
 
     Args:
         experiment: whose.
         config: the ConfigMap, which is mounted.
+        data: what is in it.
         program: image, command and arguments of the container.
         user: whom the image lets run it.
         mount: where the ConfigMap is seen.
@@ -69,6 +72,8 @@ def proxy(
     deployment = Ref("apps/v1", "Deployment", config.namespace, config.name)
     service = Ref("v1", "Service", config.namespace, config.name)
     return [
+        *(each for variant in experiment.served for each in servers(experiment, variant)),
+        {**head(config, experiment), "data": data},
         {
             **head(deployment, experiment),
             "spec": {"selector": {"matchLabels": own}, "template": template},

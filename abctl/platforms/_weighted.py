@@ -3,7 +3,7 @@
 Data planes take weights by proportion: 1 and 3 are 25% and 75%. What is written has a fixed total.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from abctl.errors import ClusterError, SpecError
 from abctl.platforms._fit import able
 
 _VARIANTS = "abctl.dev/variants"
+SPLIT = "split"
 
 
 def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split:
@@ -94,6 +95,36 @@ def require_fit(obj: Object, names: Sequence[str], split: Split, parts: int) -> 
             )
     if len(names) > len(known):
         regions(split)
+
+
+def splitting(
+    obj: Object,
+    rules: Sequence[dict[str, Any]],
+    targets: Callable[[dict[str, Any]], Sequence[object]],
+    words: tuple[str, str],
+) -> list[dict[str, Any]]:
+    """The rules of a route that carry the split: the one called so, or all with several targets.
+
+    Args:
+        obj: the route.
+        rules: all of its rules.
+        targets: what a rule sends requests to.
+        words: what the platform calls a rule, and targets.
+
+    Raises:
+        ClusterError: there are none, or they have different targets.
+    """
+    rule, several = words
+    found = [each for each in rules if each.get("name") == SPLIT and targets(each)]
+    found = found or [each for each in rules if len(targets(each)) > 1]
+    if not found:
+        raise ClusterError(f"{Ref.of(obj)}: no {rule} has several {several}, so there is no split")
+    if any(targets(each) != targets(found[0]) for each in found):
+        raise ClusterError(
+            f"{Ref.of(obj)}: several {rule}s split between different {several}",
+            f"give the one that is meant `name: {SPLIT}`",
+        )
+    return found
 
 
 def behind(obj: Object, targets: Sequence[str]) -> list[str]:

@@ -78,6 +78,12 @@ def backend(experiment: Experiment, variant: Variant) -> Backend:
     return Backend(namespace or experiment.namespace, name, int(port or _HTTP_DEFAULT))
 
 
+def addresses(experiment: Experiment) -> dict[str, tuple[str, int]]:
+    """Host and port of everything that is served, by name."""
+    backends = {variant.name: backend(experiment, variant) for variant in experiment.served}
+    return {name: (where.host, where.port) for name, where in backends.items()}
+
+
 def unserved(experiment: Experiment, name: str) -> Iterator[Misfit]:
     """Variants whose server the platform cannot make, as there is only a stored model."""
     for place, variant in _fit.served(experiment):

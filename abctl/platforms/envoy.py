@@ -64,35 +64,28 @@ def objects(experiment: Experiment) -> list[Object]:
     """
     _fit.require(misfits(experiment))
     ref = target(experiment)
-    backends = {v.name: _workload.backend(experiment, v) for v in experiment.served}
     static = bootstrap(
         experiment,
         listen=_LISTEN,
         admin=_ADMIN,
-        upstreams={name: (where.host, where.port) for name, where in backends.items()},
+        upstreams=_workload.addresses(experiment),
         routes_dir=_MOUNT,
         host="0.0.0.0",  # noqa: S104 - inside a pod, where the network policy decides
     )
     start_text = json.dumps(static, indent=1)
     routes = _text(_envoy_routes.route_configuration(experiment))
     arguments = ["-c", f"{_MOUNT}/{_BOOTSTRAP_FILE}", "--disable-hot-restart"]
-    return [
-        *(each for v in experiment.served for each in _workload.servers(experiment, v)),
-        {
-            **_workload.head(ref, experiment),
-            "data": {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes},
-        },
-        *_proxy.proxy(
-            experiment,
-            ref,
-            program={"image": _IMAGE, "args": [*arguments, "--log-level", "warn"]},
-            user=_NOBODY,
-            mount=_MOUNT,
-            ports={"http": _LISTEN, "admin": _ADMIN},
-            health=("/ready", _ADMIN),
-            start_text=start_text,
-        ),
-    ]
+    return _proxy.proxy(
+        experiment,
+        ref,
+        {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes},
+        program={"image": _IMAGE, "args": [*arguments, "--log-level", "warn"]},
+        user=_NOBODY,
+        mount=_MOUNT,
+        ports={"http": _LISTEN, "admin": _ADMIN},
+        health=("/ready", _ADMIN),
+        start_text=start_text,
+    )
 
 
 def with_split(obj: Object, split: Split) -> Object:

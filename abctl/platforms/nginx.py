@@ -89,23 +89,17 @@ def objects(experiment: Experiment) -> list[Object]:
         SpecError: nginx cannot express the experiment.
     """
     _fit.require(misfits(experiment))
-    ref = target(experiment)
-    backends = {v.name: _workload.backend(experiment, v) for v in experiment.variants}
-    upstreams = {name: (where.host, where.port) for name, where in backends.items()}
-    text = _nginx_config.configuration(experiment, upstreams, str(_LISTEN))
-    return [
-        *(each for v in experiment.variants for each in _workload.servers(experiment, v)),
-        {**_workload.head(ref, experiment), "data": {_FILE: text}},
-        *_proxy.proxy(
-            experiment,
-            ref,
-            program={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
-            user=_USER,
-            mount=_MOUNT,
-            ports={"http": _LISTEN},
-            health=("/nginx-ready", _LISTEN),
-        ),
-    ]
+    where = _workload.addresses(experiment)
+    return _proxy.proxy(
+        experiment,
+        target(experiment),
+        {_FILE: _nginx_config.configuration(experiment, where, str(_LISTEN))},
+        program={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
+        user=_USER,
+        mount=_MOUNT,
+        ports={"http": _LISTEN},
+        health=("/nginx-ready", _LISTEN),
+    )
 
 
 def with_split(obj: Object, split: Split) -> Object:

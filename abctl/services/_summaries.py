@@ -52,7 +52,13 @@ def summarize(
     rows = {part: samples.rows(selector, polls) for part, selector in parts.items()}
     for part, selector in parts.items():
         if not rows[part].labels and (part in _DENOMINATORS or part not in elsewhere):
-            raise MissingError(f"no series of {selector} in {samples.place}")
+            raise MissingError(
+                f"{samples.place} has no series of {selector}: none was counted yet, or the names "
+                "differ there"
+            )
+        # A series of zeros is no evidence either; nobody divides by it.
+        if part in _DENOMINATORS and not rows[part].by_poll.any():
+            raise MissingError(f"{selector} has counted nothing yet")
     try:
         if kind == "quantile":
             return _histogram(rows["histogram"], unit_seconds)

@@ -9,7 +9,7 @@ from abctl.core.analysis import VariantResult
 from abctl.core.experiment import Experiment, Kind
 from abctl.core.polls import Polls, cut
 from abctl.services._summaries import summarize
-from abctl.services.evidence import MissingError, Parts, Samples
+from abctl.services.evidence import MissingError, Parts, Rows, Samples
 from abctl.sources._presets import ERRORS, LATENCY
 from abctl.sources._telemetry import Telemetry
 from abctl.stats.summary import Counts, Events, Histogram, Moments
@@ -34,8 +34,8 @@ def variant(
     late = asked.late_errors
     return VariantResult(
         name=name,
-        requests=float(requests.total().sum()) if requests.labels else None,
-        outside=float(outside.total().sum()) if outside and outside.labels else None,
+        requests=_counted(requests),
+        outside=None if outside is None else _counted(outside),
         values={
             metric.name: _value(
                 metric.kind,
@@ -58,6 +58,12 @@ def variant(
         coverage=samples.coverage(found["requests"]["n"]),
         selectors=found,
     )
+
+
+def _counted(rows: Rows) -> float | None:
+    """All of them; None where only totals of unknown age were seen, or nothing at all."""
+    total = float(rows.total().sum())
+    return total if rows.labels and (total or not rows.unseen) else None
 
 
 def _value(

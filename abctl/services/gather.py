@@ -12,8 +12,9 @@ from abctl.core.polls import Window
 from abctl.errors import SourceError
 from abctl.services._compare import reading_of
 from abctl.services.evidence import Samples
-from abctl.services.read import read
+from abctl.services.read import Progress, read
 from abctl.sources import Source
+from abctl.sources._cache import Remembered, remembered
 from abctl.sources._telemetry import Telemetry
 
 # By metric, variant and part.
@@ -77,6 +78,13 @@ class Evidence:
         Raises:
             SourceError: something is missing or for another time.
         """
+        names = [variant.name for variant in self.experiment.variants]
+        if names != list(self.telemetry.names):
+            raise SourceError(
+                f"{self.place} was asked for {', '.join(self.telemetry.names)}, the experiment has "
+                f"{', '.join(names)}",
+                "judge saved evidence with the experiment that it is of: abctl analyze --from FILE",
+            )
         if (self.samples is None) != (not self.windows):
             raise SourceError(f"{self.place}: samples and ledger do not belong together")
         if self.samples is None:
@@ -91,7 +99,12 @@ class Evidence:
 
 
 def gather(
-    experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
+    experiment: Experiment,
+    ledger: Ledger,
+    source: Source,
+    telemetry: Telemetry,
+    *,
+    progress: Progress = lambda _done, _all: None,
 ) -> Evidence:
     """Read what the source has of an experiment.
 
@@ -100,6 +113,7 @@ def gather(
         ledger: what happened to its split, and the plan that was locked.
         source: where the counters are.
         telemetry: what to ask for.
+        progress: see `read`.
 
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
@@ -110,4 +124,8 @@ def gather(
     queries = list(asked.queries())
     if not asked.windows:
         return asked
-    return replace(asked, samples=read(source, asked.windows, queries, asked.now))
+    once = remembered(source, asked.now)
+    samples = read(once, asked.windows, queries, asked.now, progress=progress)
+    if isinstance(once, Remembered):
+        once.tidy()
+    return replace(asked, samples=samples)

@@ -6,6 +6,7 @@ import numpy as np
 
 from abctl.core.analysis import Analysis, EpochResult, VariantResult
 from abctl.core.experiment import Experiment
+from abctl.core.figures import duration
 from abctl.core.split import TOTAL_BP
 from abctl.core.verdict import distrust, verdict
 from abctl.errors import SourceError
@@ -18,6 +19,9 @@ from abctl.sources._presets import ERRORS, LATENCY
 from abctl.sources._telemetry import Telemetry
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
+
+# As long as the gaps that coverage leaves out.
+_LATE_INTERVALS = 5.0
 
 
 def judge(evidence: Evidence) -> Analysis:
@@ -41,7 +45,7 @@ def judge(evidence: Evidence) -> Analysis:
     check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
     started = ledger.entries[0].at if ledger.entries else None
     elapsed = 0.0 if started is None else max(0.0, now - started)
-    shared = {n for e in epochs if e.counted for n in names if e.split[n]}
+    shared = _shared(epochs)
     integrity = distrust(
         check,
         names,
@@ -64,7 +68,7 @@ def judge(evidence: Evidence) -> Analysis:
         variants=variants,
         metrics=metrics,
         srm=check,
-        notes=tuple(_notes(experiment, epochs, variants)),
+        notes=(*_notes(experiment, epochs, variants), *_late(samples, epochs, names, asked)),
         verdict=verdict(
             experiment.design,
             metrics,
@@ -85,8 +89,8 @@ def _epochs(evidence: Evidence) -> tuple[EpochResult, ...]:
 def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:
     if not any(samples.found[selector] for selector in selectors):
         raise SourceError(
-            f"{samples.place} has no sample of {selectors[0]} or of any other variant",
-            "does it scrape the model servers? are they of this experiment? abctl local status",
+            f"{samples.place} has no sample of {selectors[0]}, nor of any other variant",
+            "does it scrape the model servers, and do they call the variants by these names?",
         )
 
 
@@ -105,6 +109,11 @@ def _check_split(
     epoch = polls.epoch[polls.counted]
     shares = {e.number: [s / TOTAL_BP for s in e.split.shares_bp] for e in epochs}
     rows = [samples.rows(selector, polls) for selector in chain]
+    shared = _shared(epochs)
+    if unknown := [n for n, r in zip(names, rows, strict=True) if n in shared and not r.labels]:
+        return NotEstimable("split", f"nobody knows the requests of {' and '.join(unknown)}")
+    if others := [e.split for e in epochs if e.split.names != tuple(names)]:
+        return NotEstimable("split", f"the ledger has other variants: {', '.join(others[0].names)}")
     sequential = experiment.design.test == "sequential"
     if experiment.assignment.unit == "request":
         counts = np.array([r.total() for r in rows]).T
@@ -118,6 +127,11 @@ def _check_split(
     cells = np.stack([np.add.reduceat(b, starts, axis=0) for b in buckets], axis=1)
     by_epoch = np.array([shares[number] for number in epoch[starts]])
     return srm.clustered(cells, by_epoch, sequential=sequential)
+
+
+def _shared(epochs: Sequence[EpochResult]) -> set[str]:
+    """The variants that had a share while it counted."""
+    return {n for e in epochs if e.counted for n in e.split.names if e.split[n]}
 
 
 def _mixed(experiment: Experiment, asked: Telemetry) -> str:
@@ -163,4 +177,23 @@ def _notes(
             yield (
                 f"{variant.name}: {watched.unseen:,.0f} requests were counted before the first "
                 "scrape, nobody knows when, and are left out"
+            )
+
+
+def _late(
+    samples: Samples | None,
+    epochs: Sequence[EpochResult],
+    names: Sequence[str],
+    asked: Telemetry,
+) -> Iterator[str]:
+    """Variants whose first scrape came long after they had a share."""
+    if samples is None:
+        return
+    for name in (name for name in names if name in _shared(epochs)):
+        due = min(e.start for e in epochs if e.counted and e.split[name])
+        scraped = [float(s.times[0]) for s in samples.found.get(asked.requests(name), ())]
+        if scraped and (missing := min(scraped) - due) > _LATE_INTERVALS * samples.interval_seconds:
+            yield (
+                f"{name}: nothing is known of the first {duration(missing)} that count: does the "
+                "source keep less than the experiment lasts?"
             )

@@ -80,7 +80,8 @@ def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:
             yield f"metrics: {metric.name} has no mde, so its size cannot be planned"
         near = difflib.get_close_matches(metric.of, _COUNTED, n=1, cutoff=0.75)
         if near and metric.of not in _COUNTED:
-            yield f"metrics: {metric.name} is of {metric.of}, an outcome of feedback; did you mean {near[0]}?"
+            outcome = f"{metric.of}, an outcome of feedback"
+            yield f"metrics: {metric.name} is of {outcome}; did you mean {near[0]}?"
     if not any(metric.role == "guardrail" for metric in metrics):
         yield "metrics: no guardrail, nothing stops a harmful variant"
 

@@ -191,7 +191,7 @@ def test_a_shadow_gets_copies_and_never_a_share(carrier, make):
     plain = make(shares_bp=(7000, 3000))
     shadowed = replace(plain, shadow=Shadow("next", MODEL, 10))
     if not carrier.CAPABILITIES.shadow:
-        with pytest.raises(SpecError, match="shadow.*cannot copy requests") as caught:
+        with pytest.raises(SpecError, match="cannot copy requests") as caught:
             carrier.objects(shadowed)
         assert "envoy" in caught.value.hint
         return

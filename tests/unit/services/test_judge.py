@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from abctl.core.analysis import Analysis
 from abctl.core.epochs import Entry, Ledger, locked_plan
-from abctl.core.experiment import Design, Experiment, Metric
+from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow
 from abctl.core.split import Split
 from abctl.errors import SourceError
 from abctl.services.gather import gather
@@ -489,3 +489,16 @@ def test_edges_that_only_one_variant_has_are_merged(ask: Callable[..., Experimen
     effect = run(ask(metrics=(METRICS[0], latency)), world).metrics[1].comparisons[0].effect
     assert isinstance(effect, NotEstimable)
     assert "fewer than two edges in common" in effect.reason
+
+
+def test_a_shadow_changes_nothing_but_is_said_to_be_one(ask: Callable[..., Experiment]) -> None:
+    alone, beside = World(), World()
+    copied = [s for s in beside.all if s.labels.get("variant") == TREATMENT]
+    beside._all = [
+        *beside.all,
+        *(Series({**s.labels, "variant": "next"}, s.times, s.values) for s in copied),
+    ]
+    plain = run(ask(), alone)
+    found = run(ask(shadow=Shadow("next", Model("iris", "v3"), 50)), beside)
+    assert found.notes == ("next: a shadow, which only gets copies; it is not judged", *plain.notes)
+    assert dataclasses.replace(found, notes=plain.notes) == plain

@@ -143,4 +143,5 @@ def test_what_looks_like_a_counted_metric_is_asked_about(
     written: str, meant: str, capsys: Screen
 ) -> None:
     (said,) = set(warnings("of: revenue", f"of: {written}", capsys))
-    assert said == f"metrics: revenue is of {written}, an outcome of feedback; did you mean {meant}?"
+    outcome = f"{written}, an outcome of feedback"
+    assert said == f"metrics: revenue is of {outcome}; did you mean {meant}?"

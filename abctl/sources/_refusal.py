@@ -12,6 +12,7 @@ from requests.exceptions import (
     Timeout,
     TooManyRedirects,
 )
+from urllib3.exceptions import ProtocolError
 
 from abctl.errors import SourceError
 from abctl.sources._connection import Connection, place_of
@@ -46,6 +47,9 @@ def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
     if found or isinstance(error, SSLError):
         reason = found[1].strip() if found else "the server broke it off"
         return SourceError(f"{place}: TLS failed: {reason}", _tls_hint(reason, by))
+    if error.args and isinstance(error.args[0], ProtocolError):
+        hint = "does it speak https? does it want a certificate, or a proxy in between?"
+        return SourceError(f"{place} breaks the connection off (sent: {by.identity})", hint)
     return SourceError(
         f"nothing answers at {place}",
         "is Prometheus up? `abctl local status`, or give its address: --prometheus URL",

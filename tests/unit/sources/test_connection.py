@@ -295,6 +295,9 @@ def test_what_does_not_pass_is_told_after_some_tries(serve) -> None:
     server, url = serve(lambda *_: (503, "starting", {}))
     assert "HTTP 503: starting" in refused(lambda: Prometheus(url))
     assert len(server.seen) == 4
+    server, url = serve(lambda *_: None)
+    assert "breaks the connection off" in refused(lambda: Prometheus(url))
+    assert len(server.seen) == 4
     server, url = serve(lambda *_: (400, json.dumps({"error": "parse error"}), {}))
     assert "parse error" in refused(lambda: Prometheus(url))
     assert len(server.seen) == 1

@@ -1,0 +1,142 @@
+"""What shift, promote and rollback share: the question, what it is told, and what it costs."""
+
+import inspect
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from abctl.cli import _shift
+from abctl.cli.main import run
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.epochs import ledger_of, ledger_ref
+from abctl.core.split import Split
+from abctl.platforms import envoy
+from abctl.services.place import Place
+from abctl.services.start import start
+
+A = Split(("control", "treatment"), (9000, 1000))
+
+
+class Counting:
+    """A door that writes down what is asked of it."""
+
+    def __init__(self, door):
+        self.door, self.asked = door, []
+
+    def __getattr__(self, verb):
+        def call(*args, **kwargs):
+            self.asked.append(verb)
+            return getattr(self.door, verb)(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture
+def place(tmp_path, make_experiment, monkeypatch):
+    """A started experiment, which the commands find whatever they are told."""
+    experiment = make_experiment(shares_bp=A.shares_bp)
+    door = DirectoryDoor(tmp_path / "world")
+    patience = {"clock": lambda: 1.0, "sleep": lambda _: None, "timeout_seconds": 1.0}
+    start(door, envoy, experiment, actor="ann", why="", **patience)
+    found = [Place(Counting(door), envoy, experiment, lambda _: True, "here")]
+    monkeypatch.setattr(_shift, "find_place", lambda *_: found[0])
+    return found
+
+
+@pytest.fixture
+def steps(place):
+    def count():
+        return len(ledger_of(place[0].door.get(ledger_ref(place[0].experiment))).entries)
+
+    return count
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Interrupting(Terminal):
+    def readline(self, *_):
+        raise KeyboardInterrupt
+
+
+def answering(monkeypatch, terminal):
+    monkeypatch.setattr("sys.stdin", terminal)
+
+
+def test_a_no_is_no_error_and_changes_nothing(place, steps, monkeypatch, capsys):
+    answering(monkeypatch, Terminal("n\n"))
+    assert run(["shift", "iris.yaml", "treatment=30%"]) == 130
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1].endswith("nothing was changed")
+    assert "error" not in printed.err
+    assert (printed.out.strip(), steps()) == ("", 2)
+
+
+@pytest.mark.parametrize("terminal", [Interrupting(), Terminal("")], ids=["ctrl-c", "ctrl-d"])
+def test_no_answer_at_all_changes_nothing_and_says_so(place, steps, monkeypatch, capsys, terminal):
+    answering(monkeypatch, terminal)
+    assert run(["promote", "iris.yaml"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "error: interrupted: nothing was changed"
+    assert steps() == 2
+
+
+def test_where_nobody_can_be_asked_nothing_is_changed(place, steps, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert run(["rollback", "iris.yaml"]) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert steps() == 2
+
+
+def test_a_yes_shifts_the_world_as_it_is_by_then(place, steps, monkeypatch, capsys):
+    class Slow(Terminal):
+        def readline(self, *_):
+            door = place[0].door.door
+            target = envoy.target(place[0].experiment)
+            door.replace(envoy.with_split(door.get(target), Split(A.names, (5000, 5000))))
+            return "y\n"
+
+    answering(monkeypatch, Slow())
+    assert run(["shift", "iris.yaml", "treatment=30%", "-o", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    # Meanwhile somebody had set another split, which is entered as well.
+    assert answer["from"] == {"control": 0.5, "treatment": 0.5}
+    assert steps() == 5
+
+
+def test_a_plan_that_changed_is_warned_of(place, capsys):
+    plan = place[0].experiment
+    changed = replace(plan, assignment=replace(plan.assignment, salt="other"))
+    place[0] = replace(place[0], experiment=changed)
+    assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
+    warning = "warning: assignment of the file differ from what was locked at the start"
+    assert warning in capsys.readouterr().err
+    # Without a file there is no plan.
+    place[0] = replace(place[0], adopted=True)
+    assert run(["shift", "iris.yaml", "treatment=40%", "--yes"]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_shift_asks_the_world_no_more_than_safety_needs(place, capsys):
+    assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
+    # A look (two reads); the intent; the object, whether the intent is still the last one, and the
+    # patch; the object read back; the outcome.
+    looked, acted = ["get", "get"], ["replace", "get", "get", "patch", "get", "replace"]
+    assert place[0].door.asked == looked + acted
+    place[0].door.asked.clear()
+    assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
+    assert place[0].door.asked == ["get", "get", "get"]
+
+
+def test_the_commands_have_the_same_options(capsys):
+    shown = {}
+    for name in ("shift", "promote", "rollback"):
+        assert run([name, "--help"]) == 0
+        words = capsys.readouterr().out.split()
+        shown[name] = {w.strip(",") for w in words if w.startswith("-") and "=" not in w}
+    assert shown["promote"] == shown["rollback"] == shown["shift"] - {"--to"}
+    every = {field.replace("_", "-") for field in inspect.signature(_shift.Order).parameters}
+    assert {f"--{name}" for name in every - {"what"}} <= shown["shift"]

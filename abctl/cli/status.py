@@ -93,14 +93,14 @@ def _objects(place: "Place") -> "list[Object]":
 
 def _counts(place: "Place") -> "Mapping[str, int] | None":
     """Requests since the last change; that nobody counts them is no reason to say nothing."""
+    if place.adopted or (place.experiment.source is None and place.state is None):
+        return None
     from abctl.core.epochs import ledger_of  # noqa: PLC0415
     from abctl.services import ledger  # noqa: PLC0415
     from abctl.services.analyze import source_of  # noqa: PLC0415
     from abctl.services.observed import observed  # noqa: PLC0415
     from abctl.services.telemetry import telemetry  # noqa: PLC0415
 
-    if place.adopted or (place.experiment.source is None and place.state is None):
-        return None
     entries = ledger_of(ledger.read(place.door, place.experiment))
     try:
         source = source_of(place.experiment, place.state, door=place.door)

@@ -138,3 +138,14 @@ def test_a_replace_of_what_was_never_read_is_a_conflict(world):
     with pytest.raises(ConflictError):
         world.replace(FOUND[1])
     assert world.asked == []
+
+
+def test_a_list_is_one_request_however_long(world):
+    items = [{"metadata": {"name": f"pod-{number}", "managedFields": []}} for number in range(3000)]
+    world.script += [(200, {"kind": "PodList", "items": items})]
+    found = world.list("v1", "Pod", "models", {"app": "iris", "tier": "front"})
+    [(verb, path, *_)] = world.asked
+    assert (verb, path.partition("?")[0]) == ("GET", "/api/v1/namespaces/models/pods")
+    assert "labelSelector=app%3Diris%2Ctier%3Dfront" in path
+    assert len(found) == 3000
+    assert found[0] == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod-0"}}

@@ -1,5 +1,6 @@
 """Every worked example on a real API server, with the real CRDs: accepted, read back, shifted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from abctl import plugins
 from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Change, Ref
+from abctl.core.experiment import Shadow
 from abctl.core.split import Split
 from abctl.errors import ClusterError
 from abctl.platforms import platform
@@ -49,6 +51,14 @@ def test_what_is_rendered_is_accepted_and_every_shift_reads_back(place, crds):
         seen = crds.read("-n", target.namespace, kind, target.name)
         assert carrier.split_of(seen) == split
         assert "abctl" in {m["manager"] for m in _managed(crds, target, kind)}
+
+
+def test_a_shadow_is_accepted(place):
+    carrier, model = place.platform, place.experiment.variants[1].model
+    if not carrier.CAPABILITIES.shadow:
+        pytest.skip("it cannot copy requests, and says so before anything is written")
+    for obj in carrier.objects(replace(place.experiment, shadow=Shadow("next", model, 10))):
+        place.door.apply(obj, dry_run=True)
 
 
 def _managed(cluster, ref, kind):

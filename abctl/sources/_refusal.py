@@ -47,7 +47,8 @@ def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
     if found or isinstance(error, SSLError):
         reason = found[1].strip() if found else "the server broke it off"
         return SourceError(f"{place}: TLS failed: {reason}", _tls_hint(reason, by))
-    if error.args and isinstance(error.args[0], ProtocolError):
+    cause = error.args[0] if error.args else None
+    if isinstance(getattr(cause, "reason", cause), ProtocolError):
         hint = "does it speak https? does it want a certificate, or a proxy in between?"
         return SourceError(f"{place} breaks the connection off (sent: {by.identity})", hint)
     return SourceError(

@@ -15,6 +15,7 @@ from abctl.cli._place import (
     StateOption,
     find_place,
 )
+from abctl.cli._progress import questions_bar
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import SourceError, UsageError
@@ -87,15 +88,19 @@ def analyze(
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
         place = find_place(str(experiment), state, kubeconfig, context, namespace)
-        look = partial(
-            service.analyze,
-            place.door,
-            place.experiment,
-            place.state,
-            prometheus_url=prometheus,
-            prometheus_config=prometheus_config,
-            save=save,
-        )
+
+        def look() -> "Analysis":
+            with questions_bar() as progress:
+                return service.analyze(
+                    place.door,
+                    place.experiment,
+                    place.state,
+                    prometheus_url=prometheus,
+                    prometheus_config=prometheus_config,
+                    save=save,
+                    progress=progress,
+                )
+
     wait_seconds = parse_duration_seconds(interval)
     found = look()
     show(found, output, experiment)

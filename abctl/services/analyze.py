@@ -12,6 +12,7 @@ from abctl.local import scraper, stack
 from abctl.services import _reach, ledger
 from abctl.services.gather import Evidence, gather
 from abctl.services.judge import judge
+from abctl.services.read import Progress
 from abctl.services.telemetry import telemetry
 from abctl.sources import Source, file, open_source
 
@@ -24,6 +25,7 @@ def analyze(
     prometheus_url: str | None = None,
     prometheus_config: Path | None = None,
     save: Path | None = None,
+    progress: Progress = lambda _done, _all: None,
 ) -> Analysis:
     """Read the ledger and the counters, and judge.
 
@@ -34,6 +36,7 @@ def analyze(
         prometheus_url: where the counters are; else the experiment says, or the stack.
         prometheus_config: a file that says it, and who one is there.
         save: where to put what was read, for `analyze_saved`; also if it cannot be judged.
+        progress: is told how many questions the source has answered, and of how many.
 
     Raises:
         NotFoundError: the experiment was not started, or its stack does not run.
@@ -49,7 +52,8 @@ def analyze(
         where = source_of(
             experiment, state_dir, prometheus_url, prometheus_config=prometheus_config, door=door
         )
-        found = gather(experiment, entries, where, telemetry(experiment, door))
+        wanted = telemetry(experiment, door)
+        found = gather(experiment, entries, where, wanted, progress=progress)
     if save is not None:
         file.save(save, found)
     return judge(found)

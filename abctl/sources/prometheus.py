@@ -10,6 +10,7 @@ first moment (until version 3), nor how long a sample is looked back for, nor wh
 of a series that has ended: none of the questions is for a single moment.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,13 @@ class Prometheus:
             address, session=self._session, timeout=self._by.timeout_seconds
         )
         self._chunk_ms = _FIRST_CHUNK_MS
+
+    @property
+    def cached_as(self) -> str:
+        """What answers depend on besides the question; no secrets, but digests of headers."""
+        headers = sorted((name, str(value)) for name, value in self._session.headers.items())
+        digest = hashlib.sha256(repr(headers).encode()).hexdigest()
+        return f"{self.place} {self._client.url} {self._by.identity} {digest}"
 
     def now(self) -> float:
         """The server's clock."""

@@ -41,6 +41,33 @@ def answer(result):
     return json.loads(out)
 
 
+def diagnosis(result):
+    code, out, err = result
+    assert code in (0, 3), err
+    found = {each["name"]: each for each in json.loads(out)["checks"]}
+    assert json.loads(out)["healthy"] is (code == 0)
+    return {name: each["level"] for name, each in found.items()}
+
+
+def test_the_doctor_says_what_lacks_in_a_cluster(abctl, crds, namespace, monkeypatch):
+    file = str(EXAMPLES / "envoy.yaml")
+    monkeypatch.setenv("ABCTL_PROMETHEUS_URL", "http://127.0.0.1:1")
+    levels = diagnosis(abctl("doctor", file, "-o", "json"))
+    assert levels["world"] == levels["permissions"] == "ok"
+    assert levels["objects"] == levels["split"] == "warning"
+    assert levels["variant control"] == levels["variant treatment"] == levels["source"] == "error"
+    with Controllers(crds, namespace, "deployments"):
+        answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "60"))
+        levels = diagnosis(abctl("doctor", file, "-o", "json"))
+    assert levels["objects"] == levels["split"] == "ok"
+    assert levels["variant control"] == levels["variant treatment"] == "ok"
+    assert levels["routing"] == "warning"  # nobody has said where requests go in
+    # What is there already is examined as well, without a file.
+    crds.kubectl("apply", "-n", namespace, "-f", "-", stdin=ROUTE)
+    levels = diagnosis(abctl("doctor", "httproute/shop", "-o", "json"))
+    assert (levels["permissions"], levels["split"]) == ("ok", "error")  # nothing routes by it
+
+
 @pytest.mark.parametrize("platform", ["seldon", "kserve", "envoy", "gateway"])
 def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
     file = str(EXAMPLES / f"{platform}.yaml")

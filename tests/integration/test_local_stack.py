@@ -96,14 +96,14 @@ def pids(stack: dict[str, Any]) -> dict[str, int]:
 
 
 def predict(stack: dict[str, Any], user: str) -> str:
-    url = f"{stack['entrance_url']}/v2/models/iris/infer"
+    url = f"{stack['entranceUrl']}/v2/models/iris/infer"
     answer = requests.post(url, timeout=10, json={"inputs": [FLOWER]}, headers={"x-user-id": user})
     assert answer.status_code == 200, answer.text
     return answer.headers["x-ab-variant"]
 
 
 def query(stack: dict[str, Any], promql: str) -> dict[str, float]:
-    url = f"{stack['prometheus_url']}/api/v1/query"
+    url = f"{stack['prometheusUrl']}/api/v1/query"
     found = requests.get(url, timeout=10, params={"query": promql}).json()["data"]["result"]
     return {one["metric"].get("variant", ""): float(one["value"][1]) for one in found}
 
@@ -133,6 +133,22 @@ def test_two_stacks_side_by_side(started: Started, prometheus: str) -> None:
     assert set(query(red, 'ab_outcome_count_total{outcome="accuracy"}')) == set(counts)
     assert not query(red, 'ab_outcome_count_total{outcome!="accuracy"}')
 
+    # Everything that can be examined is well, and the probe is counted nowhere.
+    before = query(red, counted)
+    diagnosis = subprocess.run(
+        [ABCTL, "doctor", "red.yaml", "--users", "300", "-o", "json"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    checks = json.loads(diagnosis.stdout)["checks"]
+    assert [check["message"] for check in checks if check["level"] != "ok"] == []
+    names = {check["name"] for check in checks}
+    assert names >= {"source", "clock", "scrapes", "retention", "metric requests", "split"}
+    assert names >= {f"routing: {what}" for what in ("shares", "stickiness", "assignment")}
+    assert query(red, counted) == before
+
     _, err = run("up", "red.yaml", "--models", MODELS)
     assert "already" in err
     assert pids(state("red")) == pids(red)
@@ -152,7 +168,7 @@ def test_two_stacks_side_by_side(started: Started, prometheus: str) -> None:
     assert predict(blue, "user-1")
     run("down", "blue", "--purge")
     assert not Path(".abctl/blue").exists()
-    assert "mlserver.rest" in run("logs", "-e", "red", "mlserver-control", "--tail", 99)[0]
+    assert "mlserver.rest" in run("logs", "red", "--process", "mlserver-control", "--tail", 99)[0]
     run("down", "red")
 
 
@@ -162,7 +178,7 @@ def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
     out, _ = run("up", file, "--models", MODELS)
     assert "none: abctl scrapes by itself" in out
     stack = state("iris")
-    assert stack["prometheus_url"] is None
+    assert stack["prometheusUrl"] is None
 
     os.kill(pids(stack)["mlserver-treatment"], signal.SIGKILL)
     assert wait_for(lambda: "dead" in Path(".abctl/iris/state.json").read_text(), SECONDS)
@@ -170,7 +186,7 @@ def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
     assert "dead: was ended by SIGKILL" in out
     assert "mlserver-treatment was ended by SIGKILL" in err
     (dead,) = [p for p in state("iris", code=5)["processes"] if p["status"] == "dead"]
-    assert (dead["name"], dead["exit_code"]) == ("mlserver-treatment", -9)
+    assert (dead["name"], dead["ending"]) == ("mlserver-treatment", "was ended by SIGKILL")
 
     os.kill(pids(stack)["supervisor"], signal.SIGKILL)
     assert wait_for(lambda: not started(), SECONDS)

@@ -5,7 +5,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,8 +74,8 @@ class Histories:
         self,
         experiment: str,
         name: str,
-        times: NDArray[np.float64],
-        values: NDArray[Any],
+        times: Sequence[float] | NDArray[np.float64],
+        values: Sequence[float] | NDArray[Any],
         **labels: str,
     ) -> None:
         """Samples as they are."""

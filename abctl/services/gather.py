@@ -15,7 +15,6 @@ from abctl.services.evidence import Samples
 from abctl.services.read import Progress, read
 from abctl.sources import Source
 from abctl.sources._cache import Remembered, remembered
-from abctl.sources._cache import Remembered, remembered
 from abctl.sources._telemetry import Telemetry
 
 # By metric, variant and part.

@@ -70,14 +70,6 @@ KubeconfigOption = Annotated[
         show_default="KUBECONFIG",
     ),
 ]
-PrometheusOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="ABCTL_PROMETHEUS_URL",
-        help="Where the counters are, if not where the experiment or its stack says.",
-    ),
-]
 DryRunOption = Annotated[
     DryRun,
     typer.Option(

@@ -16,6 +16,7 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.cli._progress import requests_bar
+from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,14 +47,8 @@ def doctor(
     users: Annotated[
         int, typer.Option(min=10, max=100_000, envvar="ABCTL_USERS", help="How many of them.")
     ] = 1_000,
-    prometheus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="ABCTL_PROMETHEUS_URL",
-            help="Where the counters are, if not where the experiment or its stack says.",
-        ),
-    ] = None,
+    prometheus: PrometheusOption = None,
+    prometheus_config: PrometheusConfigOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -84,6 +79,7 @@ def doctor(
                 clock=time.time,
                 entrance_url=url,
                 prometheus_url=prometheus,
+                prometheus_config=prometheus_config,
                 users=users,
                 report=report if sys.stderr.isatty() else None,
             )

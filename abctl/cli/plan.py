@@ -12,11 +12,11 @@ from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
     NamespaceOption,
-    PrometheusOption,
     StateOption,
     find_place,
 )
 from abctl.cli._plan import document, table
+from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
 from abctl.stats.estimate import Delta
@@ -108,6 +108,7 @@ def plan(
     ] = 0.0,
     correlation: Annotated[float, typer.Option(help="Of two requests of one user, 0 to 1.")] = 0.0,
     prometheus: PrometheusOption = None,
+    prometheus_config: PrometheusConfigOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -140,7 +141,9 @@ def plan(
         known |= service.of_experiment(loaded, planned)
         if live:
             place = find_place(str(experiment), state, kubeconfig, context, namespace)
-            known["units_per_day"], measured = _measured(place, planned.name, prometheus)
+            known["units_per_day"], measured = _measured(
+                place, planned.name, prometheus, prometheus_config
+            )
             baseline = baseline or str(measured())
         if loaded.assignment.unit != "request" and requests_per_user == 1:
             say(
@@ -177,13 +180,19 @@ def plan(
 
 
 def _measured(
-    place: "Place", metric: str, prometheus_url: str | None
+    place: "Place", metric: str, prometheus_url: str | None, prometheus_config: Path | None
 ) -> tuple[float, "Callable[[], float]"]:
     """Units a day, and the control's value, which is asked for if nobody gave another."""
     from abctl.services import live  # noqa: PLC0415
     from abctl.services.analyze import analyze  # noqa: PLC0415
 
-    found = analyze(place.door, place.experiment, place.state, prometheus_url=prometheus_url)
+    found = analyze(
+        place.door,
+        place.experiment,
+        place.state,
+        prometheus_url=prometheus_url,
+        prometheus_config=prometheus_config,
+    )
     return live.units_per_day(found), partial(live.baseline, found, metric)
 
 

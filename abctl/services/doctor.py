@@ -1,6 +1,7 @@
 """`doctor`: would this experiment work, and could it be judged? Nothing is changed."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from abctl.errors import AbctlError, ClusterError
 from abctl.local import stack
@@ -18,6 +19,7 @@ def examine(
     clock: Callable[[], float],
     entrance_url: str | None = None,
     prometheus_url: str | None = None,
+    prometheus_config: Path | None = None,
     users: int = _routing.USERS,
     report: Callable[[int, int], None] | None = None,
 ) -> Iterator[Check]:
@@ -28,18 +30,21 @@ def examine(
         clock: unix seconds.
         entrance_url: where requests go in, for the routing probe; a local stack knows its own.
         prometheus_url: where the counters are; else the experiment says, or the stack.
+        prometheus_config: a file that says it, and who one is there.
         users: how many are made up for the probe.
         report: told how many requests of the probe were sent, of how many.
     """
     yield from _world_checks.examine(place)
     if not place.adopted:
-        yield from _evidence(place, prometheus_url, clock())
+        yield from _evidence(place, prometheus_url, prometheus_config, clock())
     yield from _routes(place, entrance_url, int(clock()), users, report)
 
 
-def _evidence(place: Place, url: str | None, now: float) -> Iterator[Check]:
+def _evidence(place: Place, url: str | None, config: Path | None, now: float) -> Iterator[Check]:
     try:
-        source = source_of(place.experiment, place.state, url, door=place.door)
+        source = source_of(
+            place.experiment, place.state, url, prometheus_config=config, door=place.door
+        )
         asked = telemetry(place.experiment, place.door)
         yield from _evidence_checks.examine(place.experiment, source, asked, clock=now)
     except AbctlError as failed:

@@ -16,6 +16,7 @@ from abctl.cli._place import (
     WhatArgument,
     find_place,
 )
+from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.cli._tree import document
 from abctl.cli._tree import shown as tree_shown
 from abctl.core.split import TOTAL_BP, Split, format_share
@@ -23,6 +24,7 @@ from abctl.errors import NotFoundError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from abctl.core.change import Object
     from abctl.core.experiment import Experiment
@@ -43,6 +45,8 @@ def status(
         bool, typer.Option("--watch", "-w", help="Go on, and answer again when it changes.")
     ] = False,
     *,
+    prometheus: PrometheusOption = None,
+    prometheus_config: PrometheusConfigOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -67,7 +71,7 @@ def status(
     objects = _objects(place) if place.state is None else None
     last: Status | None = None
     while True:
-        counts = _counts(place)
+        counts = _counts(place, prometheus, prometheus_config)
         found = service.status(
             place.door,
             place.platform,
@@ -91,9 +95,10 @@ def _objects(place: "Place") -> "list[Object]":
     return [] if place.adopted else place.platform.objects(place.experiment)
 
 
-def _counts(place: "Place") -> "Mapping[str, int] | None":
+def _counts(place: "Place", url: str | None, config: "Path | None") -> "Mapping[str, int] | None":
     """Requests since the last change; that nobody counts them is no reason to say nothing."""
-    if place.adopted or (place.experiment.source is None and place.state is None):
+    known = url or config or place.experiment.source or place.state
+    if place.adopted or not known:
         return None
     from abctl.core.epochs import ledger_of  # noqa: PLC0415
     from abctl.services import ledger  # noqa: PLC0415
@@ -103,7 +108,9 @@ def _counts(place: "Place") -> "Mapping[str, int] | None":
 
     entries = ledger_of(ledger.read(place.door, place.experiment))
     try:
-        source = source_of(place.experiment, place.state, door=place.door)
+        source = source_of(
+            place.experiment, place.state, url, prometheus_config=config, door=place.door
+        )
         asked = telemetry(place.experiment, place.door)
         return observed(place.experiment, entries, source, asked)
     except (SourceError, NotFoundError) as error:

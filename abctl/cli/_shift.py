@@ -43,7 +43,7 @@ class Order:
     dry_run: DryRunOption = DryRun.none
     diff: DiffOption = False
     yes: YesOption = False
-    timeout: TimeoutOption = 30.0
+    timeout: TimeoutOption = 150.0
     actor: ActorOption = ""
     state: StateOption = None
     namespace: NamespaceOption = None

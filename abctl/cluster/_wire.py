@@ -80,6 +80,25 @@ class Wire:
             self._sleep(pause)
         raise AssertionError  # the last round returns or raises
 
+    def ask_once(self, path: str, timeout_seconds: float) -> tuple[int, dict[str, Any]]:
+        """The answer to GET, whatever it says; nothing is tried again.
+
+        Raises:
+            UnreachableError: there is none in time.
+        """
+        try:
+            answer = self.access.pool.request(
+                "GET",
+                f"{self.access.server}{path}",
+                headers=self._headers(None),
+                timeout=timeout_seconds,
+                retries=False,
+                redirect=False,
+            )
+        except HTTPError as error:
+            raise self._unreachable(error) from error
+        return answer.status, _refusal.said(answer.data)
+
     def _headers(self, content: str | None) -> HTTPHeaderDict:
         headers = HTTPHeaderDict({"Accept": JSON, "User-Agent": f"abctl/{__version__}"})
         if content:

@@ -15,10 +15,12 @@ from abctl.cluster import Operations, _access, _refusal
 from abctl.cluster._access import Access
 from abctl.cluster._wire import JSON, Wire
 from abctl.core.change import Object, Ref, patched
-from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
+from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError, UnreachableError
 
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
+# It may be that a network policy keeps the API server from it.
+_POD_TIMEOUT_SECONDS = 3.0
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -46,6 +48,8 @@ class KubeDoor:
         self.namespace, self.words = access.namespace, access.words
         self._wire = Wire(access, sleep)
         self._plurals: dict[tuple[str, str], str] = {}
+        # Gives the status of what has none in a cluster; asked whenever an object is read.
+        self.live: Callable[[Object], Mapping[str, Any] | None] = lambda _: None
 
     @property
     def access(self) -> Access:
@@ -54,7 +58,9 @@ class KubeDoor:
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""
-        return self._on("GET", ref)
+        obj = self._on("GET", ref)
+        status = self.live(obj)
+        return obj if status is None else {**obj, "status": status}
 
     def create(self, obj: Object) -> Object:
         """Create an object."""
@@ -127,6 +133,21 @@ class KubeDoor:
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
         return bool(answer["status"]["allowed"])
+
+    def ask_pod(self, pod: Ref, port: int, path: str) -> dict[str, Any]:
+        """What a pod answers to GET, in JSON, asked once through the API server.
+
+        Raises:
+            NotReadyError: its port does not answer.
+            ClusterError: it may not be asked, or not be reached.
+        """
+        path = f"{self._path(pod, f'{pod.name}:{port}')}/proxy/{path}"
+        code, answer = self._wire.ask_once(path, _POD_TIMEOUT_SECONDS)
+        if code == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise NotReadyError(f"{pod} does not answer on port {port}")
+        if code >= HTTPStatus.BAD_REQUEST:
+            raise _refusal.of(code, answer, pod, self.words)
+        return answer
 
     def _on(
         self,

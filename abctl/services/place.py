@@ -134,6 +134,8 @@ def _adopted(word: str, where: Where, now: float) -> Place:
 
 def _open(where: Where) -> tuple[Door, str, str]:
     from abctl.cluster.kube import KubeDoor  # noqa: PLC0415 - the client is slow to import
+    from abctl.services import envoy_pods  # noqa: PLC0415 - and needs it
 
     door = KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
+    door.live = partial(envoy_pods.status, door)
     return door, door.namespace, door.words

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from rich.text import Text
 
+from abctl.cli._plot import intervals, room
 from abctl.core import figures
 from abctl.core.analysis import Analysis, Claim, Comparison, MetricResult, Reading
 from abctl.core.split import format_share
@@ -28,6 +29,8 @@ def screen(found: Analysis, wide: bool) -> Text:
         list(_heading(found)),
         _columns([dict(row) for row in _variants(found)]),
         _columns([row for metric in found.metrics for row in _metric(found, metric, wide)]),
+        list(dict.fromkeys(_unknown(found))),
+        list(intervals(found, room())),
         _columns(list(_readings(found))) if wide else [],
         list(_beliefs(found)) if wide else [],
         list(dict.fromkeys(_remarks(found))) if wide else [],
@@ -93,7 +96,7 @@ def _metric(found: Analysis, metric: MetricResult, wide: bool) -> Iterator[Row]:
             row["VARIANT"] = comparison.treatment
         if isinstance(result, NotEstimable):
             blank = dict.fromkeys(("CONTROL", "TREATMENT", "EFFECT", "LIFT", "P"), "-")
-            row |= blank | {"PROVEN": f"not estimable: {result.reason}"}
+            row |= blank | {"PROVEN": "not estimable"}
             extra = {"METHOD": metric.method, "GUARANTEE": "-", "E": "-"}
         else:
             row |= {
@@ -122,6 +125,16 @@ def _reading(metric: MetricResult, reading: Reading) -> Row:
         return row | {"EFFECT": "-", "P": "-", "NOTE": f"not estimable: {result.reason}"}
     notes = "; ".join((*result.notes, *filter(None, [reading.caveat])))
     return row | {"EFFECT": _effect(result, metric), "P": f"{result.p:.2g}", "NOTE": notes}
+
+
+def _unknown(found: Analysis) -> Iterator[str]:
+    """Why effects are not known, as far as the verdict does not say so."""
+    said = "\n".join(found.verdict.reasons)
+    for metric in found.metrics:
+        for comparison in metric.comparisons:
+            effect = comparison.effect
+            if isinstance(effect, NotEstimable) and effect.reason not in said:
+                yield f"{_name(metric)}: not estimable: {effect.reason}"
 
 
 def _remarks(found: Analysis) -> Iterator[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from abctl.core.analysis import Analysis
 
+_SHORTEST_WAIT_SECONDS = 1.0
 EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
 
 
@@ -80,6 +81,9 @@ def analyze(
     """
     from abctl.services import analyze as service  # noqa: PLC0415
 
+    wait_seconds = parse_duration_seconds(interval)
+    if wait_seconds < _SHORTEST_WAIT_SECONDS:
+        raise UsageError(f"--interval {interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s")
     if (experiment is None) == (from_ is None):
         raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
     if from_ is not None:
@@ -101,7 +105,6 @@ def analyze(
                     progress=progress,
                 )
 
-    wait_seconds = parse_duration_seconds(interval)
     found = look()
     show(found, output, experiment)
     while watch and found.verdict.kind == "continue":

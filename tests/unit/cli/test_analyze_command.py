@@ -141,6 +141,28 @@ def test_a_plan_that_changed_is_invalid(capsys: pytest.CaptureFixture[str]) -> N
     assert "metrics: not as in the plan that was locked" in capsys.readouterr().out
 
 
+def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages(0.7)
+    waits: list[float] = []
+
+    def meanwhile(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            Path("pages.jsonl").rename("away.jsonl")
+        else:
+            pages(0.8)
+
+    monkeypatch.setattr("abctl.cli.analyze.time.sleep", meanwhile)
+    assert analyze("--watch", "--interval", "5s", "--exit-code") == 0
+    out, err = capsys.readouterr()
+    assert waits == [5, 5]
+    assert (out.count("\nCONTINUE\n"), out.count("\nSHIP treatment\n")) == (1, 1)
+    assert "error: pages.jsonl: nothing was scraped yet; looking again in 5s\n" in err
+    assert analyze("--watch", "--interval", "0s") == 2
+
+
 def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

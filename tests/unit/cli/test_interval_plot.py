@@ -1,0 +1,88 @@
+"""The plot shows what the numbers say, to the cell."""
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from abctl.cli._plot import intervals
+from abctl.core.analysis import Claim, Comparison
+from abctl.stats.estimate import Delta, Estimate
+
+INFINITY = float("inf")
+EFFECT = Estimate(
+    method="m",
+    control=0.5,
+    treatment=0.6,
+    effect=0.05,
+    interval=(-0.1, 0.2),
+    lift=None,
+    lift_interval=None,
+    p=0.5,
+    log_p=-0.7,
+    alpha=0.05,
+    alternative="two-sided",
+    guarantee="exact",
+    assumptions=(),
+    n=(1.0, 1.0),
+    epochs=(0,),
+    log_e=None,
+)
+
+
+def lines(*effects: Estimate, margin: Delta | None = None, columns: int = 100) -> list[str]:
+    claims = () if margin is None else (Claim("non-inferior", margin, EFFECT, None, proven=False),)
+    metrics = [
+        SimpleNamespace(
+            name=f"m{i}",
+            unit="share",
+            direction="increase",
+            comparisons=(Comparison("treatment", effect, claims),),
+        )
+        for i, effect in enumerate(effects)
+    ]
+    found: Any = SimpleNamespace(metrics=metrics, variants=("control", "treatment"))
+    return list(intervals(found, columns))
+
+
+def bar(line: str) -> str:
+    found = re.search(r" ([·├─┼│●┤╎◄►]+) ", line)
+    assert found
+    return found[1]
+
+
+def test_places_are_in_proportion() -> None:
+    (line, legend) = lines(EFFECT)
+    found = bar(line)
+    half = (len(found) - 1) // 2
+    reach = 0.22
+    for mark, value in (("├", -0.1), ("●", 0.05), ("┤", 0.2)):
+        assert abs((found.index(mark) - half) / half * reach - value) <= reach / half
+    assert found[half] == "┼"
+    assert "-22.00pp" in line
+    assert line.endswith("+22.00pp  better →")
+    assert legend.startswith("├──●──┤ effect")
+
+
+def test_an_interval_without_zero_leaves_the_line_alone() -> None:
+    assert "│" in bar(lines(replace(EFFECT, interval=(0.01, 0.2)))[0])
+
+
+def test_an_open_end_is_an_arrow() -> None:
+    found = bar(lines(replace(EFFECT, interval=(-0.1, INFINITY)))[0])
+    assert found.endswith("►")
+
+
+def test_a_margin_may_be_relative() -> None:
+    found = bar(lines(EFFECT, margin=Delta(-0.3, relative=True))[0])  # -0.15, of 0.5
+    half = (len(found) - 1) // 2
+    assert abs((found.index("╎") - half) / half * 0.22 + 0.15) <= 0.22 / half
+
+
+@pytest.mark.parametrize("columns", [0, 40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
+    found = lines(EFFECT, replace(EFFECT, effect=0.0, interval=(0.0, 0.0)), columns=columns)
+    assert all(len(line) <= columns for line in found)
+    assert bool(found) == (columns >= 60)

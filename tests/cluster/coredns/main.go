@@ -1,4 +1,4 @@
-// Command dns is CoreDNS with nothing but what a cluster of the tests asks of it.
+// Command coredns is CoreDNS with nothing but what a cluster of the tests asks of it.
 package main
 
 import (

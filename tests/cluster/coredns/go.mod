@@ -1,4 +1,4 @@
-module abctl.dev/tests/cluster/dns
+module abctl.dev/tests/cluster/coredns
 
 go 1.24.0
 

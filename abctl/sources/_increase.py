@@ -225,12 +225,13 @@ def require_counter(series: Series) -> None:
     Raises:
         SourceError: a value that is negative or not a number, or times that do not ascend.
     """
-    name = series.labels.get("__name__", "a counter")
+    others = [f'{k}="{v}"' for k, v in series.labels.items() if k != "__name__"]
+    name = f"{series.labels.get('__name__', 'a counter')}{{{','.join(others)}}}"
     if not np.all(np.isfinite(series.values)) or np.any(series.values < 0):
         bad = series.values[~(np.isfinite(series.values) & (series.values >= 0))][0]
         raise SourceError(
-            f"{name}{dict(series.labels)}: value {bad:g}, a counter is finite and not negative",
+            f"{name}: value {bad:g}, a counter is finite and not negative",
             "check that the selector names a counter (..._total, ..._count, ..._bucket)",
         )
     if np.any(np.diff(series.times) <= 0):
-        raise SourceError(f"{name}{dict(series.labels)}: samples are not in the order of time")
+        raise SourceError(f"{name}: samples are not in the order of time")

@@ -36,7 +36,9 @@ def array_to_plain(array: NDArray[Any]) -> dict[str, list[Any]]:
         and not np.any(np.signbit(array[array == 0]))
     )
     numbers = (array.astype(np.int64) if whole else array).tolist()
-    return {f"${array.dtype}": [n if abs(n) < np.inf else str(n) for n in numbers]}
+    if not np.all(np.isfinite(array)):
+        numbers = [n if abs(n) < np.inf else str(n) for n in numbers]
+    return {f"${array.dtype}": numbers}
 
 
 def array_of_plain(data: dict[str, Any]) -> Any:

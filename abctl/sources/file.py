@@ -25,6 +25,8 @@ API_VERSION, KIND = "abctl.dev/v1", "Evidence"
 # To be raised whenever files of before could not be read any more.
 FORMAT = 1
 _LARGEST_BYTES = 2**28
+# Digits do not get much smaller with more effort.
+_LEVEL = 3
 _DIGEST = b'"sha256": "'
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ def save(path: Path, evidence: object) -> None:
         try:
             with (
                 os.fdopen(descriptor, "wb") as raw,
-                gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as file,
+                gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as file,
             ):
                 for line in _lines(evidence):
                     digest.update(line)

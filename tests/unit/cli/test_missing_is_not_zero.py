@@ -152,7 +152,7 @@ CASES: Mapping[str, Case] = {
         ("variants: not as in the plan that was locked", "has other variants: control, treatment"),
         edit=("name: treatment", "name: candidate"),
     ),
-    "NaN": Case(6, ("value nan, a counter is finite and not negative",), at(40, "NaN")),
+    "NaN": Case(6, ('bucket="0",code="2xx",', "value nan, a counter is finite"), at(40, "NaN")),
     "infinity": Case(6, ("value inf, a counter is finite",), at(40, "+Inf")),
     "less than nothing": Case(6, ("value -1, a counter is finite and not negative",), at(40, -1)),
     "no number": Case(6, ("is no page of samples",), at(40, "seven")),

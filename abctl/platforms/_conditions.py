@@ -1,4 +1,4 @@
-"""What controllers report as conditions, and for which generation of the object."""
+"""What controllers report as conditions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -29,19 +29,11 @@ def unmet(conditions: Iterable[Condition], wanted: Iterable[str]) -> str | None:
     return None
 
 
-def refusal(obj: Object, *wanted: str) -> str | None:
-    """Why an object with Knative's form of status (one list of conditions) is not in effect."""
-    status = obj.get("status") or {}
-    conditions = status.get("conditions")
-    if not conditions:
-        return UNSEEN
-    observed = status.get("observedGeneration")
-    if observed is not None and not current(obj, observed):
-        return f"the controller has seen generation {observed}, not yet this one"
-    return unmet(conditions, wanted)
+def complaint(obj: Object, *wanted: str) -> str | None:
+    """What a status with one list of conditions complains of.
 
-
-def confirmed(obj: Object, *wanted: str) -> bool:
-    """Whether the status says of this very generation that all is well."""
-    observed = (obj.get("status") or {}).get("observedGeneration")
-    return current(obj, observed) and refusal(obj, *wanted) is None
+    Of no generation in particular: such a status is of what a controller made of the object, and
+    its observedGeneration, where there is one, counts the changes of that (KServe), not of this.
+    """
+    conditions = (obj.get("status") or {}).get("conditions")
+    return unmet(conditions, wanted) if conditions else UNSEEN

@@ -2,7 +2,7 @@
 
 Every request is drawn anew, in whole percents. The router drops headers in both directions (also
 the user's id, unless the cluster's `inferenceservice-config` propagates it), and has no metrics:
-evidence is the model servers' own.
+evidence is the model servers' own. Nothing says when the router's pods have new weights.
 """
 
 import re
@@ -105,14 +105,16 @@ def split_of(obj: Object) -> Split:
     return _weighted.split_of(obj, _names(steps), [step.get("weight", 0) for step in steps])
 
 
-def programmed(obj: Object) -> Split | None:
-    """The split, where the status says of this very generation that all is well."""
-    return split_of(obj) if _conditions.confirmed(obj, "Ready") else None
+def programmed(_: Object) -> None:
+    """Never known: the status speaks of the router's Deployment, also when it means an older one.
+
+    Its observedGeneration is the Deployment's, and counts other changes than the graph's.
+    """
 
 
 def refusal(obj: Object) -> str | None:
-    """Why KServe has not brought it into effect."""
-    return _conditions.refusal(obj, "Ready")
+    """What KServe complains of."""
+    return _conditions.complaint(obj, "Ready")
 
 
 def objections(obj: Object) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def programmed(obj: Object) -> Split | None:
     """
     seen = _seen(obj)
     traffic = seen.get("traffic")
-    if not traffic or _conditions.refusal(obj, _ROUTED):
+    if not traffic or _conditions.complaint(obj, _ROUTED):
         return None
     latest = sum(t.get("percent", 0) for t in traffic if t.get("latestRevision"))
     late = seen.get("latestReadyRevision") != seen.get("latestCreatedRevision")
@@ -143,7 +143,7 @@ def refusal(obj: Object) -> str | None:
             f"{ready} is the only revision that is rolled out, and gets everything: "
             "the control must be rolled out before the treatment"
         )
-    return _conditions.refusal(obj, _ROUTED, "PredictorReady", "Ready")
+    return _conditions.complaint(obj, _ROUTED, "PredictorReady", "Ready")
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:

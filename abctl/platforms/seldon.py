@@ -144,21 +144,16 @@ def split_of(obj: Object) -> Split:
     return _weighted.split_of(obj, names, traffic if len(sharing) > 1 else [1])
 
 
-def programmed(obj: Object) -> Split | None:
-    """The split, where the status says of this very generation that all is well."""
-    return split_of(obj) if _conditions.confirmed(obj, "Ready") and _available(obj) else None
+def programmed(_: Object) -> None:
+    """Never known: the status has no word on the generation of the object that it speaks of."""
 
 
 def refusal(obj: Object) -> str | None:
-    """Why Seldon has not brought it into effect."""
+    """What Seldon complains of."""
     status = obj.get("status") or {}
     if status.get("state") == "Failed":
         return f"Seldon says that it failed: {status.get('description', 'without a reason')}"
-    return _conditions.refusal(obj, "Ready")
-
-
-def _available(obj: Object) -> bool:
-    return bool(obj["status"].get("state") == "Available")
+    return _conditions.complaint(obj, "Ready")
 
 
 def _sharing(obj: Object) -> list[Json]:

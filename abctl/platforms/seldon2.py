@@ -114,15 +114,14 @@ def split_of(obj: Object) -> Split:
     return _weighted.split_of(obj, _names(obj), weights)
 
 
-def programmed(obj: Object) -> Split | None:
-    """The split, where the status says of this very generation that all is well."""
-    return split_of(obj) if _conditions.confirmed(obj, *_READY) else None
+def programmed(_: Object) -> None:
+    """Never known: the status has no word on the generation of the object that it speaks of."""
 
 
 def refusal(obj: Object) -> str | None:
-    """Why Seldon's scheduler has not brought it into effect."""
+    """What Seldon's scheduler complains of."""
     wanted = (*_READY, "MirrorReady") if obj.get("spec", {}).get("mirror") else _READY
-    return _conditions.refusal(obj, *wanted)
+    return _conditions.complaint(obj, *wanted)
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:

@@ -1,6 +1,6 @@
 """Stands in for the controllers of a cluster that has none: it reports that all is well.
 
-It reports as the real ones do, for the generation that it has seen, so that whoever waits for a
+It reports as the real ones do, and of a generation where they do, so that whoever waits for a
 report must really wait. Beside a platform's own controllers (`upstream.py`) it plays only what is
 below them: nodes, the autoscaler, the gateway.
 """
@@ -38,13 +38,14 @@ def _route(obj, seen):
     }
 
 
-def _seldon(_, seen):
-    return {"observedGeneration": seen, "state": "Available", "conditions": _true("Ready")}
+def _seldon(*_):
+    return {"state": "Available", "conditions": _true("Ready")}
 
 
-def _service(obj, seen):
+def _service(obj, _):
     return {
-        "observedGeneration": seen,
+        # KServe's is that of the Knative Service that it made.
+        "observedGeneration": 1,
         "conditions": _true("PredictorReady", "PredictorRouteReady", "Ready"),
         "components": knative(obj),
     }

@@ -14,8 +14,8 @@ from abctl.core.polls import EVEN_POLLS, Window, interval_seconds
 from abctl.services.evidence import Samples, grid, step_seconds
 from abctl.sources import Series, Source
 from abctl.sources._doubts import Cells
-from abctl.sources._matrix import key_of
-from abctl.sources._promql import narrowed, one_of
+from abctl.sources._matrix import Key, key_of
+from abctl.sources._promql import matching, narrowed, one_of
 from abctl.sources._targets import Target, grouped, joined, refuse_doubles, target_of
 from abctl.sources._thinning import Needs, Thinning
 from abctl.stats.summary import Array
@@ -124,7 +124,11 @@ class _Reader:
         return self._samples(interval, thinning.series(), starts, scraped)
 
     def _read_raw(self, needs: Needs, thinning: Thinning) -> None:
-        asked = [(s, s, *ends) for ends in needs.ranges for s in self.selectors]
+        asked = []
+        for targets, start, end in needs.ranges:
+            instances = sorted({dict(target)["instance"] for target in targets})
+            matcher = one_of("instance", instances)
+            asked += [(s, matching(s, matcher), start, end) for s in self.selectors]
         for selector, target, start, end in needs.whole:
             asked.append((selector, narrowed(selector, target), start, end))
         answers = self._ask(
@@ -200,7 +204,7 @@ def _chunks(edges: Array, first: float) -> list[tuple[int, int]]:
 
 
 def _whole_series(pieces: Sequence[Series]) -> list[Series]:
-    whole: dict[str, list[Series]] = defaultdict(list)
+    whole: dict[Key, list[Series]] = defaultdict(list)
     for each in pieces:
         whole[key_of(each.labels)].append(each)
     return [joined(each) for each in whole.values()]

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abctl.sources._group import Group, Known, Mask
-from abctl.sources._increase import Array, Scrapes, previous
+from abctl.sources._increase import Array, Scrapes
 
+_MS = 0.001
 Indices = NDArray[np.int64]
 
 
@@ -31,15 +32,12 @@ class Cells:
         return float(before)
 
 
-def doubts(
-    group: Group, known: Known, unread: Array, scrapes: Scrapes | None, cells: Cells
-) -> Mask:
+def doubts(group: Group, known: Known, scrapes: Scrapes | None, cells: Cells) -> Mask:
     """Cells of a group that must be read whole.
 
     Args:
         group: what was read of it.
         known: the same, as counters.
-        unread: scrapes of the target that were not read.
         scrapes: of the target; None where nobody knows when it was scraped.
         cells: the grid.
     """
@@ -50,9 +48,14 @@ def doubts(
     nobody = upto == np.searchsorted(scrapes.times, cells.edges[:-1], side="left")
     found = has.any(axis=0) & nobody
     _around_events(found, has, known, scrapes, cells)
-    before = previous(known.counters.values)
-    found |= _first_in_windows(known, before, cells) | _first_in_chunks(known, before, cells)
-    found |= _drops(group, known, before, unread, cells)
+    # What counts of the first sample after these depends on which one that is.
+    events = np.union1d(scrapes.falls, scrapes.inferred) - _MS
+    for since in np.union1d(cells.begins, events).tolist():
+        found |= _unknown_first(since, since, known, cells)
+    # So does a drop after a gap that is longer than ranges overlap.
+    for chunk, (first, _) in enumerate(cells.chunks):
+        found |= _unknown_first(cells.since(chunk), float(cells.edges[first]), known, cells)
+    found |= _drops(group, known, cells)
     return np.asarray(found & ~group.whole)
 
 
@@ -76,41 +79,32 @@ def _read_at(known: Known, time: float) -> Mask:
     return ~np.isnan(values[:, column])
 
 
-def _first_in_windows(known: Known, before: Indices, cells: Cells) -> Mask:
-    """The first sample of a series that was there before the window."""
+def _unknown_first(since: float, begin: float, known: Known, cells: Cells) -> Mask:
+    """Where series that were there before have their first sample, if nobody knows which it is.
+
+    It is the first one after `since`, and counts if it lies after `begin`.
+    """
     found = np.zeros(len(cells.edges) - 1, dtype=bool)
-    for begin in cells.begins:
-        column = int(np.searchsorted(known.counters.times, begin, side="right"))
-        found |= _unknown_first(known, before, cells, slice(column, None))
-    return found
-
-
-def _first_in_chunks(known: Known, before: Indices, cells: Cells) -> Mask:
-    """The first sample after a gap that is longer than ranges overlap."""
-    found = np.zeros(len(cells.edges) - 1, dtype=bool)
-    for chunk, (first, last) in enumerate(cells.chunks):
-        ends = cells.since(chunk), cells.edges[last]
-        columns = slice(*np.searchsorted(known.counters.times, ends, side="right").tolist())
-        here = _unknown_first(known, before, cells, columns)
-        found[first:] |= here[first:]
-    return found
-
-
-def _unknown_first(known: Known, before: Indices, cells: Cells, columns: slice) -> Mask:
-    """Cells in which series have their first sample of some scrapes, but which one is unknown."""
-    found = np.zeros(len(cells.edges) - 1, dtype=bool)
-    there = ~np.isnan(known.counters.values[:, columns])
+    times = known.counters.times
+    first = int(np.searchsorted(times, since, side="right"))
+    there = ~np.isnan(known.counters.values[:, first:])
     rows = np.flatnonzero(there.any(axis=1))
-    column = np.argmax(there[rows], axis=1) + columns.start if len(rows) else rows
-    unknown = column[known.standing_in[column] & (before[rows, column] >= 0)]
-    found[cells.of(known.counters.times[unknown])] = True
+    if not len(rows):
+        return found
+    column = np.argmax(there[rows], axis=1) + first
+    upto = np.searchsorted(known.unread, times[column])
+    skipped = upto > np.searchsorted(known.unread, since, side="right")
+    unknown = (known.standing_in[column] | skipped) & (known.before[rows, column] >= 0)
+    cell = cells.of(times[column[unknown & (times[column] > begin)]])
+    found[cell[cell >= 0]] = True
     return found
 
 
-def _drops(group: Group, known: Known, before: Indices, unread: Array, cells: Cells) -> Mask:
+def _drops(group: Group, known: Known, cells: Cells) -> Mask:
     """Every drop must lie between two samples that were read, and no other scrape between them."""
     found = np.zeros(len(cells.edges) - 1, dtype=bool)
     times, values = known.counters.times, known.counters.values
+    before, unread = known.before, known.unread
     base = np.take_along_axis(values, np.maximum(before, 0), axis=1)
     rows, to = np.nonzero((before >= 0) & (values < base))
     since = before[rows, to]

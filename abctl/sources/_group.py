@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abctl.sources import Series
-from abctl.sources._increase import Array, Counters, require_counter
-from abctl.sources._matrix import key_of
+from abctl.sources._increase import Array, Counters, previous, require_counter
+from abctl.sources._matrix import Key, key_of
 
 Mask = NDArray[np.bool_]
 
@@ -21,10 +22,17 @@ class Known:
         counters: at the times of scrapes.
         standing_in: shape (scrapes,), whether a scrape stands in for the last sample of its cell,
             which may be an earlier one.
+        unread: times of scrapes of the target that nobody has read, ascending.
     """
 
     counters: Counters
     standing_in: Mask
+    unread: Array
+
+    @cached_property
+    def before(self) -> NDArray[np.int64]:
+        """See `previous`."""
+        return previous(self.counters.values)
 
 
 @dataclass(eq=False)
@@ -43,7 +51,7 @@ class Group:
     last: Array = field(init=False)
     drops: Array = field(init=False)
     whole: Mask = field(init=False)
-    _rows: dict[str, int] = field(default_factory=dict)
+    _rows: dict[Key, int] = field(default_factory=dict)
     _raw: list[tuple[int, Series]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -102,4 +110,5 @@ class Group:
                 stand[later & ~np.isnan(values[:, column]), place] = np.nan
         values[:, len(read) :] = stand
         labels = [dict(each) for each in self.labels]
-        return Known(Counters(labels, times[order], values[:, order]), order >= len(read))
+        counters = Counters(labels, times[order], values[:, order])
+        return Known(counters, order >= len(read), unread)

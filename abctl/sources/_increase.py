@@ -225,13 +225,18 @@ def require_counter(series: Series) -> None:
     Raises:
         SourceError: a value that is negative or not a number, or times that do not ascend.
     """
-    others = [f'{k}="{v}"' for k, v in series.labels.items() if k != "__name__"]
-    name = f"{series.labels.get('__name__', 'a counter')}{{{','.join(others)}}}"
-    if not np.all(np.isfinite(series.values)) or np.any(series.values < 0):
-        bad = series.values[~(np.isfinite(series.values) & (series.values >= 0))][0]
+    times, values = series.times, series.values
+    if len(values) and not (values.min() >= 0 and values.max() < np.inf):
+        bad = values[~(np.isfinite(values) & (values >= 0))][0]
         raise SourceError(
-            f"{name}: value {bad:g}, a counter is finite and not negative",
+            f"{_name(series)}: value {bad:g}, a counter is finite and not negative",
             "check that the selector names a counter (..._total, ..._count, ..._bucket)",
         )
-    if np.any(np.diff(series.times) <= 0):
-        raise SourceError(f"{name}: samples are not in the order of time")
+    if (times[1:] <= times[:-1]).any():
+        raise SourceError(f"{_name(series)}: samples are not in the order of time")
+
+
+def _name(series: Series) -> str:
+    """As PromQL writes it."""
+    others = [f'{k}="{v}"' for k, v in series.labels.items() if k != "__name__"]
+    return f"{series.labels.get('__name__', 'a counter')}{{{','.join(others)}}}"

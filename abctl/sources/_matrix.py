@@ -1,6 +1,5 @@
 """What Prometheus answers for ranges of time (pure)."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,6 +12,7 @@ from abctl.sources import Outline, Series
 from abctl.sources._increase import require_counter
 
 Milliseconds = NDArray[np.int64]
+Key = frozenset[tuple[str, str]]
 
 
 def whole_ms(seconds: NDArray[np.float64]) -> Milliseconds:
@@ -20,9 +20,9 @@ def whole_ms(seconds: NDArray[np.float64]) -> Milliseconds:
     return np.rint(seconds * 1000.0).astype(np.int64)
 
 
-def key_of(labels: Mapping[str, str]) -> str:
-    """One text for one series."""
-    return json.dumps(labels, sort_keys=True)
+def key_of(labels: Mapping[str, str]) -> Key:
+    """What is the same for the same series."""
+    return frozenset(labels.items())
 
 
 def series_of(entry: Mapping[str, Any]) -> Series:
@@ -49,7 +49,7 @@ def runs(edges: Milliseconds) -> Iterator[tuple[int, int]]:
 
 
 def outline_of_matrix(
-    found: Sequence[Series], drops: Mapping[str, float], edges: Milliseconds
+    found: Sequence[Series], drops: Mapping[Key, float], edges: Milliseconds
 ) -> Outline:
     """The last values at the ends of cells, as an outline.
 
@@ -61,7 +61,7 @@ def outline_of_matrix(
     Raises:
         SourceError: values for other times than were asked for, or such as no counter has.
     """
-    rows: dict[str, int] = {}
+    rows: dict[Key, int] = {}
     labels: list[Mapping[str, str]] = []
     places = []
     for series in found:

@@ -16,4 +16,4 @@ def outline_of(source: Source, selector: str, edges: NDArray[np.float64], since:
             labels.append(series.labels)
             last.append(np.where(here, series.values[upto[1:] - 1], np.nan))
             drops.append(float(np.count_nonzero(np.diff(series.values) < 0)))
-    return Outline(labels, np.array(last).reshape(len(labels), -1), np.array(drops))
+    return Outline(labels, np.array(last).reshape(len(labels), len(edges) - 1), np.array(drops))

@@ -15,12 +15,17 @@ def one_of(label: str, values: list[str]) -> str:
 
 def narrowed(selector: str, labels: Iterable[tuple[str, str]]) -> str:
     """A selector of those series only that have some labels."""
-    more = ",".join(f'{name}="{escape(value)}"' for name, value in labels if name != "__name__")
+    wanted = [f'{name}="{escape(value)}"' for name, value in labels if name != "__name__"]
+    return matching(selector, ",".join(wanted))
+
+
+def matching(selector: str, matcher: str) -> str:
+    """A selector with one more matcher."""
     bare = selector.strip()
     if not bare.endswith("}"):
-        return f"{bare}{{{more}}}"
+        return f"{bare}{{{matcher}}}"
     inside = bare[:-1].rstrip().rstrip(",")
-    return f"{inside}{'' if inside.endswith('{') else ','}{more}}}"
+    return f"{inside}{'' if inside.endswith('{') else ','}{matcher}}}"
 
 
 _MATCHER = re.compile(r'\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')

@@ -15,7 +15,6 @@ are those of all samples, number for number.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -30,9 +29,9 @@ _MS = 0.001
 
 @dataclass(frozen=True)
 class Needs:
-    """What is to be read raw: ranges (start, end] of all selectors, or of one of one target."""
+    """What is to be read raw: (start, end] of all selectors of some targets, or of one of one."""
 
-    ranges: tuple[tuple[float, float], ...] = ()
+    ranges: tuple[tuple[frozenset[Target], float, float], ...] = ()
     whole: tuple[tuple[str, Target, float, float], ...] = ()
 
     @property
@@ -54,7 +53,9 @@ class Thinning:
         self._groups: dict[tuple[str, Target], Group] = {}
         self._starts: Mapping[Target, Series] = {}
         self._scraped: dict[Target, Array] = {}
-        self._read: list[tuple[float, float]] = [(-np.inf, float(cells.edges[0]))]
+        self._read: dict[Target, list[tuple[float, float]]] = defaultdict(
+            lambda: [(-np.inf, float(cells.edges[0]))]
+        )
 
     def add_raw(self, selector: str, series: Sequence[Series]) -> None:
         """Add samples that were read."""
@@ -98,7 +99,9 @@ class Thinning:
 
     def was_read(self, needs: Needs) -> None:
         """Say that what was needed is added."""
-        self._read += needs.ranges
+        for targets, start, end in needs.ranges:
+            for target in targets:
+                self._read[target].append((start, end))
         for selector, target, start, end in needs.whole:
             first, last = np.searchsorted(self._edges, (start, end))
             self._groups[selector, target].whole[first:last] = True
@@ -121,22 +124,21 @@ class Thinning:
         by_target: dict[Target, dict[str, Known]] = defaultdict(dict)
         for (selector, target), group in self._groups.items():
             by_target[target][selector] = self._known(group, target)
-        points: set[float] = set()
+        points: list[tuple[float, Target]] = []
         scrapes: dict[Target, Scrapes] = {}
         for target, known in by_target.items():
             counters = [each.counters for each in known.values() if len(each.counters.times)]
             if target in self._scraped and counters:
                 others = self._scraped[target]
                 scrapes[target] = scrapes_of(counters, self._starts.get(target), others)
-                points.update(self._points(scrapes[target]))
+                points += ((at, target) for at in self._points(target, scrapes[target]))
         if points:
             return Needs(ranges=tuple(self._ranges(sorted(points))))
         whole: list[tuple[str, Target, float, float]] = []
         for target, known in by_target.items():
             for selector, each in known.items():
                 group = self._groups[selector, target]
-                unread = self._unread(group, target)
-                cells = doubts(group, each, unread, scrapes.get(target), self._cells)
+                cells = doubts(group, each, scrapes.get(target), self._cells)
                 whole += ((selector, target, *ends) for ends in self._stretches(cells))
         return Needs(whole=tuple(whole))
 
@@ -146,21 +148,21 @@ class Thinning:
     def _unread(self, group: Group, target: Target) -> Array:
         """Scrapes of a target that were not read for this group."""
         times = self._scraped.get(target, np.array([]))
-        unread = ~self._covered(times)
+        unread = ~self._covered(target, times)
         cell = np.searchsorted(self._edges, times) - 1
         inside = (cell >= 0) & (cell < len(group.whole))
         unread[inside] &= ~group.whole[cell[inside]]
         return times[unread]
 
-    def _covered(self, times: Array) -> Mask:
-        """Which times (ascending) lie where everything was read."""
+    def _covered(self, target: Target, times: Array) -> Mask:
+        """Which times (ascending) lie where everything of a target was read."""
         found = np.zeros(len(times), dtype=bool)
-        for start, end in self._read:
+        for start, end in self._read[target]:
             first, last = np.searchsorted(times, (start, end), side="right")
             found[first:last] = True
         return found
 
-    def _points(self, scrapes: Scrapes) -> Iterator[float]:
+    def _points(self, target: Target, scrapes: Scrapes) -> Iterator[float]:
         """Scrapes that must be read, and were not."""
         times = scrapes.times
         events = np.concatenate((times[:1], scrapes.restarts, scrapes.falls, scrapes.inferred))
@@ -169,15 +171,21 @@ class Thinning:
         at = np.unique(np.concatenate((first, first - 1, begins, begins - 1)))
         wanted = times[at[(at >= 0) & (at < len(times))]]
         wanted = wanted[wanted <= self._edges[-1]]
-        yield from wanted[~self._covered(wanted)].tolist()
+        yield from wanted[~self._covered(target, wanted)].tolist()
 
-    def _ranges(self, points: Sequence[float]) -> Iterator[tuple[float, float]]:
-        start = last = points[0]
-        for point in chain(points[1:], (np.inf,)):
+    def _ranges(
+        self, points: Sequence[tuple[float, Target]]
+    ) -> Iterator[tuple[frozenset[Target], float, float]]:
+        """Points that are near to each other, together."""
+        start = last = points[0][0]
+        targets: set[Target] = set()
+        for point, target in points:
             if point > last + self._near:
-                yield start - _MS, last
-                start = point
+                yield frozenset(targets), start - _MS, last
+                start, targets = point, set()
             last = point
+            targets.add(target)
+        yield frozenset(targets), start - _MS, last
 
     def _stretches(self, cells: Mask) -> Iterator[tuple[float, float]]:
         """Begin and end of each stretch of chosen cells."""

@@ -29,6 +29,7 @@ from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
 from abctl.sources._connection import Connection, Way
 from abctl.sources._matrix import (
+    Key,
     Milliseconds,
     key_of,
     merged,
@@ -91,7 +92,7 @@ class Prometheus:
 
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         """Raw samples in (start, end]."""
-        pieces: dict[str, list[Series]] = defaultdict(list)
+        pieces: dict[Key, list[Series]] = defaultdict(list)
         for after, found in self._chunks(selector, round(start * 1000), round(end * 1000)):
             with self._expected_form():
                 for each in map(series_of, found):
@@ -122,7 +123,7 @@ class Prometheus:
             found += self._matrix(
                 f"last_over_time({selector}[{length}ms])", edges[first + 1], edges[last], length
             )
-        drops: dict[str, float] = defaultdict(float)
+        drops: dict[Key, float] = defaultdict(float)
         if found:
             query = f"resets({selector}[{edges[-1] - since}ms]) > 0"
             try:

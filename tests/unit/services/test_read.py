@@ -118,6 +118,7 @@ class Target:
     tells: str
     lazy: bool
     trouble: float
+    skips: float
     round_times: bool
     started: float | None = None
     counts: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -168,7 +169,7 @@ class Target:
         if missed:
             return
         for key, value in self.counts.items():
-            if self.rng.random() > 0.002:
+            if self.rng.random() >= self.skips:
                 self._store(key, at, value)
         if self.tells == "start":
             self._store(("process_start_time_seconds", ""), at, float(self.started or 0))
@@ -191,6 +192,7 @@ def history(seed: int) -> tuple[list[Stored], int]:
                 tells=str(rng.choice(["start", "start", "up", ""])),
                 lazy=bool(rng.random() < 0.4),
                 trouble=float(rng.choice([0.0, 0.005, 0.05])),
+                skips=float(rng.choice([0.0, 0.002, 0.03])),
                 round_times=bool(rng.random() < 0.3),
             ).live()
     return [each for each in stored if len(each[1])], scrapes

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from abctl.core.change import Ref
     from abctl.services.tree import Condition, Node, Pod, Tree
 
+# Of these, True is what something is wrong with: KServe's says that nobody stopped the service.
+_WELL_WHEN_FALSE = frozenset({"Stopped"})
+
 
 def document(tree: "Tree") -> list[dict[str, Any]]:
     """Every object with its conditions; the first carries the split."""
@@ -89,7 +92,8 @@ def _conditions(node: "Node", wide: bool) -> "Iterator[Text]":
     for condition in node.conditions:
         said = condition.message or condition.reason
         told = bool(node.why and said and said in node.why)
-        if wide or (condition.status != "True" and not told):
+        good = "False" if condition.type in _WELL_WHEN_FALSE else "True"
+        if wide or (condition.status != good and not told):
             yield _text(_said(condition))
 
 

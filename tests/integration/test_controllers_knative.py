@@ -65,7 +65,7 @@ class World:
         return {o["metadata"]["name"]: o["spec"]["containers"][0]["image"] for o in found}
 
 
-def test_from_the_first_deploy_to_promotion(abctl, knative, own, world):
+def test_from_the_first_deploy_to_promotion_and_back(abctl, knative, own, world):
     with Controllers(knative, own, *BELOW):
         abctl("apply", FILE, "--yes", "--timeout", "90")
         assert world.revisions() == {FIRST: "abctl/iris:v1", SECOND: "abctl/iris:v2"}
@@ -82,6 +82,12 @@ def test_from_the_first_deploy_to_promotion(abctl, knative, own, world):
         assert seen["latestRolledoutRevision"] == SECOND
         assert seen["previousRolledoutRevision"] == FIRST
         assert json.loads(abctl("status", FILE, "-o", "json"))["programmed"]["treatment"] == 1
+        # All is well, and no condition is shown that says so by being False.
+        assert "no complaint" in (shown := abctl("status", FILE))
+        assert "False" not in shown
+        # The way back is open also then.
+        abctl("rollback", FILE, "--yes", "--timeout", "60")
+        assert world.percents()[FIRST] == 100
         # No shift ever made a revision.
         assert set(world.revisions()) == {FIRST, SECOND}
 
@@ -100,6 +106,24 @@ def test_rolled_back_nobody_gets_the_treatment(abctl, knative, own, world):
         # Back on the way: the control is still the revision that was rolled out.
         abctl("shift", FILE, "treatment=20%", "--yes", "--timeout", "60")
         assert world.percents() == {FIRST: 80, SECOND: 20}
+
+
+def test_stored_models_are_revisions_too(abctl, knative, own, world, tmp_path):
+    text = Path(FILE).read_text()
+    for version in ("v1", "v2"):
+        stored = f'uri: "gs://example-models/iris/{version}", format: sklearn'
+        text = text.replace(f'image: "abctl/iris:{version}"', stored)
+    file = tmp_path / "stored.yaml"
+    file.write_text(text)
+    with Controllers(knative, own, *BELOW):
+        abctl("apply", str(file), "--yes", "--timeout", "90")
+        assert world.percents() == {FIRST: 90, SECOND: 10}
+        assert "no differences" in abctl("diff", str(file))
+        revision = world.read("revisions.serving.knative.dev", SECOND)
+        told = {e["name"]: e["value"] for e in revision["spec"]["containers"][0]["env"]}
+        assert (told["MLSERVER_MODEL_NAME"], told["MLSERVER_MODEL_VERSION"]) == ("iris", "v2")
+        abctl("shift", str(file), "treatment=50%", "--yes", "--timeout", "60")
+        assert world.percents() == {FIRST: 50, SECOND: 50}
 
 
 def test_a_treatment_that_never_gets_ready_gets_nothing(abctl, knative, own, world):

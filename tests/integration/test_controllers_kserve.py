@@ -122,16 +122,33 @@ def test_a_graph_carries_the_split_to_its_router(kserve, own, place):
         graph = json.loads(container["args"][container["args"].index("--graph-json") + 1])
         return [step["weight"] for step in graph["nodes"]["root"]["steps"]]
 
-    def in_effect(split):
-        return inferencegraph.programmed(found.door.get(target)) == split
-
     with Controllers(kserve, own, *BELOW):
-        wait_for(lambda: in_effect(found.experiment.split), "the graph")
+        wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
         assert routed() == [90, 10]
+        generation = read(kserve, own, "deployment", "iris")["metadata"]["generation"]
         split = Split(found.experiment.split.names, (7000, 3000))
         found.door.apply(inferencegraph.with_split(found.door.get(target), split))
-        wait_for(lambda: in_effect(split), "the shift")
-        assert routed() == [70, 30]
+        # Only here is it seen that the shift has arrived: as an argument of new pods.
+        wait_for(lambda: routed() == [70, 30], "the shift")
+        assert read(kserve, own, "deployment", "iris")["metadata"]["generation"] > generation
+
+
+def test_the_generation_in_a_status_is_that_of_what_kserve_made(kserve, own, place):
+    """Why abctl asks no InferenceGraph and no InferenceService whether it is up to date."""
+    found = place("inferencegraph")
+    target = found.platform.target(found.experiment)
+    for obj in found.platform.objects(found.experiment):
+        found.door.apply(obj)
+    with Controllers(kserve, own, *BELOW):
+        wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
+        # A change that reaches no Deployment, as it is of the autoscaler's limits.
+        patch = [{"op": "add", "path": "/spec/maxReplicas", "value": 3}]
+        found.door.patch(target, patch)
+        hpa = ("horizontalpodautoscalers", "iris")
+        wait_for(lambda: read(kserve, own, *hpa)["spec"]["maxReplicas"] == 3, "the autoscaler")
+        wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
+        seen = found.door.get(target)
+        assert seen["status"]["observedGeneration"] < seen["metadata"]["generation"]
 
 
 def service(spec, annotations=STANDARD, name="iris"):

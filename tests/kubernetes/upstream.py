@@ -68,8 +68,9 @@ class Upstream:
         return "\n".join(self._log(each).read_text()[-3000:] for each in self.processes)
 
     def stop(self):
+        # Asked kindly, a webhook of Knative goes on for most of a minute.
         for process in self.processes.values():
-            process.terminate()
+            process.kill()
             process.wait(60)
 
     def _log(self, program):

@@ -90,8 +90,12 @@ def _cluster(variant: str, host: str, port: int) -> dict[str, Any]:
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
-                # Model servers close idle connections after 5 s; Envoy must be first.
-                "common_http_protocol_options": {"idle_timeout": "4s"},
+                # Model servers close idle connections after 5 s, and every one when they end: Envoy
+                # must be first, and find out soon who else is there.
+                "common_http_protocol_options": {
+                    "idle_timeout": "4s",
+                    "max_connection_duration": "5s",
+                },
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.platforms._workload import (
+    LEAVE,
     SCRATCH,
     SECURITY,
     Json,
@@ -51,6 +52,7 @@ def proxy(
         **program,
         "ports": [{"name": key, "containerPort": value} for key, value in ports.items()],
         **probes(path, path, port),
+        **LEAVE,
         "resources": _RESOURCES,
         "securityContext": {**SECURITY, "runAsUser": user},
         "volumeMounts": [

@@ -25,6 +25,8 @@ SECURITY = {
     "runAsNonRoot": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+# A pod that is to end answers on until everybody asks another one, which must start first.
+LEAVE = {"lifecycle": {"preStop": {"sleep": {"seconds": 15}}}}
 # One thread answers; memory is that of a small scikit-learn model with room to spare.
 _RESOURCES = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
 
@@ -110,7 +112,7 @@ def deployment(experiment: Experiment, variant: Variant) -> Object:
     pod = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "containers": [container(experiment, variant, "mlserver")],
+        "containers": [{**container(experiment, variant, "mlserver"), **LEAVE}],
         "volumes": [SCRATCH],
     }
     return {

@@ -95,7 +95,7 @@ def with_split(obj: Object, split: Split) -> Object:
         ClusterError: routes that abctl did not write.
         SpecError: other variants, or a treatment that is too large for its region.
     """
-    routes = _routes(obj)
+    routes = routes_of(obj)
     try:
         after = _envoy_routes.with_split(routes, split)
     except (LookupError, TypeError) as error:
@@ -109,7 +109,7 @@ def split_of(obj: Object) -> Split:
     Raises:
         ClusterError: routes that abctl did not write.
     """
-    return _read(obj, _routes(obj))
+    return _read(obj, routes_of(obj))
 
 
 def programmed(obj: Object) -> Split | None:
@@ -125,7 +125,12 @@ def refusal(obj: Object) -> str | None:
     return None if reason is None or programmed(obj) == split_of(obj) else reason
 
 
-def _routes(obj: Object) -> dict[str, Any]:
+def routes_of(obj: Object) -> dict[str, Any]:
+    """The RouteConfiguration in the object.
+
+    Raises:
+        ClusterError: routes that abctl did not write.
+    """
     try:
         routes: dict[str, Any] = json.loads(obj["data"][ROUTES_FILE])["resources"][0]
     except (LookupError, TypeError, ValueError) as error:

@@ -21,24 +21,28 @@ def status(door: KubeDoor, obj: Object) -> Mapping[str, Any] | None:
     (`list pods` and `get pods/proxy`), or a network policy keeps the API server from them.
 
     Returns:
-        `routes`: those of a pod that has not the wanted ones yet, else of any; `refusal`: why a pod
-        has none.
+        `routes`: those of a pod that has others than the wanted ones, else the wanted ones;
+        `refusal`: why a pod has not the wanted ones, where that is more than another split.
     """
     experiment = (obj["metadata"].get("labels") or {}).get(_EXPERIMENT)
     if experiment is None or envoy.ROUTES_FILE not in (obj.get("data") or {}):
         return None
     namespace = obj["metadata"]["namespace"]
+    wanted = envoy.routes_of(obj)
+    found = None
     try:
-        pods = door.list("v1", "Pod", namespace, {_EXPERIMENT: experiment, **_PROXY})
-        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        told = [{"routes": _routes(door, pod, experiment)} for pod in staying]
+        for pod in door.list("v1", "Pod", namespace, {_EXPERIMENT: experiment, **_PROXY}):
+            if "deletionTimestamp" in pod["metadata"]:
+                continue
+            found = {"routes": _routes(door, pod, experiment)}
+            if not _holds(found["routes"], wanted):
+                same_split = envoy.programmed({**obj, "status": found}) == envoy.split_of(obj)
+                return {"refusal": f"{Ref.of(pod)} has older routes"} if same_split else found
     except NotReadyError as error:
         return {"refusal": error.message}
     except ClusterError:
         return None
-    wanted = envoy.split_of(obj)
-    behind = [each for each in told if envoy.programmed({**obj, "status": each}) != wanted]
-    return next(iter(behind or told), None)
+    return found
 
 
 def _routes(door: KubeDoor, obj: Object, name: str) -> Mapping[str, Any]:
@@ -51,3 +55,17 @@ def _routes(door: KubeDoor, obj: Object, name: str) -> Mapping[str, Any]:
         if each.get("name") == name:
             return each
     raise NotReadyError(f"{pod} has no routes yet")
+
+
+def _holds(loaded: Any, wanted: Any) -> bool:
+    """Whether everything that is wanted was loaded; Envoy leaves out what is so by default."""
+    if loaded is None:
+        return not wanted
+    if isinstance(wanted, dict):
+        return isinstance(loaded, dict) and all(
+            _holds(loaded.get(key), value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        same = isinstance(loaded, list) and len(loaded) == len(wanted)
+        return same and all(map(_holds, loaded, wanted))
+    return bool(loaded == wanted)

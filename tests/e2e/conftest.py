@@ -79,7 +79,6 @@ def nodes():
     with ExitStack() as held:
         cluster = Nodes(Path(kubeconfig), held)
         cluster.kubectl("apply", "-k", str(OVERLAY))
-        held.callback(cluster.kubectl, "delete", "--wait=false", "-k", str(OVERLAY))
         for namespace in (NAMESPACE, "monitoring"):
             wait_for(lambda namespace=namespace: cluster.ready(namespace), f"pods of {namespace}")
         yield cluster

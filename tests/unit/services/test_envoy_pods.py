@@ -57,11 +57,19 @@ def programmed(carrier, door):
 
 def test_the_pod_that_lags_behind_is_what_counts(carrier):
     old = Split(("control", "treatment"), (10_000, 0))
-    now = envoy._routes(carrier)
-    before = envoy._routes(envoy.with_split(carrier, old))
+    now = envoy.routes_of(carrier)
+    before = envoy.routes_of(envoy.with_split(carrier, old))
     assert programmed(carrier, Pods(a=("Running", [now]))) == envoy.split_of(carrier)
     lagging = Pods(a=("Running", [now]), b=("Running", [before]), c=("Running", [now]))
     assert programmed(carrier, lagging) == old
+
+
+def test_routes_that_differ_in_more_than_the_split_are_not_the_wanted_ones(carrier):
+    text = carrier["data"][envoy.ROUTES_FILE].replace("iris-1:", "iris-2:")
+    other = {**carrier, "data": {**carrier["data"], envoy.ROUTES_FILE: text}}
+    assert (
+        "older routes" in status(Pods(a=("Running", [envoy.routes_of(other)])), carrier)["refusal"]
+    )
 
 
 @pytest.mark.parametrize(

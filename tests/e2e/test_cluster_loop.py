@@ -1,0 +1,121 @@
+"""The whole loop on a cluster with nodes, as a user goes through it: from apply to delete."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from api_server import wait_for
+
+EXAMPLE = Path(__file__).parents[2] / "k8s" / "experiments" / "envoy.yaml"
+# Longer than it takes to settle: what comes after counts.
+TRAFFIC = ("--rate", 50, "--duration", "75s", "--users", 1500, "--seed", 1)
+SETTLE = "30s"  # two scrapes
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def abctl(nodes):
+    """Runs a command; gives its answer as an object."""
+
+    def command(name, file, *words):
+        code, out, err = nodes.abctl(name, file, *words, "-o", "json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return command
+
+
+@pytest.fixture
+def make_experiment(nodes, abctl, tmp_path):
+    """Applies the worked example with another candidate, short enough for a test."""
+    made = []
+
+    def make(candidate):
+        document = yaml.safe_load(EXAMPLE.read_text())
+        spec = document["spec"]
+        image = {"version": candidate, "image": f"abctl/iris:{candidate}"}
+        spec["variants"][1]["model"] |= image
+        spec["assignment"]["salt"] = f"loop-{candidate}"
+        _, errors, latency = spec["metrics"]
+        errors["margin"] = "3pp"
+        # The tail of latencies shows first who else uses the machine.
+        latency |= {"quantile": 0.5, "margin": "100%"}
+        spec["design"] = {"minDuration": SETTLE, "settle": SETTLE}
+        spec["source"] = {"prometheus": {"service": "monitoring/prometheus:9090"}}
+        path = tmp_path / f"{candidate}.yaml"
+        path.write_text(yaml.safe_dump(document))
+        made.append(path)
+        # The overlay was applied by kubectl, with the candidate of the example.
+        abctl("apply", path, "--yes", "--force")
+        return path
+
+    yield make
+    for path in made:
+        nodes.abctl("delete", path, "--yes")
+
+
+@pytest.fixture
+def send(nodes, abctl):
+    """Sends requests of made-up users, none of which may fail; gives the share of the treatment."""
+    entrance = nodes.url("iris-envoy")
+
+    def simulate(file, *words):
+        done = abctl("simulate", file, "--url", entrance, "--yes", *TRAFFIC, *words)
+        assert done["errors"] == 0, done
+        requests = {each["variant"]: each["requests"] for each in done["variants"]}
+        return requests["treatment"] / sum(requests.values())
+
+    return simulate
+
+
+def await_verdict(abctl, file, kind):
+    """Looks until it is there: what was sent last is scraped a little later."""
+    looks = []
+
+    def there():
+        looks.append(abctl("analyze", file)["verdict"])
+        return looks[-1]["kind"] == kind
+
+    wait_for(there, f"the verdict {kind}", lambda: looks[-1])
+    return looks[-1]
+
+
+def test_every_pod_is_restricted_and_ready(nodes):
+    for namespace in ("models", "monitoring"):
+        labels = nodes.read("namespace", namespace)["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+        pods = nodes.read("pods", "-n", namespace)["items"]
+        assert pods
+        for container in (each for pod in pods for each in pod["spec"]["containers"]):
+            assert container["securityContext"]["readOnlyRootFilesystem"]
+            assert container["securityContext"]["runAsNonRoot"]
+
+
+def test_a_better_candidate_is_promoted(nodes, abctl, make_experiment, send):
+    file = make_experiment("v2")
+    code, out, err = nodes.abctl("doctor", file, "--url", nodes.url("iris-envoy"))
+    assert code == 0, out + err
+    better = ("--effect", "treatment=+0.08")
+    assert 0.05 < send(file, *better) < 0.15
+
+    assert abctl("shift", file, "50/50", "--yes", "--why", "looks good")["confirmed"]
+    assert 0.45 < send(file, *better) < 0.55
+    await_verdict(abctl, file, "ship")
+    seen = abctl("status", file)
+    assert seen["programmed"] == seen["desired"] == {"control": 0.5, "treatment": 0.5}
+
+    assert abctl("promote", file, "--yes")["confirmed"]
+    assert send(file, "--duration", "5s") == 1.0
+
+
+def test_a_worse_candidate_is_stopped_and_rolled_back(nodes, abctl, make_experiment, send):
+    file = make_experiment("v3")
+    assert abctl("shift", file, "50/50", "--yes")["confirmed"]
+    assert 0.45 < send(file) < 0.55
+    verdict = await_verdict(abctl, file, "stop")
+    assert any("accuracy" in reason or "latency" in reason for reason in verdict["reasons"])
+
+    assert abctl("rollback", file, "--yes")["confirmed"]
+    assert send(file, "--duration", "5s") == 0.0

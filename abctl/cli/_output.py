@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 API_VERSION = "abctl.dev/v1"
 _UNBOUNDED = 10_000
@@ -46,10 +49,31 @@ def emit(
     else:
         from rich.console import Console  # noqa: PLC0415
 
-        # Lines of text are left to the terminal to wrap; a table keeps to its width, but where no
-        # terminal is, nothing is cut off.
-        width = None if sys.stdout.isatty() else _UNBOUNDED
-        Console(highlight=False, width=width).print(shown, soft_wrap=True)
+        # Lines of text are left to the terminal to wrap. Where no terminal is, nothing is cut off.
+        console = Console(highlight=False)
+        console.width = _width(shown, console) if sys.stdout.isatty() else _UNBOUNDED
+        console.print(shown, soft_wrap=True)
+
+
+def _width(shown: object, console: "Console") -> int:
+    """The columns of the terminal, or those that tables take without cutting a word or number off.
+
+    Only the last column of a table may have prose, which goes on in the next line.
+    """
+    from rich.measure import measure_renderables  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    room, width = console.options.update(width=_UNBOUNDED), console.width
+    for table in getattr(shown, "renderables", [shown]):
+        if not isinstance(table, Table):
+            continue
+        *others, last = table.columns
+        for column in others if last.justify == "left" else table.columns:
+            column.no_wrap = True
+        narrow, wide = measure_renderables(console, room, [last.header, *last.cells])
+        least = table.__rich_measure__(console, room).maximum
+        width = max(width, least if last.no_wrap else least - (wide - narrow))
+    return width
 
 
 def when(unix_seconds: float) -> str:

@@ -90,7 +90,7 @@ def _rows(answer: "Answer", head: list[str], rows: list[tuple[list[str], "Row"]]
     columns += ["DAYS"] if asked.units_per_day else []
     columns += ["EXPECTED DAYS"] if asked.units_per_day and early else []
     for column in columns:
-        shown.add_column(column, justify="right", no_wrap=True)
+        shown.add_column(column, justify="right")
     for first, row in rows:
         # A test for one look takes what it takes.
         expected_total = row.total if row.expected_total is None else row.expected_total

@@ -7,6 +7,7 @@ probability, over all points of the null, of a table at least as extreme as the 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import xlog1py, xlogy
@@ -76,25 +77,28 @@ def unconditional(
 def largest_log_p(n: Table, extreme: Array, null: Null) -> float:
     """Logarithm of the largest probability of the extreme tables on a linear null.
 
-    A grid over the control's level, refined around its best point.
+    A grid over the control's level, refined around its best point. It is even in the arcsine of the
+    level's root, on which all binomial distributions are about equally wide: in an even grid of the
+    level, a table that is only likely beside 0 or 1 would be missed.
 
     Args:
         n: trials of control and treatment.
         extreme: 1 for each table that is, else 0; shape (n_control + 1, n_treatment + 1).
         null: treatment = ratio * control + offset.
     """
-    low = max(0.0, -null.offset / null.ratio)
-    high = min(1.0, (1.0 - null.offset) / null.ratio)
-    best = -math.inf
+    least = max(0.0, -null.offset / null.ratio)
+    most = min(1.0, (1.0 - null.offset) / null.ratio)
+    low, high, best = 0.0, math.pi / 2.0, -math.inf
     for _ in range(_ROUNDS):
-        x = np.linspace(low, high, _NUISANCES)
+        angle = np.linspace(low, high, _NUISANCES)
+        x = np.clip(least + (most - least) * np.square(np.sin(angle)), least, most)
         y = np.clip(null.ratio * x + null.offset, 0.0, 1.0)
         # One of the two in logarithms: both together may underflow.
         inner = np.exp(_log_binomial(n[1], y)) @ extreme.T
         with np.errstate(divide="ignore"):
             log_p = np.logaddexp.reduce(_log_binomial(n[0], x) + np.log(inner), axis=1)
         best, step = max(best, float(log_p.max())), (high - low) / (_NUISANCES - 1)
-        center = float(x[int(log_p.argmax())])
+        center = float(angle[int(log_p.argmax())])
         low, high = max(low, center - step), min(high, center + step)
     return min(0.0, best)
 
@@ -114,14 +118,11 @@ def scores(n: Table, null: Null) -> Array:
 def fisher_tails(n: Table) -> Array:
     """Log of Fisher's p of every table, for many successes of the treatment; shape as `scores`."""
     s_a, s_b = np.arange(n[0] + 1.0)[:, None], np.arange(n[1] + 1.0)
-    log_ways = log_choose(n[0], s_a) + log_choose(n[1], s_b)
-    # Row by number of all successes: along it, tables differ only in whose they were.
-    by_total = np.full((n[0] + n[1] + 1, n[1] + 1), -math.inf)
-    total = (s_a + s_b).astype(int)
-    column = np.broadcast_to(s_b.astype(int), total.shape)
-    by_total[total, column] = log_ways
-    tails = np.logaddexp.accumulate(by_total[:, ::-1], axis=1)[:, ::-1]
-    return np.asarray((tails - tails[:, :1])[total, column])
+    tails = log_choose(n[0], s_a) + log_choose(n[1], s_b)
+    # A table's tail goes on in the row before: as many successes, one more of them the treatment's.
+    for before, row in pairwise(tails):
+        row[:-1] = np.logaddexp(row[:-1], before[1:])
+    return np.asarray(tails - log_choose(n[0] + n[1], s_a + s_b))
 
 
 def _log_binomial(n: int, p: Array) -> Array:

@@ -199,6 +199,17 @@ def test_log_p_of_unconditional_tests_survives_underflow(method) -> None:
     assert found.log_p == pytest.approx(math.log(2.0) - 1092 * math.log(2.0), rel=1e-9)
 
 
+@pytest.mark.parametrize("method", [barnard, boschloo])
+def test_one_variant_may_be_far_larger_than_the_other(method) -> None:
+    """What was seen is only likely beside a level of 1, between two points of a coarse grid."""
+    found = method.estimate(stream(2, 0, 99_000, 99_000), Plan(alternative="greater"))
+    likeliest = 99_000 / 99_002
+    wanted = 2 * math.log1p(-likeliest) + 99_000 * math.log(likeliest)
+    assert found.log_p == pytest.approx(wanted, abs=1e-3)
+    swapped = method.estimate(stream(99_000, 99_000, 2, 0), Plan(alternative="less"))
+    assert swapped.log_p == pytest.approx(found.log_p, abs=1e-6)
+
+
 @each_table
 def test_newcombe(table) -> None:
     n_a, s_a, n_b, s_b = table

@@ -9,6 +9,8 @@ from controllers import Controllers
 
 from abctl.cli.main import run
 
+# The first test starts etcd, an API server with all CRDs, and the controllers.
+pytestmark = pytest.mark.timeout(400)
 FILE = str(Path(__file__).parents[2] / "k8s" / "experiments" / "kserve.yaml")
 BELOW = (
     "deployments",

@@ -16,6 +16,8 @@ from abctl.platforms import inferencegraph
 from abctl.platforms import kserve as in_knative_mode
 from abctl.services.place import Where, find
 
+# The first test starts etcd, an API server with all CRDs, and the controllers.
+pytestmark = pytest.mark.timeout(400)
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 BELOW = ("deployments", "httproutes")
 API = "serving.kserve.io/v1beta1"

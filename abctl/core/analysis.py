@@ -137,7 +137,7 @@ class Coverage:
         left_out: requests that were seen while they did not count (settling, changes).
         unseen: requests that a counter held when it was first seen, of unknown age.
         falls: how often counters fell though their process went on (a worker of it died).
-        doubtful: requests that were not, if no drop of an unknown cause was a restart.
+        doubtful_ratio: share of requests that were not, if no drop of unknown cause was a restart.
     """
 
     targets: int
@@ -148,7 +148,7 @@ class Coverage:
     left_out: float
     unseen: float
     falls: int = 0
-    doubtful: float = 0.0
+    doubtful_ratio: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,12 @@ def distrust(
                 f"{name}: scrapes cover {watched.covered_ratio:.1%} of the time, "
                 f"must be {_MIN_COVERED_RATIO:.0%}"
             )
+        elif watched.doubtful_ratio > 1 - _MIN_COVERED_RATIO:
+            yield (
+                f"{name}: up to {watched.doubtful_ratio:.1%} of its requests may be none: its "
+                "counters dropped, and it has no process_start_time_seconds that tells a restart "
+                "from a worker that died"
+            )
     if isinstance(srm, SrmResult) and srm.mismatch:
         yield f"the traffic does not follow the split: {mismatch(srm, names)}"
 

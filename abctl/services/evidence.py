@@ -168,7 +168,7 @@ class Samples:
             stale_seconds=self.now - float(times[-1]),
             left_out=rows.left_out,
             unseen=rows.unseen,
-            doubtful=rows.doubtful,
+            doubtful_ratio=rows.doubtful / max(1.0, float(rows.by_poll.sum())),
         )
 
 

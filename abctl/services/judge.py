@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from abctl.core.analysis import Analysis, EpochResult, VariantResult
+from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult
 from abctl.core.experiment import Experiment
 from abctl.core.figures import duration
 from abctl.core.split import TOTAL_BP
@@ -161,23 +161,29 @@ def _notes(
                 f"{variant.name}: {variant.outside:,.0f} requests without {key} or not randomized "
                 "are not part of the experiment"
             )
-        if (watched := variant.coverage) is None:
-            continue
-        if watched.restarts:
-            yield (
-                f"{variant.name}: model servers restarted {watched.restarts}x; what they counted "
-                "after the last scrape before is lost"
-            )
-        if watched.left_out:
-            yield (
-                f"{variant.name}: {watched.left_out:,.0f} requests around changes of the split "
-                "are left out"
-            )
-        if watched.unseen:
-            yield (
-                f"{variant.name}: {watched.unseen:,.0f} requests were counted before the first "
-                "scrape, nobody knows when, and are left out"
-            )
+        if variant.coverage is not None:
+            yield from _watched(variant.name, variant.coverage)
+
+
+def _watched(name: str, watched: Coverage) -> Iterator[str]:
+    """What is known not to be counted."""
+    if watched.restarts:
+        yield (
+            f"{name}: model servers restarted {watched.restarts}x; what they counted "
+            "after the last scrape before is lost"
+        )
+    if watched.falls:
+        yield (
+            f"{name}: counters fell {watched.falls}x though their process went on (a "
+            "worker died?); what they counted between those two scrapes is left out"
+        )
+    if watched.left_out:
+        yield (f"{name}: {watched.left_out:,.0f} requests around changes of the split are left out")
+    if watched.unseen:
+        yield (
+            f"{name}: {watched.unseen:,.0f} requests were counted before the first "
+            "scrape, nobody knows when, and are left out"
+        )
 
 
 def _late(

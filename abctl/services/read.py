@@ -16,7 +16,14 @@ from abctl.sources import Series, Source
 from abctl.sources._doubts import Cells
 from abctl.sources._matrix import Key, key_of
 from abctl.sources._promql import matching, narrowed, one_of
-from abctl.sources._targets import Target, grouped, joined, refuse_doubles, target_of
+from abctl.sources._targets import (
+    Target,
+    grouped,
+    joined,
+    refuse_doubles,
+    refuse_other_scrapes,
+    target_of,
+)
 from abctl.sources._thinning import Needs, Thinning
 from abctl.stats.summary import Array
 
@@ -188,6 +195,7 @@ class _Reader:
         found = {selector: found.get(selector, ()) for selector in self.selectors}
         for selector, series in found.items():
             refuse_doubles(selector, series)
+            refuse_other_scrapes(self.source.place, series, starts)
         place = self.source.place
         return Samples(place, self.windows, self.now, interval, found, starts, scraped)
 

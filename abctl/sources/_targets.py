@@ -13,6 +13,8 @@ Target = tuple[tuple[str, str], ...]
 
 # Labels that differ when two jobs scrape the same process.
 _OF_SCRAPING = ("job", "endpoint", "service", "container", "namespace", "pod", "node")
+# A sample may be missing here or there: two servers have no scrape in common.
+_ODD_SCRAPES_RATIO = 0.1
 _OF_REPLICA = ("prometheus", "prometheus_replica", "replica")
 
 
@@ -67,6 +69,41 @@ def refuse_doubles(selector: str, found: Iterable[Series]) -> None:
                     "let only one job scrape it, or give the metric selectors with a job",
                 )
         alike.append(series)
+
+
+def refuse_other_scrapes(
+    place: str, found: Iterable[Series], starts: Mapping[Target, Series]
+) -> None:
+    """Make sure that all answers are of one server's scrapes.
+
+    Two servers behind one address scrape the same targets at other times, and who asks twice may
+    get an answer of each: numerators would not fit their denominators.
+
+    Args:
+        place: of the source, for the message.
+        found: counters.
+        starts: `process_start_time_seconds`, which every scrape of a target has or none.
+
+    Raises:
+        SourceError: a counter was scraped when the start of its process was not.
+    """
+    checked: set[int] = set()  # all series of a target may share their times
+    for series in found:
+        known = starts.get(target_of(series.labels))
+        if known is None or id(series.times) in checked:
+            continue
+        checked.add(id(series.times))
+        times, values, scrapes = series.times, series.values, known.times
+        # A zero may have been put in by the server, for the time at which a series began.
+        mine = times[(times >= scrapes[0]) & (times <= scrapes[-1]) & (values > 0)]
+        odd = np.count_nonzero(scrapes[np.searchsorted(scrapes, mine)] != mine)
+        if odd > _ODD_SCRAPES_RATIO * len(mine):
+            instance = series.labels.get("instance", "")
+            raise SourceError(
+                f"{place}: {instance} was scraped at other times for one answer than for another",
+                "are there two servers behind that address? give the address of one of them, or of "
+                "a Thanos or Mimir that merges them",
+            )
 
 
 def _overlap(one: Series, other: Series) -> bool:

@@ -182,6 +182,8 @@ def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
         (WATCHED, None),
         (None, "has no request counters of it"),
         (replace(WATCHED, covered_ratio=0.8), "cover 80.0% of the time, must be 90%"),
+        (replace(WATCHED, doubtful_ratio=0.3), "up to 30.0% of its requests may be none"),
+        (replace(WATCHED, doubtful_ratio=0.05), None),
         (replace(WATCHED, stale_seconds=3600.0), "was last scraped 1 h ago"),
         (replace(WATCHED, stale_seconds=100.0), None),
         (replace(WATCHED, stale_seconds=500.0, interval_seconds=60.0), None),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from abctl.core import polls as polls_module
 from abctl.core.polls import Window
+from abctl.errors import SourceError
 from abctl.services import read as read_module
 from abctl.services.evidence import Samples
 from abctl.services.read import read
@@ -135,6 +136,9 @@ class Target:
             self._happen(at)
             outage = self.trouble > 0.04 and (i // 37) % 9 == 8
             self._scrape(at, missed=outage or self.rng.random() < self.trouble)
+        return self.stored()
+
+    def stored(self) -> list[Stored]:
         here = {"instance": self.instance, "job": "models"}
         return [
             (
@@ -235,7 +239,7 @@ def assert_same(thin: Samples, full: Samples) -> None:
         assert thin_coverage == full_coverage
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_what_is_left_out_does_not_matter(seed: int, closed: bool) -> None:
     stored, scrapes = history(seed)
@@ -247,3 +251,78 @@ def test_what_is_left_out_does_not_matter(seed: int, closed: bool) -> None:
             found.append(read(source(Server(stored, closed)), windows, SELECTORS, now))
     with few_even_polls(read_all=False):
         assert_same(found[0], found[1])
+
+
+def calm(scrapes: int, *, offset: int = 0, instance: str = "a0:80") -> list[Stored]:
+    rng = np.random.default_rng(5)
+    given: dict[str, Any] = {"rng": rng, "scrapes": scrapes, "tells": "start", "lazy": False}
+    given |= {"trouble": 0.0, "skips": 0.0, "round_times": True, "started": START / 1000 - 999}
+    target = Target("a", instance, **given)
+    for i in range(scrapes):
+        target._happen(at := START - 20 * INTERVAL + i * INTERVAL + offset)
+        target._scrape(at, missed=False)
+    return target.stored()
+
+
+def test_of_a_long_quiet_history_little_is_read() -> None:
+    stored, now = calm(1500), START / 1000 + 1400 * 15.0
+    returned = []
+    for read_all in (False, True):
+        server = Server(stored)
+        with few_even_polls(read_all):
+            read(source(server), [Window(0, START / 1000, now)], SELECTORS, now)
+        returned.append(server.returned)
+    starts = 1500
+    assert returned[0] - starts < 0.2 * (returned[1] - starts)
+
+
+def test_progress_is_told_and_comes_to_an_end() -> None:
+    now, told = START / 1000 + 600 * 15.0, []
+    with few_even_polls(read_all=False):
+        windows = [Window(0, START / 1000, now)]
+        read(
+            source(Server(calm(620))),
+            windows,
+            SELECTORS,
+            now,
+            progress=lambda done, total: told.append((done, total)),
+        )
+    assert told[-1][0] == told[-1][1] == len(told)
+
+
+def test_two_servers_behind_one_address_are_refused() -> None:
+    class Balanced(Server):
+        """Every other question goes to a server that scrapes 7 seconds later."""
+
+        asked = 0
+
+        def _of(self, selector: str) -> Iterator[Stored]:
+            self.asked += 1
+            late = 7000 * (self.asked % 2)
+            for labels, times, values in super()._of(selector):
+                yield labels, times + late, values
+
+    now = START / 1000 + 600 * 15.0
+    for read_all in (False, True):
+        with (
+            few_even_polls(read_all),
+            pytest.raises(SourceError, match="was scraped at other times for one answer"),
+        ):
+            read(source(Balanced(calm(620))), [Window(0, START / 1000, now)], SELECTORS, now)
+
+
+def test_a_process_that_is_scraped_twice_is_refused_and_one_that_follows_another_is_not() -> None:
+    now = START / 1000 + 600 * 15.0
+    windows = [Window(0, START / 1000, now)]
+
+    def of_pod(pod: str, first: int, last: int) -> list[Stored]:
+        parts = slice(first, last)
+        return [({**labels, "pod": pod}, t[parts], v[parts]) for labels, t, v in calm(620)]
+
+    with few_even_polls(read_all=False):
+        both = [*of_pod("x", 0, 620), *of_pod("y", 0, 620)]
+        with pytest.raises(SourceError, match="scraped twice"):
+            read(source(Server(both)), windows, SELECTORS, now)
+        after = [*of_pod("x", 0, 300), *of_pod("y", 310, 620)]
+        found = read(source(Server(after)), windows, SELECTORS, now)
+    assert len(found.found[SELECTORS[0]]) == 4

@@ -26,7 +26,7 @@ SECURITY = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 # A pod that is to end answers on until everybody asks another one, which must start first.
-LEAVE = {"lifecycle": {"preStop": {"sleep": {"seconds": 15}}}}
+LEAVE = {"lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}
 # One thread answers; memory is that of a small scikit-learn model with room to spare.
 _RESOURCES = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
 

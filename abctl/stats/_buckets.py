@@ -8,13 +8,31 @@ users from one variant to the other.
 
 import numpy as np
 
-from abctl.stats._epochs import over_epochs, running
+from abctl.stats._epochs import compared, over_epochs, running
 from abctl.stats._mixture import relative_default
 from abctl.stats._sequence import Paths
 from abctl.stats._support import supported
 from abctl.stats.summary import Array, Buckets, Stream
 
 _BURN_IN = 10.0
+_MIN_BUCKETS = 8
+
+
+def comparable(stream: Stream[Buckets]) -> tuple[Stream[Buckets], tuple[float, float], str]:
+    """What can be compared, its denominators, and what makes an estimate impossible, if anything.
+
+    Epochs with one variant alone are left out: users known from there would not count as new ones
+    when the experiment begins, and their events would support what is not compared.
+    """
+    a, b = (side.denominator.sum(axis=1) for side in (stream.control, stream.treatment))
+    both = stream.only(compared(a, b, stream.epoch))
+    n = (float(both.control.denominator.sum()), float(both.treatment.denominator.sum()))
+    buckets, others = (s.denominator.shape[1] for s in (stream.control, stream.treatment))
+    if buckets != others:
+        return both, n, f"{buckets} buckets in the control, {others} in the treatment"
+    if buckets < _MIN_BUCKETS:
+        return both, n, f"{buckets} buckets, needs {_MIN_BUCKETS}"
+    return both, n, "" if both.epoch.size else "no epoch with data in both variants"
 
 
 def bucket_paths(stream: Stream[Buckets], *, support: bool) -> Paths:

@@ -29,6 +29,8 @@ def compared(
 ) -> tuple[int, ...]:
     """The epochs with more than `least` in both variants, from increments of shape (polls,)."""
     starts = list(_starts(epoch))
+    if not starts:
+        return ()
     fewest = np.minimum(np.add.reduceat(n_a, starts), np.add.reduceat(n_b, starts))
     return tuple(int(number) for number in epoch[starts][fewest > least])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from abctl.stats._buckets import bucket_paths
+from abctl.stats._buckets import bucket_paths, comparable
 from abctl.stats._contrast import Contrast
 from abctl.stats._moments import moment_paths
 from abctl.stats._quantiles import MIN_BEYOND, distributions
@@ -67,6 +67,9 @@ def _known(stream: Stream[Any], quantile: float | None) -> Strata | Contrast | N
 
 
 def _of_buckets(stream: Stream[Buckets]) -> Strata | Contrast | None:
+    stream, _, reason = comparable(stream)
+    if reason:
+        return None
     paths = bucket_paths(stream, support=False)
     if paths.ready[-1]:
         return paths.last((0.0, 0.0), ())
@@ -94,8 +97,6 @@ def _of_quantile(stream: Stream[Histogram], quantile: float) -> Contrast | None:
 
 def _errors(contrast: Contrast) -> tuple[float, float]:
     """Standard errors that, if independent, give the variance of the difference."""
-    least = 1e-9 * contrast.variance()
-    return (
-        math.sqrt(max(contrast.var_a - contrast.cov, least)),
-        math.sqrt(max(contrast.var_b - contrast.cov, least)),
-    )
+    variance = contrast.variance()
+    of_a = min(max(contrast.var_a - contrast.cov, 1e-9 * variance), (1.0 - 1e-9) * variance)
+    return math.sqrt(of_a), math.sqrt(variance - of_a)

@@ -60,6 +60,10 @@ class Summary:
             np.add.reduceat(getattr(self, f), starts, axis=0) for f in self._additive()
         )
 
+    def at(self, polls: NDArray[np.bool_]) -> Self:
+        """Some of the polls."""
+        return self._each(getattr(self, f)[polls] for f in self._additive())
+
     def pooled(self) -> Self:
         """All polls added up, as one poll."""
         return self.merge(np.zeros(1, dtype=np.int64))
@@ -210,6 +214,11 @@ class Stream(Generic[S]):
         """One poll an epoch."""
         starts = np.flatnonzero(np.diff(self.epoch, prepend=self.epoch[:1] - 1))
         return Stream(self.control.merge(starts), self.treatment.merge(starts), self.epoch[starts])
+
+    def only(self, epochs: Iterable[int]) -> "Stream[S]":
+        """The polls of some of the epochs."""
+        chosen = np.isin(self.epoch, list(epochs))
+        return Stream(self.control.at(chosen), self.treatment.at(chosen), self.epoch[chosen])
 
     def swapped(self) -> "Stream[S]":
         """The same stream with control and treatment exchanged."""

@@ -31,6 +31,8 @@ ASSUMPTIONS = (
 
 def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two means and its lift, valid however often anyone looks."""
+    # Values of a time in which one variant was alone must not make the other's look supported.
+    stream = stream.only(compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0))
     n = (float(stream.control.n.sum()), float(stream.treatment.n.sum()))
     if cancelled(stream.control) or cancelled(stream.treatment):
         return NotEstimable("mean_sequence", CANCELLED, n)
@@ -38,6 +40,5 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     if not np.any(paths.ready[-1:]):
         reason = "needs 100 values in each variant, not made up by a few large ones"
         return NotEstimable("mean_sequence", reason, n)
-    epochs = compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0)
-    contrast = paths.last(n, epochs)
+    contrast = paths.last(n, stream.epochs)
     return sequential("mean_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)

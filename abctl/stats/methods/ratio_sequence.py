@@ -13,13 +13,13 @@ Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Waudby-Smith et al. (2024
 arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090.
 """
 
-from abctl.stats._buckets import bucket_paths
+from abctl.stats._buckets import bucket_paths, comparable
 from abctl.stats._contrast import null_of
 from abctl.stats._linear_e import log_e_path
 from abctl.stats._sequence import Early, sequential
 from abctl.stats._users import as_users, by_epoch
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY, checked, shared
+from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY
 from abctl.stats.summary import Buckets, Stream
 
 SUMMARY = Buckets
@@ -33,12 +33,12 @@ ASSUMPTIONS = (
 
 def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two ratios and its lift, valid however often anyone looks."""
-    n, reason = checked(stream)
+    stream, n, reason = comparable(stream)
     if reason:
         return NotEstimable("ratio_sequence", reason, n)
     paths = bucket_paths(stream, support=True)
     users = as_users(stream)
-    contrast = paths.last(n, shared(stream))
+    contrast = paths.last(n, stream.epochs)
     early = None
     if users is not None:
         strata = by_epoch(users, stream.epoch)

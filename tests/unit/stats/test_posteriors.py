@@ -94,6 +94,18 @@ def test_paired_buckets_keep_the_variance_of_the_difference() -> None:
     assert high - low == pytest.approx(2 * half, rel=1e-6)
 
 
+def test_nor_is_it_lost_where_most_of_the_control_is_shared() -> None:
+    """Their covariance may be larger than the variance of one of them."""
+    level = np.random.default_rng(4).beta(2, 20, 64)
+    trials = np.full((2, 64), 1000.0)
+    pair = [Buckets(trials * rate, trials) for rate in (level, 3.0 * level)]
+    stream = Stream(*pair, [0, 1])
+    control, treatment = posteriors([stream])
+    low, high = ratio.estimate(stream, Plan()).interval
+    half = stats.t.isf(0.025, 63) * np.hypot(control.sd, treatment.sd)
+    assert high - low == pytest.approx(2 * half, rel=1e-6)
+
+
 def test_rare_events_of_users_count_users() -> None:
     requests = np.full((1, 64), 50.0)
     quiet = Stream(*[Buckets(np.zeros((1, 64)), requests)] * 2, [0])

@@ -7,9 +7,16 @@ import pytest
 from scipy import integrate, stats
 
 from abctl.stats._rare import event_bounds
-from abctl.stats.estimate import Plan
-from abctl.stats.methods import proportion_sequence, rate_sequence, ratio_sequence
-from abctl.stats.summary import Buckets, Counts, Events, Stream
+from abctl.stats.estimate import Delta, NotEstimable, Plan
+from abctl.stats.methods import (
+    mean_sequence,
+    proportion_sequence,
+    rate_sequence,
+    ratio,
+    ratio_sequence,
+)
+from abctl.stats.posteriors import posteriors
+from abctl.stats.summary import Buckets, Counts, Events, Moments, Stream
 
 POLLS = 50
 EACH = np.full(POLLS, 100)
@@ -112,3 +119,32 @@ def test_an_event_of_a_small_epoch_may_weigh_more() -> None:
         low, high = proportion_sequence.estimate(stream, Plan()).interval
         missed += not low <= truth <= high
     assert missed <= 4
+
+
+@pytest.mark.parametrize("method", [ratio, ratio_sequence])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_users_known_from_the_time_before_the_first_shift_count_when_they_come_back(
+    method, rate
+) -> None:
+    rng = np.random.default_rng(8)
+    alone, control, treatment = (rng.poisson(3.0, (20, 64)).astype(float) for _ in range(3))
+    nobody = np.zeros((20, 64))
+    hits = [rng.binomial(each.astype(int), rate) for each in (alone, control, treatment)]
+    before = Stream(
+        Buckets(np.vstack((hits[0], hits[1])), np.vstack((alone, control))),
+        Buckets(np.vstack((nobody, hits[2])), np.vstack((nobody, treatment))),
+        np.repeat([0, 1], 20),
+    )
+    plan = Plan(alternative="less", null=Delta(0.02, relative=False))
+    after = Stream(Buckets(hits[1], control), Buckets(hits[2], treatment), np.ones(20))
+    assert method.estimate(before, plan) == method.estimate(after, plan)
+    assert posteriors([before]) == posteriors([after])
+
+
+def test_values_of_one_variant_alone_support_nothing() -> None:
+    """Of the control's 505 values that are not zero, 500 are from before the first shift."""
+    hits_a, hits_b = np.array([500.0, 5.0]), np.array([0.0, 100.0])
+    stream = Stream(
+        Moments([5000, 100], hits_a, hits_a), Moments([0, 1000], hits_b, hits_b), [0, 1]
+    )
+    assert isinstance(mean_sequence.estimate(stream, Plan()), NotEstimable)

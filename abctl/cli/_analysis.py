@@ -51,11 +51,11 @@ def hint(found: Analysis, experiment: str) -> str:
     names = [variant.name for variant in found.variants]
     verdict = found.verdict
     if verdict.kind == "ship":
-        return f"abctl shift {experiment} {verdict.treatment}=100% --why 'the verdict is ship'"
+        return f"abctl promote {experiment} {verdict.treatment} --why 'the verdict is ship'"
     if verdict.kind == "stop":
-        gone = [verdict.treatment] if verdict.treatment else names[1:]
-        shares = " ".join(f"{name}=0%" for name in gone)
-        return f"abctl shift {experiment} {shares} --why 'the verdict is stop'"
+        some = verdict.treatment if len(names) > 2 else None  # noqa: PLR2004 - others stay
+        ends = f"shift {experiment} {some}=0%" if some else f"rollback {experiment}"
+        return f"abctl {ends} --why 'the verdict is stop'"
     if verdict.kind == "invalid":
         return f"find out why before anything else: abctl status {experiment} -o wide"
     return f"look again later: abctl analyze {experiment}"

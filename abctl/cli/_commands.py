@@ -1,5 +1,6 @@
 """The commands, each imported when it is called: `abctl --help` need not know what they need."""
 
+import difflib
 from importlib import import_module
 from typing import Any
 
@@ -7,7 +8,7 @@ import typer
 import typer.core
 import typer.main
 
-from abctl.errors import Interrupted
+from abctl.errors import Interrupted, UsageError
 
 # In the order of the work; each is a module of this package with `register(app)`.
 COMMANDS = {
@@ -34,6 +35,11 @@ COMMANDS = {
 }
 
 
+def named(arguments: list[str]) -> list[str]:
+    """The command that a command line begins with, if there is one."""
+    return [word for word in arguments[:1] if word in COMMANDS]
+
+
 class Commands(typer.core.TyperGroup):
     """The commands by name."""
 
@@ -56,6 +62,13 @@ class Commands(typer.core.TyperGroup):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; where there is none, name the one that is nearly called so."""
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if near and args[0] not in COMMANDS:
+            raise UsageError(f"no command {args[0]!r}", f"did you mean abctl {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; an interrupted one ends with our words, typer would end it without any."""

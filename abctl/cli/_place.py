@@ -117,9 +117,8 @@ def find_cluster(
     place = find_place(what, None, kubeconfig, context, namespace)
     if place.state is not None:
         raise UsageError(
-            f"{place.experiment.name} runs in {place.words}, or there is no kubeconfig",
-            "name a cluster with --context or --kubeconfig; abctl local up and down start and stop "
-            "a local stack",
+            f"{place.experiment.name} is in {place.words}, and this command works on clusters",
+            "--context or --kubeconfig names a cluster; for a local stack: abctl local up, down",
         )
     if place.adopted:
         raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")

@@ -88,7 +88,10 @@ def analyze(
         raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
     if from_ is not None:
         if save or watch:
-            raise UsageError("--from cannot be combined with --save or --watch: nothing changes")
+            raise UsageError(
+                "--from cannot be combined with --save or --watch: nothing changes",
+                "leave them out, or name the experiment file instead of --from",
+            )
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
         place = find_place(str(experiment), state, kubeconfig, context, namespace)

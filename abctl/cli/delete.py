@@ -37,6 +37,8 @@ def delete(
     keep a report, or the ConfigMap abctl-EXPERIMENT.
 
     abctl delete iris.yaml -n models
+
+    abctl delete iris.yaml --dry-run=client
     """
     from abctl.services import delete as service  # noqa: PLC0415
 
@@ -45,7 +47,8 @@ def delete(
     say(f"to delete: {', '.join(names)}")
     if dry_run is DryRun.none:
         require_consent("Delete?", yes=yes)
-        service.delete(place.door, place.platform, place.experiment, say)
+        deleted = service.delete(place.door, place.platform, place.experiment, say)
+        names = [str(ref) for ref in deleted]
     answer = {
         "experiment": place.experiment.name,
         "objects": names,

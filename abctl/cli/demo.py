@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,8 +49,8 @@ def demo(
 
     abctl demo --candidate v3
     """
+    from abctl.cli._analysis import screen  # noqa: PLC0415
     from abctl.cli._simulation import table  # noqa: PLC0415
-    from abctl.cli.analyze import show  # noqa: PLC0415
     from abctl.services import demo as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
     from abctl.services.simulate import Traffic  # noqa: PLC0415
@@ -69,9 +70,12 @@ def demo(
         )
     if output in (Output.table, Output.wide):
         emit("Simulation", {}, output, lambda _: table(outcome.traffic))
-    show(outcome.analysis, output, path)
-    say(f"nothing runs any more; logs and evidence are in {state}. To go on with your own hands:")
-    say(f"  abctl local up {path}; abctl simulate {path}; abctl analyze {path}; abctl local down")
+    found = outcome.analysis
+    emit("Analysis", found.document(), output, partial(screen, found))
+    say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")
+    at = "" if state == _STATE else f" --state {state}"
+    for step in ("local up", "simulate", "analyze", "local down"):
+        say(f"  abctl {step} {path}{at}")
 
 
 class _Lines:

@@ -154,7 +154,11 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
         return service.default_state(load(Path(experiment)).name)
     folder = service.default_state(experiment)
     if not folder.is_dir():
-        raise UsageError(f"{experiment!r} is no file, and no stack in {folder.parent}")
+        there = ", ".join(sorted(each.name for each in folder.parent.glob("*/"))) or "none"
+        raise UsageError(
+            f"{experiment!r} is no file, and no stack in {folder.parent}",
+            f"there: {there}; abctl local up FILE starts one, --state names another folder",
+        )
     return folder
 
 

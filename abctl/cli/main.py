@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from abctl import __version__
-from abctl.cli._commands import Commands
+from abctl.cli._commands import Commands, named
 from abctl.errors import AbctlError, Interrupted
 
 # typer carries its own copy of click from some version on; this is the class in either case.
@@ -55,12 +55,16 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and give its exit code."""
     try:
-        return app(arguments, standalone_mode=False) or 0
+        return app(arguments, prog_name="abctl", standalone_mode=False) or 0
     except AbctlError as error:
         return _fail(error.message, error.hint, error.exit_code)
     except _UsageError as error:
-        hint = f"{error.ctx.command_path} --help" if error.ctx else "abctl --help"
-        return _fail(error.format_message(), hint, 2)
+        if error.ctx and error.message == error.ctx.get_help():
+            typer.echo(error.message, err=True)  # nothing was asked for
+            return 2
+        path = error.ctx.command_path if error.ctx else " ".join(["abctl", *named(arguments)])
+        # What checks types says so in front of its message.
+        return _fail(error.format_message().replace("Value error, ", ""), f"{path} --help", 2)
     except typer.Abort:
         return _fail("interrupted", "", Interrupted.exit_code)
     except SystemExit as end:

@@ -62,7 +62,7 @@ def scrape(
 
     every = parse_duration_seconds(interval)
     if not 0 < every <= _LONGEST_SECONDS:
-        raise UsageError(f"--interval {interval}, must be more than 0 and at most 5m")
+        raise UsageError(f"--interval {interval}, must be more than 0 and at most 5m", "15s")
     end = None if for_ is None else time.time() + parse_duration_seconds(for_)
     kept = (*keep, START_TIME) if keep else KEPT
     with Scraper(file, [parse_target(t) for t in targets], kept) as scraper, _bar() as bar:

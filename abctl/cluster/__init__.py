@@ -38,8 +38,8 @@ class Door(Protocol):
         """
         ...
 
-    def delete(self, ref: Ref) -> None:
-        """Delete it; that it is gone already is no error."""
+    def delete(self, ref: Ref) -> bool:
+        """Delete it; gives whether it was there, which is no error if not."""
         ...
 
     def list(

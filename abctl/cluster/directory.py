@@ -95,16 +95,17 @@ class DirectoryDoor:
             _store(self._file(ref).with_suffix(_APPLIED), json.dumps(applied))
             return written
 
-    def delete(self, ref: Ref) -> None:
-        """Delete it; that it is gone already is no error."""
+    def delete(self, ref: Ref) -> bool:
+        """Delete it; gives whether it was there, which is no error if not."""
         path = self._file(ref)
         if not path.exists():
-            return
+            return False
         with self._locked(), _files(path):
             path.with_suffix(_APPLIED).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             if ref.kind == "ConfigMap":
                 shutil.rmtree(self._mount_of(ref.name), ignore_errors=True)
+        return True
 
     def list(
         self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str]

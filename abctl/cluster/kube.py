@@ -98,12 +98,13 @@ class KubeDoor:
             # A shift is another operation of the same manager, which the server tells apart.
             return self.apply(obj, dry_run=dry_run, force=True)
 
-    def delete(self, ref: Ref) -> None:
-        """Delete it; that it is gone already is no error."""
+    def delete(self, ref: Ref) -> bool:
+        """Delete it; gives whether it was there, which is no error if not."""
         try:
             self._on("DELETE", ref, parameters={"propagationPolicy": "Background"})
         except NotFoundError:
-            return
+            return False
+        return True
 
     def list(
         self, api_version: str, kind: str, namespace: str, labels: Mapping[str, str]

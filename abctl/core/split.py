@@ -45,7 +45,10 @@ class Split:
             raise SpecError(f"split of {list(self.names)}: one share for each, no name twice")
         if any(share < 0 for share in self.shares_bp) or sum(self.shares_bp) != TOTAL_BP:
             total = format_share(sum(self.shares_bp))
-            raise SpecError(f"split {self} makes the sum {total}, must be 100%")
+            raise SpecError(
+                f"split {self} makes the sum {total}, must be 100%",
+                f"one share for each of {', '.join(self.names)}; the control may be left out",
+            )
 
     def __str__(self) -> str:
         shares = zip(self.names, self.shares_bp, strict=True)
@@ -69,7 +72,11 @@ class Split:
         if self.control not in wanted:
             rest = TOTAL_BP - sum(shares[name] for name in self.names[1:])
             if rest < 0:
-                raise SpecError(f"the treatments sum to {format_share(TOTAL_BP - rest)}, over 100%")
+                over = format_share(TOTAL_BP - rest)
+                raise SpecError(
+                    f"the treatments sum to {over}, over 100%",
+                    "give each that changes",
+                )
             shares[self.control] = rest
         return Split(self.names, tuple(shares[name] for name in self.names))
 
@@ -87,7 +94,10 @@ class Split:
         if len(words) == 1 and "/" in words[0]:
             shares = tuple(parse_share_bp(part) for part in words[0].split("/"))
             if len(shares) != len(self.names):
-                raise SpecError(f"{words[0]!r}: {len(shares)} shares, {len(self.names)} variants")
+                raise SpecError(
+                    f"{words[0]!r}: {len(shares)} shares, {len(self.names)} variants",
+                    f"one share for each of {', '.join(self.names)}, in this order",
+                )
             return Split(self.names, shares)
         wanted = {}
         for word in words:

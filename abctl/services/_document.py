@@ -51,11 +51,18 @@ def read_text(path: Path) -> str:
             raise SpecError(f"{path}: over {_MOST_BYTES:,} bytes", "is it an experiment file?")
         return data.decode("utf-8-sig")
     except FileNotFoundError:
-        raise SpecError(f"{path}: no such file", f"write a first one: abctl init {path}") from None
+        raise SpecError(f"{path}: no such file", _instead_of(path)) from None
+    except IsADirectoryError:
+        raise SpecError(f"{path} is a folder", f"name files: {path / '*.yaml'}") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: byte {error.start} is not UTF-8", "save it as UTF-8") from None
     except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}") from None
+        raise SpecError(f"{path}: {error.strerror}", "can you read it, and its folder?") from None
+
+
+def _instead_of(path: Path) -> str:
+    named = path.with_name(f"{path.name}.yaml")
+    return f"did you mean {named}?" if named.is_file() else f"write a first one: abctl init {path}"
 
 
 def parse_document(text: str, place: str) -> dict[str, Any]:
@@ -74,7 +81,9 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
         problem = error.problem or error.context
-        raise SpecError(f"{place}, {where}: {problem}", _remedy(text, mark)) from None
+        twice = problem is not None and " is already in line " in problem
+        hint = "each key stands once" if twice else _remedy(text, mark)
+        raise SpecError(f"{place}, {where}: {problem}", hint) from None
     except yaml.reader.ReaderError as error:
         where = f"character {error.position + 1}"
         raise SpecError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from abctl.cluster import Door
-from abctl.errors import SourceError
+from abctl.errors import SourceError, SpecError
 from abctl.services._problems import Place, Problem
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
     from abctl.services import _document, _problems  # noqa: PLC0415 - as above
     from abctl.services._file import Prometheus  # noqa: PLC0415 - as above
 
+    if not path.exists():
+        raise SpecError(f"{path}: no such file", "it has the keys of source.prometheus: url: ...")
     given = _document.parse_document(_document.read_text(path), str(path))
     if url is not None:
         given = {k: v for k, v in given.items() if k not in ("service", "path")} | {"url": url}

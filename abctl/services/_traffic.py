@@ -1,6 +1,7 @@
 """The plan of simulated traffic: who asks what, and when; pure and repeatable from its seed."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -64,7 +65,9 @@ class Traffic:
             _require(name, getattr(self, name), least=0)
         _require("drift", self.drift, least=-1)
         if not 0 <= self.anonymous_ratio <= 1:
-            raise UsageError(f"anonymous_ratio {self.anonymous_ratio:g}, must be from 0 to 1")
+            raise UsageError(
+                f"--anonymous {self.anonymous_ratio:g}, must be from 0 to 1", "0.05 is 5%"
+            )
 
     @property
     def planned(self) -> int:
@@ -79,7 +82,8 @@ def _require(
 ) -> None:
     if not (math.isfinite(value) and value > above and value >= least):
         bound = f"over {above:g}" if above > -math.inf else f"at least {least:g}"
-        raise UsageError(f"{name} {value:g}, must be {bound}")
+        option = re.sub("_(seconds|per_second)$", "", name).replace("_", "-")
+        raise UsageError(f"--{option} {value:g}, must be {bound}", "abctl simulate --help")
 
 
 @dataclass(frozen=True)

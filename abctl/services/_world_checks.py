@@ -31,8 +31,8 @@ def examine(place: Place) -> Iterator[Check]:
         yield from _objects(place, refs)
     try:
         seen = look(place.door, place.platform, place.experiment)
-    except NotFoundError:
-        yield warning("split", "the experiment was not started", "abctl apply starts it")
+    except NotFoundError as failed:
+        yield warning("split", failed.message, failed.hint)
     except ClusterError as failed:
         yield error("split", failed.message, failed.hint)
     else:

@@ -17,12 +17,15 @@ def refs(platform: Platform, experiment: Experiment) -> list[Ref]:
 
 def delete(
     door: Door, platform: Platform, experiment: Experiment, report: Callable[[str], None]
-) -> None:
-    """Delete everything; what is gone already is no error, so it may be repeated.
+) -> list[Ref]:
+    """Delete everything, and give what was there; it may be repeated, what is gone is no error.
 
     Raises:
         ClusterError: the cluster refuses; what was deleted before stays deleted.
     """
+    deleted = list[Ref]()
     for ref in refs(platform, experiment):
-        door.delete(ref)
-        report(f"{ref} deleted")
+        there = door.delete(ref)
+        report(f"{ref} deleted" if there else f"{ref} was not there")
+        deleted += [ref] if there else []
+    return deleted

@@ -72,5 +72,6 @@ def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> l
         for file, text in texts.items():
             file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from None
+        hint = "is its folder there, and may you write there?"
+        raise UsageError(f"{error.filename}: {error.strerror}", hint) from None
     return list(texts)

@@ -43,7 +43,9 @@ def only_state() -> Path:
         if found:
             names = ", ".join(path.name for path in found)
             raise UsageError(f"which stack? {STATE_ROOT} has {names}", "name one of them")
-    raise UsageError(f"no stack in {STATE_ROOT}", "name its folder with --state")
+    raise UsageError(
+        f"no stack in {STATE_ROOT}", "abctl local up FILE starts one; --state names another folder"
+    )
 
 
 def up(

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from abctl.cluster import Door
-from abctl.core.change import Object
+from abctl.core.change import Object, Ref
 from abctl.core.epochs import Ledger, ledger_of
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
+from abctl.errors import NotFoundError
 from abctl.platforms import Platform
 from abctl.services import ledger
 
@@ -39,9 +40,17 @@ def look(door: Door, platform: Platform, experiment: Experiment) -> Look:
     """
     while True:
         book = ledger.read(door, experiment)
-        carrier = door.get(platform.target(experiment))
+        carrier = _carrier(door, platform.target(experiment))
         known, asked = ledger_of(book), platform.split_of(carrier)
         drifted = asked not in known.expected
         # A shift that ended between the two reads looks like drift, once.
         if not drifted or ledger.read(door, experiment) == book:
             return Look(book, known, carrier, asked, drifted)
+
+
+def _carrier(door: Door, ref: Ref) -> Object:
+    try:
+        return door.get(ref)
+    except NotFoundError as error:
+        hint = "abctl apply makes it, or goes on where it was interrupted; abctl doctor looks why"
+        raise NotFoundError(error.message, error.hint or hint) from None

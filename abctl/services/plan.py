@@ -213,7 +213,10 @@ def parse_traffic_per_day(text: str) -> float:
     """
     match = _TRAFFIC.match(text)
     if match is None or float(match[1]) == 0:
-        raise UsageError(f"traffic {text!r}", "write 10000/day; also /s, /min, /h, /week")
+        raise UsageError(
+            f"traffic {text!r} is no rate",
+            "write 10000/day; also /s, /min, /h, /week",
+        )
     return float(match[1]) * _PER_DAY[match[2]]
 
 
@@ -226,13 +229,15 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
     if split is None:
         wanted = 1 if treatments is None else treatments
         if wanted < 1:
-            raise UsageError(f"{wanted} treatments", "there must be at least one")
+            raise UsageError(f"--treatments {wanted}, must be at least 1", "2 with A/B/C")
         return sizing.best_shares(wanted)
     shares = tuple(parse_share_bp(part) for part in split.split("/"))
     if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
         raise UsageError(f"split {split!r}", "one share above 0 for control and each treatment")
     if sum(shares) != TOTAL_BP:
-        raise UsageError(f"split {split!r} sums to {format_share(sum(shares))}, must be 100%")
+        raise UsageError(
+            f"split {split!r} sums to {format_share(sum(shares))}, must be 100%", "write 90/10"
+        )
     return tuple(share / TOTAL_BP for share in shares)
 
 
@@ -247,7 +252,8 @@ def _check(question: Question) -> None:
         raise UsageError("nothing is relative to a baseline of 0", "write 0.5abs")
     if not 0 < question.alpha <= question.power < 1:
         raise UsageError(
-            f"alpha {question.alpha:g} and power {question.power:g}", "both in (0, 1), power above"
+            f"alpha {question.alpha:g} and power {question.power:g}, must be over 0 and under 1",
+            "usual are --alpha 0.05 --power 0.8; the power is the higher one",
         )
 
 

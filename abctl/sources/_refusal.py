@@ -53,7 +53,8 @@ def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
         return SourceError(f"{place} breaks the connection off (sent: {by.identity})", hint)
     return SourceError(
         f"nothing answers at {place}",
-        "is Prometheus up? `abctl local status`, or give its address: --prometheus URL",
+        "is Prometheus up (abctl local status), and does the name lead there from here? else give "
+        "--prometheus URL, or in the file source.prometheus.service for one in the cluster",
     )
 
 

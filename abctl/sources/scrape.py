@@ -88,7 +88,7 @@ class Scraper:
         try:
             self._file = path.open("ab+")
         except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+            raise SourceError(f"{path}: {error.strerror}", "can its folder be written?") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

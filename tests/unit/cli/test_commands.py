@@ -31,4 +31,27 @@ def test_the_help_lists_every_command_with_its_whole_summary(
 
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["shfit"]) == 2
-    assert "No such command 'shfit'" in capsys.readouterr().err
+    assert capsys.readouterr().err == "error: no command 'shfit'\nhint: did you mean abctl shift?\n"
+    assert run(["quux"]) == 2
+    assert capsys.readouterr().err.endswith("hint: abctl --help\n")
+
+
+@pytest.mark.parametrize("words", [[], ["local"]])
+def test_without_a_command_there_is_the_help(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("Usage: ")
+    assert "error:" not in said.err
+    assert not said.out
+
+
+def test_a_wrong_option_points_to_the_help_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["rollback", "iris.yaml", "--dry-run"], ["rollback", "iris.yaml", "-o", "xml"]):
+        assert run(words) == 2
+        said = capsys.readouterr().err
+        assert said.endswith("hint: abctl rollback --help\n")
+        assert "Value error" not in said

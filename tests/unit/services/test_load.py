@@ -261,10 +261,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"iris\.yaml: no such file") as caught:
         load(path)
     assert caught.value.hint == f"write a first one: abctl init {path}"
+    path.write_text(TEXT, encoding="utf-8")
+    with pytest.raises(SpecError, match="iris: no such file") as caught:
+        load(path.with_suffix(""))
+    assert caught.value.hint == f"did you mean {path}?"
     path.write_bytes(b"a: \xff\n")
     with pytest.raises(SpecError, match=r"iris\.yaml: byte 3 is not UTF-8"):
         load(path)
-    with pytest.raises(SpecError, match="directory"):
+    with pytest.raises(SpecError, match="is a folder"):
         load(tmp_path)
     path.write_text(TEXT + "#" * 1_000_000, encoding="utf-8")
     with pytest.raises(SpecError, match=r"iris\.yaml: over 1,000,000 bytes"):

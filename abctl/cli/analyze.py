@@ -49,7 +49,12 @@ def analyze(
     ] = None,
     from_: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Judge saved evidence; needs nothing else."),
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            envvar="ABCTL_ANALYZE_FROM",
+            help="Judge saved evidence; needs nothing else.",
+        ),
     ] = None,
     exit_code: Annotated[
         bool,

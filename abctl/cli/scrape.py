@@ -40,7 +40,12 @@ def scrape(
     ] = "15s",
     for_: Annotated[
         str | None,
-        typer.Option("--for", metavar="DURATION", help="When to end; else with Ctrl-C."),
+        typer.Option(
+            "--for",
+            metavar="DURATION",
+            envvar="ABCTL_SCRAPE_FOR",
+            help="When to end; else with Ctrl-C.",
+        ),
     ] = None,
     keep: Annotated[
         list[str] | None,

@@ -29,6 +29,13 @@ _ENTRANCE = """
   entrance: {gateway: gateways/public, host: iris.example.com}
 """
 _IMAGE, _STORED = 'image: "abctl/iris:', 'format: sklearn, uri: "gs://models/iris/'
+# Where the platform's own servers run, nobody counts what abctl's runtime does.
+_OF_ITS_OWN = """\
+      selectors:              # counters of your own: the platform knows of no feedback
+        n: 'iris_feedback_total{model="$upstream"}'
+        successes: 'iris_feedback_total{model="$upstream",correct="true"}'
+"""
+_EFFECT, _LATENCY = "the smallest effect worth finding\n", "    - {name: latency,"
 _PROMETHEUS = "source: {prometheus: {url: http://prometheus:9090}}\n"
 
 
@@ -50,7 +57,11 @@ def starter(name: str, platform_name: str) -> str:
     for word, value in (("ASSIGNMENT\n", rules), ("SOURCE\n", source), ("PLATFORM", platform_name)):
         text = text.replace(word, value)
     text = text.replace("name: NAME", f"name: {name}")
-    text = text if can.images else text.replace(_IMAGE, _STORED)
+    if not can.images:
+        text = text.replace(_IMAGE, _STORED).replace(_EFFECT, _EFFECT + _OF_ITS_OWN)
+        text = text.replace(
+            _LATENCY, f"    # Its counters have no latency.\n    # {_LATENCY.strip()}"
+        )
     load.parse(text, "the new file")
     return text
 

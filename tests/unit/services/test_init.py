@@ -95,6 +95,7 @@ def test_the_first_file_can_be_rendered(name: str) -> None:
     assert run(["init", "mine.yaml", "--platform", name]) == 0
     experiment = load(Path("mine.yaml"))
     assert platform(name).objects(experiment)
+    assert run(["lint", "mine.yaml"]) == 0
 
 
 def test_the_remarks_are_right_when_they_are_switched_on() -> None:

@@ -242,6 +242,7 @@ def assert_same(thin: Samples, full: Samples) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 @example(5065, True)  # a series is missing in the first scrape of a window
+@example(6027, True)  # a series is missing at a restart
 def test_what_is_left_out_does_not_matter(seed: int, closed: bool) -> None:
     stored, scrapes = history(seed)
     now = START / 1000 + (scrapes - 20) * 15.0

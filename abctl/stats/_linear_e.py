@@ -10,7 +10,8 @@ exp(n_a c_a (x'-x) + n_b c_b (y'-y)). Neither is above exp((x'-x) (n_a c_a + rat
 
 So the product over polls is an e-process, whatever the base level does from poll to poll. If the
 true treatment lies on the side against which c_b bets, the expectation is smaller still: the
-one-sided nulls hold too.
+one-sided nulls hold too. And so does a bet on the treatment alone against the least (or most) that
+a one-sided null with a margin leaves it.
 
 The bet for an effect h is the one whose alternative lies h from the null at the pooled past. For
 ratio 1 and offset 0 it is the likelihood ratio of Turner, Ly & Grünwald for proportions, and that
@@ -21,6 +22,7 @@ Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex 
 Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +41,19 @@ _LARGEST_SUPPORT = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Successes `s` of `n` tried (or events of an exposure) in each poll."""
+    """Successes `s` of `n` tried (or events of an exposure) in each poll.
+
+    Attributes:
+        alone: whether polls with nothing of the control count, as far as the null speaks of the
+            treatment alone (proportions only).
+    """
 
     n_a: Array
     s_a: Array
     n_b: Array
     s_b: Array
     poisson: bool = False
+    alone: bool = False
 
 
 def log_e_path(pairs: Pairs, null: Null, plan: Plan) -> Array:
@@ -103,7 +111,11 @@ def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Ar
     x, y, known = _null_point(pairs, null)
     # Without a past there is no point to bet around, and without one variant nothing to compare.
     use = (pairs.n_a > 0.0) & (pairs.n_b > 0.0) & known
-    odds = null.ratio * pairs.n_b / np.where(pairs.n_a > 0.0, pairs.n_a, 1.0)
+    odds = null.ratio * pairs.n_b / np.where(pairs.n_a > 0.0, pairs.n_a, math.inf)
+    if pairs.alone and (limit := _limit(null, plan)) is not None:
+        lone = (pairs.n_a == 0.0) & (pairs.n_b > 0.0)
+        use |= lone
+        x, y = (np.where(lone, end, level) for end, level in zip(limit, (x, y), strict=True))
     scale = np.where(use, scale_of(plan, x, relative_default(x)), 0.0)
     one_a, one_b = (1.0, 1.0) if pairs.poisson else (1.0 - x, 1.0 - y)
     unit = scale / (y * one_b + null.ratio * odds * x * one_a)
@@ -115,6 +127,18 @@ def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Ar
         largest, smallest = _BOLDEST / upwards, -_BOLDEST / downwards
     bet_b = np.clip(points(plan)[0][:, None], smallest, largest) * unit
     return -odds * bet_b, bet_b, x, y
+
+
+def _limit(null: Null, plan: Plan) -> tuple[float, float] | None:
+    """Levels of control and treatment that bound the treatment's under the null, if any do.
+
+    As the control is not below 0, treatment >= control + margin is treatment >= margin.
+    """
+    if plan.alternative == "less" and 0.0 < null.offset < 1.0:
+        return 0.0, null.offset
+    if plan.alternative == "greater" and -1.0 < null.offset < 0.0:
+        return 1.0, 1.0 + null.offset
+    return None
 
 
 def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array, NDArray[np.bool_]]:

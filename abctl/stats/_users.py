@@ -23,7 +23,8 @@ def as_users(stream: Stream[Buckets]) -> Pairs | None:
     sides = (stream.control, stream.treatment)
     if any(np.any((s.numerator < 0.0) | (s.numerator > s.denominator)) for s in sides):
         return None
-    return Pairs(*_users(stream.control), *_users(stream.treatment))
+    # After a ramp the control may have no new users for long, the treatment most of its own.
+    return Pairs(*_users(stream.control), *_users(stream.treatment), alone=True)
 
 
 def by_epoch(users: Pairs, epoch: NDArray[np.int64]) -> Strata | str:

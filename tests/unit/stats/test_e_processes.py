@@ -54,6 +54,25 @@ def test_the_next_e_value_is_not_expected_to_be_larger(case, rate, past) -> None
     assert total <= 1.0 + 1e-9
 
 
+@pytest.mark.parametrize(("sign", "alternative"), [(1, "less"), (-1, "greater")])
+def test_a_margin_bounds_the_treatment_where_it_is_alone(sign, alternative) -> None:
+    """A level that is a margin from the far end, the best the null allows, gains nothing."""
+    margin, trials = sign * 0.2, 9
+    plan = Plan(null=Delta(margin, relative=False), alternative=alternative)
+    law = stats.binom(trials, margin if sign > 0 else 1.0 + margin)
+
+    def e_value(successes, alone):
+        fields = (np.array([count], float) for count in (0, 0, trials, successes))
+        pairs = Pairs(*fields, alone=alone)
+        return math.exp(log_e_path(pairs, Null(1.0, margin), plan)[0])
+
+    total = sum(law.pmf(s) * e_value(s, alone=True) for s in range(trials + 1))
+    assert total == pytest.approx(1.0)
+    safest = 0 if sign > 0 else trials
+    assert e_value(safest, alone=True) > 2.0
+    assert e_value(safest, alone=False) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("case", ["equal, one-sided", "margin"])
 def test_nor_on_the_far_side_of_a_one_sided_null(case) -> None:
     null, plan = NULLS[case]

@@ -1,0 +1,80 @@
+"""Every command that the documents and the help show is one that abctl and make have."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from abctl.cli._commands import COMMANDS
+from abctl.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+GROUP: Any = typer.main.get_command(app)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+INLINE, BLOCK = re.compile(r"`([^`\n]+)`"), re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+# Words of a sentence about a command, not of a command line.
+PROSE = {"...", "COMMAND"}
+
+
+def shown(text: str) -> set[str]:
+    """Lines of code blocks and inline code that begin with abctl."""
+    lines = [line for block in BLOCK.findall(text) for line in block.splitlines()]
+    lines += INLINE.findall(BLOCK.sub("", text))
+    parts = (part.strip() for line in lines for part in re.split(r"\||;", line))
+    return {part.removeprefix("$ ") for part in parts if part.removeprefix("$ ")[:6] == "abctl "}
+
+
+def in_help(command: Any) -> set[str]:
+    """The examples of a command's help, and of the commands within."""
+    lines = (line.strip() for line in (command.help or "").splitlines())
+    found = {line.split(" | ")[0] for line in lines if line.startswith("abctl ")}
+    return found.union(*map(in_help, getattr(command, "commands", {}).values()))
+
+
+def parse(line: str) -> None:
+    """Parse a command line as abctl does; runs nothing."""
+    words = shlex.split(line, comments=True)[1:]
+    words = words[: words.index(">")] if ">" in words else words
+    command, path = GROUP, "abctl"
+    while hasattr(command, "get_command") and words and not words[0].startswith("-"):
+        path = f"{path} {words[0]}"
+        command = command.get_command(None, words.pop(0))
+        assert command is not None, f"{path} is no command"
+    known = {o for each in command.params for o in (*each.opts, *each.secondary_opts)}
+    known |= {"--help", "-h"}
+    unknown = {w.partition("=")[0] for w in words if re.match(r"--?[a-z]", w)} - known
+    assert not unknown, f"{path} has no {unknown}"
+    asked = any(e.required for e in command.params if e.param_type_name == "argument")
+    # A sentence that only names a command, or one with an option, gives it no arguments.
+    if words and not (asked and words[0].startswith("-")) and command is not GROUP:
+        command.make_context(path, list(words))
+
+
+LINES = sorted(
+    {(path.name, line) for path in DOCUMENTS for line in shown(path.read_text())}
+    | {(name, line) for name in COMMANDS for line in in_help(GROUP.get_command(None, name))}
+)
+
+
+@pytest.mark.parametrize(("where", "line"), LINES, ids=lambda each: each.replace(" ", "-"))
+def test_every_command_that_is_shown_can_be_parsed(where: str, line: str) -> None:
+    if not PROSE.intersection(line.split()):
+        parse(line)
+
+
+def test_every_command_has_an_example_and_is_found_in_its_page() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert [name for name in COMMANDS if f"`abctl {name}" not in page] == []
+    # A list, to which nothing can be given.
+    without = [n for n in COMMANDS if not in_help(GROUP.get_command(None, n))]
+    assert without == ["platforms"]
+
+
+def test_every_target_of_make_that_is_shown_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in DOCUMENTS:
+        used = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", path.read_text()))
+        assert used <= targets, path.name

@@ -55,9 +55,10 @@ def up(
     ] = 90,
     output: OutputOption = Output.table,
 ) -> None:
-    """Start an experiment's model servers, Envoy and Prometheus, and wait until they answer.
+    """Start an experiment's servers, and wait until they answer.
 
-    They run on in the background. What an earlier stack left in the folder is removed first.
+    Model servers, Envoy and Prometheus run on in the background. What an earlier stack left in the
+    folder is removed first.
 
     abctl local up iris.yaml
     """
@@ -87,7 +88,9 @@ def status(
     state: StateOption = None,
     output: OutputOption = Output.table,
 ) -> None:
-    """Show where everything listens and whether it runs; the exit code is 5 if something died.
+    """Show where everything listens and whether it runs.
+
+    The exit code is 5 if something died.
 
     abctl local status -o json | jq -r .entranceUrl
     """

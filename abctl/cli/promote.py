@@ -30,7 +30,10 @@ def promote(
     def all_of_it(asked: Split) -> Split:
         chosen = variant or _only(asked.names[1:])
         if chosen == asked.control:
-            raise UsageError(f"{chosen} is the control", "abctl rollback sends everything there")
+            raise UsageError(
+                f"{chosen!r} is the control, not a treatment",
+                "abctl rollback sends everything there",
+            )
         nothing = dict.fromkeys(asked.names, 0)
         return asked.with_shares(nothing | {chosen: TOTAL_BP})
 

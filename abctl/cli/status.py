@@ -53,12 +53,12 @@ def status(
     kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.table,
 ) -> None:
-    """Say which split is wanted, which one is in effect, and since when.
+    """Say which split is wanted, and which one is in effect.
 
     DESIRED is what the ledger says, ASKED what the object in the cluster asks for, PROGRAMMED what
     the platform reports to be in effect, OBSERVED what the variants really got. Below are the
     objects that carry it, and the pods that are not ready. `-o wide` shows every condition, every
-    pod and the epochs.
+    pod and the epochs: which split there was since when.
 
     abctl status iris.yaml -w
 

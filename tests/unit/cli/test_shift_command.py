@@ -84,6 +84,13 @@ def test_no_answer_at_all_changes_nothing_and_says_so(place, steps, monkeypatch,
     assert steps() == 2
 
 
+def test_the_control_is_no_candidate(place, steps, capsys):
+    control = place[0].experiment.split.control
+    assert run(["promote", "iris.yaml", control, "--yes"]) == 2
+    assert f"{control!r} is the control, not a treatment" in capsys.readouterr().err
+    assert steps() == 2
+
+
 def test_where_nobody_can_be_asked_nothing_is_changed(place, steps, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert run(["rollback", "iris.yaml"]) == 2

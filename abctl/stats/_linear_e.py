@@ -10,8 +10,8 @@ exp(n_a c_a (x'-x) + n_b c_b (y'-y)). Neither is above exp((x'-x) (n_a c_a + rat
 
 So the product over polls is an e-process, whatever the base level does from poll to poll. If the
 true treatment lies on the side against which c_b bets, the expectation is smaller still: the
-one-sided nulls hold too. And so does a bet on the treatment alone against the least (or most) that
-a one-sided null with a margin leaves it.
+one-sided nulls hold too. And so does a bet on one variant alone against the least (or most) that a
+one-sided null with a margin leaves it.
 
 The bet for an effect h is the one whose alternative lies h from the null at the pooled past. For
 ratio 1 and offset 0 it is the likelihood ratio of Turner, Ly & Grünwald for proportions, and that
@@ -44,8 +44,8 @@ class Pairs:
     """Successes `s` of `n` tried (or events of an exposure) in each poll.
 
     Attributes:
-        alone: whether polls with nothing of the control count, as far as the null speaks of the
-            treatment alone (proportions only).
+        alone: whether polls with nothing of one variant count, as far as the null speaks of the
+            other one alone (proportions only).
     """
 
     n_a: Array
@@ -112,32 +112,54 @@ def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Ar
     # Without a past there is no point to bet around, and without one variant nothing to compare.
     use = (pairs.n_a > 0.0) & (pairs.n_b > 0.0) & known
     odds = null.ratio * pairs.n_b / np.where(pairs.n_a > 0.0, pairs.n_a, math.inf)
-    if pairs.alone and (limit := _limit(null, plan)) is not None:
-        lone = (pairs.n_a == 0.0) & (pairs.n_b > 0.0)
-        use |= lone
-        x, y = (np.where(lone, end, level) for end, level in zip(limit, (x, y), strict=True))
+    lone_a = np.zeros_like(use)
+    if pairs.alone and (limits := _limits(null, plan)) is not None:
+        low, high = _near_ends(pairs, abs(null.offset))
+        # "Less" is shown by a low treatment or by a high control, "greater" the other way round.
+        for_a, for_b = (high, low) if plan.alternative == "less" else (low, high)
+        lone_a = (pairs.n_a > 0.0) & (pairs.n_b == 0.0) & for_a
+        lone_b = (pairs.n_a == 0.0) & (pairs.n_b > 0.0) & for_b
+        for lone, (end_a, end_b) in zip((lone_a, lone_b), limits, strict=True):
+            use |= lone
+            x, y = np.where(lone, end_a, x), np.where(lone, end_b, y)
     scale = np.where(use, scale_of(plan, x, relative_default(x)), 0.0)
     one_a, one_b = (1.0, 1.0) if pairs.poisson else (1.0 - x, 1.0 - y)
-    unit = scale / (y * one_b + null.ratio * odds * x * one_a)
+    unit = scale / np.where(lone_a, 1.0, y * one_b + null.ratio * odds * x * one_a)
     # A factor must stay positive: upwards, if the treatment fails or the control succeeds.
     upwards, downwards = odds * unit * one_a, unit * one_b
     if not pairs.poisson:
         upwards, downwards = np.maximum(upwards, unit * y), np.maximum(downwards, odds * unit * x)
     with np.errstate(divide="ignore"):
         largest, smallest = _BOLDEST / upwards, -_BOLDEST / downwards
-    bet_b = np.clip(points(plan)[0][:, None], smallest, largest) * unit
-    return -odds * bet_b, bet_b, x, y
+    effects = points(plan)[0][:, None]
+    bet_b = np.clip(effects, smallest, largest) * unit
+    bet_a = -odds * bet_b
+    if lone_a.any():
+        level = x[lone_a]
+        unit = scale[lone_a] / (level * (1.0 - level))
+        bolder, meeker = _BOLDEST / (unit * level), -_BOLDEST / (unit * (1.0 - level))
+        bet_a[:, lone_a] = np.clip(-effects, meeker, bolder) * unit
+        bet_b[:, lone_a] = 0.0
+    return bet_a, bet_b, x, y
 
 
-def _limit(null: Null, plan: Plan) -> tuple[float, float] | None:
-    """Levels of control and treatment that bound the treatment's under the null, if any do.
+def _near_ends(pairs: Pairs, margin: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether the level of all earlier polls is within a margin of 0, and whether of 1."""
+    n, successes = _before(pairs.n_a + pairs.n_b), _before(pairs.s_a + pairs.s_b)
+    level = (successes + 0.5) / (n + 1.0)
+    return level < margin, level > 1.0 - margin
 
-    As the control is not below 0, treatment >= control + margin is treatment >= margin.
+
+def _limits(null: Null, plan: Plan) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Levels of both variants that bound, under the null, control or treatment alone.
+
+    As the control is not below 0, treatment >= control + margin is treatment >= margin; as the
+    treatment is not above 1, it is control <= 1 - margin. And so for "at most".
     """
     if plan.alternative == "less" and 0.0 < null.offset < 1.0:
-        return 0.0, null.offset
+        return (1.0 - null.offset, 1.0), (0.0, null.offset)
     if plan.alternative == "greater" and -1.0 < null.offset < 0.0:
-        return 1.0, 1.0 + null.offset
+        return (-null.offset, 0.0), (1.0, 1.0 + null.offset)
     return None
 
 

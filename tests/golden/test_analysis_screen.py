@@ -181,9 +181,9 @@ def test_a_screen_is_as_it_was(
 @pytest.mark.parametrize(
     ("verdict", "command"),
     [
-        (Verdict("ship", "treatment", ()), "abctl shift iris.yaml treatment=100%"),
-        (Verdict("stop", "treatment", ()), "abctl shift iris.yaml treatment=0%"),
-        (Verdict("stop", None, ()), "abctl shift iris.yaml treatment=0%"),
+        (Verdict("ship", "treatment", ()), "abctl promote iris.yaml treatment"),
+        (Verdict("stop", "treatment", ()), "abctl rollback iris.yaml"),
+        (Verdict("stop", None, ()), "abctl rollback iris.yaml"),
         (Verdict("invalid", None, ()), "abctl status iris.yaml -o wide"),
         (Verdict("continue", None, ()), "abctl analyze iris.yaml"),
     ],

@@ -54,23 +54,30 @@ def test_the_next_e_value_is_not_expected_to_be_larger(case, rate, past) -> None
     assert total <= 1.0 + 1e-9
 
 
+@pytest.mark.parametrize("lone", ["control", "treatment"])
 @pytest.mark.parametrize(("sign", "alternative"), [(1, "less"), (-1, "greater")])
-def test_a_margin_bounds_the_treatment_where_it_is_alone(sign, alternative) -> None:
+def test_a_margin_bounds_one_variant_where_it_is_alone(sign, alternative, lone) -> None:
     """A level that is a margin from the far end, the best the null allows, gains nothing."""
     margin, trials = sign * 0.2, 9
     plan = Plan(null=Delta(margin, relative=False), alternative=alternative)
-    law = stats.binom(trials, margin if sign > 0 else 1.0 + margin)
+    # What speaks for the alternative: a low treatment, or a high control.
+    low = (lone == "treatment") == (sign > 0)
+    law = stats.binom(trials, 0.2 if low else 0.8)
 
-    def e_value(successes, alone):
-        fields = (np.array([count], float) for count in (0, 0, trials, successes))
-        pairs = Pairs(*fields, alone=alone)
-        return math.exp(log_e_path(pairs, Null(1.0, margin), plan)[0])
+    def e_value(successes, alone, past):
+        seen = np.array([50.0, trials]), np.array([past, successes], float)
+        nobody = np.array([50.0, 0.0]), np.array([past, 0.0])
+        sides = (*seen, *nobody) if lone == "control" else (*nobody, *seen)
+        path = log_e_path(Pairs(*sides, alone=alone), Null(1.0, margin), plan)
+        return math.exp(path[1] - path[0])
 
-    total = sum(law.pmf(s) * e_value(s, alone=True) for s in range(trials + 1))
+    safest, likely = (0, 0.0) if low else (trials, 50.0)
+    total = sum(law.pmf(s) * e_value(s, True, likely) for s in range(trials + 1))
     assert total == pytest.approx(1.0)
-    safest = 0 if sign > 0 else trials
-    assert e_value(safest, alone=True) > 2.0
-    assert e_value(safest, alone=False) == pytest.approx(1.0)
+    assert e_value(safest, True, likely) > 2.0
+    assert e_value(safest, False, likely) == pytest.approx(1.0)
+    # Where the past says that the bet would lose, there is none.
+    assert e_value(safest, True, 25.0) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("case", ["equal, one-sided", "margin"])

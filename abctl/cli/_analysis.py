@@ -217,6 +217,8 @@ def _proven(metric: MetricResult, comparison: Comparison) -> str:
     words = {"better": "better", "harm": "worse", "non-inferior": "within margin"}
     if metric.role == "guardrail":
         words["harm"] = "worse than margin"
+        if comparison.proven("harm"):
+            words["non-inferior"] = "at another look within"
     said = [words[claim.says] for claim in comparison.claims if claim.proven]
     if metric.role == "secondary":
         return "-"

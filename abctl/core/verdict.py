@@ -160,7 +160,11 @@ def _harm(metrics: Sequence[MetricResult], treatment: str) -> Iterator[str]:
             worse = "worse"
             if metric.role == "guardrail":
                 worse = f"worse than its margin of {_margin(metric, claim)}"
-            yield f"{metric.role} {metric.name} of {treatment} is {worse}: {_by(metric, claim)}"
+            # Both cannot be true of one effect: it has changed, or an assumption does not hold.
+            mixed = comparison.proven("non-inferior")
+            doubt = "; at another look it was within it: cold starts, bursts?" if mixed else ""
+            found = f"{_by(metric, claim)}{doubt}"
+            yield f"{metric.role} {metric.name} of {treatment} is {worse}: {found}"
 
 
 def _good(metrics: Sequence[MetricResult], treatment: str) -> Iterator[str]:

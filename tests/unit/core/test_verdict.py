@@ -216,3 +216,11 @@ def test_a_corrected_p_says_so_and_what_it_needs() -> None:
     corrected = replace(found, comparisons=(replace(comparison, claims=claims),))
     reason = verdict(DESIGN, [corrected], elapsed_seconds=200, integrity=()).reasons[0]
     assert "p = 0.08 by Holm, must be 0.05 or less" in reason
+
+
+def test_harm_that_was_within_its_margin_at_another_look_says_so() -> None:
+    found = verdict(
+        DESIGN, [primary(), guardrail("harm", "non-inferior")], elapsed_seconds=500, integrity=()
+    )
+    assert found.kind == "stop"
+    assert "at another look it was within it" in found.reasons[0]

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Source, Variant
 from abctl.core.split import TOTAL_BP, Split
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("abctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("abctl")
 
 pytest_plugins = ["api_server", "upstream"]  # of tests/kubernetes
 

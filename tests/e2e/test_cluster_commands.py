@@ -117,7 +117,7 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
         code, out, _ = abctl("delete", file, "--dry-run=client")
         assert code == 0
         assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"]
-        assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"]
+        assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"] == []
     left = crds.read("-n", namespace, ",".join([*kinds, "services", "configmaps"]))["items"]
     assert {obj["metadata"]["name"] for obj in left} <= {"kube-root-ca.crt"}
 

@@ -137,6 +137,7 @@ class Coverage:
         left_out: requests that were seen while they did not count (settling, changes).
         unseen: requests that a counter held when it was first seen, of unknown age.
         falls: how often counters fell though their process went on (a worker of it died).
+        gone: how many of the targets are not scraped any more.
         doubtful_ratio: share of requests that were not, if no drop of unknown cause was a restart.
     """
 
@@ -148,6 +149,7 @@ class Coverage:
     left_out: float
     unseen: float
     falls: int = 0
+    gone: int = 0
     doubtful_ratio: float = 0.0
 
 

@@ -23,6 +23,8 @@ _GAP_INTERVALS = 5.0
 _GAP_SECONDS = 60.0
 # Scrapes are never quite regular; the polls must not be others because of that.
 _STEP_SECONDS = 0.5
+# A target that missed more than one scrape may have ended.
+_GONE_INTERVALS = 2.0
 
 Parts = Mapping[str, str]
 
@@ -163,6 +165,9 @@ class Samples:
             targets=len(scrapes),
             restarts=sum(between(s.restarts, first, last) for s in scrapes),
             falls=sum(between(s.falls, first, last) for s in scrapes),
+            gone=sum(
+                between(s.times[-1:], first, last - _GONE_INTERVALS * interval) for s in scrapes
+            ),
             covered_ratio=1 - gaps / sum(window.seconds for window in self.windows),
             interval_seconds=interval,
             stale_seconds=self.now - float(times[-1]),

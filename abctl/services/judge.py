@@ -172,6 +172,11 @@ def _watched(name: str, watched: Coverage) -> Iterator[str]:
             f"{name}: model servers restarted {watched.restarts}x; what they counted "
             "after the last scrape before is lost"
         )
+    if watched.gone:
+        yield (
+            f"{name}: {watched.gone} of {watched.targets} model servers are not scraped any more; "
+            "what they counted after their last scrape, if anything, is lost"
+        )
     if watched.falls:
         yield (
             f"{name}: counters fell {watched.falls}x though their process went on (a "

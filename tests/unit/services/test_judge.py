@@ -319,6 +319,25 @@ def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]
     assert any("model servers restarted 1x" in note for note in other.notes)
 
 
+def test_what_a_server_that_ended_counted_stays_and_that_it_ended_is_said(
+    ask: Callable[..., Experiment],
+) -> None:
+    whole, replaced = World(), World(restart=(end := START + 600))
+    replaced._all = [
+        Series(s.labels | {"instance": f"{s.labels['instance']}-{i}"}, s.times[at], s.values[at])
+        for s in replaced.all
+        for i, at in enumerate((s.times <= end, s.times > end))
+    ]
+    one, other = run(ask(), whole), run(ask(), replaced)
+    assert [v.requests for v in one.variants] == [v.requests for v in other.variants]
+    assert one.metrics[0].comparisons == other.metrics[0].comparisons
+    assert one.variants[0].coverage
+    assert other.variants[0].coverage
+    assert (one.variants[0].coverage.gone, other.variants[0].coverage.gone) == (0, 1)
+    assert not any("any more" in note for note in one.notes)
+    assert any("control: 1 of 2 model servers are not scraped" in note for note in other.notes)
+
+
 def test_the_same_server_scraped_twice_is_an_error(ask: Callable[..., Experiment]) -> None:
     world, twin = World(), World(labels={"job": "again"})
     world.all.extend(twin.all)

@@ -27,6 +27,7 @@ from abctl.cli._place import (
     find_place,
     who,
 )
+from abctl.core.duration import format_duration
 from abctl.core.split import Split, format_share
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
             wanted,
             actor=who(order.actor),
             why=order.why,
-            clock=time.time,
+            clock=door.now,
             sleep=time.sleep,
             timeout_seconds=order.timeout,
             ready=place.ready,
@@ -127,7 +128,10 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
     except KeyboardInterrupt:
         say("the shift may be half done: the same command finishes it, a shift back reverts it")
         raise
-    _report(changed=result.changed, confirmed=result.confirmed)
+    if result.confirmed:
+        say("it is in effect" if result.changed else "nothing to do: it is in effect already")
+    else:
+        say(unconfirmed(place))
     _answer(order, place, result.before, wanted, changed=result.changed, confirmed=result.confirmed)
 
 
@@ -154,9 +158,23 @@ def _explain(planned: "Plan", place: "Place") -> None:
             say(f"     {format_share(moved_bp)} of all {unit}s move from {old} to {new}")
 
 
-def _report(*, changed: bool, confirmed: bool) -> None:
-    done = "it is in effect" if changed else "nothing to do: it is in effect already"
-    say(done if confirmed else "the platform cannot say whether it is in effect")
+def unconfirmed(place: "Place") -> str:
+    """What is to be said of a split of which nobody can tell whether it is in effect."""
+    asked, name = place.platform.CAPABILITIES.inquiry, place.experiment.platform
+    if asked is None:
+        return f"{name} cannot say whether it is in effect"
+    words = (
+        f"abctl cannot see whether it is in effect (abctl status says why): "
+        f"it may take {format_duration(asked.within_seconds)} to reach every pod of {name}"
+    )
+    settle_seconds = place.experiment.design.settle_seconds
+    if place.adopted or settle_seconds >= asked.within_seconds:
+        return words
+    settle = format_duration(settle_seconds)
+    return (
+        f"{words}\nwarning: after {settle} (design.settle) requests count as the new split's, "
+        "though the old one may still be in effect"
+    )
 
 
 def _answer(

@@ -23,7 +23,7 @@ from abctl.cli._place import (
     find_cluster,
     who,
 )
-from abctl.cli._shift import shares
+from abctl.cli._shift import shares, unconfirmed
 from abctl.core.change import Ref
 
 
@@ -81,13 +81,15 @@ def apply(
         experiment,
         actor=who(actor),
         why=why,
-        clock=time.time,
+        clock=door.now,
         sleep=time.sleep,
         timeout_seconds=timeout,
         report=say,
         wait=wait,
         force=force,
     )
+    if wait and not confirmed:
+        say(unconfirmed(place))
     emit(
         "Apply",
         answer | {"dryRun": False, "confirmed": confirmed},

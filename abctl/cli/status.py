@@ -76,7 +76,7 @@ def status(
             place.door,
             place.platform,
             place.experiment,
-            clock=time.time,
+            clock=place.door.now,
             counts=counts,
             objects=objects,
         )
@@ -151,6 +151,7 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
             for epoch in found.epochs
         ],
         "planChanged": list(found.plan_changed),
+        "unseen": list(found.unseen),
         "objects": None if found.tree is None else document(found.tree),
     }
 
@@ -182,7 +183,7 @@ def _remarks(found: "Status") -> "Iterator[str]":
         yield "DRIFT: somebody changed the split without abctl; the next shift enters it"
     if found.refusal:
         yield f"NOT IN EFFECT: {found.refusal}"
-    for message in found.tree.unread if found.tree else ():
+    for message in found.unseen:
         yield f"NOT SEEN: {message}"
     if found.plan_changed:
         parts = ", ".join(found.plan_changed)

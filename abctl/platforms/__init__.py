@@ -10,9 +10,9 @@ own name the variants as the experiment does; others by what they send requests 
 Service, ...), the first of which is the control.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from abctl import plugins
 from abctl.core.assignment import Draw
@@ -21,6 +21,24 @@ from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 
 Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """How the pods of a platform's own proxy are asked what they have loaded.
+
+    Attributes:
+        port: where a pod answers.
+        path: to what (GET, JSON).
+        status: what its answer makes the status of the object that carries the split; `refusal` in
+            it goes on after the name of the pod.
+        within_seconds: how long a change may take to reach every pod.
+    """
+
+    port: int
+    path: str
+    status: Callable[[Object, Mapping[str, Any]], Mapping[str, Any]]
+    within_seconds: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,7 @@ class Capabilities:
         draw: how it places a unit, where it is sticky.
         salted: whether it hashes the salt too; otherwise experiments with the same key place
             their units alike.
+        inquiry: how its pods are asked, where no controller reports for them.
     """
 
     parts: int
@@ -53,6 +72,7 @@ class Capabilities:
     images: bool = True
     draw: Draw | None = None
     salted: bool = True
+    inquiry: Inquiry | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
-from abctl.platforms import _nginx_split
+from abctl.platforms import _nginx_loaded, _nginx_split
 from abctl.platforms._envoy_routes import ASK_FOR_VARIANT, RANDOMIZED, VARIANT
 
 _CHOSEN, _CHANCE = "abctl_variant", "abctl_randomized"
@@ -49,7 +49,7 @@ _SERVER = """\
 
 
 def configuration(
-    experiment: Experiment, upstreams: Mapping[str, tuple[str, int]], listen: str
+    experiment: Experiment, upstreams: Mapping[str, tuple[str, int]], *, listen: str, admin: str
 ) -> str:
     """A complete configuration.
 
@@ -57,6 +57,7 @@ def configuration(
         experiment: with the split that it starts with.
         upstreams: host and port of each variant's model server.
         listen: the port, or address and port, of the traffic.
+        admin: the same for who asks what is loaded.
     """
     rules = experiment.assignment
     text = "$request_id" if rules.unit == "request" else f"{rules.salt}:{header(rules.key)}"
@@ -84,13 +85,14 @@ def configuration(
         f"  {kind}_temp_path /tmp/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    return (
+    text = (
         "pid /tmp/nginx.pid;\nerror_log stderr warn;\nworker_processes auto;\n"
         "events {\n  worker_connections 4096;\n}\n\nhttp {\n"
         f"  access_log off;\n  client_max_body_size 64m;\n{temporary}\n\n"
         + "\n\n".join(f"  {part}" for part in parts)
-        + f"\n\n{server}}}\n"
+        + f"\n\n{server}\n{_nginx_loaded.server(admin)}}}\n"
     )
+    return _nginx_loaded.written(text, experiment.split)
 
 
 def header(name: str) -> str:

@@ -16,6 +16,10 @@ from abctl.platforms._workload import (
     servers,
 )
 
+# Where its pods say what they have loaded.
+ADMIN = 9901
+# A kubelet looks at mounted ConfigMaps once a minute, and may have an answer that is as old.
+WITHIN_SECONDS = 120.0
 _RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 
 

@@ -4,7 +4,7 @@ Every user keeps their variant: Envoy hashes the salted key (abctl.core.assignme
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from abctl.core.assignment import by_salted_hash
@@ -14,13 +14,26 @@ from abctl.core.split import Split
 from abctl.errors import ClusterError, SpecError
 from abctl.platforms import (
     Capabilities,
+    Inquiry,
     Misfit,
     _envoy_bootstrap,
+    _envoy_loaded,
     _envoy_routes,
     _fit,
     _proxy,
     _workload,
 )
+
+
+def _status(obj: Object, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = routes_of(obj)
+    loaded = _envoy_loaded.routes(answer, wanted["name"])
+    if loaded is None:
+        return {"refusal": "has no routes yet"}
+    if not _envoy_loaded.holds(loaded, wanted) and _read(obj, loaded) == split_of(obj):
+        return {"refusal": "has older routes"}
+    return {"routes": loaded}
+
 
 CAPABILITIES = Capabilities(
     parts=10_000,
@@ -31,9 +44,10 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     reports="split",
     draw=by_salted_hash,
+    inquiry=Inquiry(_proxy.ADMIN, _envoy_loaded.PATH, _status, _proxy.WITHIN_SECONDS),
 )
 _IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
-_LISTEN, _ADMIN = 8080, 9901
+_LISTEN = 8080
 _MOUNT, _BOOTSTRAP_FILE = "/etc/envoy", "envoy.json"
 _NOBODY = 65532
 
@@ -67,7 +81,7 @@ def objects(experiment: Experiment) -> list[Object]:
     static = bootstrap(
         experiment,
         listen=_LISTEN,
-        admin=_ADMIN,
+        admin=_proxy.ADMIN,
         upstreams=_workload.addresses(experiment),
         routes_dir=_MOUNT,
         host="0.0.0.0",  # noqa: S104 - inside a pod, where the network policy decides
@@ -82,8 +96,8 @@ def objects(experiment: Experiment) -> list[Object]:
         program={"image": _IMAGE, "args": [*arguments, "--log-level", "warn"]},
         user=_NOBODY,
         mount=_MOUNT,
-        ports={"http": _LISTEN, "admin": _ADMIN},
-        health=("/ready", _ADMIN),
+        ports={"http": _LISTEN, "admin": _proxy.ADMIN},
+        health=("/ready", _proxy.ADMIN),
         start_text=start_text,
     )
 

@@ -1,11 +1,12 @@
 """nginx: a ConfigMap whose split_clients block carries the split.
 
 Every user keeps their variant, by nginx's own hash of salt and key. A changed ConfigMap reaches the
-pods within about a minute (kubelet), where nginx then reloads it; nothing reports that it has.
+pods a minute or two later (kubelet), where nginx then reloads it, and says so if it is asked.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
@@ -13,13 +14,21 @@ from abctl.core.split import Split
 from abctl.errors import ClusterError, SpecError
 from abctl.platforms import (
     Capabilities,
+    Inquiry,
     Misfit,
     _fit,
     _nginx_config,
+    _nginx_loaded,
     _nginx_split,
     _proxy,
     _workload,
 )
+
+
+def _status(obj: Object, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    key, _ = _find(obj)
+    return _nginx_loaded.status(obj["data"][key], answer)
+
 
 CAPABILITIES = Capabilities(
     parts=10_000,
@@ -28,7 +37,9 @@ CAPABILITIES = Capabilities(
     cohorts=True,
     shadow=False,
     max_variants=None,
+    reports="split",
     draw=_nginx_split.draw,
+    inquiry=Inquiry(_proxy.ADMIN, _nginx_loaded.PATH, _status, _proxy.WITHIN_SECONDS),
 )
 _IMAGE = "nginxinc/nginx-unprivileged:1.28-alpine"
 _USER = 101
@@ -89,21 +100,26 @@ def objects(experiment: Experiment) -> list[Object]:
         SpecError: nginx cannot express the experiment.
     """
     _fit.require(misfits(experiment))
-    where = _workload.addresses(experiment)
+    text = _nginx_config.configuration(
+        experiment,
+        _workload.addresses(experiment),
+        listen=str(_LISTEN),
+        admin=str(_proxy.ADMIN),
+    )
     return _proxy.proxy(
         experiment,
         target(experiment),
-        {_FILE: _nginx_config.configuration(experiment, where, str(_LISTEN))},
+        {_FILE: text},
         program={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
         user=_USER,
         mount=_MOUNT,
-        ports={"http": _LISTEN},
+        ports={"http": _LISTEN, "admin": _proxy.ADMIN},
         health=("/nginx-ready", _LISTEN),
     )
 
 
 def with_split(obj: Object, split: Split) -> Object:
-    """A copy with another split in the block; nothing else differs.
+    """A copy with another split in the block, and in what nginx says of it; nothing else differs.
 
     Raises:
         ClusterError: no block of split_clients, or several.
@@ -118,7 +134,7 @@ def with_split(obj: Object, split: Split) -> Object:
     if split == asked:
         return {**obj}
     key, found = _find(obj)
-    text = _nginx_split.replaced(obj["data"][key], found, split)
+    text = _nginx_loaded.written(_nginx_split.replaced(obj["data"][key], found, split), split)
     return {**obj, "data": {**obj["data"], key: text}}
 
 
@@ -135,14 +151,21 @@ def split_of(obj: Object) -> Split:
         raise ClusterError(f"{Ref.of(obj)}: split_clients holds no split ({error})") from error
 
 
-def programmed(obj: Object) -> Split | None:  # noqa: ARG001 - the protocol's
-    """Nothing: nginx does not say what it has loaded."""
-    return None
+def programmed(obj: Object) -> Split | None:
+    """The split that nginx says it has loaded; None where it was not asked."""
+    if (loaded := obj.get("status", {}).get("loaded")) is None:
+        return None
+    try:
+        return _nginx_loaded.split_of(loaded)
+    except (SpecError, LookupError, TypeError) as error:
+        message = f"{Ref.of(obj)}: what its pods have loaded is no split ({loaded})"
+        raise ClusterError(message) from error
 
 
-def refusal(obj: Object) -> str | None:  # noqa: ARG001 - the protocol's
-    """Nothing: nginx does not say what it has loaded."""
-    return None
+def refusal(obj: Object) -> str | None:
+    """Why nginx does not have the object's configuration, as far as it says so."""
+    reason: str | None = obj.get("status", {}).get("refusal")
+    return reason
 
 
 def _find(obj: Object) -> tuple[str, re.Match[str]]:

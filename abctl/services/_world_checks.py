@@ -89,6 +89,10 @@ def _split(place: Place, seen: Look) -> Check:
     if intent := seen.ledger.intent:
         message = f"{intent.actor} began to shift to {intent.after}, and it is not finished"
         return warning("split", message, f"abctl shift FILE --to {intent.after}")
+    if seen.unseen:
+        message = f"{seen.asked}, but whether it is in effect nobody can tell: {seen.unseen}"
+        hint = "allow get pods/proxy, or let a change settle for 2m (design.settle)"
+        return warning("split", message, hint)
     return ok("split", f"{seen.asked}, as the ledger has it")
 
 

@@ -30,6 +30,12 @@ class Look:
     asked: Split
     drifted: bool
 
+    @property
+    def unseen(self) -> str | None:
+        """Why nobody can tell what is in effect, where the pods should say it."""
+        reason: str | None = (self.carrier.get("status") or {}).get("unseen")
+        return reason
+
 
 def look(door: Door, platform: Platform, experiment: Experiment) -> Look:
     """Look at the world.

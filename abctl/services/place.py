@@ -9,12 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from abctl.cluster import Door, kubeconfig
 from abctl.core.experiment import Experiment
 from abctl.errors import UsageError
 from abctl.platforms import Platform, platform
 from abctl.services import adopt, readiness
+
+if TYPE_CHECKING:
+    from abctl.cluster.kube import KubeDoor
 
 STATE_ROOT = Path(".abctl")
 
@@ -105,37 +109,45 @@ def _local(experiment: Experiment, state: Path) -> Place:
 
 
 def _cluster(experiment: Experiment, where: Where) -> Place:
-    door, _, words = _open(where)
+    door = _open(where)
     carrier = platform(experiment.platform)
+    _ask_pods(door, carrier, experiment)
     return Place(
         door=door,
         platform=carrier,
         experiment=experiment,
         ready=partial(readiness.ready, door, carrier, experiment, carrier.objects(experiment)),
-        words=f"{words}, namespace {experiment.namespace}",
+        words=f"{door.words}, namespace {experiment.namespace}",
     )
 
 
 def _adopted(word: str, where: Where, now: float) -> Place:
     if where.state:
         raise UsageError(f"{word}: a local stack is addressed by its experiment file")
-    door, namespace, words = _open(where)
-    namespace = where.namespace or namespace
+    door = _open(where)
+    namespace = where.namespace or door.namespace
     carrier, experiment = adopt.experiment(door, word, namespace)
+    _ask_pods(door, carrier, experiment)
     return Place(
         door=adopt.Adopting(door, experiment, now),
         platform=carrier,
         experiment=experiment,
         ready=partial(readiness.ready, door, carrier, experiment, ()),
-        words=f"{words}, namespace {namespace}",
+        words=f"{door.words}, namespace {namespace}",
         adopted=True,
     )
 
 
-def _open(where: Where) -> tuple[Door, str, str]:
+def _open(where: Where) -> "KubeDoor":
     from abctl.cluster.kube import KubeDoor  # noqa: PLC0415 - the client is slow to import
-    from abctl.services import envoy_pods  # noqa: PLC0415 - and needs it
 
-    door = KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
-    door.live = partial(envoy_pods.status, door)
-    return door, door.namespace, door.words
+    return KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
+
+
+def _ask_pods(door: "KubeDoor", carrier: Platform, experiment: Experiment) -> None:
+    """Where no controller reports what is in effect, the pods themselves are asked."""
+    if inquiry := carrier.CAPABILITIES.inquiry:
+        from abctl.services.proxy_pods import ProxyPods  # noqa: PLC0415 - few platforms need it
+
+        pods = ProxyPods(door, carrier, inquiry, carrier.target(experiment))
+        door.live = pods.status

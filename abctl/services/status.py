@@ -40,6 +40,7 @@ class Status:
         intent: a shift that is not finished.
         epochs: periods of a constant split, without what settles after a change.
         plan_changed: the parts of the experiment that are not as they were locked at the start.
+        unseen: what could not be looked at, and why.
         tree: the objects that carry it, down to the pods; None where nobody asked for them.
     """
 
@@ -52,6 +53,7 @@ class Status:
     intent: Entry | None
     epochs: tuple[Epoch, ...]
     plan_changed: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
     tree: Tree | None = None
 
 
@@ -79,6 +81,7 @@ def status(
         ClusterError: its ledger or its object cannot be read.
     """
     seen = look(door, platform, experiment)
+    below = None if objects is None else tree(door, platform, experiment, seen.carrier, objects)
     return Status(
         desired=seen.ledger.desired,
         asked=seen.asked,
@@ -89,7 +92,8 @@ def status(
         intent=seen.ledger.intent,
         epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
         plan_changed=seen.ledger.changed_since(experiment),
-        tree=None if objects is None else tree(door, platform, experiment, seen.carrier, objects),
+        unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
+        tree=below,
     )
 
 

@@ -4,24 +4,30 @@ Behind each variant's upstream is a second server of the same nginx that answers
 name and with what the request was told.
 """
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import pytest
 
+from abctl.cluster.kube import KubeDoor
 from abctl.core.assignment import explain
-from abctl.core.change import Ref
+from abctl.core.change import Object, Ref
 from abctl.core.experiment import Cohort, Experiment
 from abctl.core.split import Split
 from abctl.local.ports import free_ports
 from abctl.platforms import nginx
 from abctl.platforms._nginx_config import configuration
+from abctl.services.place import Where, find
+from abctl.services.shift import shift
 
 HOST = "127.0.0.1"
 DEADLINE_SECONDS = 20.0
@@ -47,22 +53,34 @@ class RealNginx:
     """A running nginx with the configuration of an experiment."""
 
     def __init__(
-        self, program: str, experiment: Experiment, folder: Path, *, in_pod: bool = False
+        self,
+        program: str,
+        experiment: Experiment,
+        folder: Path,
+        *,
+        in_pod: bool = False,
+        address: str = HOST,
     ) -> None:
-        self.experiment = experiment
+        self.experiment, self._address = experiment, address
         self._file = folder / nginx._FILE
-        self.port, *behind = free_ports(1 + len(experiment.variants))
+        self.port, self.admin, *behind = free_ports(2 + len(experiment.variants))
         self._servers = dict(zip(experiment.split.names, behind, strict=True))
         upstreams = {name: (HOST, port) for name, port in self._servers.items()}
-        text = configuration(experiment, upstreams, f"{HOST}:{self.port}")
+        text = configuration(
+            experiment, upstreams, listen=f"{HOST}:{self.port}", admin=f"{address}:{self.admin}"
+        )
         text = text.replace("/tmp/", f"{folder}/").replace(
             "error_log stderr", f"error_log {folder}/log"
         )
         text = text.replace("worker_processes auto", "worker_processes 1")
-        self._object = {
+        self.object = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": "iris-nginx", "namespace": "models"},
+            "metadata": {
+                "name": "iris-nginx",
+                "namespace": experiment.namespace,
+                "labels": {"abctl.dev/experiment": "iris"},
+            },
             "data": {nginx._FILE: text},
         }
         self._write()
@@ -83,8 +101,11 @@ class RealNginx:
 
     def shift(self, split: Split) -> None:
         """Change the split as abctl does, have it loaded, and wait until it is."""
-        self._object = nginx.with_split(self._object, split)
-        assert nginx.split_of(self._object) == split
+        self.load(nginx.with_split(self.object, split))
+        assert nginx.split_of(self.object) == split
+
+    def load(self, obj: Object) -> None:
+        self.object = obj
         before = self._workers()
         self._write()
         self._process.send_signal(signal.SIGHUP)
@@ -103,7 +124,7 @@ class RealNginx:
             f"add_header x-told {told}; return 200 {name}; }} }}\n"
             for name, port in self._servers.items()
         )
-        text = self._object["data"][nginx._FILE].rstrip().removesuffix("}")
+        text = self.object["data"][nginx._FILE].rstrip().removesuffix("}")
         self._file.write_text(f"{text}{behind}}}\n")
 
     def ask(self, requests: Sequence[Headers], path: str = "/v2") -> list[Answer]:
@@ -116,10 +137,18 @@ class RealNginx:
                 received = b""
                 while len(answers := _read(received)) < len(batch):
                     more = connection.recv(1 << 16)
-                    assert more, received.decode()
+                    if not more:  # as when it is loaded anew just then
+                        raise ConnectionResetError(received.decode())
                     received += more
             found += answers
         return found
+
+    def loaded(self) -> Split:
+        """The split that nginx says it has loaded."""
+        inquiry = nginx.CAPABILITIES.inquiry
+        with urlopen(f"http://{self._address}:{self.admin}/{inquiry.path}") as answer:
+            status = inquiry.status(self.object, json.load(answer))
+        return nginx.programmed({**self.object, "status": status})
 
     def variants(self, users: Sequence[str]) -> list[str]:
         answers = self.ask([{"x-user-id": user} for user in users])
@@ -170,13 +199,13 @@ def program() -> str:
 
 
 @pytest.fixture
-def start(program: str, tmp_path: Path) -> Iterator[Callable[[Experiment], RealNginx]]:
+def start(program: str, tmp_path: Path) -> Iterator[Callable[..., RealNginx]]:
     running: list[RealNginx] = []
 
-    def begin(experiment: Experiment) -> RealNginx:
+    def begin(experiment: Experiment, **options: Any) -> RealNginx:
         folder = tmp_path / str(len(running))
         folder.mkdir()
-        running.append(RealNginx(program, experiment, folder))
+        running.append(RealNginx(program, experiment, folder, **options))
         running[-1].wait()
         return running[-1]
 
@@ -214,6 +243,7 @@ def test_a_treatment_that_grows_takes_users_only_from_the_control(
         split = Split(names, shares_bp)
         running.shift(split)
         after = running.variants(users)
+        assert running.loaded() == split
         said = [expected(experiment, split, {"x-user-id": u}).variant for u in users]
         assert after == said
         moved = {(a, b) for a, b in zip(before, after, strict=True) if a != b}
@@ -268,11 +298,13 @@ def test_in_a_pod_a_changed_configuration_is_loaded_and_a_wrong_one_is_not(
         running.wait()
         assert set(running.variants(users)) == {"control"}
         text = running._file.read_text()
+        assert running.loaded() == running.experiment.split
         running._file.write_text("nonsense")
         # It is looked at every two seconds; whatever is wrong is said and left alone.
         log = tmp_path / "said"
         _until(lambda: "test failed" in log.read_text(), running._process)
         assert set(running.variants(users)) == {"control"}
+        assert running.loaded() == running.experiment.split
         running._file.write_text(text.replace("* control;", "* treatment;"))
         _until(lambda: set(running.variants(users)) == {"treatment"}, running._process)
     finally:
@@ -281,9 +313,66 @@ def test_in_a_pod_a_changed_configuration_is_loaded_and_a_wrong_one_is_not(
         running.variants(users)
 
 
+def test_a_shift_in_a_cluster_waits_until_nginx_says_that_it_has_it(
+    start, make_experiment, cluster, namespace, monkeypatch
+) -> None:
+    if not hasattr(cluster, "write_kubeconfig"):
+        pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
+    # An API server asks no pod at a loopback address.
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        address = probe.getsockname()[0]
+    experiment = replace(make_experiment(shares_bp=(9000, 1000)), namespace=namespace)
+    running = start(experiment, address=address)
+    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    door.apply(running.object)
+    door.apply(_pod(namespace))
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    words = ("patch", "pod", "nginx-0", "-n", namespace, "--subresource=status", "--type=merge")
+    cluster.kubectl(*words, "--patch", json.dumps({"status": status}))
+    inquiry = replace(nginx.CAPABILITIES.inquiry, port=running.admin)
+    monkeypatch.setattr(nginx, "CAPABILITIES", replace(nginx.CAPABILITIES, inquiry=inquiry))
+    where = Where(kubeconfig=cluster.kubeconfig, namespace=namespace)
+    place = find("cm/iris-nginx", where, now=time.time())
+    waits = []
+
+    def kubelet(seconds: float) -> None:
+        """What is in the cluster comes to the pod late."""
+        waits.append(seconds)
+        if len(waits) == 5:
+            running.load(door.get(Ref.of(running.object)))
+
+    done = shift(
+        place.door,
+        place.platform,
+        place.experiment,
+        place.experiment.split.parse_change(("50/50",)),
+        actor="ann",
+        why="",
+        clock=time.time,
+        sleep=kubelet,
+        timeout_seconds=DEADLINE_SECONDS,
+        ready=place.ready,
+    )
+    assert done.confirmed
+    assert len(waits) >= 5
+    assert running.loaded() == done.after
+
+
+def _pod(namespace: str) -> Object:
+    labels = {"abctl.dev/experiment": "iris", "app.kubernetes.io/component": "proxy"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "nginx-0", "namespace": namespace, "labels": labels},
+        "spec": {"containers": [{"name": "nginx", "image": "nginx"}]},
+    }
+
+
 def test_what_is_rendered_for_a_cluster_is_what_was_tested(make_experiment) -> None:
     experiment = make_experiment(shares_bp=(7000, 3000))
     target = nginx.target(experiment)
     found = next(obj for obj in nginx.objects(experiment) if Ref.of(obj) == target)
     upstreams = {n: (f"iris-{n}.models.svc.cluster.local", 8080) for n in NAMES}
-    assert found["data"] == {nginx._FILE: configuration(experiment, upstreams, "8080")}
+    text = configuration(experiment, upstreams, listen="8080", admin="9901")
+    assert found["data"] == {nginx._FILE: text}

@@ -1,7 +1,6 @@
 """`abctl doctor`: would it work, and could it be judged?"""
 
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +75,7 @@ def doctor(
         checks = list(
             examine(
                 place,
-                clock=time.time,
+                clock=place.door.now,
                 entrance_url=url,
                 prometheus_url=prometheus,
                 prometheus_config=prometheus_config,

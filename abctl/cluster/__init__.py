@@ -51,6 +51,13 @@ class Door(Protocol):
         """
         ...
 
+    def now(self) -> float:
+        """The world's own clock (unix seconds), by which its ledger is written.
+
+        Where it cannot be told from that of this machine, it is this machine's.
+        """
+        ...
+
     def may(self, verb: str, ref: Ref) -> bool:
         """Whether we may do this (get, list, create, patch, delete, ...) to it.
 

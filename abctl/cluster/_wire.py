@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +37,17 @@ class Wire:
         self.access = access
         self._sleep = sleep
         self._answered = False
+        self._ahead: float | None = None
+
+    @property
+    def ahead_seconds(self) -> float:
+        """How much the server's clock is ahead of this machine's, by its first answer.
+
+        It says whole seconds, and nobody knows when on the way: what may be nothing is 0.
+        """
+        if self._ahead is None:
+            self.ask("GET", "/version")
+        return self._ahead or 0.0
 
     def ask(
         self,
@@ -55,6 +68,7 @@ class Wire:
             url += f"?{urlencode(parameters)}"
         text = None if body is None else json.dumps(body).encode()
         for pause in (*_PAUSES_SECONDS, None):
+            asked = time.time()
             try:
                 answer = self.access.pool.request(
                     method,
@@ -73,6 +87,8 @@ class Wire:
                     raise self._unreachable(error) from error
             else:
                 self._answered = True
+                if self._ahead is None:
+                    self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
                 status = _refusal.said(answer.data)
                 if pause is None or not _refusal.is_temporary(answer.status, status):
                     return answer.status, status
@@ -115,6 +131,16 @@ class Wire:
             f"({_PLACE_IN_TLS.sub('', reason)})",
             f"{hint} What was begun is finished or reverted by the next command",
         )
+
+
+def _ahead(date: str, asked: float, answered: float) -> float:
+    """How much a clock is ahead of ours that said a whole second between two of our moments."""
+    try:
+        said = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return 0.0
+    least, most = said - answered, said + 1.0 - asked
+    return 0.0 if least <= 0 <= most else (least + most) / 2
 
 
 def _retry_after_seconds(headers: Mapping[str, str]) -> float:

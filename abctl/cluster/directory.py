@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,10 @@ class DirectoryDoor:
     ) -> None:
         self._root = root
         self._live = live
+
+    def now(self) -> float:
+        """The clock of this machine."""
+        return time.time()
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""

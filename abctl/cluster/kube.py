@@ -56,6 +56,10 @@ class KubeDoor:
         """The way to the API server, for what it leads to besides objects."""
         return self._wire.access
 
+    def now(self) -> float:
+        """The clock of the API server, which every answer of it bears."""
+        return time.time() + self._wire.ahead_seconds
+
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""
         obj = self._on("GET", ref)

@@ -8,14 +8,13 @@ from abctl.core.experiment import Experiment
 from abctl.core.polls import interval_seconds
 from abctl.errors import SourceError
 from abctl.services.checks import Check, error, ok, warning
+from abctl.services.gather import SKEW_SECONDS
 from abctl.sources import Series, Source
 from abctl.sources._targets import refuse_doubles, target_of
 from abctl.sources._telemetry import Telemetry
 
 _RECENT_SECONDS = 600.0
 _STALE_INTERVALS = 5.0
-# Further apart than this, the times of the ledger are not those of the scrapes.
-_SKEW_SECONDS = 5.0
 # A change of the split settles in so many scrapes at least; else they mix before and after.
 _SETTLED_SCRAPES = 2.0
 
@@ -29,7 +28,7 @@ def examine(
         experiment: whose metrics.
         source: where the counters are.
         asked: what to ask it for.
-        clock: unix seconds, of this machine.
+        clock: unix seconds, as the ledger is written.
     """
     before = perf_counter()
     try:
@@ -93,11 +92,11 @@ def _present(
 def _skew(ahead_seconds: float, took_seconds: float) -> Check:
     # Its answer is at most as old as the question.
     skew = max(0.0, abs(ahead_seconds) - took_seconds)
-    if skew > _SKEW_SECONDS:
+    if skew > SKEW_SECONDS:
         way = "ahead of" if ahead_seconds > 0 else "behind"
-        message = f"the source's is {skew:.1f} s {way} this machine's"
-        return warning("clock", message, "changes of the split are placed wrong: use NTP on both")
-    return ok("clock", f"within {max(skew, 0.1):.1f} s of this machine's")
+        message = f"the source's is {skew:.1f} s {way} the ledger's"
+        return error("clock", message, "changes of the split are placed wrong: use NTP on both")
+    return ok("clock", f"within {max(skew, 0.1):.1f} s of the ledger's")
 
 
 def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Check:

@@ -53,7 +53,7 @@ def analyze(
             experiment, state_dir, prometheus_url, prometheus_config=prometheus_config, door=door
         )
         wanted = telemetry(experiment, door)
-        found = gather(experiment, entries, where, wanted, progress=progress)
+        found = gather(experiment, entries, where, wanted, clock=door.now, progress=progress)
     if save is not None:
         file.save(save, found)
     return judge(found)

@@ -3,7 +3,8 @@
 It can be saved to a file and judged elsewhere, without the cluster and without the source.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from abctl.core.epochs import Ledger
@@ -17,6 +18,8 @@ from abctl.sources import Source
 from abctl.sources._cache import Remembered, remembered
 from abctl.sources._telemetry import Telemetry
 
+# Further apart than this, the times of the ledger are not those of the scrapes.
+SKEW_SECONDS = 5.0
 # By metric, variant and part.
 Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
 
@@ -32,6 +35,8 @@ class Evidence:
         place: of the source, without secrets.
         now: the clock of the source (unix seconds): up to when it was read.
         samples: what was read; None where nothing counts yet.
+        ahead_seconds: how much the clock of the source is ahead of the one that the ledger is
+            written by, as far as it is no matter of how long answers took.
     """
 
     experiment: Experiment
@@ -40,6 +45,7 @@ class Evidence:
     place: str
     now: float
     samples: Samples | None
+    ahead_seconds: float = 0.0
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -104,6 +110,7 @@ def gather(
     source: Source,
     telemetry: Telemetry,
     *,
+    clock: Callable[[], float] | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> Evidence:
     """Read what the source has of an experiment.
@@ -113,13 +120,18 @@ def gather(
         ledger: what happened to its split, and the plan that was locked.
         source: where the counters are.
         telemetry: what to ask for.
+        clock: unix seconds, by which the ledger is written; if None, the source's own.
         progress: see `read`.
 
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
     """
     bare = replace(experiment, source=None)
-    asked = Evidence(bare, ledger, telemetry, source.place, source.now(), None)
+    before = clock() if clock else -math.inf
+    now = source.now()
+    after = clock() if clock else math.inf
+    ahead = max(0.0, now - after) + min(0.0, now - before)
+    asked = Evidence(bare, ledger, telemetry, source.place, now, None, ahead)
     # What cannot be asked for is told before anybody is asked.
     queries = list(asked.queries())
     if not asked.windows:

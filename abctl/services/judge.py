@@ -14,7 +14,7 @@ from abctl.services import _totals
 from abctl.services._compare import Comparing
 from abctl.services._sizes import sizes
 from abctl.services.evidence import MissingError, Samples
-from abctl.services.gather import Evidence
+from abctl.services.gather import SKEW_SECONDS, Evidence
 from abctl.sources._presets import ERRORS, LATENCY
 from abctl.sources._telemetry import Telemetry
 from abctl.stats import srm
@@ -73,7 +73,7 @@ def judge(evidence: Evidence) -> Analysis:
             experiment.design,
             metrics,
             elapsed_seconds=elapsed,
-            integrity=tuple(integrity),
+            integrity=(*_clocks(evidence), *integrity),
             sizes=tuple(sizes(experiment.design, metrics)),
         ),
     )
@@ -84,6 +84,20 @@ def _epochs(evidence: Evidence) -> tuple[EpochResult, ...]:
     settle = evidence.experiment.design.settle_seconds
     found = evidence.ledger.epochs(evidence.now, settle)
     return tuple(EpochResult(i, e.start, e.end, e.split, e.certain) for i, e in enumerate(found))
+
+
+def _clocks(evidence: Evidence) -> Iterator[str]:
+    """Why changes of the split are not where the ledger says, among the samples."""
+    ahead, entries = evidence.ahead_seconds, evidence.ledger.entries
+    if entries and not ahead:
+        # Whoever wrote it had another clock than those who look now.
+        ahead = min(0.0, evidence.now - entries[-1].at)
+    if abs(ahead) > SKEW_SECONDS:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield (
+            f"the clock of the evidence is {duration(abs(ahead))} {way} that of the ledger: "
+            "changes of the split are placed wrong; NTP on both, and start anew"
+        )
 
 
 def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:

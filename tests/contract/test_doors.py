@@ -1,5 +1,6 @@
 """Laws of every door: the directory keeps the rules of the Kubernetes API."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -239,3 +240,8 @@ def test_the_owner_may_do_everything_also_to_what_is_not_there_yet(door):
     for verb in ("get", "list", "create", "patch", "delete"):
         assert door.may(verb, REF)
         assert door.may(verb, Ref("v1", "Service", REF.namespace, "none"))
+
+
+def test_the_worlds_clock_is_told(door):
+    before = time.time()
+    assert before - 1.0 <= door.now() <= time.time() + 1.0

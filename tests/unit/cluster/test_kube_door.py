@@ -1,6 +1,8 @@
 """What the door does with answers that a good API server rarely gives."""
 
 import json
+import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -149,3 +151,25 @@ def test_a_list_is_one_request_however_long(world):
     assert "labelSelector=app%3Diris%2Ctier%3Dfront" in path
     assert len(found) == 3000
     assert found[0] == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod-0"}}
+
+
+@pytest.mark.parametrize("ahead", [-600, 0, 600])
+def test_the_clock_is_the_servers_as_far_as_it_says(world, ahead, monkeypatch):
+    def date(_):
+        return formatdate(time.time() + ahead, usegmt=True)
+
+    monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", date)
+    world.script[:] = [FOUND]
+    before = time.time()
+    world.get(REF)
+    between = world.now() - ahead
+    # It says whole seconds; a clock that may well be ours is taken for ours.
+    slack = 1.0 if ahead else 0.0
+    assert before - slack <= between <= time.time() + slack
+
+
+def test_without_an_answer_so_far_the_clock_is_asked_for(world):
+    world.script[:] = [failure(403)]
+    before = time.time()
+    assert before <= world.now() <= time.time()
+    assert [path for _, path, *_ in world.asked] == ["/version"]

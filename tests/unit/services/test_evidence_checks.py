@@ -104,8 +104,8 @@ def test_a_source_that_has_everything(found: Found) -> None:
     ("page", "name", "level", "words"),
     [
         ({"broken": True}, "source", "error", "nothing answers"),
-        ({"ahead": 60.0}, "clock", "warning", "60.0 s ahead"),
-        ({"ahead": -60.0}, "clock", "warning", "60.0 s behind"),
+        ({"ahead": 60.0}, "clock", "error", "60.0 s ahead of the ledger's"),
+        ({"ahead": -60.0}, "clock", "error", "60.0 s behind"),
         ({"without": "treatment"}, "metric requests", "error", "treatment: no series of"),
         ({"without": "ab_outcome_count_total"}, "metric accuracy", "error", "no series of"),
         ({"without": "ab_outcome_sum_total"}, "metric accuracy", "warning", "first event"),

@@ -124,6 +124,7 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
             ready=place.ready,
             # While somebody thought about it the world may have changed.
             planned=None if asked else planned,
+            report=say,
         )
     except KeyboardInterrupt:
         say("the shift may be half done: the same command finishes it, a shift back reverts it")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.client import responses
 from typing import Any
@@ -19,7 +19,8 @@ _TRY_AGAIN = {
     HTTPStatus.GATEWAY_TIMEOUT,
 }
 _FORBIDDEN = re.compile(r'cannot (\S+) resource "([^"]+)"(?: in API group "([^"]*)")?')
-_OWN = re.compile(rf'conflict with "{FIELD_MANAGER}"(?: |$)')
+_MANAGER = re.compile(r'conflict with "([^"]*)"')
+_MOST_FIELDS = 4  # that are named
 _NO_SUCH_RESOURCE = "the server could not find the requested resource"
 
 
@@ -71,7 +72,7 @@ def of(code: int, status: Mapping[str, Any], ref: Ref, context: str) -> ClusterE
         case HTTPStatus.NOT_FOUND:
             error = _not_found(message, status, ref)
         case HTTPStatus.CONFLICT:
-            error = _conflict(message, status, ref)
+            error = _conflict(status, ref)
         case _:
             error = ClusterError(f"{ref} is refused ({code}): {message}")
     return error
@@ -103,14 +104,30 @@ def _permission(message: str, ref: Ref) -> str:
     )
 
 
-def _conflict(message: str, status: Mapping[str, Any], ref: Ref) -> ConflictError:
+def _conflict(status: Mapping[str, Any], ref: Ref) -> ConflictError:
     causes = (status.get("details") or {}).get("causes") or []
     if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
-        own = all(_OWN.match(cause.get("message", "")) for cause in causes)
-        return (OwnConflictError if own else ConflictError)(
-            f"{ref}: {message}",
-            "somebody else manages these fields: agree with them, or take over with --force",
-        )
+        return _managed(ref, causes)
     if status.get("reason") == "AlreadyExists":
         return ConflictError(f"{ref} exists already")
     return ConflictError(f"{ref} was changed by somebody else", "read it again")
+
+
+def _managed(ref: Ref, causes: Iterable[Mapping[str, str]]) -> ConflictError:
+    """Fields that another field manager has set otherwise."""
+    fields: dict[str, list[str]] = {}
+    for cause in causes:
+        found = _MANAGER.match(cause.get("message", ""))
+        manager = found[1] if found else "somebody else"
+        fields.setdefault(manager, []).append(cause.get("field", "").removeprefix("."))
+    if fields.keys() == {FIELD_MANAGER}:
+        return OwnConflictError(f"{ref}: set by another operation of {FIELD_MANAGER}")
+    parts = []
+    for manager in sorted(fields.keys() - {FIELD_MANAGER}):
+        named, rest = fields[manager][:_MOST_FIELDS], fields[manager][_MOST_FIELDS:]
+        more = f" and {len(rest)} more" if rest else ""
+        parts.append(f"{manager} has set {', '.join(named)}{more}")
+    return ConflictError(
+        f"{ref}: {'; '.join(parts)}",
+        "agree with them, or --force: abctl takes over the fields that it renders, no others",
+    )

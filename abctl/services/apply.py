@@ -17,12 +17,10 @@ from abctl.errors import ConflictError, NotFoundError, NotReadyError
 from abctl.platforms import Platform
 from abctl.services import ledger
 from abctl.services._admission import require_admissible
-from abctl.services.effect import wait_until_in_effect
+from abctl.services.effect import Report, wait_until_in_effect
 from abctl.services.readiness import serving
 
 _POLL_SECONDS = 0.5
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -73,10 +71,24 @@ def steps(door: Door, objects: list[Object], *, force: bool = False) -> list[Ste
     """What an apply of the objects would do, by the cluster's own dry run.
 
     Raises:
-        ConflictError: somebody else manages a field.
+        ConflictError: somebody else manages fields of one of them, or of several.
         ClusterError: the cluster refuses an object.
     """
-    return [Step(_read(door, obj), door.apply(obj, dry_run=True, force=force)) for obj in objects]
+    after = _tried(door, objects, force=force)
+    return [Step(_read(door, obj), then) for obj, then in zip(objects, after, strict=True)]
+
+
+def _tried(door: Door, objects: list[Object], *, force: bool) -> list[Object]:
+    """What each object would be; the conflicts of all of them are told together."""
+    found, conflicts = list[Object](), list[ConflictError]()
+    for obj in objects:
+        try:
+            found.append(door.apply(obj, dry_run=True, force=force))
+        except ConflictError as conflict:
+            conflicts.append(conflict)
+    if conflicts:
+        raise ConflictError("; ".join(each.message for each in conflicts), conflicts[0].hint)
+    return found
 
 
 def apply(
@@ -104,7 +116,7 @@ def apply(
         clock: unix seconds.
         sleep: waits for some seconds.
         timeout_seconds: how long everything may take together.
-        report: told of each object, in words.
+        report: told of each object and of what it waits for, in words.
         wait: for readiness and for the split's effect; else the ledger keeps an open intent, and
             applying again finishes it.
         force: take over fields that somebody else manages.
@@ -114,7 +126,8 @@ def apply(
 
     Raises:
         SpecError: the platform cannot express the experiment.
-        ConflictError: somebody else manages a field, or the plan is not as it was locked.
+        ConflictError: somebody else manages a field, or the plan is not as it was locked; nothing
+            was changed.
         NotReadyError: not in time; applying again goes on.
     """
     deadline = clock() + timeout_seconds
@@ -123,9 +136,18 @@ def apply(
     def in_effect(split: Split) -> bool:
         left = max(0.0, deadline - clock())
         return wait_until_in_effect(
-            door, platform, target, split, clock=clock, sleep=sleep, timeout_seconds=left
+            door,
+            platform,
+            target,
+            split,
+            clock=clock,
+            sleep=sleep,
+            timeout_seconds=left,
+            report=report,
         )
 
+    # What is refused is refused before anything is written.
+    _tried(door, objects, force=force)
     first = Entry(clock(), actor, None, experiment.split, why, "intent")
     book = _ensure(door, new_object(experiment, first))
     known = ledger_of(book)
@@ -137,7 +159,13 @@ def apply(
     for obj in objects:
         if wait and Ref.of(obj) == target:
             _await_variants(
-                door, objects, known.wanted, clock=clock, sleep=sleep, deadline=deadline
+                door,
+                objects,
+                known.wanted,
+                clock=clock,
+                sleep=sleep,
+                deadline=deadline,
+                report=report,
             )
         report(f"{Ref.of(door.apply(obj, force=force))} applied")
     if not wait:
@@ -184,8 +212,10 @@ def _await_variants(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     deadline: float,
+    report: Report,
 ) -> None:
     """Wait until everybody who gets requests can answer them."""
+    told = ""
     for name in split.names:
         while split[name] and isinstance(answer := serving(door, objects, name), str):
             if clock() >= deadline:
@@ -193,4 +223,7 @@ def _await_variants(
                     f"{name} is not ready: {answer}",
                     "the split was not applied; applying again goes on waiting",
                 )
+            if answer != told:
+                report(f"waiting for {name}: {answer}")
+                told = answer
             sleep(_POLL_SECONDS)

@@ -35,14 +35,12 @@ class ProxyPods:
         self._settled: dict[str, Mapping[str, Any]] = {}
 
     def status(self, obj: Object) -> Mapping[str, Any] | None:
-        """The status of the object that carries the split; None where there is none to be told.
-
-        That is so for every other object, for one that abctl did not make, and without pods.
+        """The status of the object that carries the split; None for others, or where it is foreign.
 
         Returns:
             Of the first pod that has not what is wanted, else of any; `refusal` names it. Or
-            `unseen`: why nobody can tell. They may not be asked (`list pods`, `get pods/proxy`), or
-            a network policy keeps the API server from them.
+            `unseen`: why nobody can tell. There are none, they may not be asked (`list pods`,
+            `get pods/proxy`), or a network policy keeps the API server from them.
         """
         experiment = (obj["metadata"].get("labels") or {}).get(_EXPERIMENT)
         if experiment is None or Ref.of(obj) != self._target:
@@ -50,7 +48,7 @@ class ProxyPods:
         if self._version != (version := obj["metadata"]["resourceVersion"]):
             self._version, self._settled = version, {}
         labels = {_EXPERIMENT: experiment, **_PROXY}
-        found = None
+        found: Mapping[str, Any] = {"unseen": "there is no pod of the proxy to ask"}
         try:
             wanted = self._platform.split_of(obj)
             for pod in self._door.list("v1", "Pod", self._target.namespace, labels):

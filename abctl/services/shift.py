@@ -19,7 +19,7 @@ from abctl.errors import ConflictError, NotReadyError
 from abctl.platforms import Platform
 from abctl.services import ledger
 from abctl.services._admission import require_admissible
-from abctl.services.effect import wait_until_in_effect
+from abctl.services.effect import Report, wait_until_in_effect
 from abctl.services.look import Look, look
 
 _PATCH_ATTEMPTS = 5
@@ -122,6 +122,7 @@ def shift(
     timeout_seconds: float,
     ready: Ready = lambda _: True,
     planned: Plan | None = None,
+    report: Report = lambda _: None,
 ) -> ShiftResult:
     """Bring a split into effect and enter it in the ledger.
 
@@ -137,6 +138,7 @@ def shift(
         timeout_seconds: how long the platform may take.
         ready: whether a variant can take requests; a text says why it cannot.
         planned: the plan for this split, if it was made a moment ago.
+        report: told what it waits for, in words.
 
     Raises:
         SpecError: the platform cannot express it.
@@ -155,7 +157,14 @@ def shift(
     def wait() -> bool:
         ref = platform.target(experiment)
         return wait_until_in_effect(
-            door, platform, ref, split, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
+            door,
+            platform,
+            ref,
+            split,
+            clock=clock,
+            sleep=sleep,
+            timeout_seconds=timeout_seconds,
+            report=report,
         )
 
     if drift is not None:

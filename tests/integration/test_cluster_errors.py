@@ -166,13 +166,46 @@ def test_what_somebody_else_manages_is_taken_over_only_by_force(cluster, namespa
     patch = '{"data": {"a": "theirs"}}'
     cluster.kubectl("patch", "configmap", "x", "-n", namespace, "--patch", patch)
     for dry_run in (True, False):
-        with pytest.raises(
-            ConflictError, match=r'conflict with "kubectl-patch".*data\.a'
-        ) as caught:
+        with pytest.raises(ConflictError) as caught:
             door.apply(obj, dry_run=dry_run)
+        assert caught.value.message == "configmap/x: kubectl-patch has set data.a"
         assert "--force" in caught.value.hint
     assert door.get(Ref.of(obj))["data"]["a"] == "theirs"
     assert door.apply(obj, force=True)["data"] == {"a": "1", "b": "1"}
+
+
+def test_what_kubectl_applied_otherwise_is_told_at_once_and_taken_over_by_force(
+    crds, namespace, tmp_path, capsys
+):
+    example = K8S / "experiments" / "envoy.yaml"
+    place = ["-n", namespace, "--kubeconfig", str(crds.kubeconfig)]
+    assert run(["render", str(example)]) == 0
+    rendered = capsys.readouterr().out.replace("namespace: models", f"namespace: {namespace}")
+    crds.kubectl("apply", "-f", "-", stdin=rendered)
+    crds.kubectl("scale", "deployment/iris-control", "-n", namespace, "--replicas=3")
+    crds.kubectl("annotate", "deployment/iris-control", "-n", namespace, "team=theirs")
+    other = tmp_path / "iris.yaml"
+    other.write_text(example.read_text().replace("iris:v", "other:v").replace("90%", "80%"))
+    other.write_text(other.read_text().replace("split: 10%", "split: 20%"))
+    command = ["apply", str(other), "--yes", "--no-wait", *place]
+    for words in (command, [*command, "--dry-run=server"], [*command, "--diff"]):
+        assert run(words) == 5
+        error, hint = capsys.readouterr().err.splitlines()[-2:]
+        for each in ("deployment/iris-control", "deployment/iris-treatment", "configmap/"):
+            assert f"{each}" in error
+        image = 'spec.template.spec.containers[name="mlserver"].image'
+        assert f"deployment/iris-control: kubectl-client-side-apply has set {image}" in error
+        assert "--force" in hint
+    # Nothing was changed, and there is no ledger of what did not begin.
+    names = crds.kubectl("get", "configmaps", "-n", namespace, "-o", "name")
+    assert "abctl-iris" not in names
+    assert run([*command, "--force"]) == 0
+    found = crds.read("deployment", "iris-control", "-n", namespace)
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == "abctl/other:v1"
+    assert found["spec"]["replicas"] == 3
+    assert found["metadata"]["annotations"]["team"] == "theirs"
+    # What was taken over is abctl's from now on.
+    assert run(command) == 0
 
 
 def test_a_kubeconfig_that_leads_nowhere(cluster, tmp_path):

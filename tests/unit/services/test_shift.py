@@ -332,3 +332,13 @@ def test_who_is_overtaken_says_by_whom(world):
     with pytest.raises(ConflictError, match="bob was faster: applied control 50%, treatment 50%"):
         world.shift(B, door=Overtaken(world.door))
     assert (world.asked, world.ledger.desired) == (C, C)
+
+
+def test_whoever_waits_is_told_what_for(world):
+    world.envoy.looks, said = 40, []
+    assert world.shift(B, report=said.append, timeout_seconds=60.0).confirmed
+    assert said == ["waiting: update_rejected"]
+    # Where it takes but a moment there is nothing to tell.
+    world.envoy.looks = 2
+    assert world.shift(A, report=said.append).confirmed
+    assert len(said) == 1

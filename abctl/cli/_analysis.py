@@ -48,13 +48,13 @@ def screen(found: Analysis, wide: bool) -> Text:
 
 def hint(found: Analysis, experiment: str) -> str:
     """The next command."""
-    names = [variant.name for variant in found.variants]
     verdict = found.verdict
     if verdict.kind == "ship":
         return f"abctl promote {experiment} {verdict.treatment} --why 'the verdict is ship'"
     if verdict.kind == "stop":
-        some = verdict.treatment if len(names) > 2 else None  # noqa: PLR2004 - others stay
-        ends = f"shift {experiment} {some}=0%" if some else f"rollback {experiment}"
+        out = [f"{each.treatment}=0%" for each in verdict.treatments if each.kind == "stop"]
+        others = len(out) < len(verdict.treatments)
+        ends = f"shift {experiment} {' '.join(out)}" if others else f"rollback {experiment}"
         return f"abctl {ends} --why 'the verdict is stop'"
     if verdict.kind == "invalid":
         return f"find out why before anything else: abctl status {experiment} -o wide"

@@ -24,8 +24,8 @@ class Claim:
         says: what is proven if the null is rejected.
         null: the effect under the null hypothesis; the margin of a guardrail.
         result: the one-sided estimate at level alpha.
-        p_adjusted: with all primaries and treatments accounted for (Holm); None where no
-            correction is due.
+        p_adjusted: of what shipping needs, with all primaries and treatments accounted for (Holm);
+            None elsewhere.
         proven: whether the null is rejected.
     """
 
@@ -192,11 +192,17 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows, of which treatment, and why, in plain words."""
+    """What follows, of which treatment, and why, in plain words.
+
+    Attributes:
+        treatment: that ships, or is to be taken out; None where all of them are meant.
+        treatments: the verdict on each that takes part; empty where none is judged for itself.
+    """
 
     kind: VerdictKind
     treatment: str | None
     reasons: tuple[str, ...]
+    treatments: tuple["Verdict", ...] = ()
 
 
 @dataclass(frozen=True)

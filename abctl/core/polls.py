@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 LEFT_OUT = -1
 EVEN_POLLS = 128
+# No scrape for so many usual intervals is a gap: one or two fail at times, Prometheus itself takes
+# a target for gone after five minutes without one, which at its common interval of 1 min is five.
+GAP_INTERVALS = 5.0
 
 
 @dataclass(frozen=True)

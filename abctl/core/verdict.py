@@ -1,21 +1,26 @@
 """What follows from the evidence: ship, stop, continue or invalid, each with its reasons (pure).
 
-1. `invalid`: the evidence cannot be trusted (split not as ordered, gaps, stale, changed plan).
-2. `stop`: harm is proven, on a guardrail (worse than its margin) or on a primary; or the longest
+`invalid` is of the whole experiment: the evidence cannot be trusted (split not as ordered, gaps,
+stale, changed plan). Else each treatment that has a share has a verdict of its own:
+
+1. `stop`: harm is proven, on a guardrail (worse than its margin) or on a primary; or the longest
    duration is over and what shipping needs was not proven.
-3. `ship`: a primary is proven better, every guardrail is proven to be within its margin, and the
+2. `ship`: a primary is proven better, every guardrail is proven to be within its margin, and the
    shortest duration is over.
-4. `continue`: anything else, with what is still needed.
+3. `continue`: anything else, with what is still needed.
 
-With `test: fixed` there is one look: before the planned duration and size are reached, everything
-but `invalid` is `continue`, even harm; then what is not proven is given up.
+The experiment's verdict is what is to be done next: ship the best treatment that may, else stop the
+one that does harm (the others go on without it), else continue while any of them does, else stop.
 
-Each claim is tested one-sided at alpha. Primaries and treatments are corrected for one another
-(Holm); an alarm is not corrected, and shipping needs every guardrail, so neither is a guardrail.
+With `test: fixed` there is one look: before the planned end everything but `invalid` is `continue`,
+even harm; then what is not proven is given up.
+
+Each claim is tested one-sided at alpha. What shipping needs is corrected over treatments and
+primaries (Holm); an alarm is not, so that each treatment is watched as if it were alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from abctl.core import figures
 from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Verdict
@@ -32,6 +37,7 @@ class Size:
     """How many units or requests a variant needs and has, where that was planned."""
 
     metric: str
+    treatment: str
     needed: float
     reached: float
 
@@ -43,6 +49,8 @@ def verdict(
     elapsed_seconds: float,
     integrity: Sequence[str],
     sizes: Sequence[Size] = (),
+    without_share: Collection[str] = (),
+    ended: bool = False,
 ) -> Verdict:
     """What follows.
 
@@ -52,32 +60,105 @@ def verdict(
         elapsed_seconds: since the start.
         integrity: why the evidence cannot be trusted; empty if it can.
         sizes: planned sizes of the primaries, as far as they are known.
+        without_share: treatments that get no traffic now: they take no part, unless all are.
+        ended: with `test: fixed`, whether the metrics are those of the planned end.
     """
     if integrity:
         return Verdict("invalid", None, tuple(integrity))
     early = tuple(_early(design, elapsed_seconds, sizes))
-    over = elapsed_seconds >= design.max_duration_seconds
-    if design.test == "fixed" and early and not over:
-        rule = "test: fixed is looked at once, at the planned end: nothing is decided before"
+    if design.test == "fixed" and not ended:
+        limit = figures.duration(design.max_duration_seconds)
+        rule = (
+            f"test: fixed is looked at once, at the planned end (after {limit} at the latest): "
+            "nothing is decided before"
+        )
         return Verdict("continue", None, (*early, rule))
-    treatments = list(dict.fromkeys(c.treatment for m in metrics for c in m.comparisons))
-    for treatment in treatments:
-        if harm := tuple(_harm(metrics, treatment)):
-            return Verdict("stop", treatment, harm)
-    needed = {treatment: tuple(_needed(metrics, treatment)) for treatment in treatments}
-    for treatment in treatments:
-        if not needed[treatment] and elapsed_seconds >= design.min_duration_seconds:
-            return Verdict("ship", treatment, tuple(_good(metrics, treatment)))
-    reasons = tuple(reason for each in needed.values() for reason in each)
-    if over or design.test == "fixed":
+    everyone = dict.fromkeys(c.treatment for m in metrics for c in m.comparisons)
+    judged = [name for name in everyone if name not in without_share] or list(everyone)
+    standings = [
+        _Standing(t, *(tuple(f(metrics, t)) for f in (_harm, _good, _needed))) for t in judged
+    ]
+    each = tuple(_of_treatment(design, standing, elapsed_seconds) for standing in standings)
+    found = _of_all(metrics, dict(zip(standings, each, strict=True)), early)
+    return replace(found, treatments=each)
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What is proven of a treatment: harm, what shipping needs, and what of that is missing."""
+
+    treatment: str
+    harm: tuple[str, ...]
+    good: tuple[str, ...]
+    needed: tuple[str, ...]
+
+
+def _of_treatment(design: Design, standing: _Standing, elapsed: float) -> Verdict:
+    if standing.harm:
+        return Verdict("stop", standing.treatment, standing.harm)
+    once = design.test == "fixed"
+    if not standing.needed and (once or elapsed >= design.min_duration_seconds):
+        return Verdict("ship", standing.treatment, standing.good)
+    if once or elapsed >= design.max_duration_seconds:
         limit = figures.duration(design.max_duration_seconds)
         end = (
-            f"maxDuration of {limit} is over" if over else "this was the one look that was planned"
+            "this was the one look that was planned" if once else f"maxDuration of {limit} is over"
         )
-        return Verdict("stop", None, (f"{end}, and what shipping needs is not proven", *reasons))
-    ahead = [t for t in treatments if not needed[t]]
-    good = tuple(reason for t in ahead for reason in _good(metrics, t))
-    return Verdict("continue", ahead[0] if ahead else None, (*good, *reasons, *early))
+        why = f"{end}, and what shipping needs is not proven"
+        return Verdict("stop", standing.treatment, (why, *standing.needed))
+    return Verdict("continue", standing.treatment, standing.needed or standing.good)
+
+
+def _of_all(
+    metrics: Sequence[MetricResult], found: Mapping[_Standing, Verdict], early: Sequence[str]
+) -> Verdict:
+    """What is to be done next."""
+    harmful = [s for s in found if s.harm]
+    harm = [reason for s in harmful for reason in s.harm]
+    if ready := [s.treatment for s, v in found.items() if v.kind == "ship"]:
+        best, others = _best(metrics, ready)
+        good = next(s.good for s in found if s.treatment == best)
+        return Verdict("ship", best, (*good, *others, *harm))
+    # What is proven comes first.
+    going = sorted(
+        (s for s, v in found.items() if v.kind == "continue"), key=lambda s: s.needed != ()
+    )
+    reasons = [reason for s in going for reason in found[s].reasons]
+    if harmful and going:
+        worse, open_yet = (", ".join(s.treatment for s in each) for each in (harmful, going))
+        next_step = f"without {worse} there can be more evidence of {open_yet}"
+        return Verdict("stop", harmful[0].treatment, (*harm, next_step, *reasons, *early))
+    if going:
+        ahead = None if going[0].needed else going[0].treatment
+        return Verdict("continue", ahead, (*reasons, *early))
+    alone = harmful[0].treatment if harmful and len(found) == 1 else None
+    given_up = dict.fromkeys(r for s, v in found.items() if not s.harm for r in v.reasons)
+    return Verdict("stop", alone, (*harm, *given_up))
+
+
+def _best(metrics: Sequence[MetricResult], ready: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Of treatments that may ship the one to take, and why not the others.
+
+    That with the largest effect on the first primary on which any of them is proven better. Each of
+    them is proven, so that choosing by the data costs no error rate; which of them is better than
+    the other is not tested.
+    """
+    for metric in (m for m in metrics if m.role == "primary"):
+        sign = 1.0 if metric.direction == "increase" else -1.0
+        effects = {
+            c.treatment: sign * c.effect.effect
+            for c in metric.comparisons
+            if c.treatment in ready and c.proven("better") and isinstance(c.effect, Estimate)
+        }
+        if effects:
+            best = max(effects, key=lambda name: effects[name])
+            return best, tuple(
+                f"{name} may ship as well: {best} goes first by its estimate of {metric.name}, "
+                f"which does not prove it better than {name}"
+                for name in ready
+                if name != best
+            )
+    return ready[0], ()
 
 
 def distrust(

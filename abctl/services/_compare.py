@@ -14,7 +14,7 @@ from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Samples
 from abctl.sources._telemetry import Telemetry
 from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
-from abctl.stats.multiplicity import holm
+from abctl.stats.multiplicity import holm_steps
 from abctl.stats.summary import Stream, SummaryError
 
 _METHODS = "abctl.stats.methods"
@@ -34,6 +34,7 @@ _ONE_LOOK = "holds for one look at the planned end only"
 _INDEPENDENT = "takes the requests of one unit as independent, which makes it too sure"
 _NOTHING_YET = "nothing counts yet: the split has only just been set (design.settle)"
 _ZERO = Delta(0.0, relative=False)
+_TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,26 +205,54 @@ def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:
 
 
 def _adjusted(found: Sequence[MetricResult], alpha: float) -> tuple[MetricResult, ...]:
-    """Holm over what is claimed to be better, all primaries and treatments together.
+    """Corrects what shipping needs, so that alpha bounds the risk that any treatment ships wrongly.
+
+    Holm over every primary of every treatment, where each stands for "better in this primary, and
+    within all margins" (intersection-union). Its p is the largest of these claims; those of
+    guardrails count as one for all primaries of their treatment. With one treatment that leaves
+    guardrails as they are.
 
     What is not estimable yet stays one of them: how many there are was decided before the data.
     """
-    claims = [
-        claim
-        for metric in found
-        for comparison in metric.comparisons
-        if (claim := comparison.claim("better"))
-    ]
-    p = holm([claim.result.p if isinstance(claim.result, Estimate) else 1.0 for claim in claims])
-    adjusted: dict[int, Claim] = {}
-    for claim, p_adjusted in zip(claims, map(float, p), strict=True):
-        if isinstance(claim.result, Estimate):
-            at_alpha = claim.result.log_e is not None and p_adjusted <= alpha
-            proven = p_adjusted < alpha or at_alpha
-            adjusted[id(claim)] = replace(claim, p_adjusted=p_adjusted, proven=proven)
+    primaries = [m for m in found if m.role == "primary"]
+    treatments = [c.treatment for m in primaries[:1] for c in m.comparisons]
+    pairs = [(m.name, t) for t in treatments for m in primaries]
+    p = {(m.name, c.treatment): _p_to_ship(c) for m in found for c in m.comparisons}
+    margins = {
+        t: max((p[m.name, t] for m in found if m.role == "guardrail"), default=0.0) / len(primaries)
+        for t in treatments
+    }
+    together = [max(p[pair], margins[pair[1]]) for pair in pairs]
+    left, before = holm_steps(together, alpha)
+    steps = dict(zip(pairs, zip(left.tolist(), before.tolist(), strict=True), strict=True))
+    for t in treatments:
+        # Margins belong to the first of the treatment's claims.
+        first, earlier = max(steps[m.name, t] for m in primaries)
+        steps |= {
+            (m.name, t): (first / len(primaries), earlier) for m in found if m.role == "guardrail"
+        }
 
-    def corrected(comparison: Comparison) -> Comparison:
-        claims = tuple(adjusted.get(id(claim), claim) for claim in comparison.claims)
+    def corrected(metric: MetricResult, comparison: Comparison) -> Comparison:
+        step = steps.get((metric.name, comparison.treatment))
+        claims = tuple(_corrected(claim, step, alpha) for claim in comparison.claims)
         return replace(comparison, claims=claims)
 
-    return tuple(replace(m, comparisons=tuple(map(corrected, m.comparisons))) for m in found)
+    return tuple(
+        replace(m, comparisons=tuple(corrected(m, comparison) for comparison in m.comparisons))
+        for m in found
+    )
+
+
+def _p_to_ship(comparison: Comparison) -> float:
+    """The p of what a treatment needs of a metric to be shipped."""
+    needed = [claim.result for claim in comparison.claims if claim.says in _TO_SHIP]
+    return max((r.p if isinstance(r, Estimate) else 1.0 for r in needed), default=1.0)
+
+
+def _corrected(claim: Claim, step: tuple[float, float] | None, alpha: float) -> Claim:
+    if step is None or claim.says not in _TO_SHIP or not isinstance(claim.result, Estimate):
+        return claim
+    left, before = step
+    p = min(1.0, max(before, left * claim.result.p))
+    at_alpha = claim.result.log_e is not None and p <= alpha
+    return replace(claim, p_adjusted=p, proven=p < alpha or at_alpha)

@@ -5,7 +5,7 @@ from time import perf_counter
 
 from abctl.core.duration import format_duration
 from abctl.core.experiment import Experiment
-from abctl.core.polls import interval_seconds
+from abctl.core.polls import GAP_INTERVALS, interval_seconds
 from abctl.errors import SourceError
 from abctl.services.checks import Check, error, ok, warning
 from abctl.services.gather import SKEW_SECONDS
@@ -14,7 +14,6 @@ from abctl.sources._targets import refuse_doubles, target_of
 from abctl.sources._telemetry import Telemetry
 
 _RECENT_SECONDS = 600.0
-_STALE_INTERVALS = 5.0
 # A change of the split settles in so many scrapes at least; else they mix before and after.
 _SETTLED_SCRAPES = 2.0
 
@@ -107,7 +106,7 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
     targets = len({target_of(series.labels) for series in every})
     age = now - max(float(series.times[-1]) for series in every)
     said = f"{targets} targets, every {interval:g} s, the last one {age:.0f} s ago"
-    if age > _STALE_INTERVALS * interval:
+    if age > GAP_INTERVALS * interval:
         return error("scrapes", said, "the targets are not scraped any more")
     if settle < _SETTLED_SCRAPES * interval:
         hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"

@@ -33,7 +33,7 @@ def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
                 growth = ((z_claim + z_power) * error / wanted) ** 2
                 if design.test == "sequential":
                     growth *= cost_of_looking(alpha, design.power, one_sided=True)[0]
-                yield Size(metric.name, growth * min(once.n), min(once.n))
+                yield Size(metric.name, comparison.treatment, growth * min(once.n), min(once.n))
 
 
 def _once(comparison: Comparison, method: str) -> Estimate | None:

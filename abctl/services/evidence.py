@@ -6,20 +6,27 @@ a target are cut at the same scrapes.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
 
 from abctl.core.analysis import Coverage
-from abctl.core.polls import Polls, Window, blind, cut, interval_seconds, uncovered_seconds
+from abctl.core.polls import (
+    GAP_INTERVALS,
+    Polls,
+    Window,
+    blind,
+    cut,
+    interval_seconds,
+    uncovered_seconds,
+)
 from abctl.sources import Series
 from abctl.sources._increase import Counters, Scrapes, increase, scrapes_of
 from abctl.sources._targets import Target, by_target
 from abctl.stats.summary import Array
 
-# A scrape that is late by this many usual intervals is a gap; where no interval is known, a minute.
-_GAP_INTERVALS = 5.0
+# A gap, where no interval is known.
 _GAP_SECONDS = 60.0
 # Scrapes are never quite regular; the polls must not be others because of that.
 _STEP_SECONDS = 0.5
@@ -119,6 +126,19 @@ class Samples:
     def _grid(self) -> Polls:
         return grid(self.windows, self.interval_seconds, self.now)
 
+    def until(self, end: float) -> "Samples":
+        """What they were when the poll that ends there was just over."""
+        windows = tuple(
+            Window(w.epoch, w.start, min(w.end, end)) for w in self.windows if w.start < end
+        )
+        return replace(self, windows=windows, now=end + self.interval_seconds)
+
+    def exposures(self, selectors: Iterable[str]) -> tuple[Array, Array]:
+        """The ends of all polls that count, shape (polls,); requests up to each, by selector."""
+        polls = self._grid
+        rows = [self.rows(selector, polls).total() for selector in selectors]
+        return polls.edges[1:][polls.counted], np.cumsum(rows, axis=1)
+
     @cached_property
     def over(self) -> tuple[Window, ...]:
         """The windows up to the last poll that is over; empty where none is."""
@@ -158,7 +178,7 @@ class Samples:
         first, last = self.windows[0].start, self.windows[-1].end
         times = reduce(np.union1d, (s.times for s in scrapes))
         interval = max(interval_seconds(s.times) for s in scrapes)
-        allowance = _GAP_INTERVALS * interval or _GAP_SECONDS
+        allowance = GAP_INTERVALS * interval or _GAP_SECONDS
         gaps = sum(uncovered_seconds(window, times, allowance) for window in self.windows)
         rows = self.rows(selector, cut(self.windows, last - first))
         return Coverage(
@@ -170,7 +190,7 @@ class Samples:
             ),
             covered_ratio=1 - gaps / sum(window.seconds for window in self.windows),
             interval_seconds=interval,
-            stale_seconds=self.now - float(times[-1]),
+            stale_seconds=max(0.0, self.now - float(times[-1])),
             left_out=rows.left_out,
             unseen=rows.unseen,
             doubtful_ratio=rows.doubtful / max(1.0, float(rows.by_poll.sum())),

@@ -6,7 +6,9 @@ It can be saved to a file and judged elsewhere, without the cluster and without 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+from abctl.core.analysis import EpochResult
 from abctl.core.epochs import Ledger
 from abctl.core.experiment import Experiment
 from abctl.core.polls import Window
@@ -47,12 +49,19 @@ class Evidence:
     samples: Samples | None
     ahead_seconds: float = 0.0
 
+    @cached_property
+    def epochs(self) -> tuple[EpochResult, ...]:
+        """Epochs of the ledger; one that ended at an unknown time does not count."""
+        settle = self.experiment.design.settle_seconds
+        found = self.ledger.epochs(self.now, settle)
+        return tuple(
+            EpochResult(i, e.start, e.end, e.split, e.certain) for i, e in enumerate(found)
+        )
+
     @property
     def windows(self) -> tuple[Window, ...]:
-        """The time that counts, by the ledger; an epoch that ended at an unknown time does not."""
-        settle = self.experiment.design.settle_seconds
-        epochs = self.ledger.epochs(self.now, settle)
-        return tuple(Window(i, e.start, e.end) for i, e in enumerate(epochs) if e.certain)
+        """The time that counts."""
+        return tuple(Window(e.number, e.start, e.end) for e in self.epochs if e.counted)
 
     @property
     def selectors(self) -> Selectors:

@@ -1,17 +1,21 @@
 """Says what follows from the evidence of an experiment: arithmetic, no input and no clock."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 
 from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult
 from abctl.core.experiment import Experiment
 from abctl.core.figures import duration
+from abctl.core.polls import GAP_INTERVALS
 from abctl.core.split import TOTAL_BP
 from abctl.core.verdict import distrust, verdict
 from abctl.errors import SourceError
 from abctl.services import _totals
 from abctl.services._compare import Comparing
+from abctl.services._planned_end import planned_end
 from abctl.services._sizes import sizes
 from abctl.services.evidence import MissingError, Samples
 from abctl.services.gather import SKEW_SECONDS, Evidence
@@ -19,9 +23,6 @@ from abctl.sources._presets import ERRORS, LATENCY
 from abctl.sources._telemetry import Telemetry
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
-
-# As long as the gaps that coverage leaves out.
-_LATE_INTERVALS = 5.0
 
 
 def judge(evidence: Evidence) -> Analysis:
@@ -33,19 +34,28 @@ def judge(evidence: Evidence) -> Analysis:
     evidence.require_whole()
     experiment, ledger, asked = evidence.experiment, evidence.ledger, evidence.telemetry
     now, samples = evidence.now, evidence.samples
-    epochs = _epochs(evidence)
+    epochs, split = evidence.epochs, ledger.desired
     names = [variant.name for variant in experiment.variants]
     if samples is not None:
         _require_anything(samples, [asked.requests(name) for name in names])
         if not samples.over:
             samples = None
+    started = ledger.entries[0].at if ledger.entries else None
+    planned = None
+    if experiment.design.test == "fixed" and samples is not None and started is not None:
+        planned = planned_end(experiment, samples, asked, started)
+    end = planned.end if planned else None
+    if end is not None and samples is not None:
+        samples = samples.until(end)
+        epochs = tuple(replace(e, end=min(e.end, end)) for e in epochs if e.start < end)
+        split = epochs[-1].split
     selected = evidence.selectors
     variants = tuple(_totals.variant(experiment, samples, n, selected, asked) for n in names)
     metrics = Comparing(experiment, samples, asked).metrics()
     check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
-    started = ledger.entries[0].at if ledger.entries else None
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = _shared(epochs)
+    idle = [name for name in split.names[1:] if not split[name]] if split else []
     integrity = distrust(
         check,
         names,
@@ -68,22 +78,21 @@ def judge(evidence: Evidence) -> Analysis:
         variants=variants,
         metrics=metrics,
         srm=check,
-        notes=(*_notes(experiment, epochs, variants), *_late(samples, epochs, names, asked)),
+        notes=(
+            *_ended(end),
+            *_notes(experiment, epochs, variants, idle),
+            *_late(samples, epochs, names, asked),
+        ),
         verdict=verdict(
             experiment.design,
             metrics,
             elapsed_seconds=elapsed,
             integrity=(*_clocks(evidence), *integrity),
-            sizes=tuple(sizes(experiment.design, metrics)),
+            sizes=planned.sizes if planned else tuple(sizes(experiment.design, metrics)),
+            without_share=idle,
+            ended=end is not None,
         ),
     )
-
-
-def _epochs(evidence: Evidence) -> tuple[EpochResult, ...]:
-    """Epochs of the ledger; one that ended at an unknown time, unnoticed, does not count."""
-    settle = evidence.experiment.design.settle_seconds
-    found = evidence.ledger.epochs(evidence.now, settle)
-    return tuple(EpochResult(i, e.start, e.end, e.split, e.certain) for i, e in enumerate(found))
 
 
 def _clocks(evidence: Evidence) -> Iterator[str]:
@@ -157,11 +166,25 @@ def _mixed(experiment: Experiment, asked: Telemetry) -> str:
     return f"preset {asked.name} counts forced requests, cohorts and feedback like those drawn"
 
 
+def _ended(end: float | None) -> Iterator[str]:
+    if end is not None:
+        when = datetime.fromtimestamp(end, UTC).isoformat(timespec="seconds")[:19]
+        yield (
+            f"test: fixed had its one look at the planned end, {when}Z: what came later does not "
+            "count, and looking again gives the same answer"
+        )
+
+
 def _notes(
-    experiment: Experiment, epochs: Sequence[EpochResult], variants: Sequence[VariantResult]
+    experiment: Experiment,
+    epochs: Sequence[EpochResult],
+    variants: Sequence[VariantResult],
+    idle: Sequence[str],
 ) -> Iterator[str]:
     if experiment.shadow:
         yield f"{experiment.shadow.name}: a shadow, which only gets copies; it is not judged"
+    if len(idle) < len(experiment.variants) - 1:
+        yield from (f"{name}: has no share, and takes no part in the verdict" for name in idle)
     for epoch in epochs:
         if not epoch.counted:
             yield (
@@ -217,7 +240,7 @@ def _late(
     for name in (name for name in names if name in _shared(epochs)):
         due = min(e.start for e in epochs if e.counted and e.split[name])
         scraped = [float(s.times[0]) for s in samples.found.get(asked.requests(name), ())]
-        if scraped and (missing := min(scraped) - due) > _LATE_INTERVALS * samples.interval_seconds:
+        if scraped and (missing := min(scraped) - due) > GAP_INTERVALS * samples.interval_seconds:
             yield (
                 f"{name}: nothing is known of the first {duration(missing)} that count: does the "
                 "source keep less than the experiment lasts?"

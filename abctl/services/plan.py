@@ -38,7 +38,7 @@ class Question:
         sd: standard deviation of a unit's value; for means.
         direction: which way the effect goes.
         one_sided: whether only that way counts: so the verdict decides. A margin is always so.
-        comparisons: how many share alpha: treatments times primaries; a margin shares with none.
+        comparisons: how many share alpha: treatments times primaries; of a margin, treatments.
         alpha, power: error rate of the whole experiment; probability to find the effect.
         design_effect: how much variance grows because units come in clusters.
         requests_per_user: how many units a cluster has.
@@ -69,7 +69,7 @@ class Question:
     @property
     def alpha_each(self) -> float:
         """The level of one comparison."""
-        return self.alpha if self.is_margin else sizing.alpha_each(self.alpha, self.comparisons)
+        return sizing.alpha_each(self.alpha, self.comparisons)
 
 
 @dataclass(frozen=True)
@@ -174,14 +174,15 @@ def of_experiment(experiment: Experiment, metric: Metric) -> dict[str, Any]:
         )
     design = experiment.design
     primaries = sum(each.role == "primary" for each in experiment.metrics)
+    is_margin = metric.mde is None
     found = {
         "kind": metric.kind,
         "size": metric.mde or metric.margin,
-        "is_margin": metric.mde is None,
+        "is_margin": is_margin,
         "shares": tuple(share / TOTAL_BP for share in experiment.split.shares_bp),
         "direction": metric.direction,
         "one_sided": True,
-        "comparisons": max(1, primaries) * (len(experiment.variants) - 1),
+        "comparisons": (1 if is_margin else max(1, primaries)) * (len(experiment.variants) - 1),
         "alpha": design.alpha,
         "power": design.power,
         "test": design.test,

@@ -28,6 +28,33 @@ def holm(p: ArrayLike) -> Array:
     return _in_place(order, np.maximum.accumulate(values[order] * remaining))
 
 
+def holm_steps(p: ArrayLike, alpha: float) -> tuple[Array, Array]:
+    """By how much each p-value counts when its turn comes in Holm's procedure at level alpha.
+
+    For what is made up of several tests, each of which is to be shown corrected: a comparison is
+    rejected if all of its tests are, and its p is the largest of theirs.
+
+    Args:
+        p: of the comparisons.
+        alpha: the level; from the first that is not rejected on, the others wait with it.
+
+    Returns:
+        How many comparisons are left when it is the turn of each, and the adjusted value of the one
+        before it (0 for the first): the adjusted value of a test is the larger of that and of its
+        own p times the former.
+
+    Source: Holm (1979), Scand. J. Statist. 6:65.
+    """
+    values = _checked(p)
+    order = np.argsort(values, kind="stable")
+    adjusted = np.maximum.accumulate(values[order] * np.arange(values.size, 0, -1))
+    turn = np.minimum(np.arange(values.size), np.count_nonzero(adjusted <= alpha))
+    left, before = np.empty_like(values), np.empty_like(values)
+    left[order] = values.size - turn
+    before[order] = np.concatenate(([0.0], adjusted))[turn]
+    return left, before
+
+
 def benjamini_hochberg(p: ArrayLike) -> Array:
     """Adjusted p-values; of the rejections, at most a share alpha is wrong on average.
 

@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 START = 1_793_700_000.0
 NAMES = ("control", "treatment")
 INFINITY = float("inf")
+STOP, GOING = Verdict("stop", "a", ()), Verdict("continue", "b", ())
 
 ACCURACY = Estimate(
     method="ratio_sequence",
@@ -184,6 +185,8 @@ def test_a_screen_is_as_it_was(
         (Verdict("ship", "treatment", ()), "abctl promote iris.yaml treatment"),
         (Verdict("stop", "treatment", ()), "abctl rollback iris.yaml"),
         (Verdict("stop", None, ()), "abctl rollback iris.yaml"),
+        (Verdict("stop", "a", (), (STOP, STOP)), "abctl rollback iris.yaml"),
+        (Verdict("stop", "a", (), (STOP, GOING)), "abctl shift iris.yaml a=0%"),
         (Verdict("invalid", None, ()), "abctl status iris.yaml -o wide"),
         (Verdict("continue", None, ()), "abctl analyze iris.yaml"),
     ],

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Result, Says
+from abctl.core.analysis import (
+    Claim,
+    Comparison,
+    Coverage,
+    MetricResult,
+    Result,
+    Says,
+    Verdict,
+)
 from abctl.core.experiment import Design
 from abctl.core.verdict import Size, distrust, verdict
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
@@ -116,38 +124,115 @@ def test_harm_on_a_primary_goes_before_better_on_another() -> None:
     assert "primary accuracy of treatment is worse" in found.reasons[0]
 
 
-def test_the_treatment_that_is_ready_ships_though_another_is_not() -> None:
-    found = verdict(
+def of(elapsed_seconds: float = 500, without_share: tuple[str, ...] = (), **are: str) -> Verdict:
+    """The verdict on treatments that are good, harmful, or open."""
+    says: dict[str, tuple[tuple[Says, ...], tuple[Says, ...]]] = {
+        "good": (("better",), ("non-inferior",)),
+        "harmful": (("better",), ("harm",)),
+        "open": ((), ("non-inferior",)),
+    }
+    metrics = [
+        metric("accuracy", "primary", {name: says[each][0] for name, each in are.items()}),
+        metric("errors", "guardrail", {name: says[each][1] for name, each in are.items()}),
+    ]
+    return verdict(
         DESIGN,
-        [primary(), primary(), guardrail("non-inferior", b=("non-inferior",))],
-        elapsed_seconds=500,
+        metrics,
+        elapsed_seconds=elapsed_seconds,
         integrity=(),
+        without_share=without_share,
     )
-    assert found.kind == "continue"
-    found = verdict(
-        DESIGN,
-        [primary(b=("better",)), guardrail("non-inferior", b=("non-inferior",))],
-        elapsed_seconds=500,
-        integrity=(),
-    )
-    assert (found.kind, found.treatment) == ("ship", "b")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "kind", "named"),
+    [
+        ("good", "open", "ship", "a"),
+        ("open", "good", "ship", "b"),
+        ("harmful", "good", "ship", "b"),
+        ("good", "harmful", "ship", "a"),
+        ("harmful", "open", "stop", "a"),
+        ("open", "harmful", "stop", "b"),
+        ("open", "open", "continue", None),
+        ("harmful", "harmful", "stop", None),
+    ],
+)
+def test_each_treatment_has_its_own_verdict_and_the_experiment_says_what_to_do(
+    a: str, b: str, kind: str, named: str | None
+) -> None:
+    found = of(a=a, b=b)
+    assert (found.kind, found.treatment) == (kind, named)
+    kinds = {"good": "ship", "harmful": "stop", "open": "continue"}
+    assert [(v.treatment, v.kind) for v in found.treatments] == [("a", kinds[a]), ("b", kinds[b])]
+    for name, which in (("a", a), ("b", b)):
+        harm = f"guardrail errors of {name} is worse than its margin"
+        assert any(harm in reason for reason in found.reasons) == (which == "harmful")
+
+
+@pytest.mark.parametrize("a", ["good", "harmful", "open"])
+@pytest.mark.parametrize("b", ["good", "harmful", "open"])
+def test_a_treatment_without_a_share_neither_stops_nor_ships(a: str, b: str) -> None:
+    assert of(a=a, b=b, without_share=("a",)) == of(b=b)
+
+
+def test_after_a_rollback_the_evidence_speaks_of_all() -> None:
+    assert of(a="harmful", b="open", without_share=("a", "b")) == of(a="harmful", b="open")
+
+
+def test_of_two_that_may_ship_the_larger_estimate_goes_first_and_proves_nothing() -> None:
+    for direction, best in (("increase", "b"), ("decrease", "a")):
+        found = [primary("better", b=("better",)), guardrail("non-inferior", b=("non-inferior",))]
+        small, large = found[0].comparisons
+        metrics = [
+            replace(
+                found[0],
+                direction=direction,  # type: ignore[arg-type]
+                comparisons=(
+                    replace(small, treatment="a", effect=estimate(0.02, 0.001)),
+                    replace(large, effect=estimate(0.03, 0.01)),
+                ),
+            ),
+            replace(
+                found[1],
+                comparisons=(
+                    replace(found[1].comparisons[0], treatment="a"),
+                    found[1].comparisons[1],
+                ),
+            ),
+        ]
+        ship = verdict(DESIGN, metrics, elapsed_seconds=500, integrity=())
+        assert (ship.kind, ship.treatment) == ("ship", best)
+        other = {"a": "b", "b": "a"}[best]
+        assert (
+            f"{other} may ship as well: {best} goes first by its estimate of accuracy, "
+            f"which does not prove it better than {other}"
+        ) in ship.reasons
+
+
+def test_when_time_is_over_what_is_open_is_given_up_and_harm_told_first() -> None:
+    found = of(a="open", b="harmful", elapsed_seconds=1000)
+    assert (found.kind, found.treatment) == ("stop", None)
+    assert "guardrail errors of b is worse" in found.reasons[0]
+    assert "maxDuration of 16.7 min is over" in found.reasons[1]
+    assert of(a="good", b="open", elapsed_seconds=1000).kind == "ship"
 
 
 def test_a_fixed_test_is_silent_before_its_end_even_of_harm() -> None:
     metrics = [primary("harm"), guardrail("harm")]
-    small = [Size("accuracy", needed=1000, reached=100)]
-    for elapsed, sizes in ((50, []), (500, small)):
+    small = [Size("accuracy", "treatment", needed=1000, reached=100)]
+    for elapsed, sizes in ((50, []), (500, small), (1000, small)):
         found = verdict(FIXED, metrics, elapsed_seconds=elapsed, integrity=(), sizes=sizes)
         assert found.kind == "continue"
         assert "looked at once" in found.reasons[-1]
-    assert verdict(FIXED, metrics, elapsed_seconds=500, integrity=()).kind == "stop"
-    assert verdict(FIXED, metrics, elapsed_seconds=1000, integrity=(), sizes=small).kind == "stop"
+    assert verdict(FIXED, metrics, elapsed_seconds=500, integrity=(), ended=True).kind == "stop"
 
 
 def test_a_fixed_test_ends_with_its_one_look() -> None:
-    found = verdict(FIXED, [primary(), guardrail()], elapsed_seconds=100, integrity=())
-    assert found.kind == "stop"
-    assert "the one look that was planned" in found.reasons[0]
+    metrics = [primary(), guardrail()]
+    for elapsed in (100, 10_000):
+        found = verdict(FIXED, metrics, elapsed_seconds=elapsed, integrity=(), ended=True)
+        assert found.kind == "stop"
+        assert "the one look that was planned" in found.reasons[0]
 
 
 def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
@@ -159,7 +244,7 @@ def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
         [primary(), missing],
         elapsed_seconds=60,
         integrity=(),
-        sizes=[Size("accuracy", needed=1000, reached=100)],
+        sizes=[Size("accuracy", "treatment", needed=1000, reached=100)],
     )
     assert found.kind == "continue"
     assert found.reasons == (

@@ -256,6 +256,68 @@ def test_a_fixed_test_decides_nothing_before_its_end(ask: Callable[..., Experime
     assert run(ask(test="fixed"), world).verdict.kind == "ship"
 
 
+def test_a_fixed_test_gives_the_same_answer_whenever_it_is_looked_at_again(
+    ask: Callable[..., Experiment],
+) -> None:
+    """Not even a ramp, a cold start or the end of all scrapes after its end changes it."""
+    experiment = ask("request", test="fixed")
+    world = World(
+        truth={CONTROL: 0.8, TREATMENT: 0.82}, shares={START: 0.5, START + 1500: 0.2}, seconds=3800
+    )
+    assert world.all
+    shares, ends, answers = world.shares, set[str](), []
+    for world.seconds in (605, 700, 1000, 1400, 1600, 2500, 3800):
+        world.shares = {at: share for at, share in shares.items() if at < world.now()}
+        found = run(experiment, world)
+        if found.verdict.kind == "continue":
+            assert not answers
+            assert "looked at once" in found.verdict.reasons[-1]
+            continue
+        ends.add(found.notes[0])
+        assert found.notes[0].startswith("test: fixed had its one look at the planned end, 2023-11")
+        answers.append((found.verdict, found.metrics, found.variants, found.srm, found.epochs))
+    assert len(ends) == 1
+    assert len(answers) > 3
+    assert all(answer == answers[0] for answer in answers)
+    # 5,000 or so in each variant are needed: the shortest duration has them.
+    assert answers[0][2][1].requests < 700 / SCRAPE_SECONDS * 220
+
+
+def test_a_fixed_test_lasts_until_the_size_planned_at_its_shortest_duration(
+    ask: Callable[..., Experiment],
+) -> None:
+    """The size is that of a z-test by the variance of the time, in the smaller variant."""
+    experiment = ask("request", test="fixed", metrics=METRICS[:1])
+    world = World(requests=80, seconds=3800)
+    found = run(experiment, world)
+    smaller = min(v.requests or 0.0 for v in found.variants)
+    needed = (1.6449 + 0.8416) ** 2 * 2 * 0.8 * 0.2 / 0.02**2
+    a_poll = 80 / 2 * 30 / SCRAPE_SECONDS
+    assert needed * 0.9 < smaller < needed * 1.1 + a_poll
+    world.seconds = 1000
+    early = run(experiment, world)
+    assert early.verdict.kind == "continue"
+    assert "needed to find its mde" in early.verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("least", "most"), [(600, 1200), (1200, 1200)])
+def test_a_fixed_test_ends_with_the_longest_duration_whatever_its_size(
+    ask: Callable[..., Experiment], least: float, most: float
+) -> None:
+    design = dataclasses.replace(
+        DESIGN, test="fixed", min_duration_seconds=least, max_duration_seconds=most
+    )
+    world, kinds = World(requests=20, seconds=3000), []
+    for seconds in (1190, 1230, 3000):
+        world.seconds = seconds
+        found = run(ask("request", design=design), world)
+        kinds.append(found.verdict.kind)
+        if seconds > most:
+            assert "the one look that was planned" in found.verdict.reasons[0]
+            assert found.epochs[-1].end <= START + most
+    assert kinds == ["continue", "stop", "stop"]
+
+
 def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Experiment]) -> None:
     for unit in ("user", "request"):
         experiment = ask(unit)

@@ -68,7 +68,7 @@ def test_several_treatments_share_alpha_and_the_least_share_decides() -> None:
     starved = service.plan(replace(POINTS, shares=(0.4, 0.3, 0.2, 0.1), comparisons=3)).row
     assert starved.total > three.total
     margin = replace(POINTS, is_margin=True, one_sided=True)
-    assert service.plan(replace(margin, comparisons=3)).row == service.plan(margin).row
+    assert service.plan(replace(margin, comparisons=3)).row.n > service.plan(margin).row.n
 
 
 def test_days_follow_from_traffic_and_what_they_find_from_days() -> None:

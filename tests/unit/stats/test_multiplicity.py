@@ -21,6 +21,18 @@ def test_holm_against_statsmodels(size) -> None:
     assert multiplicity.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
+@given(probabilities, st.floats(0.001, 0.5))
+def test_the_steps_of_holm_give_its_adjusted_values(p, alpha) -> None:
+    left, before = multiplicity.holm_steps(p, alpha)
+    rejected, oracle = multipletests(p, alpha, method="holm")[:2]
+    found = np.minimum(1.0, np.maximum(before, left * np.array(p)))
+    clear = np.abs(oracle - alpha) > 1e-12
+    assert np.array_equal((found <= alpha)[clear], rejected[clear])
+    # Those that are rejected, and the first that is not, have Holm's adjusted value.
+    shown = np.argsort(p, kind="stable")[: np.count_nonzero(oracle <= alpha) + 1]
+    assert found[shown] == pytest.approx(oracle[shown])
+
+
 @given(probabilities)
 def test_benjamini_hochberg_against_statsmodels(p) -> None:
     oracle = multipletests(p, method="fdr_bh")[1]

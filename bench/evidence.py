@@ -27,7 +27,7 @@ from prometheus_api_client import PrometheusConnect
 from abctl.core import polls
 from abctl.core.polls import Window
 from abctl.services import read as reading
-from abctl.sources import _cache
+from abctl.sources._cache import Cache
 from abctl.sources.prometheus import Prometheus
 
 FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abctl" / "bench"
@@ -134,11 +134,10 @@ def thin(task: dict, selectors: list[str]) -> dict:
     middle = BEGIN + (end - BEGIN) // 3
     first = BEGIN + 20 * INTERVAL_SECONDS
     windows = [Window(0, float(first), middle - 0.5), Window(1, middle + 60.25, end)]
-    now = source.now()
-    once = source
+    cache = None
     if "cache" in task:
-        once = _cache.Remembered(source, Path(task["cache"]), source.cached_as, now)
-    samples = reading.read(once, windows, selectors, end)
+        cache = Cache(Path(task["cache"]), source.cached_as, source.now())
+    samples = reading.read(source, windows, selectors, end, cache=cache)
     grid = samples.polls(selectors)
     total = sum(float(samples.rows(selector, grid).total().sum()) for selector in selectors)
     return {"polls": len(grid.epoch), "total": total}

@@ -17,7 +17,7 @@ from abctl.services._compare import reading_of
 from abctl.services.evidence import Samples
 from abctl.services.read import Progress, read
 from abctl.sources import Source
-from abctl.sources._cache import Remembered, remembered
+from abctl.sources._cache import cache_of
 from abctl.sources._telemetry import Telemetry
 
 # Further apart than this, the times of the ledger are not those of the scrapes.
@@ -145,8 +145,8 @@ def gather(
     queries = list(asked.queries())
     if not asked.windows:
         return asked
-    once = remembered(source, asked.now)
-    samples = read(once, asked.windows, queries, asked.now, progress=progress)
-    if isinstance(once, Remembered):
-        once.tidy()
+    cache = cache_of(source, asked.now)
+    samples = read(source, asked.windows, queries, asked.now, cache=cache, progress=progress)
+    if cache:
+        cache.tidy()
     return replace(asked, samples=samples)

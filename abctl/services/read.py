@@ -13,7 +13,10 @@ import numpy as np
 from abctl.core.polls import EVEN_POLLS, Window, interval_seconds
 from abctl.services.evidence import Samples, grid, step_seconds
 from abctl.sources import Series, Source
-from abctl.sources._doubts import Cells
+from abctl.sources._cache import Cache
+from abctl.sources._doubts import since
+from abctl.sources._kept import arrays_of, knowledge_of
+from abctl.sources._knowledge import Knowledge, samples_of, scrapes_of_up
 from abctl.sources._matrix import Key, key_of
 from abctl.sources._promql import matching, narrowed, one_of
 from abctl.sources._targets import (
@@ -24,7 +27,7 @@ from abctl.sources._targets import (
     refuse_other_scrapes,
     target_of,
 )
-from abctl.sources._thinning import Needs, Thinning
+from abctl.sources._thinning import Needs, needs
 from abctl.stats.summary import Array
 
 T = TypeVar("T")
@@ -50,6 +53,7 @@ def read(
     selectors: Iterable[str],
     now: float,
     *,
+    cache: Cache | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> Samples:
     """Read every selector, and when the processes behind them started.
@@ -62,12 +66,14 @@ def read(
         windows: what counts, in order of time.
         selectors: of all counters.
         now: the clock of the source.
+        cache: of what was read before; also what an interrupted reading leaves behind.
         progress: is told how many questions are answered, and how many there are by now.
 
     Raises:
         SourceError: unreachable, refused, the same target twice, or a contradiction.
     """
-    return _Reader(source, tuple(windows), tuple(dict.fromkeys(selectors)), now, progress).read()
+    chosen = tuple(dict.fromkeys(selectors))
+    return _Reader(source, tuple(windows), chosen, now, cache, progress).read()
 
 
 @dataclass(eq=False)
@@ -76,86 +82,164 @@ class _Reader:
     windows: tuple[Window, ...]
     selectors: tuple[str, ...]
     now: float
+    cache: Cache | None
     progress: Progress
     asked: int = 0
     answered: int = 0
+    kept: int = -1  # cells in the cache of which nothing more is needed
 
     def read(self) -> Samples:
-        first = self.windows[0].start
-        start, early = first - _LOOK_BACK_SECONDS, min(first + _FIRST_SECONDS, self.now)
-        raw = {each: self.source.series(each, start, early) for each in self.selectors}
-        interval = _usual_interval([s for found in raw.values() for s in found], first)
-        polls = grid(self.windows, interval, self.now)
-        dense = max(first + _FIRST_SECONDS, first + EVEN_POLLS * step_seconds(interval))
-        edges = polls.edges[np.searchsorted(polls.edges, dense) :]
+        if (known := self._recalled()) is not None:
+            return self._thinned(known, self._edges(known.interval_seconds))
+        early = min(self.windows[0].start + _FIRST_SECONDS, self.now)
+        raw = self._raw(self.start, early)
+        interval = _usual_interval([s for each in raw.values() for s in each], early)
+        edges = self._edges(interval)
         until = float(edges[0]) if len(edges) > 1 else self.now
         if until > early:
-            for selector in self.selectors:
-                raw[selector] += self.source.series(selector, early, until)
+            # What the present may add to is asked for in one order, see `_as_first_seen`.
+            at_a_time = _AT_A_TIME if until < self.now else 1
+            for selector, more in self._raw(early, until, at_a_time).items():
+                raw[selector] += more
         if len(edges) > 1:
-            return self._thinned(start, interval, edges, raw)
+            known = Knowledge(interval, self.begins, edges[:1])
+            for selector, series in raw.items():
+                known.add_read(selector, _whole_series(series))
+            return self._thinned(known, edges)
+        return self._young(interval, raw)
+
+    @property
+    def start(self) -> float:
+        return self.windows[0].start - _LOOK_BACK_SECONDS
+
+    @property
+    def begins(self) -> list[float]:
+        return [window.start for window in self.windows]
+
+    def _edges(self, interval: float) -> Array:
+        """Of the cells: the polls, from where on not every sample is read."""
+        first = self.windows[0].start
+        edges = grid(self.windows, interval, self.now).edges
+        dense = max(first + _FIRST_SECONDS, first + EVEN_POLLS * step_seconds(interval))
+        return edges[np.searchsorted(edges, dense) :]
+
+    def _recalled(self) -> Knowledge | None:
+        """What was read before, if it still holds."""
+        if self.cache is None or (kept := self.cache.load([self.start, self.selectors])) is None:
+            return None
+        known = knowledge_of(kept)
+        edges, size = self._edges(known.interval_seconds), len(known.edges)
+        if len(edges) < 2 or not np.array_equal(edges[:size], known.edges):  # noqa: PLR2004
+            return None
+        if (first := known.first()) is None:
+            return None
+        # Some of it is asked for once more: another server, or one that has forgotten, is believed.
+        answer = self.source.series(first[0], self.start, first[1])
+        if samples_of(answer) != known.samples(*first):
+            return None
+        if known.begins != [begin for begin in self.begins if begin <= known.edges[-1]]:
+            known.settled.clear()
+        known.begins = self.begins
+        if known.settled.issuperset(target for _, target in known.groups):
+            self.kept = len(known.edges) - 1
+        return known
+
+    def _raw(self, start: float, end: float, at_a_time: int = 1) -> dict[str, list[Series]]:
+        """Every sample."""
+        asked = (partial(self.source.series, each, start, end) for each in self.selectors)
+        return dict(zip(self.selectors, self._ask(asked, at_a_time), strict=True))
+
+    def _young(self, interval: float, raw: Mapping[str, list[Series]]) -> Samples:
+        """Of every sample."""
         known_until: dict[Target, float] = {}
         found: dict[str, Sequence[Series]] = {}
         for selector, pieces in raw.items():
             found[selector] = _as_first_seen(_whole_series(pieces), known_until)
-        every = [series for each in found.values() for series in each]
-        targets = {target_of(s.labels) for s in every}
-        return self._samples(interval, found, *self._scrapes([start, self.now], [targets]))
+        targets = {target_of(s.labels) for each in found.values() for s in each}
+        starts, ups = self._scrapes([self.start, self.now], [targets], {})
+        return self._samples(interval, found, starts, ups)
 
-    def _thinned(
-        self, start: float, interval: float, edges: Array, raw: Mapping[str, list[Series]]
-    ) -> Samples:
-        chunks = _chunks(edges, self.windows[0].start)
+    def _thinned(self, known: Knowledge, edges: Array) -> Samples:
+        near_seconds = _NEAR_INTERVALS * known.interval_seconds
+        try:
+            self._ask_outlines(known, edges)
+            self._ask_scrapes(known)
+            while (missing := needs(known, near_seconds)).anything:
+                self._ask_missing(known, missing)
+            known.settle()
+        finally:
+            self._keep(known, edges)
+        return self._samples(known.interval_seconds, known.series(), known.starts, known.ups)
+
+    def _keep(self, known: Knowledge, edges: Array) -> None:
+        """Keep what is over, also when the reading was interrupted."""
+        if self.cache is not None:
+            whole = edges[: len(known.edges)]
+            over = int(np.searchsorted(whole, self.cache.final, side="right")) - 1
+            if over > self.kept:
+                self.cache.save([self.start, self.selectors], arrays_of(known, over))
+
+    def _ask_outlines(self, known: Knowledge, edges: Array) -> None:
+        """What happened in the cells that nobody has asked for yet."""
+        final = self.cache.final if self.cache else -np.inf
+        chunks = _chunks(edges, len(known.edges) - 1, self.windows[0].start, final)
         if self.now > edges[-1]:  # nothing of it counts yet, but who is there does
             chunks.append((len(edges) - 1, len(edges)))
             edges = np.append(edges, self.now)
-        begins = [window.start for window in self.windows]
-        cells = Cells(edges, chunks, begins)
-        thinning = Thinning(cells, near_seconds=_NEAR_INTERVALS * interval)
-        for selector, series in raw.items():
-            thinning.add_raw(selector, series)
-        asked = [(selector, i) for i in range(len(chunks)) for selector in self.selectors]
-        outlines = self._ask(
-            partial(self.source.outline, s, edges[chunks[i][0] : chunks[i][1] + 1], cells.since(i))
-            for s, i in asked
-        )
-        for (selector, i), outline in zip(asked, outlines, strict=True):
-            thinning.add_outline(selector, i, outline)
-        ends = [start, float(edges[0]), *(float(edges[last]) for _, last in chunks)]
-        first = {target_of(s.labels) for series in raw.values() for s in series}
-        there = [first, *(thinning.targets_in(a, b) for a, b in pairwise(ends[1:]))]
-        starts, scraped = self._scrapes(ends, there)
-        thinning.scraped_at(starts, scraped)
-        while (needs := thinning.needs()).anything:
-            self._read_raw(needs, thinning)
-        return self._samples(interval, thinning.series(), starts, scraped)
-
-    def _read_raw(self, needs: Needs, thinning: Thinning) -> None:
-        asked = []
-        for targets, start, end in needs.ranges:
-            instances = sorted({dict(target)["instance"] for target in targets})
-            matcher = one_of("instance", instances)
-            asked += [(s, matching(s, matcher), start, end) for s in self.selectors]
-        for selector, target, start, end in needs.whole:
-            asked.append((selector, narrowed(selector, target), start, end))
         answers = self._ask(
-            partial(self.source.series, narrow, start, end) for _, narrow, start, end in asked
+            partial(self.source.outline, s, edges[first : last + 1], since(edges, first))
+            for first, last in chunks
+            for s in self.selectors
         )
-        for (selector, *_), series in zip(asked, answers, strict=True):
-            thinning.add_raw(selector, series)
-        thinning.was_read(needs)
+        for first, last in chunks:
+            outlines = {selector: next(answers) for selector in self.selectors}
+            known.add_chunk(edges[first : last + 1], outlines)
+
+    def _ask_scrapes(self, known: Knowledge) -> None:
+        """When targets were scraped, and their processes started, since that was asked for.
+
+        Each stretch is asked for the targets of it and of its neighbors.
+        """
+        begin = known.scraped_until
+        ends = [self.start] if begin < self.start else [begin - _CHUNK_SECONDS, begin]
+        ends += [end for end in known.chunk_ends if end > begin]
+        there = [known.targets_in(*stretch) for stretch in pairwise(ends)]
+        near = [set().union(*there[max(0, i - 1) : i + 2]) for i in range(len(there))]
+        if begin >= self.start:
+            near[0] -= there[0]
+        known.add_scrapes(*self._scrapes(ends, near, known.starts), until=ends[-1])
+
+    def _ask_missing(self, known: Knowledge, missing: Needs) -> None:
+        """What is to be read raw."""
+        ranges, whole = [], []
+        for targets, start, end in missing.ranges:
+            matcher = one_of("instance", sorted({dict(target)["instance"] for target in targets}))
+            ranges += [
+                (selector, targets, matching(selector, matcher), start, end)
+                for selector in self.selectors
+                if any((selector, target) in known.groups for target in targets)
+            ]
+        for selector, target, start, end in missing.whole:
+            narrow = narrowed(selector, target)
+            whole.append((selector, frozenset((target,)), narrow, start, end))
+        asked = ranges + whole
+        answers = list(
+            self._ask(partial(self.source.series, narrow, a, b) for _, _, narrow, a, b in asked)
+        )
+        for (selector, targets, *_), series in zip(asked, answers, strict=True):
+            known.add_read(selector, (s for s in series if target_of(s.labels) in targets))
+        for targets, start, end in missing.ranges:
+            known.was_read(targets, start, end)
+        for selector, target, start, end in missing.whole:
+            known.was_read_whole(selector, target, start, end)
 
     def _scrapes(
-        self, ends: Sequence[float], there: Sequence[set[Target]]
-    ) -> tuple[dict[Target, Series], dict[Target, Array]]:
-        """When processes started; when targets were scraped, of those that do not say it.
-
-        Each stretch between two ends is asked for the targets of it and of its neighbors.
-        """
-        near = [set().union(*there[max(0, i - 1) : i + 2]) for i in range(len(there))]
-        starts = self._of_targets("process_start_time_seconds", ends, near)
-        up = self._of_targets("up", ends, [targets - starts.keys() for targets in near])
-        return starts, {target: s.times[s.values == 1] for target, s in up.items()}
+        self, ends: Sequence[float], targets: Sequence[set[Target]], known: Mapping[Target, Series]
+    ) -> tuple[dict[Target, Series], dict[Target, Series]]:
+        """When processes started, and `up` of those that do not say it, stretch by stretch."""
+        starts = self._of_targets("process_start_time_seconds", ends, targets)
+        others = [each - starts.keys() - known.keys() for each in targets]
+        return starts, self._of_targets("up", ends, others)
 
     def _of_targets(
         self, name: str, ends: Sequence[float], targets: Sequence[set[Target]]
@@ -171,11 +255,13 @@ class _Reader:
         found = grouped(series for answer in self._ask(questions) for series in answer)
         return {target: joined(each) for target, each in found.items() if target in wanted}
 
-    def _ask(self, questions: Iterable[Callable[[], T]]) -> Iterator[T]:
+    def _ask(
+        self, questions: Iterable[Callable[[], T]], at_a_time: int = _AT_A_TIME
+    ) -> Iterator[T]:
         """Ask a few questions at a time; answers come in the order of the questions."""
         asked = list(questions)
         self.asked += len(asked)
-        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        with ThreadPoolExecutor(at_a_time) as pool:
             try:
                 for answer in pool.map(lambda question: question(), asked):
                     self.answered += 1
@@ -190,22 +276,24 @@ class _Reader:
         interval: float,
         found: Mapping[str, Sequence[Series]],
         starts: Mapping[Target, Series],
-        scraped: Mapping[Target, Array],
+        ups: Mapping[Target, Series],
     ) -> Samples:
         found = {selector: found.get(selector, ()) for selector in self.selectors}
         for selector, series in found.items():
             refuse_doubles(selector, series)
             refuse_other_scrapes(self.source.place, series, starts)
+        scraped = {target: scrapes_of_up(up) for target, up in ups.items()}
         place = self.source.place
         return Samples(place, self.windows, self.now, interval, found, starts, scraped)
 
 
-def _chunks(edges: Array, first: float) -> list[tuple[int, int]]:
-    """First and last edge of what is asked for at once; those of before stay at the next look."""
-    found, begin = [], 0
-    for i in range(1, len(edges)):
+def _chunks(edges: Array, begin: int, first: float, final: float) -> list[tuple[int, int]]:
+    """First and last edge of what is asked for at once; one ends with what may be kept."""
+    found = []
+    over = int(np.searchsorted(edges, final, side="right")) - 1
+    for i in range(begin + 1, len(edges)):
         longest = max(_CHUNK_SECONDS, (edges[begin] - first) / _CHUNKS_AN_AGE)
-        if i + 1 == len(edges) or edges[i + 1] - edges[begin] > longest:
+        if i in (over, len(edges) - 1) or edges[i + 1] - edges[begin] > longest:
             found.append((begin, i))
             begin = i
     return found

@@ -1,16 +1,15 @@
 """Cells of which the last values are not enough (pure); see `_thinning`."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from abctl.sources._group import Group, Known, Mask
+from abctl.sources._group import Group, Indices, Known, Mask
 from abctl.sources._increase import Array, Scrapes
 
 _MS = 0.001
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +25,16 @@ class Cells:
         return np.asarray(np.searchsorted(self.edges, times) - 1, dtype=np.int64)
 
     def since(self, chunk: int) -> float:
-        """From where on drops are counted: ranges overlap, so that none hides between two."""
-        first = self.chunks[chunk][0]
-        before = self.edges[first - 1] if first else 2 * self.edges[0] - self.edges[1]
-        return float(before)
+        """From where on drops of a chunk are counted."""
+        return since(self.edges, self.chunks[chunk][0])
+
+
+def since(edges: Array, first: int) -> float:
+    """From where on drops are counted, of cells from an edge on.
+
+    Ranges overlap, so that none hides between two.
+    """
+    return float(edges[first - 1] if first else 2 * edges[0] - edges[1])
 
 
 def doubts(group: Group, known: Known, scrapes: Scrapes | None, cells: Cells) -> Mask:
@@ -41,13 +46,16 @@ def doubts(group: Group, known: Known, scrapes: Scrapes | None, cells: Cells) ->
         scrapes: of the target; None where nobody knows when it was scraped.
         cells: the grid.
     """
-    has = ~np.isnan(group.last)
+    found = np.zeros(len(cells.edges) - 1, dtype=bool)
+    found[group.lasts()[0]] = True
+    read = sorted(group.whole)
     if scrapes is None:
-        return np.asarray(has.any(axis=0) & ~group.whole)
+        found[read] = False
+        return found
     upto = np.searchsorted(scrapes.times, cells.edges[1:], side="right")
     nobody = upto == np.searchsorted(scrapes.times, cells.edges[:-1], side="left")
-    found = has.any(axis=0) & nobody
-    _around_events(found, has, known, scrapes, cells)
+    found &= nobody
+    _around_events(found, group, known, scrapes, cells)
     # What counts of the first sample after these depends on which one that is.
     events = np.union1d(scrapes.falls, scrapes.inferred) - _MS
     for since in np.union1d(cells.begins, events).tolist():
@@ -56,18 +64,21 @@ def doubts(group: Group, known: Known, scrapes: Scrapes | None, cells: Cells) ->
     for chunk, (first, _) in enumerate(cells.chunks):
         found |= _unknown_first(cells.since(chunk), float(cells.edges[first]), known, cells)
     found |= _drops(group, known, cells)
-    return np.asarray(found & ~group.whole)
+    found[read] = False
+    return found
 
 
-def _around_events(found: Mask, has: Mask, known: Known, scrapes: Scrapes, cells: Cells) -> None:
+def _around_events(found: Mask, group: Group, known: Known, scrapes: Scrapes, cells: Cells) -> None:
     """A series that a restart met must be known before and after it."""
+    living, last = group.lasts()
     events = np.union1d(scrapes.restarts, scrapes.falls)
     for cell, event in zip(cells.of(events).tolist(), events.tolist(), strict=True):
-        if 0 <= cell < len(found):
+        column = int(np.searchsorted(living, cell))
+        if column < len(living) and living[column] == cell:
             at = int(np.searchsorted(scrapes.times, event))
             around = scrapes.times[max(0, at - 1) : at + 1]
             for time in around[around > cells.edges[cell]].tolist():
-                found[cell] |= bool(np.any(has[:, cell] & ~_read_at(known, time)))
+                found[cell] |= bool(np.any(~np.isnan(last[:, column]) & ~_read_at(known, time)))
 
 
 def _read_at(known: Known, time: float) -> Mask:
@@ -112,9 +123,12 @@ def _drops(group: Group, known: Known, cells: Cells) -> Mask:
         found[cells.of(times[columns[known.standing_in[columns]]])] = True
     between = np.searchsorted(unread, times[to]) - np.searchsorted(unread, times[since], "right")
     located = (between == 0) & ~known.standing_in[since] & ~known.standing_in[to]
-    for chunk, (first, last) in enumerate(cells.chunks):
+    said: dict[int, Array] = defaultdict(lambda: np.zeros(len(values)))
+    for chunk, row, number in group.drops:
+        said[chunk][row] += number
+    for chunk, numbers in said.items():
+        first, last = cells.chunks[chunk]
         here = located & (times[since] > cells.since(chunk)) & (times[to] <= cells.edges[last])
-        count = np.bincount(rows[here], minlength=len(values))
-        if np.any(group.drops[:, chunk] > count):
+        if np.any(numbers > np.bincount(rows[here], minlength=len(values))):
             found[max(0, first - 1) : last] = True
     return found

@@ -1,6 +1,6 @@
 """One target's series of one selector, of which some samples are known (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abctl.sources import Series
-from abctl.sources._increase import Array, Counters, previous, require_counter
+from abctl.sources._increase import Array, Counters, previous, require_counter, table_of
 from abctl.sources._matrix import Key, key_of
 
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,32 @@ class Known:
     unread: Array
 
     @cached_property
-    def before(self) -> NDArray[np.int64]:
+    def before(self) -> Indices:
         """See `previous`."""
         return previous(self.counters.values)
+
+
+class Table:
+    """Values of series at places (times, or cells), added piece by piece; NaN for none."""
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[Array, Array, Indices]] = []
+
+    def add(self, at: Array, values: Array, rows: Indices) -> None:
+        """Add values, shape (rows, at), of some rows at some places, ascending."""
+        self._pieces.append((at, values, rows))
+
+    def whole(self, height: int) -> tuple[Array, Array]:
+        """All places, ascending, and the values at them, shape (height, places)."""
+        if len(self._pieces) == 1 and np.array_equal(self._pieces[0][2], np.arange(height)):
+            return self._pieces[0][:2]
+        places = np.unique(np.concatenate([np.array([]), *(at for at, *_ in self._pieces)]))
+        found = np.full((height, len(places)), np.nan)
+        for at, values, rows in self._pieces:
+            here = np.ix_(rows, np.searchsorted(places, at))
+            found[here] = np.where(np.isnan(values), found[here], values)
+        self._pieces = [(places, found, np.arange(height))]
+        return places, found
 
 
 @dataclass(eq=False)
@@ -40,48 +64,48 @@ class Group:
     """What was read of one target's series of one selector.
 
     Attributes:
-        last: shape (series, cells), see `Outline`.
-        drops: shape (series, chunks), how many drops each chunk is said to have.
-        whole: shape (cells,), whether every sample of a cell was read.
+        labels: of each series.
+        read: samples that were read, by time.
+        ends: the last value of each cell that has one, by the number of the cell.
+        drops: how many drops chunks are said to have, where it is any: (chunk, row, number).
+        whole: cells of which every sample was read.
     """
 
-    cells: int
-    chunks: int
     labels: list[Mapping[str, str]] = field(default_factory=list)
-    last: Array = field(init=False)
-    drops: Array = field(init=False)
-    whole: Mask = field(init=False)
+    read: Table = field(default_factory=Table)
+    ends: Table = field(default_factory=Table)
+    drops: list[tuple[int, int, float]] = field(default_factory=list)
+    whole: set[int] = field(default_factory=set)
     _rows: dict[Key, int] = field(default_factory=dict)
-    _raw: list[tuple[int, Series]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.last = np.full((0, self.cells), np.nan)
-        self.drops = np.zeros((0, self.chunks))
-        self.whole = np.zeros(self.cells, dtype=bool)
-
-    def add_raw(self, series: Series) -> None:
+    def add_read(self, series: Sequence[Series]) -> None:
         """Add samples."""
-        require_counter(series)
-        self._raw.append((self._row([series.labels])[0], series))
+        for each in series:
+            require_counter(each)
+        self.read.add(*table_of(series), self.rows(s.labels for s in series))
 
-    def add_outline(
-        self, chunk: int, first: int, labels: Sequence[Mapping[str, str]], last: Array, drops: Array
+    def add_ends(
+        self, chunk: int, first: int, labels: Iterable[Mapping[str, str]], last: Array, drops: Array
     ) -> None:
         """Add what a chunk of cells, from the first one on, is said to hold."""
-        rows = self._row(labels)
-        self.last[rows, first : first + last.shape[1]] = last
-        self.drops[rows, chunk] = drops
+        rows = self.rows(labels)
+        some = np.flatnonzero(~np.all(np.isnan(last), axis=0))
+        self.ends.add((first + some).astype(np.float64), last[:, some], rows)
+        self.drops += [(chunk, int(rows[i]), float(drops[i])) for i in np.flatnonzero(drops)]
 
-    def _row(self, labels: Sequence[Mapping[str, str]]) -> list[int]:
-        rows = []
+    def rows(self, labels: Iterable[Mapping[str, str]]) -> Indices:
+        """The row of each series; a new one for those that are new."""
+        found = []
         for each in labels:
-            rows.append(self._rows.setdefault(key_of(each), len(self._rows)))
-            if rows[-1] == len(self.labels):
+            found.append(self._rows.setdefault(key_of(each), len(self._rows)))
+            if found[-1] == len(self.labels):
                 self.labels.append(each)
-        if new := len(self.labels) - len(self.last):
-            self.last = np.concatenate((self.last, np.full((new, self.cells), np.nan)))
-            self.drops = np.concatenate((self.drops, np.zeros((new, self.chunks))))
-        return rows
+        return np.array(found, np.int64)
+
+    def lasts(self) -> tuple[Indices, Array]:
+        """Cells that have something, ascending, and their last values, shape (series, cells)."""
+        cells, last = self.ends.whole(len(self.labels))
+        return cells.astype(np.int64), last
 
     def known(self, edges: Array, unread: Array) -> Known:
         """Everything that is known, as counters.
@@ -90,25 +114,20 @@ class Group:
             edges: of the cells.
             unread: times of scrapes of the target that nobody has read, ascending.
         """
-        read = np.unique(np.concatenate([np.array([]), *(s.times for _, s in self._raw)]))
-        at = np.append(unread, np.nan)[np.searchsorted(unread, edges[1:], side="right") - 1]
+        read, samples = self.read.whole(len(self.labels))
+        cells, last = self.lasts()
+        at = np.append(unread, np.nan)[np.searchsorted(unread, edges[cells + 1], side="right") - 1]
         # The last scrape of a cell that nobody has read stands in for its last sample,
-        there = (at > edges[:-1]) & ~self.whole & ~np.all(np.isnan(self.last), axis=0)
-        cells = np.flatnonzero(there)
-        times = np.concatenate((read, at[cells]))
-        order = np.argsort(times, kind="stable")
-        values = np.full((len(self.labels), len(times)), np.nan)
-        for row, series in self._raw:
-            values[row, np.searchsorted(read, series.times)] = series.values
-        stand = self.last[:, cells]
+        there = (at > edges[cells]) & ~np.isin(cells, list(self.whole))
+        cells, at, stand = cells[there], at[there], last[:, there]
         # unless the series was there in a later one, whose sample is known.
-        of_cell = np.searchsorted(edges, read) - 1
-        for column in np.flatnonzero((of_cell >= 0) & (of_cell < self.cells)):
-            place = np.searchsorted(cells, of_cell[column])
-            if place < len(cells) and cells[place] == of_cell[column]:
-                later = read[column] > at[cells[place]]
-                stand[later & ~np.isnan(values[:, column]), place] = np.nan
-        values[:, len(read) :] = stand
+        of_read = np.searchsorted(edges, read) - 1
+        place = np.searchsorted(cells, of_read)
+        inside = np.flatnonzero(np.isin(of_read, cells))
+        for column in inside[read[inside] > at[place[inside]]]:
+            stand[~np.isnan(samples[:, column]), place[column]] = np.nan
+        times = np.concatenate((read, at))
+        order = np.argsort(times, kind="stable")
+        values = np.concatenate((samples, stand), axis=1)[:, order]
         labels = [dict(each) for each in self.labels]
-        counters = Counters(labels, times[order], values[:, order])
-        return Known(counters, order >= len(read), unread)
+        return Known(Counters(labels, times[order], values), order >= len(read), unread)

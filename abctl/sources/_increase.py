@@ -93,12 +93,21 @@ def counters_of(series: Sequence[Series]) -> Counters:
         SourceError: a value that is negative or not a number, or times that do not ascend.
     """
     ordered = sorted(series, key=lambda s: sorted(s.labels.items()))
-    times = np.unique(np.concatenate([s.times for s in ordered]))
-    values = np.full((len(ordered), len(times)), np.nan)
-    for row, each in zip(values, ordered, strict=True):
+    for each in ordered:
         require_counter(each)
-        row[np.searchsorted(times, each.times)] = each.values
-    return Counters([dict(s.labels) for s in ordered], times, values)
+    return Counters([dict(s.labels) for s in ordered], *table_of(ordered))
+
+
+def table_of(series: Sequence[Series]) -> tuple[Array, Array]:
+    """All times of some series, at least one, and their values, shape (series, times)."""
+    # Most series of a target share their times.
+    times = np.unique(np.concatenate(list({s.times.tobytes(): s.times for s in series}.values())))
+    values = np.full((len(series), len(times)), np.nan)
+    for row, each in zip(values, series, strict=True):
+        row[
+            slice(None) if len(each.times) == len(times) else np.searchsorted(times, each.times)
+        ] = each.values
+    return times, values
 
 
 def scrapes_of(

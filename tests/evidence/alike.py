@@ -1,0 +1,36 @@
+"""Whether two readings are the same, number for number, and how short histories look long."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from generated import SELECTORS
+
+from abctl.core import polls as polls_module
+from abctl.services import read as read_module
+from abctl.services.evidence import Samples
+
+
+@contextmanager
+def few_even_polls(read_all: bool) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polls_module, "EVEN_POLLS", 8)
+        patch.setattr(read_module, "EVEN_POLLS", 10**9 if read_all else 8)
+        patch.setattr(read_module, "_CHUNK_SECONDS", 1200.0)
+        yield
+
+
+def assert_same(thin: Samples, full: Samples) -> None:
+    assert thin.interval_seconds == full.interval_seconds
+    for selector in SELECTORS:
+        polls = [s.polls([selector]) for s in (thin, full)]
+        np.testing.assert_array_equal(polls[0].edges, polls[1].edges)
+        np.testing.assert_array_equal(polls[0].epoch, polls[1].epoch)
+        rows = [s.rows(selector, polls[0]) for s in (thin, full)]
+        assert rows[0].labels == rows[1].labels
+        np.testing.assert_array_equal(rows[0].by_poll, rows[1].by_poll)
+        for each in ("left_out", "unseen", "doubtful"):
+            assert getattr(rows[0], each) == pytest.approx(getattr(rows[1], each), rel=1e-12)
+        thin_coverage, full_coverage = (s.coverage(selector) for s in (thin, full))
+        assert thin_coverage == full_coverage

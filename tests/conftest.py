@@ -17,7 +17,11 @@ from abctl.core.split import TOTAL_BP, Split
 settings.register_profile("abctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("abctl")
 
-pytest_plugins = ["api_server", "upstream"]  # of tests/kubernetes
+# In a shell's background it is ignored, and whatever the tests start and interrupt inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 
 
 @pytest.fixture(scope="session")

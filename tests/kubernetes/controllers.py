@@ -6,10 +6,7 @@ below them: nodes, the autoscaler, the gateway.
 """
 
 import json
-import subprocess
 import threading
-
-from api_server import KUBECTL
 
 
 def well(obj):
@@ -124,7 +121,6 @@ class Controllers(threading.Thread):
 
     def __init__(self, cluster, namespace, *kinds, silent_on=lambda _: False):
         super().__init__(daemon=True)
-        self.words = [f"--kubeconfig={cluster.kubeconfig}", "-n", namespace]
         self.kinds, self.cluster, self.namespace = kinds, cluster, namespace
         self.silent_on = silent_on
         self.left = threading.Event()
@@ -150,18 +146,14 @@ class Controllers(threading.Thread):
     def _report(self, obj, status):
         name = f"{obj['kind']}.{obj['apiVersion'].rpartition('/')[0]}".rstrip(".")
         # It may be gone by now, which is no controller's failure.
-        subprocess.run(
-            [
-                KUBECTL,
-                *self.words,
-                "patch",
-                name,
-                obj["metadata"]["name"],
-                "--subresource=status",
-                "--type=merge",
-                f"--patch={json.dumps({'status': status})}",
-            ],
-            capture_output=True,
-            timeout=30,
+        self.cluster.kubectl(
+            "patch",
+            "-n",
+            self.namespace,
+            name,
+            obj["metadata"]["name"],
+            "--subresource=status",
+            "--type=merge",
+            f"--patch={json.dumps({'status': status})}",
             check=False,
         )

@@ -23,7 +23,7 @@ def init(
 
     abctl init iris.yaml --name iris
     """
-    from abctl.services.init import init as write  # noqa: PLC0415 - pydantic is slow to import
+    from abctl.services.init import init as write  # noqa: PLC0415 - only when it runs
 
     for path in write(file, name, platform, force=force):
         say(f"wrote {path}")

@@ -25,7 +25,7 @@ def lint(
 
     abctl lint experiments/*.yaml
     """
-    from abctl.services.lint import lint as judge  # noqa: PLC0415 - pydantic is slow to import
+    from abctl.services.lint import lint as judge  # noqa: PLC0415 - only when it runs
 
     reports = [judge(path) for path in files]
 

@@ -62,7 +62,7 @@ def up(
 
     abctl local up iris.yaml
     """
-    from abctl.services import local as service  # noqa: PLC0415 - pydantic is slow to import
+    from abctl.services import local as service  # noqa: PLC0415 - only when it runs
     from abctl.services.load import load  # noqa: PLC0415
 
     loaded = load(experiment)

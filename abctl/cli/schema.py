@@ -13,6 +13,6 @@ def schema() -> None:
 
     abctl schema > experiment.schema.json
     """
-    from abctl.services.schema import text  # noqa: PLC0415 - pydantic is slow to import
+    from abctl.services.schema import text  # noqa: PLC0415 - only when it runs
 
     typer.echo(text(), nl=False)

@@ -1,8 +1,8 @@
 """What no schema can say: sums, names that refer to each other, what the platform can do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abctl.core.duration import format_duration
 from abctl.core.experiment import Experiment
@@ -20,8 +20,8 @@ _LABEL = 63  # what Kubernetes allows the name of a Service
 SOURCES = ("prometheus", "scrape", "file")
 
 
-def of_meaning(file: "File") -> list[Problem]:
-    """The problems of a file whose shape is right."""
+def of_meaning(file: "File", given: Mapping[str, Any]) -> list[Problem]:
+    """The problems of a file whose shape is right; `given` is what was written."""
     spec = file.spec
     found = [
         *_doubles(("spec", "variants"), [variant.name for variant in spec.variants]),
@@ -31,6 +31,7 @@ def of_meaning(file: "File") -> list[Problem]:
         *_sum(spec),
         *_assignment(spec.assignment),
         *(p for i, metric in enumerate(spec.metrics) for p in _metric(i, metric)),
+        *_points(given["spec"]["metrics"]),
         *_durations(spec),
         *_source(spec),
     ]
@@ -119,6 +120,15 @@ def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
 def _size(place: Place, size: "Delta") -> Iterator[Problem]:
     if size.value <= 0:
         yield Problem(place, "0, must be above 0", "as small as it would still matter: 0.5pp, 1%")
+
+
+def _points(metrics: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    for i, metric in enumerate(metrics):
+        for key in ("mde", "margin"):
+            if metric["kind"] != "proportion" and (metric.get(key) or "").strip().endswith("pp"):
+                message = f"{metric[key]!r} is in points, but a {metric['kind']} is no share"
+                hint = "write 2% (relative to the control) or 0.5abs (in the metric's unit)"
+                yield Problem(("spec", "metrics", i, key), message, hint)
 
 
 def _durations(spec: "Spec") -> Iterator[Problem]:

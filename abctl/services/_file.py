@@ -1,21 +1,21 @@
 """An experiment file as it is written: camelCase, no key that is not known.
 
-The docstrings are the descriptions in the JSON Schema.
+The texts below classes and keys are the descriptions in the JSON Schema.
 """
 
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 from abctl.core import experiment as core
 from abctl.services._forms import (
     Duration,
+    Flag,
     Header,
     Label,
     Name,
     Path,
+    Plain,
     Salt,
     Service,
     Share,
@@ -23,19 +23,11 @@ from abctl.services._forms import (
     Text,
     Url,
     Variable,
+    between,
+    text,
+    whole,
 )
-
-
-class Part(BaseModel):
-    """A mapping of the file: camelCase, no other keys than its own."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        use_attribute_docstrings=True,
-        defer_build=True,
-    )
+from abctl.services._part import Part
 
 
 class Metadata(Part):
@@ -56,7 +48,7 @@ class Cohort(Part):
     """The exact value of the header."""
     variant: Label | None = None
     """The variant that they all go to."""
-    split: Text | None = Field(default=None, examples=["50/50", "treatment=30%"])
+    split: Annotated[str, text("50/50", "treatment=30%")] | None = None
     """Their own split, in the order of the variants (50/50), or by treatment (treatment=30%)."""
 
 
@@ -69,7 +61,7 @@ class Assignment(Part):
     """The request header that holds the id of the unit; needed unless the unit is the request."""
     salt: Salt | None = None
     """Mixed into the hash: another salt assigns independently. Only unit request can do without."""
-    buckets: int = Field(default=64, ge=8, le=1024)
+    buckets: Annotated[int, whole(8, 1024)] = 64
     """How many groups of units the variance is taken between."""
     override: Header | None = None
     """A request header whose value forces the variant of that name. Without it nobody can."""
@@ -110,7 +102,7 @@ class Shadow(Part):
 
     name: Label
     """Its name, other than that of any variant."""
-    share: Share = Field(default=10_000, json_schema_extra={"default": "100%"})
+    share: Share = 10_000
     """How many of the requests that are split are copied, in whole percents."""
     model: Model
     """The model behind it."""
@@ -119,9 +111,9 @@ class Shadow(Part):
 class Entrance(Part):
     """Where requests come in, on platforms that share a gateway."""
 
-    gateway: Text | None = Field(default=None, examples=["gateways/public"])
+    gateway: Annotated[str, text("gateways/public")] | None = None
     """The gateway, as namespace/name."""
-    host: Text | None = Field(default=None, examples=["iris.example.com"])
+    host: Annotated[str, text("iris.example.com")] | None = None
     """The host name of the requests."""
 
 
@@ -142,24 +134,12 @@ class Metric(Part):
     """The smallest effect worth finding: 2pp (points), 2% (of the control) or 0.5abs (its unit)."""
     margin: Size | None = None
     """How much worse a guardrail may be, written like mde."""
-    quantile: float | None = Field(default=None, gt=0, lt=1)
+    quantile: Annotated[float, between(0, 1)] | None = None
     """Which quantile, between 0 and 1, for kind quantile."""
-    selectors: dict[str, str] = Field(default_factory=dict)
+    selectors: Mapping[Plain, Plain] = MappingProxyType({})
     """PromQL selectors in place of the preset's, by part (n, successes, ...)."""
     time_unit: Literal["s", "ms"] | None = None
     """What own selectors count time in; the result is in seconds."""
-
-    @field_validator("mde", "margin", mode="before")
-    @classmethod
-    def _points_are_of_proportions(cls, text: object, info: ValidationInfo) -> object:
-        kind = info.data.get("kind", "proportion")
-        if kind != "proportion" and str(text).strip().endswith("pp"):
-            context = {
-                "message": f"{text!r} is in points, but a {kind} is no share",
-                "hint": "write 2% (relative to the control) or 0.5abs (in the metric's unit)",
-            }
-            raise PydanticCustomError("spec", "{message}", context)
-        return text
 
 
 class BasicAuth(Part):
@@ -182,7 +162,7 @@ class TlsConfig(Part):
     """The own certificate (PEM), for servers that want one."""
     key_file: Text | None = None
     """Its key (PEM), without a password; left out where certFile holds it as well."""
-    insecure_skip_verify: bool = False
+    insecure_skip_verify: Flag = False
     """Trust anybody: whoever is in between reads and writes everything."""
 
 
@@ -203,13 +183,13 @@ class Prometheus(Part):
     """The environment variable that holds a bearer token."""
     tls_config: TlsConfig | None = None
     """Whom to trust, and who one is."""
-    headers: dict[Header, Text] = Field(default_factory=dict, examples=[{"X-Scope-OrgID": "team"}])
-    """Headers of each request, such as that of a tenant; nothing secret."""
-    headers_env: dict[Header, Variable] = Field(default_factory=dict)
+    headers: Mapping[Header, Text] = MappingProxyType({})
+    """Headers of each request, such as that of a tenant (X-Scope-OrgID); nothing secret."""
+    headers_env: Mapping[Header, Variable] = MappingProxyType({})
     """Headers whose values are secret, by the environment variables that hold them."""
     proxy_url: Url | None = None
     """The proxy; left out, that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
-    timeout: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
+    timeout: Duration = 30.0
     """How long an answer may take."""
 
 
@@ -236,7 +216,7 @@ class Source(Part):
     """Metrics endpoints that abctl reads by itself."""
     file: Recorded | None = None
     """Samples that were recorded before."""
-    preset: Text | None = Field(default=None, examples=["abctl", "istio"])
+    preset: Annotated[str, text("abctl", "istio")] | None = None
     """Whose metrics they are. Left out: abctl's own, or the platform's where that loads models."""
 
 
@@ -245,15 +225,15 @@ class Design(Part):
 
     test: Literal["sequential", "fixed"] = "sequential"
     """sequential: valid however often anyone looks. fixed: one look, at the planned end."""
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: Annotated[float, between(0, 0.5)] = 0.05
     """The rate of false alarms that is accepted."""
-    power: float = Field(default=0.8, gt=0, lt=1)
+    power: Annotated[float, between(0, 1)] = 0.8
     """The chance to find an effect of the size of mde."""
-    min_duration: Duration = Field(default=7 * 86400.0, json_schema_extra={"default": "7d"})
+    min_duration: Duration = 7 * 86400.0
     """No verdict to ship before; whole weeks even out weekdays."""
-    max_duration: Duration = Field(default=14 * 86400.0, json_schema_extra={"default": "14d"})
+    max_duration: Duration = 14 * 86400.0
     """When to give up."""
-    settle: Duration = Field(default=60.0, json_schema_extra={"default": "1m"})
+    settle: Duration = 60.0
     """The time after each change of the split that is left out."""
 
 
@@ -264,9 +244,9 @@ class Spec(Part):
     """What carries the split: the name of a platform, e.g. envoy."""
     assignment: Assignment
     """How a unit gets its variant."""
-    variants: tuple[Variant, ...] = Field(json_schema_extra={"minItems": 2})
+    variants: Annotated[tuple[Variant, ...], {"minItems": 2}]
     """What is compared: the first is the control. The order is fixed for the experiment's life."""
-    metrics: tuple[Metric, ...] = Field(json_schema_extra={"minItems": 1})
+    metrics: Annotated[tuple[Metric, ...], {"minItems": 1}]
     """What is measured; at least one is primary."""
     shadow: Shadow | None = None
     """A model that only gets copies of requests, on platforms that can do that."""
@@ -274,7 +254,7 @@ class Spec(Part):
     """Where requests come in, on platforms that share a gateway."""
     source: Source | None = None
     """Where the evidence comes from. The local stack fills it in where it is left out."""
-    design: Design = Field(default_factory=Design)
+    design: Design = Design()
     """How it is decided."""
 
 

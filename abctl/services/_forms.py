@@ -2,91 +2,149 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
-from pydantic_core import PydanticCustomError
-
 from abctl.core.delta import parse_delta
-from abctl.core.duration import parse_duration_seconds
-from abctl.core.split import parse_share_bp
+from abctl.core.duration import format_duration, parse_duration_seconds
+from abctl.core.split import format_share, parse_share_bp
 from abctl.errors import SpecError
+from abctl.services._part import Form
 from abctl.stats.estimate import Delta
 
 T = TypeVar("T")
 
 
-def _written(parse: Callable[[str], T], pattern: str, *examples: str, **schema: Any) -> Any:
-    """How a value that is written as text is read, and what editors are told of it."""
+def text(*examples: str) -> Form:
+    """Any text that is not empty."""
 
-    def read(text: object) -> T:
-        if not isinstance(text, str):
-            raise PydanticCustomError("string_type", "Input should be text")
-        try:
-            return parse(text)
-        except SpecError as error:
-            context = {"message": error.message, "hint": error.hint}
-            raise PydanticCustomError("spec", "{message}", context) from None
+    def parse(written: str) -> str:
+        if not (stripped := written.strip()):
+            raise SpecError(f"{written!r}, must be text")
+        return stripped
 
-    told = {"type": "string", "pattern": pattern, **schema}
-    if examples:
-        told["examples"] = list(examples)
-    return BeforeValidator(read), WithJsonSchema(told)
+    return Form(parse, {**_examples(examples), "minLength": 1, "type": "string"})
 
 
-def _matching(pattern: str, meaning: str, *examples: str, secret: bool = False) -> Any:
+def whole(least: int, most: int) -> Form:
+    """A whole number, bounds included."""
+
+    def parse(written: str) -> int:
+        number = _number(int, written, "a whole number")
+        if number < least:
+            raise SpecError(f"{written!r}, must be greater than or equal to {least}")
+        if number > most:
+            raise SpecError(f"{written!r}, must be less than or equal to {most}")
+        return number
+
+    told = {"maximum": most, "minimum": least, "type": "integer"}
+    return Form(parse, told, "a whole number")
+
+
+def between(low: float, high: float) -> Form:
+    """A number, bounds excluded."""
+
+    def parse(written: str) -> float:
+        number = _number(float, written, "a number")
+        if not number > low:  # nor is what is not a number
+            raise SpecError(f"{written!r}, must be greater than {low}")
+        if number >= high:
+            raise SpecError(f"{written!r}, must be less than {high}")
+        return number
+
+    told = {"exclusiveMaximum": high, "exclusiveMinimum": low, "type": "number"}
+    return Form(parse, told, "a number")
+
+
+def _number(convert: Callable[[str], T], written: str, what: str) -> T:
+    try:
+        return convert(written)
+    except ValueError:
+        raise SpecError(f"{written!r}, must be {what}") from None
+
+
+def _flag(written: str) -> bool:
+    if written not in ("true", "false"):
+        raise SpecError(f"{written!r}, must be true or false")
+    return written == "true"
+
+
+def _written(
+    parse: Callable[[str], Any],
+    pattern: str,
+    *examples: str,
+    show: Callable[[Any], Any] = str,
+    **schema: Any,
+) -> Form:
+    told = {**_examples(examples), "pattern": pattern, "type": "string", **schema}
+    return Form(parse, told, show=show)
+
+
+def _matching(pattern: str, meaning: str, *examples: str, secret: bool = False) -> Form:
     """Text of one pattern; `meaning` is the pattern for people."""
 
-    def parse(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise SpecError(f"{'' if secret else f'{text!r}, '}must be {meaning}")
-        return text
+    def parse(written: str) -> str:
+        if not re.fullmatch(pattern, written):
+            raise SpecError(f"{'' if secret else f'{written!r}, '}must be {meaning}")
+        return written
 
     return _written(parse, f"^{pattern}$", *examples)
 
 
-_NUMBER = r"^\s*\d+(\.\d+)?\s*"
+def _examples(given: tuple[str, ...]) -> dict[str, list[str]]:
+    return {"examples": list(given)} if given else {}
+
+
+_DIGITS = r"^\s*\d+(\.\d+)?\s*"
 _PERCENT: dict[str, Any] = {"type": ["string", "number"], "minimum": 0, "maximum": 100}
 Share = Annotated[
-    int, *_written(parse_share_bp, r"^\s*\d+(\.\d{1,2})?\s*%?\s*$", "70%", "12.5%", **_PERCENT)
+    int,
+    _written(
+        parse_share_bp,
+        r"^\s*\d+(\.\d{1,2})?\s*%?\s*$",
+        "70%",
+        "12.5%",
+        show=format_share,
+        **_PERCENT,
+    ),
 ]
-Size = Annotated[Delta, *_written(parse_delta, _NUMBER + "(pp|%|abs)$", "2pp", "2%", "0.5abs")]
+Size = Annotated[Delta, _written(parse_delta, _DIGITS + "(pp|%|abs)$", "2pp", "2%", "0.5abs")]
 Duration = Annotated[
-    float, *_written(parse_duration_seconds, _NUMBER + "[smhd]$", "90s", "1m", "2h", "7d")
+    float,
+    _written(
+        parse_duration_seconds, _DIGITS + "[smhd]$", "90s", "1m", "2h", "7d", show=format_duration
+    ),
 ]
+Flag = Annotated[bool, Form(_flag, {"type": "boolean"}, "true or false")]
+Plain = Annotated[str, Form(str, {"type": "string"})]
+Text = Annotated[str, text()]
 Label = Annotated[
     str,
-    *_matching(
+    _matching(
         r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and dashes"
     ),
 ]
 Service = Annotated[
     str,
-    *_matching(
+    _matching(
         r"([a-z0-9][-a-z0-9]{0,62}/)?[a-z][-a-z0-9]{0,62}(:[1-9][0-9]{0,4})?",
         "the name of a Service: [namespace/]name[:port]",
         "iris-v1",
         "models/iris-v1:8080",
     ),
 ]
-Salt = Annotated[str, *_matching(r"[A-Za-z0-9._-]{1,63}", "at most 63 letters, digits and ._-")]
-Header = Annotated[
-    str,
-    *_matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of an HTTP header", "x-user-id"),
-    AfterValidator(str.lower),
-]
+Salt = Annotated[str, _matching(r"[A-Za-z0-9._-]{1,63}", "at most 63 letters, digits and ._-")]
+_HEADER = _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of an HTTP header", "x-user-id")
+Header = Annotated[str, replace(_HEADER, parse=lambda written: _HEADER.parse(written).lower())]
 Name = Annotated[
-    str, *_matching(r"[A-Za-z][A-Za-z0-9_.-]*", "a letter, then letters, digits and _.-")
+    str, _matching(r"[A-Za-z][A-Za-z0-9_.-]*", "a letter, then letters, digits and _.-")
 ]
 # A password must not be repeated on the screen, so what was written is not shown.
 Url = Annotated[
-    str, *_matching(r"https?://[^@\s]+", "http(s)://host:port, no user, no password", secret=True)
+    str, _matching(r"https?://[^@\s]+", "http(s)://host:port, no user, no password", secret=True)
 ]
-Path = Annotated[str, *_matching(r"(/[^/?#\s]+)+", "a path: /prometheus", "/prometheus")]
+Path = Annotated[str, _matching(r"(/[^/?#\s]+)+", "a path: /prometheus", "/prometheus")]
 Variable = Annotated[
     str,
-    *_matching(
-        r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "PROMETHEUS_TOKEN"
-    ),
+    _matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", "PROMETHEUS_TOKEN"),
 ]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

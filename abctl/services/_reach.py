@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from abctl.cluster import Door
 from abctl.errors import SourceError, SpecError
-from abctl.services._problems import Place, Problem
+from abctl.services import _document, _shape
+from abctl.services._file import Prometheus
+from abctl.services._problems import Place, Problem, as_error
 
 if TYPE_CHECKING:
-    from abctl.services._file import Prometheus
     from abctl.sources import Source
 
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
@@ -25,29 +26,23 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
     Raises:
         SpecError: whatever is wrong with it.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - slow to import
-
-    from abctl.services import _document, _problems  # noqa: PLC0415 - as above
-    from abctl.services._file import Prometheus  # noqa: PLC0415 - as above
-
     if not path.exists():
         raise SpecError(f"{path}: no such file", "it has the keys of source.prometheus: url: ...")
     given = _document.parse_document(_document.read_text(path), str(path))
     if url is not None:
         given = {k: v for k, v in given.items() if k not in ("service", "path")} | {"url": url}
-    try:
-        server = Prometheus.model_validate(given)
-    except ValidationError as error:
-        raise _problems.as_error(_problems.of_shape(Prometheus, error), str(path)) from None
+    server = _shape.read(Prometheus, given, str(path))
     if found := list(problems(server, ())):
-        raise _problems.as_error(found, str(path))
+        raise as_error(found, str(path))
     return options(server)
 
 
-def options(server: "Prometheus") -> dict[str, Any]:
+def options(server: Prometheus) -> dict[str, Any]:
     """What the source is to know; only what is not as usual."""
-    given = server.model_dump(exclude_defaults=True)
-    given |= given.pop("basic_auth", {}) | given.pop("tls_config", {})
+    given = server.given()
+    for part in ("basic_auth", "tls_config"):
+        if part in given:
+            given |= given.pop(part).given()
     if "timeout" in given:
         given["timeout_seconds"] = given.pop("timeout")
     return given
@@ -90,7 +85,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
     )
 
 
-def problems(server: "Prometheus", place: Place) -> Iterator[Problem]:
+def problems(server: Prometheus, place: Place) -> Iterator[Problem]:
     """What is wrong with how a Prometheus is to be reached."""
 
     def one_of(where: Place, keys: str, given: Sequence[object], hint: str) -> Iterator[Problem]:

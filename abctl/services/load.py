@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from abctl.core import experiment as core
-from abctl.services import _checks, _document, _problems, _reach
+from abctl.services import _checks, _document, _problems, _reach, _shape
 from abctl.services._file import File, Metric, Shadow, Source
 
 
@@ -24,11 +22,9 @@ def parse(text: str, place: str) -> core.Experiment:
     Raises:
         SpecError: whatever is wrong with it, each with its place, its value and a hint.
     """
-    try:
-        file = File.model_validate(_document.parse_document(text, place))
-    except ValidationError as error:
-        raise _problems.as_error(_problems.of_shape(File, error), place) from None
-    if problems := _checks.of_meaning(file):
+    given = _document.parse_document(text, place)
+    file = _shape.read(File, given, place)
+    if problems := _checks.of_meaning(file, given):
         raise _problems.as_error(problems, place)
     experiment = _experiment(file)
     if problems := _checks.of_platform(experiment):
@@ -59,11 +55,11 @@ def _experiment(file: File) -> core.Experiment:
                 for c in rule.cohorts
             ),
         ),
-        variants=tuple(core.Variant(v.name, core.Model(**dict(v.model))) for v in spec.variants),
+        variants=tuple(core.Variant(v.name, core.Model(**v.model.values())) for v in spec.variants),
         split=split,
         metrics=tuple(_metric(metric) for metric in spec.metrics),
         source=_source(spec.source),
-        entrance=None if spec.entrance is None else core.Entrance(**dict(spec.entrance)),
+        entrance=None if spec.entrance is None else core.Entrance(**spec.entrance.values()),
         shadow=_shadow(spec.shadow),
         design=core.Design(
             test=design.test,
@@ -77,7 +73,7 @@ def _experiment(file: File) -> core.Experiment:
 
 
 def _metric(metric: Metric) -> core.Metric:
-    given = dict(metric)
+    given = metric.values()
     unit = 0.001 if given.pop("time_unit") == "ms" else 1.0
     return core.Metric(**given, unit_seconds=unit)
 
@@ -85,7 +81,7 @@ def _metric(metric: Metric) -> core.Metric:
 def _shadow(shadow: Shadow | None) -> core.Shadow | None:
     if shadow is None:
         return None
-    return core.Shadow(shadow.name, core.Model(**dict(shadow.model)), shadow.share // 100)
+    return core.Shadow(shadow.name, core.Model(**shadow.model.values()), shadow.share // 100)
 
 
 def _source(source: Source | None) -> core.Source | None:
@@ -95,4 +91,4 @@ def _source(source: Source | None) -> core.Source | None:
     kind, options = next((kind, options) for kind, options in given.items() if options)
     if kind == "prometheus":
         return core.Source(kind, _reach.options(options), source.preset)
-    return core.Source(kind, dict(options), source.preset)
+    return core.Source(kind, options.values(), source.preset)

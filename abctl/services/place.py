@@ -78,7 +78,7 @@ def find(word: str, where: Where, *, now: float) -> Place:
         raise UsageError("--state is for a local stack, the other options are for a cluster")
     if not Path(word).exists() and adopt.is_address(word):
         return _adopted(word, where, now)
-    from abctl.services.load import load  # noqa: PLC0415 - pydantic is slow to import
+    from abctl.services.load import load  # noqa: PLC0415 - not needed for KIND/NAME
 
     experiment = load(Path(word))
     if where.namespace:

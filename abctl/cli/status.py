@@ -3,11 +3,12 @@
 import time
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say, when
+from abctl.cli._output import Output, OutputOption, emit, when
 from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from abctl.services.place import Place
     from abctl.services.status import Status
 
-_WATCH_SECONDS = 1.0
+_COUNT_SECONDS = 15.0
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def register(app: typer.Typer) -> None:
 def status(
     what: WhatArgument,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Go on, and answer again when it changes.")
+        bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, and show what changes.")
     ] = False,
     *,
     prometheus: PrometheusOption = None,
@@ -64,42 +65,70 @@ def status(
 
     abctl status isvc/iris -n models -o wide
     """
-    from abctl.services import status as service  # noqa: PLC0415
-
     place = find_place(what, state, kubeconfig, context, namespace)
-    # The local stack has processes instead: abctl local status shows them.
-    objects = _objects(place) if place.state is None else None
-    last: Status | None = None
-    while True:
-        counts = _counts(place, prometheus, prometheus_config)
+    looks = _Looks(place, prometheus, prometheus_config)
+
+    def answer(found: "Status") -> None:
+        emit("Status", _document(place.experiment, found), output, partial(_table, found))
+
+    if watch:
+        from abctl.cli._watch import follow  # noqa: PLC0415
+
+        wide = output is Output.wide
+        follow(looks, answer, lambda found: _table(found, wide), output, _same)
+    else:
+        answer(looks())
+
+
+class _Looks:
+    """Looks at an experiment, as often as it is called."""
+
+    def __init__(self, place: "Place", url: str | None, config: "Path | None") -> None:
+        self._place, self._url, self._config = place, url, config
+        # The local stack has processes instead: abctl local status shows them.
+        self._objects = _objects(place) if place.state is None else None
+        self._counted_at = -inf
+        self._counts: Mapping[str, int] | None = None
+        self._uncounted = ""
+
+    def __call__(self) -> "Status":
+        from abctl.services import status as service  # noqa: PLC0415
+
+        place = self._place
+        # Counters are scraped every so often.
+        if (now := time.monotonic()) - self._counted_at >= _COUNT_SECONDS:
+            self._counts, self._uncounted = _counts(place, self._url, self._config)
+            self._counted_at = now
         found = service.status(
             place.door,
             place.platform,
             place.experiment,
             clock=place.door.now,
-            counts=counts,
-            objects=objects,
+            counts=self._counts,
+            objects=self._objects,
         )
-        if place.adopted:  # there is no file whose plan could have changed
-            found = replace(found, plan_changed=())
-        # Time alone, which makes the current epoch longer, is no news.
-        if last is None or replace(found, epochs=last.epochs) != last:
-            emit("Status", _document(place.experiment, found), output, partial(_table, found))
-            last = found
-        if not watch:
-            return
-        time.sleep(_WATCH_SECONDS)
+        unseen = (*found.unseen, *filter(None, [self._uncounted]))
+        # Without a file there is no plan that could have changed.
+        changed = () if place.adopted else found.plan_changed
+        return replace(found, unseen=unseen, plan_changed=changed)
+
+
+def _same(one: "Status", two: "Status") -> bool:
+    """Time alone, which makes the current epoch longer, is no news."""
+    return one == replace(two, epochs=one.epochs)
 
 
 def _objects(place: "Place") -> "list[Object]":
     return [] if place.adopted else place.platform.objects(place.experiment)
 
 
-def _counts(place: "Place", url: str | None, config: "Path | None") -> "Mapping[str, int] | None":
-    """Requests since the last change; that nobody counts them is no reason to say nothing."""
+def _counts(
+    place: "Place", url: str | None, config: "Path | None"
+) -> "tuple[Mapping[str, int] | None, str]":
+    """Requests since the last change, or why nobody can tell: no reason to say nothing else."""
     known = url or config or place.experiment.source or place.state
     if place.adopted or not known:
-        return None
+        return None, ""
     from abctl.core.epochs import ledger_of  # noqa: PLC0415
     from abctl.services import ledger  # noqa: PLC0415
     from abctl.services.analyze import source_of  # noqa: PLC0415
@@ -112,10 +141,9 @@ def _counts(place: "Place", url: str | None, config: "Path | None") -> "Mapping[
             place.experiment, place.state, url, prometheus_config=config, door=place.door
         )
         asked = telemetry(place.experiment, place.door)
-        return observed(place.experiment, entries, source, asked)
+        return observed(place.experiment, entries, source, asked), ""
     except (SourceError, NotFoundError) as error:
-        say(f"nothing observed: {error.message}")
-        return None
+        return None, f"requests: {error.message}"
 
 
 def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:

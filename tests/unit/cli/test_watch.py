@@ -1,0 +1,79 @@
+"""Looking again and again: in place on a terminal, and on through outages, until Ctrl-C."""
+
+import sys
+
+import pytest
+import typer
+
+from abctl.cli import _watch
+from abctl.cli._output import Output
+from abctl.errors import NotFoundError, UnreachableError
+
+ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
+GONE = UnreachableError("no answer from the server")
+
+
+@pytest.fixture
+def watch(monkeypatch, capsys):
+    """Looks at the given things, one after another, until Ctrl-C; gives what was printed."""
+    monkeypatch.setenv("TERM", "xterm")
+
+    def watched(*things, terminal=False, output=Output.table):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+        left = [*things, KeyboardInterrupt()]
+        monkeypatch.setattr(_watch.time, "sleep", lambda _: None)
+
+        def look():
+            if isinstance(found := left.pop(0), BaseException):
+                raise found
+            return found
+
+        with pytest.raises(typer.Exit) as ended:
+            _watch.follow(look, print, lambda thing: f"table of {thing}", output, str.__eq__)
+        assert ended.value.exit_code == 130
+        return capsys.readouterr()
+
+    return watched
+
+
+def test_elsewhere_only_what_is_new_is_printed(watch):
+    printed = watch("a", "a", "b", "b", "a")
+    assert printed.out.split() == ["a", "b", "a"]
+    assert not printed.err
+
+
+def test_an_outage_is_told_once_and_is_no_end(watch):
+    printed = watch("a", GONE, GONE, "a", GONE, "b")
+    assert printed.out.split() == ["a", "b"]
+    assert printed.err == "no answer from the server; looking again\n" * 2
+
+
+def test_on_a_terminal_it_is_shown_in_place_and_the_last_one_stays(watch):
+    out = watch("a", "b", GONE, terminal=True).out
+    shown, _, left = out.removeprefix(ENTER).partition(LEAVE)
+    assert out.startswith(ENTER)
+    assert left.split()[-1] == "b"
+    frames = shown.split(HOME)
+    assert [each in shown for each in ("table of a", "table of b")] == [True, True]
+    # Nothing is wiped, so nothing flickers.
+    assert "\x1b[2J" not in shown
+    assert "NOT SEEN SINCE: no answer from the server" in frames[-1]
+    assert "table of b" in frames[-1]
+
+
+def test_machines_get_one_answer_after_another_on_a_terminal_too(watch):
+    assert watch("a", "b", terminal=True, output=Output.json).out.split() == ["a", "b"]
+
+
+@pytest.mark.parametrize("things", [[GONE], ["a", NotFoundError("it is gone")]])
+def test_what_no_time_will_heal_ends_it(things, monkeypatch):
+    monkeypatch.setattr(_watch.time, "sleep", lambda _: None)
+    left = list(things)
+
+    def look():
+        if isinstance(found := left.pop(0), Exception):
+            raise found
+        return found
+
+    with pytest.raises(type(things[-1])):
+        _watch.follow(look, print, str, Output.table, str.__eq__)

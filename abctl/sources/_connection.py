@@ -14,7 +14,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from requests import PreparedRequest, Response, Session
+from requests import PreparedRequest, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError, SSLError
@@ -24,6 +24,24 @@ from abctl.errors import SourceError
 
 _TIMEOUT_SECONDS = 30.0
 _PASSING = (429, 500, 502, 503, 504)
+# What Prometheus does anyway. Others want to be told, and Prometheus leaves alone what it does not
+# know: no times moved into the past or onto a grid (VictoriaMetrics), an error in place of half an
+# answer (Thanos, a cluster of VictoriaMetrics), and samples as they were scraped (Thanos).
+_AS_PROMETHEUS = {
+    "nocache": "1",
+    "latency_offset": "1ms",
+    "deny_partial_response": "1",
+    "partial_response": "false",
+    "max_source_resolution": "0s",
+}
+
+
+# Of a time of which nobody has anything: an empty answer, as everywhere else.
+_NO_DATA = "no storeapis matched for this query"
+
+
+class IncompleteError(RequestException):
+    """An answer that is not all there is, in the words of who gave it."""
 
 
 class _Retry(Retry):
@@ -110,6 +128,8 @@ class Connection:
         self._authorization()
         session = Session()
         session.auth = _Login(self._authorization)
+        session.params = dict(_AS_PROMETHEUS)
+        session.hooks["response"].append(_require_whole)
         session.headers.update(self.headers)
         session.headers.update({name: _variable(env) for name, env in self.headers_env.items()})
         # A redirect leads to a login, or loses what was asked.
@@ -186,6 +206,23 @@ class _Login(AuthBase):
         if value := self._authorization():
             r.headers["Authorization"] = value
         return r
+
+
+def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
+    """Answers with warnings lack something: what a store that is not there would have said."""
+    # Large ones are not parsed for that.
+    if not any(word in answer.content for word in (b'"warnings"', b'"isPartial":true')):
+        return
+    try:
+        said = answer.json()
+        warnings = said.get("warnings") or ()
+    except (ValueError, AttributeError):
+        return  # no answer of Prometheus at all, which others find out
+    told = [str(each) for each in warnings if _NO_DATA not in str(each).lower()]
+    if said.get("isPartial"):
+        told.append("the answer is partial")
+    if told:
+        raise IncompleteError("; ".join(told)[:300], response=answer)
 
 
 class _Direct(HTTPAdapter):

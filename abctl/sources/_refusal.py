@@ -15,9 +15,13 @@ from requests.exceptions import (
 from urllib3.exceptions import ProtocolError
 
 from abctl.errors import SourceError
-from abctl.sources._connection import Connection, place_of
+from abctl.sources._connection import Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
+# What VictoriaMetrics, Thanos and Mimir say in place of that.
+_TOO_MUCH = re.compile(
+    r"cannot (select|process) more than|exceeded \w+ limit|exceeded the maximum number of"
+)
 _HINT = "give the address of the server itself: --prometheus URL"
 _TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
 
@@ -27,6 +31,11 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
     if isinstance(error, Timeout):
         message = f"{place} did not answer within {by.timeout_seconds:g} seconds"
         return SourceError(message, "is it overloaded? timeout: 2m in source.prometheus waits on")
+    if isinstance(error, IncompleteError):
+        return SourceError(
+            f"{place} does not answer for everything: {by.redacted(str(error))}",
+            "a store or a server behind it is away: counts without it would be too small",
+        )
     if isinstance(error, NoConnection):
         return _unconnected(error, place, by)
     if isinstance(error, TooManyRedirects) and error.response is not None:
@@ -63,6 +72,8 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
     status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
     if status in (400, 422):
+        if _TOO_MUCH.search(reason):
+            reason = f"{TOO_MANY}: {reason}"
         hint = "" if TOO_MANY in reason else 'a selector is a name{label="value"}'
         return SourceError(f"{place} refused {query}: {reason}", hint)
     if status in (401, 403):

@@ -38,6 +38,7 @@ from abctl.sources._matrix import (
     series_of,
     whole_ms,
 )
+from abctl.sources._staleness import without_markers
 from abctl.sources._targets import joined
 
 _SAMPLES_AN_ANSWER = 500_000
@@ -45,6 +46,7 @@ _FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_40
 
 _SAME_LABELS = "same labelset"
 _ONE_CELL = 2
+_UNSETTLED_MS = 60_000
 _UNIT_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
@@ -78,7 +80,9 @@ class Prometheus:
         """The server's clock."""
         found = self._ask("time()", {})
         with self._expected_form():
-            return float(found[0])
+            # VictoriaMetrics knows no scalars.
+            value = found[0]["value"] if isinstance(found[0], dict) else found
+            return float(value[0])
 
     def retention_seconds(self) -> float | None:
         """What Prometheus itself says of its storage; those that only speak its language do not."""
@@ -101,7 +105,8 @@ class Prometheus:
                     if inside.any():
                         piece = Series(each.labels, each.times[inside], each.values[inside])
                         pieces[key_of(each.labels)].append(piece)
-        return [joined(each) for each in pieces.values()]
+        found = [without_markers(joined(each)) for each in pieces.values()]
+        return [series for series in found if len(series.times)]
 
     def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
         """What series did, cell by cell."""
@@ -141,14 +146,16 @@ class Prometheus:
 
     def _matrix(self, query: str, start: int, end: int, step: int) -> list[Series]:
         """The values of an expression at start, start + step, ..., end (milliseconds)."""
-        at = {"start": f"{start / 1000:.3f}", "end": f"{end / 1000:.3f}"}
-        # VictoriaMetrics moves times to multiples of the step, unless it is told not to.
-        params = {**at, "nocache": "1"}
+        # VictoriaMetrics makes up the last of closely spaced values where they are of the last half
+        # minute, unless there are later ones.
+        later = end + (2 * step + _UNSETTLED_MS if step < _UNSETTLED_MS else 0)
+        params = {"start": f"{start / 1000:.3f}", "end": f"{later / 1000:.3f}"}
         epoch = datetime.fromtimestamp(0, UTC)  # the client rounds; `params` have the last word
         ask = partial(self._client.custom_query_range, query, epoch, epoch, f"{step / 1000:.3f}")
         found = self._answer(query, lambda: ask(params))
         with self._expected_form():
-            return [series_of(entry) for entry in found]
+            series = [series_of(entry) for entry in found]
+        return [_upto(end, each) for each in series] if later > end else series
 
     def _chunks(self, selector: str, start: int, end: int) -> Iterator[tuple[int, list[Any]]]:
         chunk = self._chunk_ms
@@ -202,6 +209,12 @@ def open_source(options: Mapping[str, Any]) -> Prometheus:
     """
     way, place = options.get("way"), options.get("place", "")
     return Prometheus(options["url"], options, way=way, place=place)
+
+
+def _upto(end: int, series: Series) -> Series:
+    """The samples up to a time in milliseconds; maybe none."""
+    inside = whole_ms(series.times) <= end
+    return Series(series.labels, series.times[inside], series.values[inside])
 
 
 def _time_kept_seconds(text: str) -> float | None:

@@ -111,19 +111,82 @@ def test_a_clock_that_is_none_is_one_error(result: Any, serve: Callable[..., str
         Prometheus(serve(lambda *_: (200, success(result)))).now()
 
 
+def test_a_clock_may_come_as_a_vector(serve: Callable[..., str]) -> None:
+    vector = [{"metric": {}, "value": [1_700_000_000.5, "1700000000.5"]}]
+    assert Prometheus(serve(lambda *_: (200, success(vector)))).now() == 1_700_000_000.5
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"warnings": ["receive series from 10.0.0.7: connection refused"]}, "from 10.0.0.7: conn"),
+        ({"warnings": ["a", "b"], "infos": []}, "a; b"),
+        ({"isPartial": True}, "the answer is partial"),
+    ],
+)
+def test_an_answer_that_lacks_something_is_an_error(
+    more: dict[str, Any], words: str, serve: Callable[..., str]
+) -> None:
+    found = [{"metric": {"__name__": "n"}, "values": [[50, "1"]]}]
+    body = json.dumps(success(found) | more, separators=(",", ":"))
+    with pytest.raises(SourceError, match=f"does not answer for everything: .*{words}"):
+        Prometheus(serve(lambda *_: (200, body))).series("n", 0, 60)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"warnings": []},
+        {"infos": ["metric might not be a counter"]},
+        {"isPartial": False},
+        {"warnings": ["No StoreAPIs matched for this query"]},
+    ],
+)
+def test_an_answer_that_lacks_nothing_is_taken(
+    more: dict[str, Any], serve: Callable[..., str]
+) -> None:
+    found = [{"metric": {"__name__": "n", "job": '"warnings"'}, "values": [[50, "1"]]}]
+    (series,) = Prometheus(serve(lambda *_: (200, success(found) | more))).series("n", 0, 60)
+    assert series.values.tolist() == [1.0]
+
+
+def test_servers_are_told_to_answer_as_prometheus_does(serve: Callable[..., str]) -> None:
+    asked: list[dict[str, list[str]]] = []
+    source = Prometheus(serve(lambda *_: (200, success([]))))
+    source._session.hooks["response"].append(
+        lambda got, *_, **__: asked.append(parse_qs(urlsplit(got.request.url).query))
+    )
+    source.series("n", 0, 60)
+    (sent,) = asked
+    wanted = {"nocache": ["1"], "partial_response": ["false"], "max_source_resolution": ["0s"]}
+    assert wanted.items() <= sent.items()
+
+
 def samples_of(query: str, end: float) -> list[list[Any]]:
     """One sample a second, as a server of version 2: both ends of the range included."""
     length = int(re.search(r"\[(\d+)ms\]", query)[1]) / 1000  # type: ignore[index]
     return [[t, str(t)] for t in range(10_000) if end - length <= t <= end]
 
 
-def test_too_many_samples_are_asked_for_in_smaller_chunks(serve: Callable[..., str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "query processing would load too many samples into memory in query execution",
+        "cannot select more than -search.maxSamplesPerQuery=200 samples; possible solutions: ...",
+        "expanding series: proxy Series(): rpc error: exceeded chunks limit: limit 200 violated",
+        "the query exceeded the maximum number of chunks (limit: 200) (err-mimir-max-chunks-per-qu",
+    ],
+)
+def test_too_many_samples_are_asked_for_in_smaller_chunks(
+    words: str, serve: Callable[..., str]
+) -> None:
     sizes: list[int] = []
 
     def answer(query: str, end: float) -> Answer:
         found = samples_of(query, end)
         if len(found) > 200:
-            return 422, error("query processing would load too many samples into memory")
+            return 422, error(words)
         sizes.append(len(found))
         return 200, success([{"metric": {"__name__": "n"}, "values": found}] if found else [])
 

@@ -7,6 +7,7 @@ from abctl.core.experiment import Experiment
 from abctl.core.polls import Window
 from abctl.services.read import read
 from abctl.sources import Source
+from abctl.sources._cache import cache_of
 from abctl.sources._telemetry import Telemetry
 
 
@@ -30,7 +31,10 @@ def observed(
         return None
     window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
-    samples = read(source, [window], selectors.values(), now)
+    cache = cache_of(source, now)
+    samples = read(source, [window], selectors.values(), now, cache=cache)
+    if cache:
+        cache.tidy()
     if not any(samples.found.values()):
         return None
     polls = samples.polls(selectors.values())

@@ -7,7 +7,8 @@ from abctl.core.epochs import Entry, Ledger
 from abctl.core.split import Split
 from abctl.services.observed import observed
 from abctl.services.telemetry import telemetry
-from abctl.sources import Series
+from abctl.sources import Outline, Series
+from abctl.sources._outline import outline_of
 
 EVEN = Split(("control", "treatment"), (5_000, 5_000))
 
@@ -32,6 +33,26 @@ class Steady:
         return [Series(labels, times, speed * times)]
 
 
+class Remembered(Steady):
+    """What it says may be kept; tells for how many seconds it was asked."""
+
+    def __init__(self, now: float, cached_as: str | None = "steady") -> None:
+        super().__init__(now)
+        self.cached_as, self.asked_seconds = cached_as, 0.0
+
+    def series(self, selector: str, start: float, end: float) -> list[Series]:
+        self.asked_seconds += end - start
+        found = super().series(selector, start, end)
+        if selector.startswith("process_start_time_seconds"):
+            times = np.arange(max(1.0, np.floor(start) + 1.0), end + 0.5)
+            labels = ({"job": "a", "instance": instance} for instance in ("1.0", "2.0"))
+            return [Series(each, times, np.zeros(len(times))) for each in labels]
+        return found
+
+    def outline(self, selector: str, edges: np.ndarray, since: float) -> Outline:
+        return outline_of(self, selector, edges, since)
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     wanted, done = (Entry(at, "me", None, EVEN, "", phase) for at, phase in _BEGIN)
@@ -48,6 +69,19 @@ def test_it_counts_from_the_end_of_settling(make_experiment, ledger) -> None:
     assert found is not None
     assert 95 <= found["control"] <= 100
     assert found["treatment"] == 2 * found["control"]
+
+
+def test_another_look_reads_what_is_new(make_experiment, ledger, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    day, experiment = 86_400.0, make_experiment()
+    asked = telemetry(experiment)
+    looks = [Remembered(day), Remembered(day + 3600.0), Remembered(day + 3600.0, None)]
+    found = [observed(experiment, ledger, look, asked) for look in looks]
+    assert found[0] is not None
+    assert found[1] == found[2]
+    assert found[1] != found[0]
+    # What is over for an hour is not asked for again, but for a part that is checked.
+    assert looks[1].asked_seconds < 0.2 * looks[0].asked_seconds
 
 
 def test_while_it_settles_nothing_counts(make_experiment, ledger) -> None:

@@ -75,6 +75,7 @@ def _experiment(file: File) -> core.Experiment:
 def _metric(metric: Metric) -> core.Metric:
     given = metric.values()
     unit = 0.001 if given.pop("time_unit") == "ms" else 1.0
+    given["selectors"] = dict(given["selectors"])  # the locked plan copies it
     return core.Metric(**given, unit_seconds=unit)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from abctl.core.epochs import locked_plan
 from abctl.core.experiment import Cohort, Design, Experiment, Model, Shadow, Source
 from abctl.core.split import Split
 from abctl.errors import SpecError
@@ -275,3 +276,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(path)
     with pytest.raises(SpecError, match="/dev/zero: over 1,000,000 bytes"):
         load(Path("/dev/zero"))
+
+
+def test_what_was_read_can_be_locked() -> None:
+    """The ledger keeps it as JSON, whatever was left out of the file."""
+    experiment = parse(TEXT, "iris.yaml")
+    assert f'"name": "{experiment.metrics[0].name}"' in locked_plan(experiment)

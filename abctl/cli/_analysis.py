@@ -46,9 +46,17 @@ def screen(found: Analysis, wide: bool) -> Text:
     return text
 
 
-def hint(found: Analysis, experiment: str) -> str:
-    """The next command."""
-    verdict = found.verdict
+def hint(found: Analysis, file: str | None) -> str:
+    """The next command.
+
+    Args:
+        found: what was said.
+        file: of the experiment; None for evidence that was saved, to which nothing is added.
+    """
+    verdict, experiment = found.verdict, file or "EXPERIMENT"
+    if verdict.kind == "continue" and file is None:
+        when = datetime.fromtimestamp(found.at, UTC).isoformat(timespec="seconds")[:19]
+        return f"this is all that was saved at {when}Z; what came later, only its source knows"
     if verdict.kind == "ship":
         return f"abctl promote {experiment} {verdict.treatment} --why 'the verdict is ship'"
     if verdict.kind == "stop":

@@ -133,10 +133,10 @@ def show(found: "Analysis", output: Output, experiment: Path | None = None) -> N
     Args:
         found: what to print.
         output: in which form.
-        experiment: the file, as the next command is to name it.
+        experiment: its file, as the next command is to name it; None for saved evidence.
     """
     from abctl.cli._analysis import hint, screen  # noqa: PLC0415
 
     emit("Analysis", found.document(), output, partial(screen, found))
     if output in (Output.table, Output.wide):
-        say(f"hint: {hint(found, str(experiment or 'EXPERIMENT'))}")
+        say(f"hint: {hint(found, None if experiment is None else str(experiment))}")

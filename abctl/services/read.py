@@ -42,7 +42,7 @@ _TARGETS_A_QUERY = 50
 # Polite, but not idle while the server works.
 _AT_A_TIME = 3
 # What is asked for at once: some hours, later on a part of the age of the experiment.
-_CHUNK_SECONDS, _CHUNKS_AN_AGE = 6 * 3600.0, 16
+_CHUNK_SECONDS, _CHUNKS_AN_AGE = 12 * 3600.0, 16
 # Scrapes as near as this are read with one question.
 _NEAR_INTERVALS = 4.0
 

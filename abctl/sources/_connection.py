@@ -136,6 +136,10 @@ class Connection:
         session.max_redirects = 0
         session.verify = self._verify()
         session.cert = self._certificate()
+        # Of the environment once: it takes longer than many an answer to look there each time.
+        found = session.merge_environment_settings(url, {}, None, session.verify, None)
+        session.proxies, session.verify = found["proxies"], found["verify"]
+        session.trust_env = False
         retry = _Retry(
             total=3,
             connect=1,

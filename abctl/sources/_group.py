@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abctl.sources import Series
-from abctl.sources._increase import Array, Counters, previous, require_counter, table_of
+from abctl.sources._increase import Array, Counters, previous, table_of
 from abctl.sources._matrix import Key, key_of
 
 Mask = NDArray[np.bool_]
@@ -80,8 +80,6 @@ class Group:
 
     def add_read(self, series: Sequence[Series]) -> None:
         """Add samples."""
-        for each in series:
-            require_counter(each)
         self.read.add(*table_of(series), self.rows(s.labels for s in series))
 
     def add_ends(

@@ -93,20 +93,27 @@ def counters_of(series: Sequence[Series]) -> Counters:
         SourceError: a value that is negative or not a number, or times that do not ascend.
     """
     ordered = sorted(series, key=lambda s: sorted(s.labels.items()))
-    for each in ordered:
-        require_counter(each)
     return Counters([dict(s.labels) for s in ordered], *table_of(ordered))
 
 
 def table_of(series: Sequence[Series]) -> tuple[Array, Array]:
-    """All times of some series, at least one, and their values, shape (series, times)."""
+    """All times of some series, at least one, and their values, shape (series, times).
+
+    Raises:
+        SourceError: a value that is negative or not a number, or times that do not ascend.
+    """
     # Most series of a target share their times.
-    times = np.unique(np.concatenate(list({s.times.tobytes(): s.times for s in series}.values())))
+    different = {s.times.tobytes(): s.times for s in series}.values()
+    times = np.unique(np.concatenate(list(different)))
     values = np.full((len(series), len(times)), np.nan)
     for row, each in zip(values, series, strict=True):
         row[
             slice(None) if len(each.times) == len(times) else np.searchsorted(times, each.times)
         ] = each.values
+    good = np.count_nonzero((values >= 0) & (values < np.inf)) == sum(len(s.times) for s in series)
+    if not good or any((each[1:] <= each[:-1]).any() for each in different):
+        for each in series:
+            require_counter(each)
     return times, values
 
 
@@ -183,8 +190,11 @@ def increase(counters: Counters, scrapes: Scrapes, polls: Polls) -> Increase:
     unknown = np.isnan(begin)
 
     # A stretch: samples of one series in one poll that follow each other and are treated alike.
-    key = np.stack((row, poll, inside, unknown))
-    starts = np.flatnonzero(anew | fell | np.any(np.diff(key, axis=1, prepend=-1) != 0, axis=0))
+    differs = anew | fell
+    for key in (row, poll, inside, unknown):
+        differs[1:] |= key[1:] != key[:-1]
+    differs[:1] = True
+    starts = np.flatnonzero(differs)
     ends = np.append(starts[1:], len(row)) - 1
     amount = value[ends] - base[starts]
     counted, lost = inside[starts], ~inside[starts] & (poll[starts] >= 0) & (poll[starts] < size)

@@ -173,12 +173,14 @@ class Knowledge:
         found: dict[str, list[Series]] = defaultdict(list)
         for selector, target in self.groups:
             counters = self.known(selector, target).counters
-            for labels, row in zip(counters.labels, counters.values, strict=True):
-                there = ~np.isnan(row)
-                if there.all():
-                    found[selector].append(Series(labels, counters.times, row))
-                elif there.any():
-                    found[selector].append(Series(labels, counters.times[there], row[there]))
+            every = ~np.isnan(counters.values)
+            times: dict[bytes, Array] = {}  # which most series share
+            for labels, row, there in zip(counters.labels, counters.values, every, strict=True):
+                pattern = there.tobytes()
+                if pattern not in times:
+                    times[pattern] = counters.times[there]
+                if len(times[pattern]):
+                    found[selector].append(Series(labels, times[pattern], row[there]))
         return found
 
     def _changed(self, selector: str, target: Target) -> Group:

@@ -25,21 +25,28 @@ def key_of(labels: Mapping[str, str]) -> Key:
     return frozenset(labels.items())
 
 
-def series_of(entry: Mapping[str, Any]) -> Series:
-    """One entry of a matrix.
+def series_of(found: Sequence[Mapping[str, Any]]) -> list[Series]:
+    """The entries of a matrix.
 
     Raises:
         SourceError: a native histogram.
         LookupError, ValueError, TypeError: another form than that of Prometheus.
     """
-    if "histograms" in entry and "values" not in entry:
-        raise SourceError(
-            f"{entry['metric'].get('__name__', 'a series')} is a native histogram",
-            "expose classic buckets as well: always_scrape_classic_histograms: true",
-        )
-    times = np.array([sample[0] for sample in entry["values"]], np.float64)
-    values = np.array([float(sample[1]) for sample in entry["values"]])
-    return Series(entry["metric"], times, values)
+    for entry in found:
+        if "histograms" in entry and "values" not in entry:
+            raise SourceError(
+                f"{entry['metric'].get('__name__', 'a series')} is a native histogram",
+                "expose classic buckets as well: always_scrape_classic_histograms: true",
+            )
+    # All at once: most series are short.
+    samples = [sample for entry in found for sample in entry["values"]]
+    times = np.array([sample[0] for sample in samples], np.float64)
+    values = np.array([float(sample[1]) for sample in samples])
+    ends = np.cumsum([len(entry["values"]) for entry in found]).tolist()
+    return [
+        Series(entry["metric"], times[begin:end], values[begin:end])
+        for entry, begin, end in zip(found, [0, *ends], ends, strict=False)
+    ]
 
 
 def runs(edges: Milliseconds) -> Iterator[tuple[int, int]]:
@@ -49,39 +56,41 @@ def runs(edges: Milliseconds) -> Iterator[tuple[int, int]]:
 
 
 def outline_of_matrix(
-    found: Sequence[Series], drops: Mapping[Key, float], edges: Milliseconds
+    found: Sequence[Series], drops: Mapping[Key, float] | None, edges: Milliseconds
 ) -> Outline:
     """The last values at the ends of cells, as an outline.
 
     Args:
         found: each at ends of cells; one series may come in pieces.
-        drops: of series, by `key_of` their labels without the name.
+        drops: of series, by `key_of` their labels without the name; None where nobody counts them.
         edges: of the cells.
 
     Raises:
         SourceError: values for other times than were asked for, or such as no counter has.
     """
     rows: dict[Key, int] = {}
-    labels: list[Mapping[str, str]] = []
-    places = []
-    for series in found:
-        require_counter(series)
-        at = whole_ms(series.times)
-        cells = np.searchsorted(edges, at) - 1
-        if np.any(edges[np.clip(cells + 1, 0, len(edges) - 1)] != at) or np.any(cells < 0):
-            raise SourceError(
-                "the source answers for other times than it was asked for",
-                "does something between abctl and it align queries to their step? turn that off",
-            )
-        row = rows.setdefault(key_of(series.labels), len(rows))
-        if row == len(labels):
-            labels.append(series.labels)
-        places.append((row, cells, series.values))
+    of_series = [rows.setdefault(key_of(series.labels), len(rows)) for series in found]
+    labels = {number: series.labels for number, series in zip(of_series, found, strict=True)}
+    row = np.repeat(np.array(of_series, np.int64), [len(series.times) for series in found])
+    at = whole_ms(np.concatenate([np.array([]), *(series.times for series in found)]))
+    values = np.concatenate([np.array([]), *(series.values for series in found)])
+    end = np.searchsorted(edges, at)
+    if not np.all((end > 0) & (edges[np.minimum(end, len(edges) - 1)] == at)):
+        raise SourceError(
+            "the source answers for other times than it was asked for",
+            "does something between abctl and it align queries to their step? turn that off",
+        )
+    if not np.all((values >= 0) & (values < np.inf)):
+        for series in found:
+            require_counter(series)
     last = np.full((len(rows), len(edges) - 1), np.nan)
-    for row, cells, values in places:
-        last[row, cells] = values
-    unnamed = [{k: v for k, v in each.items() if k != "__name__"} for each in labels]
-    return Outline(labels, last, np.array([drops.get(key_of(each), 0.0) for each in unnamed]))
+    last[row, end - 1] = values
+    counted = np.full(len(rows), np.inf if drops is None else 0.0)
+    if drops:
+        for number, each in labels.items():
+            unnamed = {k: v for k, v in each.items() if k != "__name__"}
+            counted[number] = drops.get(key_of(unnamed), 0.0)
+    return Outline(list(labels.values()), last, counted)
 
 
 def merged(one: Outline, other: Outline) -> Outline:

@@ -20,8 +20,9 @@ _OF_REPLICA = ("prometheus", "prometheus_replica", "replica")
 
 def target_of(labels: Mapping[str, str]) -> Target:
     """What was scraped: job and instance, or, for series without, the series itself."""
-    names = ("job", "instance") if "instance" in labels else sorted(labels)
-    return tuple((name, labels.get(name, "")) for name in names)
+    if "instance" in labels:
+        return ("job", labels.get("job", "")), ("instance", labels["instance"])
+    return tuple(sorted(labels.items()))
 
 
 def grouped(found: Iterable[Series]) -> dict[Target, list[Series]]:
@@ -39,6 +40,8 @@ def by_target(found: Iterable[Series]) -> dict[Target, Counters]:
 
 def joined(pieces: Sequence[Series]) -> Series:
     """Pieces of one series, or of series that followed each other, as one; a time counts once."""
+    if len(pieces) == 1 and (pieces[0].times[1:] > pieces[0].times[:-1]).all():
+        return pieces[0]
     times, first = np.unique(np.concatenate([s.times for s in pieces]), return_index=True)
     return Series(pieces[0].labels, times, np.concatenate([s.values for s in pieces])[first])
 
@@ -51,13 +54,13 @@ def refuse_doubles(selector: str, found: Iterable[Series]) -> None:
     Raises:
         SourceError: two series differ in nothing but who scraped them.
     """
-    seen: dict[tuple[tuple[str, str], ...], list[Series]] = defaultdict(list)
+    seen: dict[frozenset[tuple[str, str]], list[Series]] = defaultdict(list)
     ignored = {*_OF_SCRAPING, *_OF_REPLICA}
     for series in found:
         instance = series.labels.get("instance", "")
         if not instance or not len(series.times):
             continue
-        alike = seen[tuple(sorted((k, v) for k, v in series.labels.items() if k not in ignored))]
+        alike = seen[frozenset((k, v) for k, v in series.labels.items() if k not in ignored)]
         for other in alike:
             if _overlap(other, series):
                 one, two = dict(other.labels), dict(series.labels)

@@ -12,6 +12,7 @@ LATENCY_BUCKETS_MS = (
     *(1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100),
     *(120, 140, 170, 200, 250, 300, 400, 500, 700, 1000, 1400, 2000, 3000, 5000, 10000, 20000),
 )
+_MAX_RETRIES = 100  # at a time
 _TYPES = "type.googleapis.com/envoy"
 
 
@@ -83,6 +84,8 @@ def _cluster(variant: str, host: str, port: int) -> dict[str, Any]:
         "name": variant,
         "type": "STRICT_DNS",
         "connect_timeout": "1s",
+        # A pod that ends takes more than three requests, the default, with it.
+        "circuit_breakers": {"thresholds": [{"max_retries": _MAX_RETRIES}]},
         "load_assignment": {
             "cluster_name": variant,
             "endpoints": [{"lb_endpoints": [endpoint]}],

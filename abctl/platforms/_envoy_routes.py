@@ -17,6 +17,15 @@ VARIANT = "x-ab-variant"
 RANDOMIZED = "x-ab-randomized"
 _NAMESPACE = "abctl"
 _SPLIT = "split"
+# A pod has ended and not everybody knows: another try meets another one, and stays within the
+# cluster, so never in another variant. `reset` is a server that died before it answered; what one
+# answered, be it an error, was counted and is never asked for again.
+_RETRY = {
+    "retry_on": "connect-failure,reset",
+    "num_retries": 5,
+    # As Envoy writes them when it is asked what it has loaded.
+    "retry_back_off": {"base_interval": "0.050s", "max_interval": "1s"},
+}
 ASK_FOR_VARIANT = "feedback needs the header x-ab-variant, as the prediction's answer gave it\n"
 
 Json = dict[str, Any]
@@ -34,12 +43,7 @@ def route_configuration(experiment: Experiment) -> Json:
             {
                 "name": experiment.name,
                 "domains": ["*"],
-                # A model server may close an idle connection just as a request leaves on it. The
-                # retry stays within the cluster, so never in another variant.
-                "retry_policy": {
-                    "retry_on": "connect-failure,reset-before-request",
-                    "num_retries": 1,
-                },
+                "retry_policy": _RETRY,
                 "routes": [
                     *_feedback(names),
                     *_override(rules, names),

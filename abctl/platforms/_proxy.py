@@ -14,6 +14,7 @@ from abctl.platforms._workload import (
     labels,
     probes,
     servers,
+    startup,
 )
 
 # Where its pods say what they have loaded.
@@ -55,6 +56,7 @@ def proxy(
         "name": name,
         **program,
         "ports": [{"name": key, "containerPort": value} for key, value in ports.items()],
+        **startup(path, port),
         **probes(path, path, port),
         **LEAVE,
         "resources": _RESOURCES,

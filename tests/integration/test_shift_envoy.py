@@ -226,7 +226,7 @@ def test_100_shifts_under_load_lose_no_request(gateway):
     ("spoil", "reason"),
     [
         (lambda text: text.replace('"cluster": "treatment"', '"cluster": "nobody"'), "rejected"),
-        (lambda text: text.replace('"num_retries": 1', '"num_retries": "many"'), "failure"),
+        (lambda text: text.replace('"num_retries": 5', '"num_retries": "many"'), "failure"),
     ],
     ids=["unknown cluster", "no number"],
 )

@@ -5,11 +5,13 @@ Modules whose name starts with an underscore are parts, not plugins.
 
 import importlib
 import pkgutil
+from functools import cache
 from types import ModuleType
 
 from abctl.errors import UsageError
 
 
+@cache
 def names(package: str) -> tuple[str, ...]:
     """The plugins of a package (dotted name), sorted, without importing any of them."""
     path = importlib.import_module(package).__path__

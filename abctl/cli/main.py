@@ -1,5 +1,6 @@
 """The command `abctl`: puts the commands together, turns errors into a line and an exit code."""
 
+import gc
 import sys
 from typing import Annotated, Any
 
@@ -49,6 +50,8 @@ def _options(
 
 def main() -> None:
     """Entry point; exit codes are those of the table in docs/cli.md."""
+    # Modules stay: to look for garbage among them again and again is a fiftieth of a short command.
+    gc.set_threshold(50_000)
     sys.exit(run(sys.argv[1:]))
 
 

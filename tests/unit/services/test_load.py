@@ -1,5 +1,7 @@
 """The experiment file: what is read, and that every mistake is named with its place."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -282,3 +284,16 @@ def test_what_was_read_can_be_locked() -> None:
     """The ledger keeps it as JSON, whatever was left out of the file."""
     experiment = parse(TEXT, "iris.yaml")
     assert f'"name": "{experiment.metrics[0].name}"' in locked_plan(experiment)
+
+
+def test_a_file_is_rendered_without_what_is_slow_to_import() -> None:
+    heavy = {"kubernetes", "numpy", "pydantic", "rich", "urllib3"}
+    program = f"""
+import sys
+from abctl.cli.main import run
+assert run(["render", {str(Path(__file__).parents[2] / "golden/experiment.yaml")!r}]) == 0
+sys.exit(",".join({heavy} & {{name.partition(".")[0] for name in sys.modules}}) or 0)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -7,8 +7,6 @@ import pytest
 from api_server import wait_for
 from controllers import Controllers
 
-from abctl.cli.main import run
-
 # The first test starts etcd, an API server with all CRDs, and the controllers.
 pytestmark = pytest.mark.timeout(400)
 FILE = str(Path(__file__).parents[2] / "k8s" / "experiments" / "kserve.yaml")
@@ -21,20 +19,8 @@ FIRST, SECOND = "iris-predictor-00001", "iris-predictor-00002"
 
 
 @pytest.fixture
-def own(knative, make_namespace):
-    return make_namespace(knative)
-
-
-@pytest.fixture
-def abctl(knative, own, capsys):
-    def command(name, what, *words, wanted=0):
-        place = ["-n", own, "--kubeconfig", str(knative.kubeconfig)]
-        code = run([name, what, *words, *place])
-        printed = capsys.readouterr()
-        assert code == wanted, printed.err
-        return printed.out or printed.err
-
-    return command
+def server(knative):
+    return knative
 
 
 @pytest.fixture

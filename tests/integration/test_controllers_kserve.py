@@ -7,7 +7,6 @@ import pytest
 from api_server import wait_for
 from controllers import Controllers
 
-from abctl.cli.main import run
 from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Ref
 from abctl.core.split import Split
@@ -30,21 +29,8 @@ STORED = {
 
 
 @pytest.fixture
-def own(kserve, make_namespace):
-    """A namespace on the API server that has KServe's controller."""
-    return make_namespace(kserve)
-
-
-@pytest.fixture
-def abctl(kserve, own, capsys):
-    def command(name, what, *words, wanted=0):
-        place = ["-n", own, "--kubeconfig", str(kserve.kubeconfig)]
-        code = run([name, what, *words, *place])
-        printed = capsys.readouterr()
-        assert code == wanted, printed.err
-        return printed.out or printed.err
-
-    return command
+def server(kserve):
+    return kserve
 
 
 def read(cluster, namespace, *words):

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from api_server import CRDS, CRDS_FOLDER, HOST, ROOT, missing, wait_for
 
+from abctl.cli.main import run
+
 CONTROLLERS_CRDS = (*CRDS, "kserve-*", "knative-serving-*")
 _OBJECT = {"metadata": {"name": "probe", "namespace": "default"}}
 
@@ -26,7 +28,7 @@ class Upstream:
 
     def __init__(self, server, name, folder):
         self.server, self.name, self.folder = server, name, folder
-        self.programs = _programs(name)
+        self.programs = programs(name)
         self.processes = {}
 
     def manifests(self, *paths, **said):
@@ -58,11 +60,19 @@ class Upstream:
         words = ("create", "--dry-run=server", "-f", "-")
 
         def asked():
-            for program, process in self.processes.items():
-                assert process.poll() is None, f"{program} ended: {self.why()}"
             return self.server.kubectl(*words, stdin=json.dumps(obj), check=False)
 
-        wait_for(lambda: asked().returncode == 0, self.name, lambda: self.why() + asked().stderr)
+        self.until(lambda: asked().returncode == 0, lambda: self.why() + asked().stderr)
+
+    def until(self, reached, why=None):
+        """Waits until something holds, as long as all programs run."""
+
+        def running():
+            for program, process in self.processes.items():
+                assert process.poll() is None, f"{program} ended: {self.why()}"
+            return reached()
+
+        wait_for(running, self.name, why or self.why)
 
     def why(self):
         return "\n".join(self._log(each).read_text()[-3000:] for each in self.processes)
@@ -77,7 +87,8 @@ class Upstream:
         return self.folder / f"{program}.log"
 
 
-def _programs(name):
+def programs(name):
+    """The folder with a platform's controllers; without it the test fails, or is left out."""
     done = subprocess.run(
         [ROOT / ".ci" / "controllers", "--cached", name],
         capture_output=True,
@@ -137,14 +148,38 @@ def namespace_of(name):
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
+@pytest.fixture
+def own(server, make_namespace):
+    """A namespace of the test's own, on the API server with controllers that its file names."""
+    return make_namespace(server)
+
+
+@pytest.fixture
+def abctl(server, own, capsys):
+    """abctl's command line in that namespace: what it prints, or its error."""
+
+    def command(name, what, *words, wanted=0):
+        place = ["-n", own, "--kubeconfig", str(server.kubeconfig)]
+        code = run([name, what, *words, *place])
+        printed = capsys.readouterr()
+        assert code == wanted, printed.err
+        return printed.out or printed.err
+
+    return command
+
+
 @pytest.fixture(scope="session")
 def controlled(make_api_server):
     """An API server of its own: a webhook has a say in the objects of every namespace."""
-    _programs("kserve")
-    server = make_api_server()
-    if lacking := [crd for crd in CONTROLLERS_CRDS if not any(CRDS_FOLDER.glob(f"{crd}.json"))]:
+    programs("kserve")
+    return published(make_api_server(), CONTROLLERS_CRDS)
+
+
+def published(server, crds):
+    """The server, with CRDs as upstream publishes them."""
+    if lacking := [crd for crd in crds if not any(CRDS_FOLDER.glob(f"{crd}.json"))]:
         missing(f"no {', '.join(lacking)} in {CRDS_FOLDER} (ABCTL_TEST_CRDS names another folder)")
-    server.load_crds(CRDS_FOLDER, CONTROLLERS_CRDS)
+    server.load_crds(CRDS_FOLDER, crds)
     return server
 
 

@@ -50,12 +50,13 @@ def main() -> None:
     shape = LONG if arguments.long else SHORT
     print(f"building {shape.samples:,} samples in {FOLDER}, once ...", file=sys.stderr)
     data = blocks(shape, FOLDER, str(promtool))
-    with serving(data, program) as url, tempfile.TemporaryDirectory() as cache:
-        print(report(shape, url, Path(cache)))
+    with serving(data, program) as (url, server), tempfile.TemporaryDirectory() as cache:
+        print(report(shape, url, server, Path(cache)))
 
 
-def report(shape: Shape, url: str, cache: Path) -> str:
-    base = {"url": url, "end": shape.end, "even": polls.EVEN_POLLS, "variants": "ab"}
+def report(shape: Shape, url: str, server: int, cache: Path) -> str:
+    base = {"url": url, "server": server, "end": shape.end, "variants": "ab"}
+    base["even"] = polls.EVEN_POLLS
     full = run({**base, "way": "full"})
     cold = run({**base, "way": "thin", "cache": str(cache)})
     warm = run({**base, "way": "thin", "cache": str(cache)})
@@ -82,9 +83,10 @@ def report(shape: Shape, url: str, cache: Path) -> str:
         ("half of the polls", {"even": polls.EVEN_POLLS // 2}),
         ("twice the polls", {"even": polls.EVEN_POLLS * 2}),
     ]
-    table = markdown(("", "seconds", "MiB", "polls", "measured", "wanted", ""), rows)
+    heads = ("seconds", "of CPU", "MiB", "polls")
+    table = markdown(("", *heads, "measured", "wanted", ""), rows)
     growth = markdown(
-        ("cold", "seconds", "MiB", "polls"),
+        ("cold", *heads),
         [(name, *figures(run({**base, "way": "thin", **change}))) for name, change in grown],
     )
     head = f"{shape.samples:,} samples of {shape.series:,} series; {machine()}"
@@ -93,8 +95,9 @@ def report(shape: Shape, url: str, cache: Path) -> str:
     return f"{head}\n\n{table}\n\n{growth}"
 
 
-def figures(found: dict) -> tuple[str, str, str]:
-    return f"{found['seconds']:.2f}", f"{found['mib']:.0f}", str(found["polls"] or "")
+def figures(found: dict) -> tuple[str, ...]:
+    used = found["cpu_seconds"]
+    return (f"{found['seconds']:.2f}", f"{used:.2f}", f"{found['mib']:.0f}", f"{found['polls']}")
 
 
 def run(task: dict) -> dict:
@@ -107,11 +110,19 @@ def run(task: dict) -> dict:
 
 def child(task: dict) -> None:
     selectors = [f'{c}_total{{variant="{v}"}}' for v in task["variants"] for c in COUNTERS]
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), cpu_seconds(task["server"])
     found = full_pull(task, selectors) if task["way"] == "full" else thin(task, selectors)
     seconds = time.perf_counter() - begin
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "mib": mib, **found}))
+    cpu = cpu_seconds(task["server"]) - used
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "mib": mib, **found}))
+
+
+def cpu_seconds(server: int) -> float:
+    """What this process and the server have used: more telling than seconds on a busy machine."""
+    fields = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def full_pull(task: dict, selectors: list[str]) -> dict:
@@ -123,7 +134,7 @@ def full_pull(task: dict, selectors: list[str]) -> dict:
             query = f"{selector}[{_RAW_CHUNK_SECONDS}s]"
             answer = client.custom_query(query, {"time": str(end)})
             count += sum(len(entry["values"]) for entry in answer)
-    return {"polls": 0, "total": count}
+    return {"polls": "", "total": count}
 
 
 def thin(task: dict, selectors: list[str]) -> dict:
@@ -144,8 +155,8 @@ def thin(task: dict, selectors: list[str]) -> dict:
 
 
 @contextmanager
-def serving(data: Path, program: Path) -> Iterator[str]:
-    """The address of a Prometheus that serves the blocks; they are left as they are."""
+def serving(data: Path, program: Path) -> Iterator[tuple[str, int]]:
+    """The address and pid of a Prometheus that serves the blocks; they are left as they are."""
     with tempfile.TemporaryDirectory() as folder:
         for block in data.iterdir():
             shutil.copytree(block, Path(folder) / block.name)
@@ -166,7 +177,7 @@ def serving(data: Path, program: Path) -> Iterator[str]:
         with subprocess.Popen(command) as process:
             try:
                 until_ready(f"http://{url}/-/ready", process)
-                yield f"http://{url}"
+                yield f"http://{url}", process.pid
             finally:
                 process.terminate()
 

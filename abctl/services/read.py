@@ -1,6 +1,5 @@
 """Reads what the counters of an experiment did, exactly, and no more of it than that takes."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from abctl.core.polls import EVEN_POLLS, Window, interval_seconds
+from abctl.core.polls import EVEN_POLLS, Window
+from abctl.services._young import FIRST_SECONDS, as_first_seen, usual_interval, whole_series
 from abctl.services.evidence import Samples, grid, step_seconds
 from abctl.sources import Series, Source
 from abctl.sources._cache import Cache
 from abctl.sources._doubts import since
 from abctl.sources._kept import arrays_of, knowledge_of
 from abctl.sources._knowledge import Knowledge, samples_of, scrapes_of_up
-from abctl.sources._matrix import Key, key_of
 from abctl.sources._promql import matching, narrowed, one_of
 from abctl.sources._targets import (
     Target,
@@ -35,9 +34,6 @@ Progress = Callable[[int, int], None]
 
 # Samples from before a window tell where its counters stood, and which series were not there yet.
 _LOOK_BACK_SECONDS = 300.0
-# The usual interval is that of the first scrapes, so that every look finds the same one.
-_FIRST_SECONDS = 300.0
-_COMMON_INTERVAL_SECONDS = 15.0
 _TARGETS_A_QUERY = 50
 # Polite, but not idle while the server works.
 _AT_A_TIME = 3
@@ -87,24 +83,26 @@ class _Reader:
     asked: int = 0
     answered: int = 0
     kept: int = -1  # cells in the cache of which nothing more is needed
+    adding: bool = False  # what is half added is not kept
 
     def read(self) -> Samples:
         if (known := self._recalled()) is not None:
             return self._thinned(known, self._edges(known.interval_seconds))
-        early = min(self.windows[0].start + _FIRST_SECONDS, self.now)
+        first = self.windows[0].start
+        early = min(first + FIRST_SECONDS, self.now)
         raw = self._raw(self.start, early)
-        interval = _usual_interval([s for each in raw.values() for s in each], early)
+        interval = usual_interval([s for each in raw.values() for s in each], first)
         edges = self._edges(interval)
         until = float(edges[0]) if len(edges) > 1 else self.now
         if until > early:
-            # What the present may add to is asked for in one order, see `_as_first_seen`.
+            # What the present may add to is asked for in one order, see `as_first_seen`.
             at_a_time = _AT_A_TIME if until < self.now else 1
             for selector, more in self._raw(early, until, at_a_time).items():
                 raw[selector] += more
         if len(edges) > 1:
             known = Knowledge(interval, self.begins, edges[:1])
             for selector, series in raw.items():
-                known.add_read(selector, _whole_series(series))
+                known.add_read(selector, whole_series(series))
             return self._thinned(known, edges)
         return self._young(interval, raw)
 
@@ -120,7 +118,7 @@ class _Reader:
         """Of the cells: the polls, from where on not every sample is read."""
         first = self.windows[0].start
         edges = grid(self.windows, interval, self.now).edges
-        dense = max(first + _FIRST_SECONDS, first + EVEN_POLLS * step_seconds(interval))
+        dense = max(first + FIRST_SECONDS, first + EVEN_POLLS * step_seconds(interval))
         return edges[np.searchsorted(edges, dense) :]
 
     def _recalled(self) -> Knowledge | None:
@@ -154,7 +152,7 @@ class _Reader:
         known_until: dict[Target, float] = {}
         found: dict[str, Sequence[Series]] = {}
         for selector, pieces in raw.items():
-            found[selector] = _as_first_seen(_whole_series(pieces), known_until)
+            found[selector] = as_first_seen(whole_series(pieces), known_until)
         targets = {target_of(s.labels) for each in found.values() for s in each}
         starts, ups = self._scrapes([self.start, self.now], [targets], {})
         return self._samples(interval, found, starts, ups)
@@ -168,7 +166,8 @@ class _Reader:
                 self._ask_missing(known, missing)
             known.settle()
         finally:
-            self._keep(known, edges)
+            if not self.adding:
+                self._keep(known, edges)
         return self._samples(known.interval_seconds, known.series(), known.starts, known.ups)
 
     def _keep(self, known: Knowledge, edges: Array) -> None:
@@ -193,7 +192,9 @@ class _Reader:
         )
         for first, last in chunks:
             outlines = {selector: next(answers) for selector in self.selectors}
+            self.adding = True
             known.add_chunk(edges[first : last + 1], outlines)
+            self.adding = False
 
     def _ask_scrapes(self, known: Knowledge) -> None:
         """When targets were scraped, and their processes started, since that was asked for.
@@ -207,7 +208,10 @@ class _Reader:
         near = [set().union(*there[max(0, i - 1) : i + 2]) for i in range(len(there))]
         if begin >= self.start:
             near[0] -= there[0]
-        known.add_scrapes(*self._scrapes(ends, near, known.starts), until=ends[-1])
+        found = self._scrapes(ends, near, known.starts)
+        self.adding = True
+        known.add_scrapes(*found, until=ends[-1])
+        self.adding = False
 
     def _ask_missing(self, known: Knowledge, missing: Needs) -> None:
         """What is to be read raw."""
@@ -226,12 +230,14 @@ class _Reader:
         answers = list(
             self._ask(partial(self.source.series, narrow, a, b) for _, _, narrow, a, b in asked)
         )
+        self.adding = True
         for (selector, targets, *_), series in zip(asked, answers, strict=True):
             known.add_read(selector, (s for s in series if target_of(s.labels) in targets))
         for targets, start, end in missing.ranges:
             known.was_read(targets, start, end)
         for selector, target, start, end in missing.whole:
             known.was_read_whole(selector, target, start, end)
+        self.adding = False
 
     def _scrapes(
         self, ends: Sequence[float], targets: Sequence[set[Target]], known: Mapping[Target, Series]
@@ -297,42 +303,3 @@ def _chunks(edges: Array, begin: int, first: float, final: float) -> list[tuple[
             found.append((begin, i))
             begin = i
     return found
-
-
-def _whole_series(pieces: Sequence[Series]) -> list[Series]:
-    whole: dict[Key, list[Series]] = defaultdict(list)
-    for each in pieces:
-        whole[key_of(each.labels)].append(each)
-    return [joined(each) for each in whole.values()]
-
-
-def _usual_interval(found: Sequence[Series], first: float) -> float:
-    """Of the targets that were there at the beginning; a common one where there was none."""
-    scrapes = [np.unique(np.concatenate([s.times for s in g])) for g in grouped(found).values()]
-    early = [times[times <= first + _FIRST_SECONDS] for times in scrapes]
-    before = [times[times <= first] for times in early]
-    return (
-        max(map(interval_seconds, before), default=0.0)
-        or max(map(interval_seconds, early), default=0.0)
-        or _COMMON_INTERVAL_SECONDS
-    )
-
-
-def _as_first_seen(found: Sequence[Series], known_until: dict[Target, float]) -> list[Series]:
-    """Cut off scrapes that arrived between two queries, which the one before could not see.
-
-    A scrape is stored some time after the moment that it bears, as a whole. So whatever a target's
-    first query has seen, later ones see as well, and numerators fit their denominators.
-    """
-    last: dict[Target, float] = {}
-    for series in found:
-        target = target_of(series.labels)
-        last[target] = max(last.get(target, -np.inf), *series.times[-1:])
-    for target, time in last.items():
-        known_until.setdefault(target, time)
-    cut = []
-    for series in found:
-        end = np.searchsorted(series.times, known_until[target_of(series.labels)], side="right")
-        if end:
-            cut.append(Series(series.labels, series.times[:end], series.values[:end]))
-    return cut

@@ -5,6 +5,7 @@ The source is abctl's client of Prometheus; the server is a small evaluator of i
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from alike import assert_same, few_even_polls
 from evaluator import Server, Stored, source
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from abctl.core.polls import Window
 from abctl.errors import SourceError
 from abctl.services.read import read
+
+FIRST = START / 1000
 
 
 @settings(max_examples=25, deadline=None)
@@ -95,3 +98,21 @@ def test_a_process_that_is_scraped_twice_is_refused_and_one_that_follows_another
         after = [*of_pod("x", 0, 300), *of_pod("y", 310, 620)]
         found = read(source(Server(after)), windows, SELECTORS, now)
     assert len(found.found[SELECTORS[0]]) == 4
+
+
+def test_the_usual_interval_is_that_of_the_begin_whenever_anyone_looks() -> None:
+    seldom = calm(21)  # the last one when the experiment begins, and then three times as often
+    often = [
+        (labels, times[-1] + np.arange(1, 200) * 5000.0, np.full(199, values[-1]))
+        for labels, times, values in seldom
+    ]
+    found = []
+    for seconds in (40.0, 200.0, 900.0):
+        now = FIRST + seconds
+        stored = [
+            (labels, np.concatenate((times, more[more <= now * 1000])), np.ones(999))
+            for (labels, times, _), (_, more, _) in zip(seldom, often, strict=True)
+        ]
+        server = Server([(labels, t, values[: len(t)]) for labels, t, values in stored])
+        found.append(read(source(server), [Window(0, FIRST, now)], SELECTORS, now))
+    assert [each.interval_seconds for each in found] == [15.0] * 3

@@ -10,7 +10,7 @@ ORACLES := pytest pytest-timeout hypothesis statsmodels mpmath tea-tasting
 OVERLAY ?= kind-envoy
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format models controllers bench calibration overlays \
+.PHONY: help demo test test-slow lint format models controllers servers bench calibration overlays \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-test test-lowest setup clean
 
 help: ## list the targets
@@ -40,6 +40,9 @@ models: $(VENV)/local ## train the models of the demo
 
 controllers: ## build the controllers of KServe and Knative that tests run (once, some twenty minutes)
 	@for each in kserve knative; do .ci/controllers $$each >/dev/null || exit; done
+
+servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)
+	@for each in prometheus prometheus-3 victoria-metrics; do .ci/compatible $$each >/dev/null || exit; done
 
 bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	@for each in bench/[a-z]*.py; do \

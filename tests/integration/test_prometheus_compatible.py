@@ -42,6 +42,8 @@ STARTS = "process_start_time_seconds"
 SELECTORS = ('n_total{variant="a"}', 'rare_total{variant="a"}')
 STALE_BITS = 0x7FF0000000000002
 PATIENCE_SECONDS = 90.0
+# It takes ten minutes of a processor to build: `.ci/compatible thanos`.
+NOT_IN_CI = ("thanos",)
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -172,7 +174,7 @@ def push(url: str) -> None:
 def program(name: str) -> str:
     found = subprocess.run([FIND, "--cached", name], check=False, capture_output=True, text=True)
     if found.returncode:
-        if os.environ.get("CI") == "true":
+        if os.environ.get("CI") == "true" and name not in NOT_IN_CI:
             pytest.fail(found.stderr)
         pytest.skip(found.stderr.strip())
     return found.stdout.strip()

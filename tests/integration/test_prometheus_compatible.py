@@ -4,22 +4,17 @@ Every server gets the same samples by remote write, staleness markers included. 
 abctl makes of every one of those samples, without any server.
 """
 
-import os
-import socket
-import struct
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
+from compatible import SERVERS, prometheus, querier, sidecar, until
+from remote_write import Labels, push
 
 from abctl.core import polls as polls_module
 from abctl.core.polls import Window
@@ -32,73 +27,51 @@ from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector
 from abctl.sources.prometheus import Prometheus
 
-FIND = Path(__file__).parents[2] / ".ci/compatible"
 INTERVAL, SCRAPES = 5.0, 900
-# The history ends now: what servers do about the newest samples matters.
-BEGIN = float(int(time.time()) - INTERVAL * SCRAPES)
-END = BEGIN + INTERVAL * SCRAPES
 OFFSETS = {"calm": 0.0, "odd": 3.217, "restarts": 2.5, "silent": 1.0, "late": 4.0, "falls": 1.003}
 STARTS = "process_start_time_seconds"
+# One start of a server for several tests, on a machine that may have other things to do.
+pytestmark = pytest.mark.timeout(400)
 SELECTORS = ('n_total{variant="a"}', 'rare_total{variant="a"}')
-STALE_BITS = 0x7FF0000000000002
-PATIENCE_SECONDS = 90.0
-# It takes ten minutes of a processor to build: `.ci/compatible thanos`.
-NOT_IN_CI = ("thanos",)
-Labels = tuple[tuple[str, str], ...]
-
-
-def history() -> dict[Labels, list[tuple[int, float]]]:
-    """Samples (milliseconds, value) by series; NaN is the end of one, for now."""
-    rng = np.random.default_rng(7)
-    found: dict[Labels, list[tuple[int, float]]] = {}
-    for target, offset in OFFSETS.items():
-        n, few, started = 0, 0, BEGIN - 100.5
-        for i in range(600 if target == "late" else 0, SCRAPES):
-            at = BEGIN + i * INTERVAL + offset
-            if target in ("restarts", "silent") and i in (310, 555, SCRAPES - 3):
-                n, few, started = (5000 if i == 555 else 0), 0, at - 2.0
-            if target == "falls" and i == 441:
-                n, few = n // 2, few // 2
-            if target == "late" and i == 600:
-                started = at - 2.0
-            n, few = n + int(rng.poisson(4)), few + int(rng.random() < 0.02)
-            page = {"n_total": n, "rare_total": few or None}
-            page |= {} if target in ("odd", "silent") else {STARTS: started}
-            missed = target == "odd" and i % 200 in range(150, 156)
-            died = target == "calm" and i > SCRAPES - 100
-            _store(found, target, at, {} if missed or died else page)
-            if target == "odd":
-                _store(found, target, at, {"up": float(not missed)}, ends=False)
-    return found
-
-
-def _store(
-    found: dict[Labels, list[tuple[int, float]]],
-    target: str,
-    at: float,
-    page: Mapping[str, float | None],
-    *,
-    ends: bool = True,
-) -> None:
-    variant = {"variant": "a"}
-    for name in ("n_total", "rare_total", STARTS) if ends else page:
-        labels = {"__name__": name, "instance": f"{target}:80", "job": "models"} | variant
-        series = tuple(sorted(labels.items()))
-        if (value := page.get(name)) is not None:
-            found.setdefault(series, []).append((round(at * 1000), float(value)))
-        elif series in found and not np.isnan(found[series][-1][1]):
-            found[series].append((round(at * 1000), np.nan))
 
 
 @dataclass
 class Truth:
-    """A source that holds every sample."""
+    """A source that holds every sample of an hour and a quarter."""
 
-    samples: Mapping[Labels, Sequence[tuple[int, float]]]
+    begin: float
     place: str = "the truth"
 
+    @property
+    def end(self) -> float:
+        return self.begin + INTERVAL * SCRAPES
+
+    @cached_property
+    def samples(self) -> dict[Labels, list[tuple[int, float]]]:
+        """By series: milliseconds and value; NaN is the end of a series, for now."""
+        rng = np.random.default_rng(7)
+        found: dict[Labels, list[tuple[int, float]]] = {}
+        for target, offset in OFFSETS.items():
+            n, few, started = 0, 0, self.begin - 100.5
+            for i in range(600 if target == "late" else 0, SCRAPES):
+                at = self.begin + i * INTERVAL + offset
+                if target in ("restarts", "silent") and i in (310, 555, SCRAPES - 3):
+                    n, few, started = (5000 if i == 555 else 0), 0, at - 2.0
+                if target == "falls" and i == 441:
+                    n, few = n // 2, few // 2
+                if target == "late" and i == 600:
+                    started = at - 2.0
+                n, few = n + int(rng.poisson(4)), few + int(rng.random() < 0.02)
+                missed = target == "odd" and i % 200 in range(150, 156)
+                gone = missed or (target == "calm" and i > SCRAPES - 100)
+                page = {} if gone else {"n_total": n, "rare_total": few or None}
+                page |= {} if gone or target in ("odd", "silent") else {STARTS: started}
+                page |= {"up": float(not missed)} if target == "odd" else {}
+                _store(found, target, at, page)
+        return found
+
     def now(self) -> float:
-        return END
+        return self.end
 
     def retention_seconds(self) -> float | None:
         return None
@@ -117,184 +90,56 @@ class Truth:
     def outline(self, selector: str, edges: np.ndarray, since: float) -> Outline:
         return outline_of(self, selector, edges, since)
 
-
-# Remote write: protocol buffers, and a snappy that does not compress.
-
-
-def varint(number: int) -> bytes:
-    head = bytearray()
-    while number > 0x7F:
-        head.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*head, number])
-
-
-def field(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(content)) + content
+    def windows(self, age: str) -> list[Window]:
+        """The last one ends now, and the last cells of `young` are shorter than a minute."""
+        if age == "young":
+            return [Window(0, self.end - 1200.0, self.end)]
+        return [
+            Window(0, self.begin + 100.0, self.begin + 1501.003),
+            Window(1, self.begin + 1530.0, self.begin + 2253.217),
+            Window(2, self.begin + 2253.217, self.end),
+        ]
 
 
-def sample(ms: int, value: float) -> bytes:
-    number = struct.pack("<Q", STALE_BITS) if np.isnan(value) else struct.pack("<d", value)
-    return b"\x09" + number + b"\x10" + varint(ms)
-
-
-def request(series: Iterable[tuple[Labels, Sequence[tuple[int, float]]]]) -> bytes:
-    whole = b"".join(
-        field(
-            1,
-            b"".join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in labels)
-            + b"".join(field(2, sample(*each)) for each in samples),
-        )
-        for labels, samples in series
-    )
-    parts = [whole[i : i + 60_000] for i in range(0, len(whole), 60_000)]
-    literals = (b"\xf4" + struct.pack("<H", len(each) - 1) + each for each in parts)
-    return varint(len(whole)) + b"".join(literals)
-
-
-def push(url: str) -> None:
-    """Write the history in the order of time, some minutes at a time."""
-    samples = history()
-    headers = {
-        "content-type": "application/x-protobuf",
-        "content-encoding": "snappy",
-        "x-prometheus-remote-write-version": "0.1.0",
-    }
-    edges = np.arange(BEGIN * 1000, (BEGIN + SCRAPES * INTERVAL + 300) * 1000, 300_000)
-    for first, last in pairwise(edges):
-        some = [(k, [s for s in v if first <= s[0] < last]) for k, v in samples.items()]
-        body = request((k, v) for k, v in some if v)
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as got:
-            assert got.status in (200, 204)
-
-
-# The servers.
-
-
-def program(name: str) -> str:
-    found = subprocess.run([FIND, "--cached", name], check=False, capture_output=True, text=True)
-    if found.returncode:
-        if os.environ.get("CI") == "true" and name not in NOT_IN_CI:
-            pytest.fail(found.stderr)
-        pytest.skip(found.stderr.strip())
-    return found.stdout.strip()
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+def _store(
+    found: dict[Labels, list[tuple[int, float]]],
+    target: str,
+    at: float,
+    page: Mapping[str, float | None],
+) -> None:
+    for name in ("n_total", "rare_total", STARTS, "up"):
+        labels = {"__name__": name, "instance": f"{target}:80", "job": "models", "variant": "a"}
+        series = tuple(sorted(labels.items()))
+        if (value := page.get(name)) is not None:
+            found.setdefault(series, []).append((round(at * 1000), float(value)))
+        elif series in found and not np.isnan(found[series][-1][1]):
+            found[series].append((round(at * 1000), np.nan))
 
 
 @contextmanager
-def running(folder: Path, port: int, ready: str, command: Sequence[object]) -> Iterator[str]:
-    """A process, from when it says at `ready` that it is, until the end; gives its address."""
-    url, log = f"http://127.0.0.1:{port}", folder / "log"
-    folder.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as file:
-        words = list(map(str, command))
-        process = subprocess.Popen(words, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
-        try:
-            until(lambda: answers(url + ready), lambda: process.poll() is None, log)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def until(done: Callable[[], bool], alive: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not done():
-        assert alive(), log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-
-
-@contextmanager
-def prometheus(folder: Path, *more: str, name: str = "prometheus") -> Iterator[tuple[str, str]]:
-    """Gives the address, and the one to write to."""
-    (port,) = free_ports(1)
-    folder.mkdir()
-    (folder / "config.yaml").write_text("global: {external_labels: {replica: one}}\n")
-    command = [
-        program(name),
-        "--config.file=config.yaml",
-        "--storage.tsdb.path=data",
-        "--web.enable-remote-write-receiver",
-        f"--web.listen-address=127.0.0.1:{port}",
-        *more,
-    ]
-    with running(folder, port, "/-/ready", command) as url:
-        yield url, f"{url}/api/v1/write"
-
-
-@contextmanager
-def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
-    (port,) = free_ports(1)
-    address = f"-httpListenAddr=127.0.0.1:{port}"
-    command = [program("victoria-metrics"), address, "-storageDataPath=data", *more]
-    with running(folder, port, "/health", command) as url:
-        yield url, f"{url}/api/v1/write"
-
-
-@contextmanager
-def thanos(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
-    """A querier, a sidecar, and the Prometheus that it sits beside."""
-    here = "127.0.0.1"
-    grpc, http, own_grpc, own_http = free_ports(4)
-    with ExitStack() as stack:
-        behind, write = stack.enter_context(prometheus(folder, name="prometheus-3"))
-        sidecar = [program("thanos"), "sidecar", f"--prometheus.url={behind}"]
-        sidecar += [f"--grpc-address={here}:{grpc}", f"--http-address={here}:{http}"]
-        stack.enter_context(running(folder / "sidecar", http, "/-/ready", sidecar))
-        query = [program("thanos"), "query", f"--endpoint={here}:{grpc}"]
-        query += [f"--grpc-address={here}:{own_grpc}", f"--http-address={here}:{own_http}"]
-        query += ["--query.replica-label=replica", *more]
-        yield stack.enter_context(running(folder / "query", own_http, "/-/ready", query)), write
-
-
-Started = AbstractContextManager[tuple[str, str]]
-SERVERS: Mapping[str, Callable[..., Started]] = {
-    "prometheus": prometheus,
-    "prometheus-3": partial(prometheus, name="prometheus-3"),
-    "victoria-metrics": victoria,
-    "thanos": thanos,
-}
-
-
-@contextmanager
-def filled(name: str, folder: Path, *more: str) -> Iterator[str]:
-    """The address of a server that has the history, and gives it away."""
+def filled(name: str, folder: Path, *more: str) -> Iterator[tuple[str, Truth]]:
+    """The address of a server that has a history, and gives it away."""
     with SERVERS[name](folder, *more) as (url, write):
-        push(write)
-        last = [max(ms for ms, _ in samples) / 1000 for samples in history().values()]
-        behind = max(last) - INTERVAL
+        # It ends now: what servers do about the newest samples matters.
+        truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
+        push(write, truth.samples)
+        behind = truth.end - INTERVAL
 
         def stored() -> bool:
-            found = Prometheus(url).series("n_total", behind, END)
-            return len(found) == len(Truth(history()).series("n_total", behind, END))
+            found = Prometheus(url).series("n_total", behind, truth.end)
+            return len(found) == len(truth.series("n_total", behind, truth.end))
 
         until(stored, lambda: True, folder / "log")
-        yield url
+        yield url, truth
 
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The address of a server that has the history."""
-    with filled(request.param, tmp_path_factory.mktemp("servers") / request.param) as url:
-        yield url
+) -> Iterator[tuple[str, Truth]]:
+    """The address of a server that has a history, and the history."""
+    with filled(request.param, tmp_path_factory.mktemp("servers") / request.param) as both:
+        yield both
 
 
 @pytest.fixture
@@ -306,34 +151,24 @@ def small(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-# The end of the last one is now, and cells that end there are shorter than a minute.
-WINDOWS = {
-    "long": [
-        Window(0, BEGIN + 100.0, BEGIN + 1501.003),
-        Window(1, BEGIN + 1530.0, BEGIN + 2253.217),
-        Window(2, BEGIN + 2253.217, END),
-    ],
-    "young": [Window(0, END - 1200.0, END)],
-}
-
-
-@pytest.mark.parametrize("age", WINDOWS)
-@pytest.mark.parametrize("thin", [True, False], ids=["thinned", "whole"])
+@pytest.mark.parametrize("age", ["young", "long"])
+@pytest.mark.parametrize("reading", ["thinned", "whole"])
 def test_the_result_is_that_of_every_sample(
-    server: str, small: pytest.MonkeyPatch, age: str, thin: bool
+    server: tuple[str, Truth], small: pytest.MonkeyPatch, age: str, reading: str
 ) -> None:
-    truth = read_all(Truth(history()), WINDOWS[age], small)
-    if thin:
-        some = read(Prometheus(server), WINDOWS[age], SELECTORS, END)
+    url, truth = server
+    windows = truth.windows(age)
+    if reading == "thinned":
+        found = read(Prometheus(url), windows, SELECTORS, truth.end)
     else:
-        some = read_all(Prometheus(server), WINDOWS[age], small)
-    assert_same(some, truth)
+        found = read_all(Prometheus(url), windows, small)
+    assert_same(found, read_all(truth, windows, small))
 
 
 def read_all(source: Source, windows: Sequence[Window], patch: pytest.MonkeyPatch) -> Samples:
     with patch.context() as whole:
         whole.setattr(read_module, "EVEN_POLLS", 10**9)
-        return read(source, windows, SELECTORS, END)
+        return read(source, windows, SELECTORS, windows[-1].end)
 
 
 def assert_same(some: Samples, every: Samples) -> None:
@@ -347,23 +182,38 @@ def assert_same(some: Samples, every: Samples) -> None:
         assert some.coverage(selector) == every.coverage(selector)
 
 
-def test_its_clock_is_the_present(server: str) -> None:
+def test_its_clock_is_the_present(server: tuple[str, Truth]) -> None:
     before = time.time()
-    now = Prometheus(server).now()
+    now = Prometheus(server[0]).now()
     assert before - 1.0 <= now <= time.time() + 1.0
 
 
-def test_how_long_it_keeps_samples_is_known_or_not(server: str) -> None:
-    kept = Prometheus(server).retention_seconds()
+def test_how_long_it_keeps_samples_is_known_or_not(server: tuple[str, Truth]) -> None:
+    kept = Prometheus(server[0]).retention_seconds()
     assert kept is None or kept > 86_400
 
 
 def test_a_limit_of_samples_makes_questions_smaller(
     tmp_path: Path, small: pytest.MonkeyPatch
 ) -> None:
-    with filled("prometheus", tmp_path / "server", "--query.max-samples=2500") as url:
+    with filled("prometheus", tmp_path / "server", "--query.max-samples=2500") as (url, truth):
         with pytest.raises(SourceError, match="too many samples"):
-            Prometheus(url)._ask("n_total[1d]", {"time": str(END)})
-        truth = read_all(Truth(history()), WINDOWS["long"], small)
-        assert_same(read(Prometheus(url), WINDOWS["long"], SELECTORS, END), truth)
-        assert_same(read_all(Prometheus(url), WINDOWS["long"], small), truth)
+            Prometheus(url)._ask("n_total[1d]", {"time": str(truth.end)})
+        windows = truth.windows("long")
+        every = read_all(truth, windows, small)
+        assert_same(read(Prometheus(url), windows, SELECTORS, truth.end), every)
+        assert_same(read_all(Prometheus(url), windows, small), every)
+
+
+def test_without_one_of_its_stores_thanos_is_not_believed(tmp_path: Path) -> None:
+    truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
+    with ExitStack() as stack:
+        behind, write = stack.enter_context(prometheus(tmp_path / "server", name="prometheus-3"))
+        beside = stack.enter_context(ExitStack())
+        store = beside.enter_context(sidecar(tmp_path / "sidecar", behind))
+        url = stack.enter_context(querier(tmp_path / "query", f"--endpoint-strict={store}"))
+        push(write, truth.samples)
+        assert Prometheus(url).series("n_total", truth.begin, truth.end)
+        beside.close()
+        with pytest.raises(SourceError):
+            Prometheus(url).series("n_total", truth.begin, truth.end)

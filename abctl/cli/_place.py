@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import say
-from abctl.errors import UsageError
+from abctl.errors import AbctlError, SpecError, UsageError
 
 if TYPE_CHECKING:
     from abctl.services.place import Place
@@ -21,6 +21,32 @@ class DryRun(StrEnum):
     none = "none"
     client = "client"
     server = "server"
+
+
+def _seconds(given: str | float) -> float:
+    """A duration; a bare number is seconds."""
+    from abctl.core.duration import parse_duration_seconds  # noqa: PLC0415 - seldom given
+
+    try:
+        found = float(given)
+    except ValueError:
+        try:
+            return parse_duration_seconds(str(given))
+        except SpecError as error:
+            raise UsageError(f"--timeout {error.message}", error.hint) from None
+    if not found >= 0:
+        raise UsageError(f"--timeout {given}, must be 0 or more", "write 90s, 5m, or seconds")
+    return found
+
+
+def _contexts(incomplete: str) -> list[str]:
+    """For the tab key: the contexts that there are."""
+    from abctl.cluster import kubeconfig  # noqa: PLC0415 - only for the tab key
+
+    try:
+        return [name for name in kubeconfig.contexts() if name.startswith(incomplete)]
+    except AbctlError:
+        return []
 
 
 ExperimentArgument = Annotated[
@@ -42,6 +68,9 @@ WhatArgument = Annotated[
         metavar="EXPERIMENT", help="The experiment file, or KIND/NAME as for kubectl (sdep/iris)."
     ),
 ]
+FileArgument = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="The experiment file.", show_default=False)
+]
 NamespaceOption = Annotated[
     str | None,
     typer.Option(
@@ -59,6 +88,7 @@ ContextOption = Annotated[
         envvar="ABCTL_CONTEXT",
         help="The context of the kubeconfig: a cluster, not the local stack.",
         show_default="the current one",
+        autocompletion=_contexts,
     ),
 ]
 KubeconfigOption = Annotated[
@@ -82,7 +112,11 @@ DiffOption = Annotated[
 ]
 TimeoutOption = Annotated[
     float,
-    typer.Option(min=0, help="Seconds that it may take until it is in effect."),
+    typer.Option(
+        parser=_seconds,
+        metavar="DURATION",
+        help="How long it may take until it is in effect: 90s, 5m, or seconds.",
+    ),
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Take over fields that somebody else manages.")
@@ -114,14 +148,14 @@ def find_cluster(
     what: str, kubeconfig: Path | None, context: str | None, namespace: str | None
 ) -> "Place":
     """The place of an experiment file in a cluster."""
+    if not Path(what).exists() and "/" in what and not Path(what).suffix:
+        raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
     place = find_place(what, None, kubeconfig, context, namespace)
     if place.state is not None:
         raise UsageError(
             f"{place.experiment.name} is in {place.words}, and this command works on clusters",
             "--context or --kubeconfig names a cluster; for a local stack: abctl local up, down",
         )
-    if place.adopted:
-        raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
     return place
 
 

@@ -4,6 +4,7 @@ import inspect
 import time
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -29,6 +30,7 @@ from abctl.cli._place import (
 )
 from abctl.core.duration import format_duration
 from abctl.core.split import Split, format_share
+from abctl.errors import AbctlError
 
 if TYPE_CHECKING:
     from abctl.services.place import Place
@@ -132,8 +134,20 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
     if result.confirmed:
         say("it is in effect" if result.changed else "nothing to do: it is in effect already")
     else:
-        say(unconfirmed(place))
+        nothing = "" if result.changed else "nothing to do: it is asked for already\n"
+        say(f"{nothing}{unconfirmed(place)}")
     _answer(order, place, result.before, wanted, changed=result.changed, confirmed=result.confirmed)
+
+
+def variants(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For the tab key: the variants of the experiment file that the command line names."""
+    from abctl.services.load import load  # noqa: PLC0415 - only for the tab key
+
+    try:
+        names = load(Path(ctx.params.get("what") or "")).split.names
+    except AbctlError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def shares(split: Split) -> dict[str, float]:
@@ -188,4 +202,5 @@ def _answer(
         "dryRun": order.dry_run is not DryRun.none,
         **done,
     }
-    emit("Shift", answer, order.output, lambda _: f"{before} -> {wanted}")
+    trial = " (dry run)" if answer["dryRun"] else ""
+    emit("Shift", answer, order.output, lambda _: f"{before} -> {wanted}{trial}")

@@ -14,10 +14,11 @@ from abctl.cli._place import (
     DiffOption,
     DryRun,
     DryRunOption,
+    FileArgument,
     ForceOption,
     KubeconfigOption,
     NamespaceOption,
-    WhatArgument,
+    TimeoutOption,
     WhyOption,
     YesOption,
     find_cluster,
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def apply(
-    what: WhatArgument,
+    what: FileArgument,
     *,
     why: WhyOption = "the experiment was applied",
     dry_run: DryRunOption = DryRun.none,
@@ -42,7 +43,7 @@ def apply(
     wait: Annotated[
         bool, typer.Option(help="Wait until every variant is ready and the split is in effect.")
     ] = True,
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds that all of it may take.")] = 300.0,
+    timeout: TimeoutOption = 300.0,
     force: ForceOption = False,
     actor: ActorOption = "",
     namespace: NamespaceOption = None,

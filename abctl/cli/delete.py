@@ -8,9 +8,9 @@ from abctl.cli._place import (
     ContextOption,
     DryRun,
     DryRunOption,
+    FileArgument,
     KubeconfigOption,
     NamespaceOption,
-    WhatArgument,
     YesOption,
     find_cluster,
 )
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def delete(
-    what: WhatArgument,
+    what: FileArgument,
     *,
     dry_run: DryRunOption = DryRun.none,
     yes: YesOption = False,
@@ -45,13 +45,16 @@ def delete(
     place = find_cluster(what, kubeconfig, context, namespace)
     names = [str(ref) for ref in service.refs(place.platform, place.experiment)]
     say(f"to delete: {', '.join(names)}")
-    if dry_run is DryRun.none:
+    trial = dry_run is not DryRun.none
+    if not trial:
         require_consent("Delete?", yes=yes)
-        deleted = service.delete(place.door, place.platform, place.experiment, say)
-        names = [str(ref) for ref in deleted]
+    if dry_run is not DryRun.client:
+        found = service.delete(place.door, place.platform, place.experiment, say, dry_run=trial)
+        names = [str(ref) for ref in found]
     answer = {
         "experiment": place.experiment.name,
         "objects": names,
-        "dryRun": dry_run is not DryRun.none,
+        "dryRun": trial,
     }
-    emit("Delete", answer, output, lambda _: f"{place.experiment.name}: {len(names)} objects")
+    done = f"{place.experiment.name}: {len(names)} objects{' (dry run)' if trial else ''}"
+    emit("Delete", answer, output, lambda _: done)

@@ -6,9 +6,9 @@ from abctl.cli._difference import colored, lines
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._place import (
     ContextOption,
+    FileArgument,
     KubeconfigOption,
     NamespaceOption,
-    WhatArgument,
     find_cluster,
 )
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(
-    what: WhatArgument,
+    what: FileArgument,
     *,
     namespace: NamespaceOption = None,
     context: ContextOption = None,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._shift import Order, add, carry_out
+from abctl.cli._shift import Order, add, carry_out, variants
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import UsageError
 
@@ -17,7 +17,10 @@ def register(app: typer.Typer) -> None:
 def promote(
     order: Order,
     variant: Annotated[
-        str | None, typer.Argument(help="Which treatment.", show_default="the only one")
+        str | None,
+        typer.Argument(
+            help="Which treatment.", show_default="the only one", autocompletion=variants
+        ),
     ] = None,
 ) -> None:
     """Send everything to a treatment, and wait until it is in effect.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._shift import Order, add, carry_out
+from abctl.cli._shift import Order, add, carry_out, variants
 from abctl.core.split import Split
 from abctl.errors import UsageError
 
@@ -15,11 +15,19 @@ def register(app: typer.Typer) -> None:
     add(app, shift)
 
 
+def _shares(ctx: typer.Context, incomplete: str) -> list[str]:
+    return [f"{name}=" for name in variants(ctx, incomplete)]
+
+
 def shift(
     order: Order,
     split: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SPLIT", help="treatment=30% (the control takes the rest), 50/50."),
+        typer.Argument(
+            metavar="SPLIT",
+            help="treatment=30% (the control takes the rest), 50/50.",
+            autocompletion=_shares,
+        ),
     ] = None,
     to: Annotated[str | None, typer.Option(help="The split, as an option.")] = None,
 ) -> None:

@@ -38,7 +38,7 @@ class Door(Protocol):
         """
         ...
 
-    def delete(self, ref: Ref) -> bool:
+    def delete(self, ref: Ref, *, dry_run: bool = False) -> bool:
         """Delete it; gives whether it was there, which is no error if not."""
         ...
 

@@ -89,7 +89,9 @@ def not_installed(ref: Ref) -> NotFoundError:
 def _not_found(message: str, status: Mapping[str, Any], ref: Ref) -> NotFoundError:
     if (status.get("details") or {}).get("kind") == "namespaces":
         return NotFoundError(message, f"kubectl create namespace {ref.namespace}")
-    return NotFoundError(f"no {ref} in namespace {ref.namespace} ({message})")
+    # Its usual words only say the same once more.
+    more = "" if message.endswith(f'"{ref.name}" not found') else f" ({message})"
+    return NotFoundError(f"no {ref} in namespace {ref.namespace}{more}")
 
 
 def _permission(message: str, ref: Ref) -> str:

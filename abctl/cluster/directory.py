@@ -100,11 +100,11 @@ class DirectoryDoor:
             _store(self._file(ref).with_suffix(_APPLIED), json.dumps(applied))
             return written
 
-    def delete(self, ref: Ref) -> bool:
+    def delete(self, ref: Ref, *, dry_run: bool = False) -> bool:
         """Delete it; gives whether it was there, which is no error if not."""
         path = self._file(ref)
-        if not path.exists():
-            return False
+        if dry_run or not path.exists():
+            return path.exists()
         with self._locked(), _files(path):
             path.with_suffix(_APPLIED).unlink(missing_ok=True)
             path.unlink(missing_ok=True)

@@ -102,10 +102,11 @@ class KubeDoor:
             # A shift is another operation of the same manager, which the server tells apart.
             return self.apply(obj, dry_run=dry_run, force=True)
 
-    def delete(self, ref: Ref) -> bool:
+    def delete(self, ref: Ref, *, dry_run: bool = False) -> bool:
         """Delete it; gives whether it was there, which is no error if not."""
+        parameters = {"propagationPolicy": "Background", **({"dryRun": "All"} if dry_run else {})}
         try:
-            self._on("DELETE", ref, parameters={"propagationPolicy": "Background"})
+            self._on("DELETE", ref, parameters=parameters)
         except NotFoundError:
             return False
         return True

@@ -103,6 +103,17 @@ def read(paths: str, context: str | None) -> Context:
     )
 
 
+def contexts() -> list[str]:
+    """The names of all contexts.
+
+    Raises:
+        UnreachableError: something in the files is wrong.
+    """
+    documents = [_document(Path(path)) for path in filter(None, files().split(os.pathsep))]
+    found = (item.get("name") for each in documents for item in each.get("contexts") or ())
+    return list(dict.fromkeys(map(str, found)))
+
+
 def unusable(reason: str) -> UnreachableError:
     """The error for a configuration that leads to no cluster."""
     return UnreachableError(f"no cluster: {reason}", _HINT)

@@ -55,11 +55,19 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         )
         ref = carrier.target(made_up)
         if ref.name == name:
-            return carrier, _with_variants(made_up, carrier.split_of(door.get(ref)))
+            return carrier, _with_variants(made_up, carrier.split_of(_there(door, ref, kind)))
     raise ClusterError(
         f"{word} was not made by abctl",
         f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
     )
+
+
+def _there(door: Door, ref: Ref, kind: str) -> Object:
+    try:
+        return door.get(ref)
+    except NotFoundError as error:
+        hint = f"kubectl get {kind} -n {ref.namespace} lists what is there"
+        raise NotFoundError(error.message, error.hint or hint) from None
 
 
 class Adopting:

@@ -16,16 +16,24 @@ def refs(platform: Platform, experiment: Experiment) -> list[Ref]:
 
 
 def delete(
-    door: Door, platform: Platform, experiment: Experiment, report: Callable[[str], None]
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    report: Callable[[str], None],
+    *,
+    dry_run: bool = False,
 ) -> list[Ref]:
     """Delete everything, and give what was there; it may be repeated, what is gone is no error.
+
+    A dry run asks the cluster whether it would.
 
     Raises:
         ClusterError: the cluster refuses; what was deleted before stays deleted.
     """
     deleted = list[Ref]()
     for ref in refs(platform, experiment):
-        there = door.delete(ref)
-        report(f"{ref} deleted" if there else f"{ref} was not there")
+        there = door.delete(ref, dry_run=dry_run)
+        done = f"deleted{' (dry run)' if dry_run else ''}" if there else "was not there"
+        report(f"{ref} {done}")
         deleted += [ref] if there else []
     return deleted

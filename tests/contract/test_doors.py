@@ -177,7 +177,9 @@ def test_a_dry_run_of_an_apply_does_nothing(door):
 def test_delete_may_be_repeated_and_a_new_object_is_no_old_one(door):
     assert not door.delete(REF)
     old = door.create(config_map(a="1"))
+    assert door.delete(REF, dry_run=True)
     assert door.delete(REF)
+    assert not door.delete(REF, dry_run=True)
     assert not door.delete(REF)
     with pytest.raises(NotFoundError):
         door.get(REF)

@@ -11,7 +11,7 @@ from pathlib import Path
 from _table import machine, markdown, target
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-HEAVY = ("kubernetes", "mlserver", "numpy", "pandas", "scipy", "sklearn")
+HEAVY = ("kubernetes", "mlserver", "numpy", "pandas", "pydantic", "scipy", "sklearn")
 PROBE = """
 import sys
 from abctl.cli.main import run

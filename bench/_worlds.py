@@ -105,6 +105,17 @@ def _latency(draw, each=50):
     return looks
 
 
+def _bursts(rng, looks, each=50):
+    """Each variant is slow for a while now and then."""
+    sides = []
+    for _ in "ab":
+        load = rng.normal(0.0, 0.3, looks)
+        for i in range(1, looks):
+            load[i] = 0.5 * load[i - 1] + 0.75**0.5 * load[i]
+        sides.append(histogram(lognormal(rng, (looks, each)) * np.exp(load)[:, None]))
+    return Stream(*sides, np.zeros(looks))
+
+
 _ABSOLUTE = Plan(mde=Delta(0.005, relative=False))
 _TENTH = Plan(mde=Delta(0.1, relative=True), quantile=0.5)
 WORLDS = (
@@ -127,4 +138,5 @@ WORLDS = (
     World("latency, lognormal", "histogram_sequence", _TENTH, _latency(lognormal)),
     World("latency, bimodal", "histogram_sequence", _TENTH, _latency(bimodal)),
     World("latency, lognormal: median", "quantile_sequence", _TENTH, _latency(lognormal)),
+    World("latency, bursts: median", "quantile_sequence", _TENTH, _bursts),
 )

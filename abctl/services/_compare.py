@@ -111,6 +111,8 @@ class Comparing:
 
     def _remarks(self, metric: Metric) -> Iterator[str]:
         yield from self.telemetry.remarks(metric)
+        if metric.kind == "mean" and metric.of == "latency":
+            yield "takes requests as independent, so bursts of slow ones may pass for a difference"
         if self.experiment.assignment.unit != "request" and not self._clustered(metric):
             yield f"requests of one {self.experiment.assignment.unit} are taken as independent"
 

@@ -1,16 +1,46 @@
-"""The conditional exact test of two proportions, given how many succeeded in all."""
+"""Exact p-values, and the conditional test of two proportions, given how many succeeded in all."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import gammaln
 
 from abctl.stats._score import Strata
-from abctl.stats.estimate import Alternative
+from abctl.stats._sequence import agreeing
+from abctl.stats.estimate import Alternative, Estimate, Plan
 from abctl.stats.summary import Array
 
 # Tables as likely as the one that was seen, but for rounding.
 _SAME = 1e-7
+
+
+def with_exact_p(method: str, found: Estimate, plan: Plan, log_p: float) -> Estimate:
+    """An estimate with an exact p-value instead of its own, and intervals that agree with it.
+
+    Args:
+        method: its name.
+        found: effect and intervals.
+        plan: what is asked.
+        log_p: logarithm of the exact p-value.
+    """
+    interval, lift_interval = agreeing(
+        found.interval,
+        found.lift_interval,
+        plan,
+        found.control,
+        found.treatment,
+        rejects=log_p < math.log(plan.alpha),
+    )
+    return replace(
+        found,
+        method=method,
+        p=math.exp(log_p),
+        log_p=log_p,
+        interval=interval,
+        lift_interval=lift_interval,
+        guarantee="exact",
+    )
 
 
 def fisher_log_p(strata: Strata, alternative: Alternative) -> float:

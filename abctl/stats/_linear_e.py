@@ -16,7 +16,9 @@ one-sided null with a margin leaves it.
 The bet for an effect h is the one whose alternative lies h from the null at the pooled past. For
 ratio 1 and offset 0 it is the likelihood ratio of Turner, Ly & Grünwald for proportions, and that
 of the conditional binomial test for rates. The first poll has no past: there, equal proportions are
-tested given the number of all successes, and other nulls not at all.
+tested given the number of all successes. Other nulls, and counts that are not whole (users), are
+not tested in it: its factor is 1, which is an e-value whatever is true. That costs the power of one
+poll and no validity.
 
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex nulls Turner &
 Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.

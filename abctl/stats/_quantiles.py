@@ -8,6 +8,7 @@ evenly spread; the first cell starts at 0 (or at its edge, if that is negative).
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abctl.stats._epochs import over_epochs, running
 from abctl.stats.summary import Array, Histogram, Stream, SummaryError, common_edges
@@ -65,12 +66,24 @@ class Distribution:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Distributions of control `a` and treatment `b`; looks before both have data are left out."""
+    """Distributions of control `a` and treatment `b`; looks before both have data are left out.
+
+    Attributes:
+        n: values in all.
+        epochs: with data in both.
+        looks: shape (polls,), the polls after which there is a look.
+    """
 
     a: Distribution
     b: Distribution
     n: tuple[float, float]
     epochs: tuple[int, ...]
+    looks: NDArray[np.bool_]
+
+    def pooled(self) -> Array:
+        """Share of all values up to each edge, at every look; shape as `Distribution.share`."""
+        n_a, n_b = self.a.n[:, None], self.b.n[:, None]
+        return np.asarray((n_a * self.a.share + n_b * self.b.share) / (n_a + n_b))
 
     def few(self, quantile: float) -> Array:
         """The expected number of values beyond the quantile, in the smaller variant."""
@@ -104,6 +117,7 @@ def distributions(stream: Stream[Histogram]) -> Pair | str:
         distribution(counts_b, n_b),
         (float(control.counts.sum()), float(treatment.counts.sum())),
         tuple(int(number) for number in np.unique(stream.epoch[weight > 0.0])),
+        use,
     )
 
 

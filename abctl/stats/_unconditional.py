@@ -13,9 +13,8 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from abctl.stats._contrast import Null
-from abctl.stats._exact import log_choose
+from abctl.stats._exact import log_choose, with_exact_p
 from abctl.stats._score import Strata, score_test
-from abctl.stats._sequence import agreeing
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Array, Counts, Stream
 
@@ -51,21 +50,8 @@ def unconditional(
     if isinstance(found, NotEstimable):
         return found
     log_p = log_p_of(n, (int(strata.s_a[0]), int(strata.s_b[0])))
-    interval, lift_interval = agreeing(
-        found.interval,
-        found.lift_interval,
-        plan,
-        found.control,
-        found.treatment,
-        rejects=log_p < math.log(plan.alpha),
-    )
     return replace(
-        found,
-        p=math.exp(log_p),
-        log_p=log_p,
-        interval=interval,
-        lift_interval=lift_interval,
-        guarantee="exact",
+        with_exact_p(method, found, plan, log_p),
         assumptions=(
             "each trial is independent of the others (requests of one user are not: use ratio)",
             "looked at once, when the planned size is reached",

@@ -7,12 +7,10 @@ interval is that of `proportion`, except that it holds 0 exactly if H0 is not re
 Sources: Fisher (1935); over epochs Gart (1970), doi:10.1093/biomet/57.3.471.
 """
 
-import math
 from dataclasses import replace
 
-from abctl.stats._exact import fisher_log_p, support
+from abctl.stats._exact import fisher_log_p, support, with_exact_p
 from abctl.stats._score import Strata
-from abctl.stats._sequence import agreeing
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.methods import proportion
 from abctl.stats.summary import Counts, Stream
@@ -34,22 +32,5 @@ def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     found = proportion.estimate(stream, plan)
     if isinstance(found, NotEstimable):
         return replace(found, method="fisher")
-    log_p = fisher_log_p(strata, plan.alternative)
-    interval, lift_interval = agreeing(
-        found.interval,
-        found.lift_interval,
-        plan,
-        found.control,
-        found.treatment,
-        rejects=log_p < math.log(plan.alpha),
-    )
-    return replace(
-        found,
-        method="fisher",
-        p=math.exp(log_p),
-        log_p=log_p,
-        interval=interval,
-        lift_interval=lift_interval,
-        guarantee="exact",
-        notes=strata.notes,
-    )
+    exact = with_exact_p("fisher", found, plan, fisher_log_p(strata, plan.alternative))
+    return replace(exact, notes=strata.notes)

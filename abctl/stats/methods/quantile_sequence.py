@@ -7,27 +7,31 @@ As a guardrail on p95 latency with margin 10%: `less` with null +10% proves "p95
 `greater` with null 0 proves "p95 worse". Nothing is said of any other part of the distribution: to
 prove that nothing at all is slower, use `histogram_sequence`.
 
-The standard error of each look is half of Woodruff's interval at one deviation; the difference in
-such errors enters a mixture over effects around the MDE (see `_mixture`). Looks count from 10
-values expected beyond the quantile in each variant.
+The standard error of each look is half of Woodruff's interval at one deviation, widened as far as
+requests came in bursts (see `_bursts`): by how much the share of values above the edge next to the
+quantile of both variants differs between them from poll to poll. The difference in such errors is
+mapped from Student's t to a normal one and enters a mixture over effects around the MDE (see
+`_mixture`). Looks count from 10 values expected beyond the quantile in each variant, and from about
+10 polls.
 
 Sources: Woodruff (1952), doi:10.1080/01621459.1952.10483443; Waudby-Smith et al. (2024),
-arXiv:2103.06476, theorem 2.2.
+arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090; of bursts see `_bursts`.
 """
 
 import numpy as np
 
+from abctl.stats._bursts import TOO_SHORT, Bursts, bursts
 from abctl.stats._mixture import relative_default
 from abctl.stats._quantiles import MIN_BEYOND, Distribution, Pair, bucket_notes, distributions
 from abctl.stats._sequence import Paths, sequential
 from abctl.stats._support import supported
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.summary import Array, Histogram, Stream
+from abctl.stats.summary import Array, Histogram, Stream, common_edges
 
 SUMMARY = Histogram
 SEQUENTIAL = True
 ASSUMPTIONS = (
-    "each value is independent of the others",
+    "values may be alike for a time (bursts), if that is short against all the time seen",
     "inside a bucket of the histogram values are evenly spread",
     "quantiles of this many values are close to normal",
 )
@@ -49,10 +53,20 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     if not finite[-1]:
         reason = f"the quantile is not surely below the last finite edge, {pair.a.edges[-1]:g}"
         return NotEstimable("quantile_sequence", reason, pair.n)
+    found = _bursts(stream, pair, plan.quantile)
+    if not found.enough[-1]:
+        return NotEstimable("quantile_sequence", TOO_SHORT, pair.n)
     a, b, var_a, var_b = (np.where(finite, path, 0.0) for path in (a, b, var_a, var_b))
-    zero, df = np.zeros_like(a), np.full_like(a, 1e9)
-    ready = finite & (few >= MIN_BEYOND)
-    paths = Paths(a, b, var_a, var_b, zero, df, ready, relative_default(0.5 * (a + b)))
+    paths = Paths(
+        a,
+        b,
+        found.factor * var_a,
+        found.factor * var_b,
+        np.zeros_like(a),
+        found.df,
+        finite & (few >= MIN_BEYOND) & found.enough,
+        relative_default(0.5 * (a + b)),
+    )
     contrast = paths.last(pair.n, pair.epochs)
     notes = bucket_notes(pair, plan.quantile, 3.0)
     return sequential(
@@ -60,12 +74,28 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     )
 
 
+def _bursts(stream: Stream[Histogram], pair: Pair, quantile: float) -> Bursts:
+    """Bursts of values above the edge that is nearest to the quantile."""
+    sides = common_edges(stream.control, stream.treatment)
+    n_a, n_b = (side.counts.sum(axis=1) for side in sides)
+    above_a, above_b = (
+        1.0 - np.cumsum(side.counts, axis=1)[:, :-1] / np.maximum(n, 1.0)[:, None]
+        for side, n in zip(sides, (n_a, n_b), strict=True)
+    )
+    pooled = pair.pooled()[:, 1:]
+    nearest = np.abs(pooled - quantile).argmin(axis=1)
+    share = pooled[np.arange(nearest.size), nearest]
+    column, unit_variance = np.zeros(n_a.size, dtype=np.int64), np.zeros(n_a.size)
+    column[pair.looks], unit_variance[pair.looks] = nearest, share * (1.0 - share)
+    found = bursts((n_a, n_b), above_b - above_a, stream.epoch, unit_variance, column)
+    return found.at(pair.looks)
+
+
 def _levels(pair: Pair, side: Distribution, quantile: float) -> tuple[Array, Array]:
     """The quantile at every look and its variance."""
-    n = (pair.a.n + pair.b.n)[:, None]
-    both = (pair.a.n[:, None] * pair.a.share + pair.b.n[:, None] * pair.b.share) / n
     own, pooled = (
-        _variance(Distribution(side.edges, share, side.n), quantile) for share in (side.share, both)
+        _variance(Distribution(side.edges, share, side.n), quantile)
+        for share in (side.share, pair.pooled())
     )
     beyond = side.n * min(quantile, 1.0 - quantile)
     return side.at(np.full_like(side.n, quantile)), supported(own, pooled, beyond)

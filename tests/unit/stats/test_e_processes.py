@@ -256,3 +256,13 @@ def test_two_cells_are_two_proportions() -> None:
     plan = Plan(mde=Delta(0.2 * 0.225 * 0.775, relative=False), prior="two-point")
     by_counts = proportion_sequence.estimate(stream(n, above_a, n, above_b), plan)
     assert by_cells.log_e == pytest.approx(by_counts.log_e, rel=0.03)
+
+
+@each_null
+def test_a_first_poll_that_cannot_be_bet_on_counts_as_nothing(case) -> None:
+    """Users are no whole numbers: without a past, no point of the null is known for them."""
+    null, plan = NULLS[case]
+    users = Pairs(*(np.array([each]) for each in (60.5, 3.2, 58.1, 21.7)), alone=True)
+    assert log_e_path(users, null, plan) == pytest.approx(0.0, abs=1e-12)
+    requests = Pairs(*(np.array([each]) for each in (60.0, 3.0, 58.0, 21.0)))
+    assert (abs(log_e_path(requests, null, plan)[0]) > 1e-3) == (null == Null(1.0, 0.0))

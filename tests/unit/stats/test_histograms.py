@@ -41,6 +41,12 @@ def stream(x, y, edges=FINE):
     return Stream(a, b, np.arange(a.polls))
 
 
+def polled(x, y, edges=FINE):
+    """Of one epoch, in as many polls as a sequence needs to tell that there are no bursts."""
+    a, b = (counted(each.reshape(50, -1), edges) for each in (x, y))
+    return Stream(a, b, np.zeros(50))
+
+
 @pytest.mark.parametrize("edges", [FINE, COARSE])
 @pytest.mark.parametrize("alternative", ALTERNATIVES)
 def test_mann_whitney_is_scipys_on_ties(edges, alternative) -> None:
@@ -83,7 +89,7 @@ def test_rank_intervals_cover() -> None:
 @pytest.mark.parametrize("level", [0.5, 0.95])
 def test_quantiles_are_near_those_of_the_values(method, level) -> None:
     x, y = latencies(6, shape=20_000), latencies(7, 1.2, shape=20_000)
-    found = method.estimate(stream(x, y), Plan(quantile=level))
+    found = method.estimate(polled(x, y), Plan(quantile=level))
     for value, values in ((found.control, x), (found.treatment, y)):
         assert value == pytest.approx(np.quantile(values, level), rel=0.02)
     assert found.rejects
@@ -113,7 +119,7 @@ def test_a_quantile_above_the_last_edge_is_no_number(method) -> None:
 @pytest.mark.parametrize("method", QUANTILES)
 def test_an_interval_inside_one_bucket_says_so(method) -> None:
     x, y = latencies(10, shape=50_000), latencies(11, shape=50_000)
-    found = method.estimate(stream(x, y, COARSE), Plan(quantile=0.6))
+    found = method.estimate(polled(x, y, COARSE), Plan(quantile=0.6))
     assert "one bucket" in found.notes[0]
     assert "0.05 and 0.1" in found.notes[0]
 
@@ -129,15 +135,20 @@ def test_too_few_values_beyond_the_quantile(method) -> None:
 def test_a_load_that_changes_with_the_split_is_no_slowdown(method) -> None:
     """Both variants are twice as slow in the second epoch, where the treatment has most traffic."""
     rng = np.random.default_rng(14)
-    cells = [
-        [counted(rng.lognormal(-3, 0.6, early)).counts[0], counted(late_values).counts[0]]
-        for early, late_values in (
-            (9500, 2.0 * rng.lognormal(-3, 0.6, 2000)),
-            (500, 2.0 * rng.lognormal(-3, 0.6, 8000)),
+    a, b = (
+        Histogram(
+            np.vstack(
+                [
+                    counted(slower * rng.lognormal(-3, 0.6, (20, n // 20))).counts
+                    for n, slower in sizes
+                ]
+            ),
+            FINE,
         )
-    ]
-    a, b = (Histogram(np.array(side), FINE) for side in cells)
-    found = method.estimate(Stream(a, b, [0, 1]), Plan(quantile=0.9, mde=Delta(0.1, relative=True)))
+        for sizes in (((9500, 1.0), (2000, 2.0)), ((500, 1.0), (8000, 2.0)))
+    )
+    epoch = np.repeat([0, 1], 20)
+    found = method.estimate(Stream(a, b, epoch), Plan(quantile=0.9, mde=Delta(0.1, relative=True)))
     assert not found.rejects
     assert abs(found.lift) < 0.1
 
@@ -146,8 +157,8 @@ def test_a_margin_on_a_quantile_proves_not_worse() -> None:
     worse = Plan(quantile=0.95, null=Delta(0.1, relative=True), alternative="less")
     x, y = latencies(15, shape=(50, 400)), latencies(16, 1.01, shape=(50, 400))
     for method in QUANTILES:
-        assert method.estimate(stream(x, y), worse).rejects
-        assert not method.estimate(stream(x, y * 1.1), worse).rejects
+        assert method.estimate(polled(x, y), worse).rejects
+        assert not method.estimate(polled(x, y * 1.1), worse).rejects
 
 
 @pytest.mark.parametrize("method", [quantile, quantile_sequence, mann_whitney, histogram_sequence])
@@ -155,11 +166,11 @@ def test_edges_in_common_are_enough(method) -> None:
     x, y = latencies(17), latencies(18, 1.5)
     plan = Plan(quantile=0.5)
     other = (0.005, *COARSE)
-    mixed = method.estimate(Stream(counted(x, COARSE), counted(y, other), [0]), plan)
-    same = method.estimate(stream(x, y, COARSE), plan)
-    assert mixed.interval == same.interval
-    foreign = counted(y, (0.003, 0.07))
-    found = method.estimate(Stream(counted(x, COARSE), foreign, [0]), plan)
+    same = polled(x, y, COARSE)
+    mixed = Stream(same.control, counted(y.reshape(50, -1), other), same.epoch)
+    assert method.estimate(mixed, plan).interval == method.estimate(same, plan).interval
+    foreign = counted(y.reshape(50, -1), (0.003, 0.07))
+    found = method.estimate(Stream(same.control, foreign, same.epoch), plan)
     assert isinstance(found, NotEstimable)
     assert "in common" in found.reason
 

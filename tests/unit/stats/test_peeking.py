@@ -189,3 +189,25 @@ def test_latencies_on_a_ramp_with_a_drift(method) -> None:
         return Stream(a, b, EPOCH)
 
     assert rejections(method, draw, Plan(mde=MDE, quantile=0.9), 9) <= AT_MOST
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5])
+def test_bursts_of_slow_requests_are_no_difference(alike) -> None:
+    """Each variant is slow for a while now and then, for one poll or for some."""
+
+    def draw(rng):
+        sides = []
+        for _ in "ab":
+            load = rng.normal(0.0, 0.3, LOOKS)
+            for i in range(1, LOOKS):
+                load[i] = alike * load[i - 1] + math.sqrt(1.0 - alike**2) * load[i]
+            values = rng.lognormal(-3.0 + load[:, None], 0.6, (LOOKS, 60))
+            cell = np.searchsorted(EDGES, values) + np.arange(LOOKS)[:, None] * (len(EDGES) + 1)
+            counts = np.bincount(cell.ravel(), minlength=LOOKS * (len(EDGES) + 1))
+            sides.append(Histogram(counts.reshape(LOOKS, -1), EDGES))
+        return Stream(*sides, np.zeros(LOOKS))
+
+    plan = Plan(mde=MDE, quantile=0.9)
+    assert rejections(quantile_sequence, draw, plan, 12) <= AT_MOST
+    # The witness that this world is hard: what takes requests as independent fails.
+    assert rejections(histogram_sequence, draw, plan, 12) > 0.3

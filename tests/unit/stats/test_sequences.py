@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
+from statsmodels.tsa.stattools import acovf
 
 from abctl.stats.estimate import Delta, Plan
 from abctl.stats.methods import mean_sequence, quantile_sequence, ratio_sequence
@@ -84,26 +85,42 @@ def test_ratios() -> None:
     agree(found, values, math.sqrt(sum(errors)), 2 * (buckets - 1))
 
 
-def test_quantiles() -> None:
-    """With Woodruff's standard errors from order statistics instead of buckets."""
+@pytest.mark.parametrize("burst", [0.0, 0.1])
+def test_quantiles(burst: float) -> None:
+    """With Woodruff's standard errors from order statistics instead of buckets.
+
+    Bursts: an autoregression of polls, whose variance is taken from the values above the median.
+    """
     rng = np.random.default_rng(3)
     edges = tuple(np.linspace(0.0005, 8.0, 16_000))
-    n = 40_000
-    values = rng.gamma(4.0, 0.5, (2, POLLS, n // POLLS))
+    n, polls = 40_000, 40
+    values = rng.gamma(4.0, 0.5, (2, polls, n // polls))
     values[1] += 0.04
+    load = rng.standard_normal((2, polls))
+    for i in range(1, polls):
+        load[:, i] = 0.5 * load[:, i - 1] + math.sqrt(0.75) * load[:, i]
+    values *= np.exp(burst * load)[:, :, None]
     cells = [
         np.array([np.bincount(np.searchsorted(edges, poll), minlength=16_001) for poll in side])
         for side in values
     ]
-    stream = Stream(*(Histogram(side, edges) for side in cells), np.zeros(POLLS))
+    stream = Stream(*(Histogram(side, edges) for side in cells), np.zeros(polls))
     found = quantile_sequence.estimate(stream, replace(PLAN, quantile=0.5))
     reach = math.sqrt(0.25 / n)
     ends = np.quantile(values, [0.5 - reach, 0.5, 0.5 + reach], axis=(1, 2))
     error = math.hypot(*(ends[2] - ends[0]) / 2)
     assert found.effect == pytest.approx(ends[1, 1] - ends[1, 0], abs=0.002)
-    assert found.log_e == pytest.approx(log_e(found.effect, error), rel=0.05)
-    half = optimize.brentq(lambda d: log_e(d, error) - math.log(20), error, 12 * error)
-    assert found.interval[1] - found.interval[0] == pytest.approx(2 * half, rel=0.03)
+    above = (values > np.quantile(values, 0.5)).mean(axis=2)
+    differences = above[1] - above[0]
+    r = max(0.0, acovf(differences)[1] / acovf(differences)[0])
+    r += 4 * (1 + 3 * r) / (polls - 1)
+    alike = (1 + r) / (1 - r)
+    effect_of_bursts = alike * np.var(differences, ddof=1) / (0.25 * 2 * polls / n)
+    assert (effect_of_bursts > 10) == (burst > 0)
+    error, df = error * math.sqrt(max(1.0, effect_of_bursts)), (polls - 1) / alike
+    assert found.log_e == pytest.approx(log_e(found.effect, error, df), rel=0.08)
+    half = optimize.brentq(lambda d: log_e(d, error, df) - math.log(20), error, 20 * error)
+    assert found.interval[1] - found.interval[0] == pytest.approx(2 * half, rel=0.04)
 
 
 def test_twenty_variants() -> None:

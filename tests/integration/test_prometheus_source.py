@@ -1,13 +1,8 @@
 """A real Prometheus scrapes a page whose every value is known; what comes out must be exact."""
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compatible import answers, free_ports
+from prometheus_server import serving
 
 from abctl.core.polls import Window, cut
 from abctl.errors import SourceError
@@ -90,60 +87,18 @@ def exporter() -> Iterator[Exporter]:
         thread.join()
 
 
-def binary() -> str:
-    found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    if not found:
-        message = "no Prometheus: apt-get install prometheus, or set ABCTL_PROMETHEUS to the binary"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/-/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 @pytest.fixture
 def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
     """The address of a Prometheus that has seen every page of the script."""
-    (tmp_path / "prometheus.yaml").write_text(
+    config = (
         "global: {scrape_interval: 150ms, scrape_timeout: 150ms}\n"
         "scrape_configs:\n"
         "  - job_name: models\n"
         f"    static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]\n"
     )
-    port = free_port()
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                binary(),
-                f"--config.file={tmp_path / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            while not ready(url):
-                assert process.poll() is None, (tmp_path / "log").read_text()
-            assert exporter.done.wait(60)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(30)
+    with serving(tmp_path, config=config) as url:
+        assert exporter.done.wait(60)
+        yield url
 
 
 def test_counts_are_exact_through_births_and_restarts(
@@ -186,7 +141,7 @@ def test_without_prometheus_the_scraper_gives_the_same_counts(
     exporter: Exporter, tmp_path: Path
 ) -> None:
     file = tmp_path / "scrapes.jsonl"
-    targets = [Target(f"127.0.0.1:{port}") for port in (exporter.port, free_port())]
+    targets = [Target(f"127.0.0.1:{port}") for port in (exporter.port, free_ports(1)[0])]
     source = Scraped(file)
     with Scraper(file, targets) as scraper:
         for at in range(len(PAGES)):
@@ -205,7 +160,7 @@ def test_without_prometheus_the_scraper_gives_the_same_counts(
 def test_the_scraper_is_a_process_that_says_when_it_runs(
     exporter: Exporter, tmp_path: Path
 ) -> None:
-    file, port = tmp_path / "scrapes.jsonl", free_port()
+    file, port = tmp_path / "scrapes.jsonl", free_ports(1)[0]
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "abctl.sources.scrape"),
@@ -213,7 +168,7 @@ def test_the_scraper_is_a_process_that_says_when_it_runs(
         ]
     )
     try:
-        while not ready(f"http://127.0.0.1:{port}"):
+        while not answers(f"http://127.0.0.1:{port}/-/ready"):
             assert process.poll() is None
         source = Scraped(file)
         first = source.series("process_start_time_seconds", 0, source.now())
@@ -229,7 +184,7 @@ def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch
     waits: list[float] = []
     monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
     with pytest.raises(SourceError, match="nothing answers at http://127") as caught:
-        Prometheus(f"http://user:secret@127.0.0.1:{free_port()}").now()
+        Prometheus(f"http://user:secret@127.0.0.1:{free_ports(1)[0]}").now()
     assert "secret" not in str(caught.value)
     assert sum(waits) <= 1
 

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +12,12 @@ import pytest
 import yaml
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import Entry, new_object
-from abctl.services import world
-from abctl.services.load import load
 
-FILE = """
-apiVersion: abctl.dev/v1alpha1
-kind: Experiment
-metadata: {name: iris}
-spec:
-  platform: envoy
-  assignment: {unit: user, key: x-user-id, salt: s, buckets: 16}
-  variants:
-    - {name: control, split: 50%, model: {name: iris, version: v1}}
-    - {name: treatment, split: 50%, model: {name: iris, version: v2}}
+METRICS = """\
   metrics:
     - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 5pp}
     - {name: errors, role: guardrail, kind: proportion, of: errors,
        direction: decrease, margin: 5pp}
-  source: {scrape: {file: pages.jsonl}}
   design: {minDuration: 1m, maxDuration: 1d, settle: 1s}
 """
 SECONDS = 120
@@ -38,13 +25,9 @@ SILENT = ["--state", "state"]
 
 
 @pytest.fixture(autouse=True)
-def _started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _started(start_experiment: Callable[..., None]) -> None:
     """An experiment that was started two minutes ago."""
-    monkeypatch.chdir(tmp_path)
-    Path("iris.yaml").write_text(FILE)
-    experiment = load(Path("iris.yaml"))
-    entry = Entry(time.time() - SECONDS, "me", None, experiment.split, "start", "applied")
-    DirectoryDoor(Path("state") / world.WORLD).create(new_object(experiment, entry))
+    start_experiment(METRICS, time.time() - SECONDS)
 
 
 def pages(

@@ -10,28 +10,14 @@ from typing import Any
 import pytest
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import Entry, new_object
-from abctl.services import world
-from abctl.services.load import load
 
-FILE = """
-apiVersion: abctl.dev/v1alpha1
-kind: Experiment
-metadata: {name: iris}
-spec:
-  platform: envoy
-  assignment: {unit: user, key: x-user-id, salt: s, buckets: 8}
-  variants:
-    - {name: control, split: 50%, model: {name: iris, version: v1}}
-    - {name: treatment, split: 50%, model: {name: iris, version: v2}}
+METRICS = """\
   metrics:
     - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 5pp}
     - {name: errors, role: guardrail, kind: proportion, of: errors, direction: decrease,
        margin: 5pp}
     - {name: latency, role: guardrail, kind: quantile, quantile: 0.5, of: latency,
        direction: decrease, margin: 20%}
-  source: {scrape: {file: pages.jsonl}}
   design: {minDuration: 30s, maxDuration: 1d, settle: 1s}
 """
 SECONDS = 60
@@ -228,19 +214,22 @@ CASES: Mapping[str, Case] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def arrange(start_experiment: Callable[..., None]) -> Callable[[Case], None]:
+    """Makes the experiment as it started, the pages, and the file as it is now."""
+
+    def arranged(case: Case) -> None:
+        now = time.time()
+        start_experiment(METRICS, now - case.started, edits=[("buckets: 16", "buckets: 8")])
+        # Pages end with now, unless the experiment is older than they are.
+        write_pages(case, now - max(SECONDS, case.started) - 5)
+        file = Path("iris.yaml")
+        file.write_text(file.read_text().replace(*case.edit))
+
+    return arranged
 
 
-def arrange(case: Case) -> None:
-    """The experiment as it started, the pages, and the file as it is now."""
-    Path("iris.yaml").write_text(FILE)
-    experiment, now = load(Path("iris.yaml")), time.time()
-    # Pages end with now, unless the experiment is older than they are.
-    begin = now - max(SECONDS, case.started) - 5
-    entry = Entry(now - case.started, "me", None, experiment.split, "start", "applied")
-    DirectoryDoor(Path("state") / world.WORLD).create(new_object(experiment, entry))
+def write_pages(case: Case, begin: float) -> None:
     with Path("pages.jsonl").open("w") as file:
         for second in case.seconds:
             for variant in ("control", "treatment"):
@@ -252,11 +241,12 @@ def arrange(case: Case) -> None:
                 for job in case.jobs:
                     target = {"at": begin + second, "job": job, "instance": variant}
                     file.write(json.dumps(target | {"samples": lines}) + "\n")
-    Path("iris.yaml").write_text(FILE.replace(*case.edit) if case.edit[0] else FILE)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_is_missing_is_told(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_told(
+    case: Case, arrange: Callable[[Case], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     arrange(case)
     code = run(["analyze", "iris.yaml", "--state", "state", "--exit-code"])
     out, err = capsys.readouterr()

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,10 @@ import pytest
 import yaml
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import Entry, ledger_of, new_object, with_ledger
+from abctl.core.epochs import Entry
 from abctl.core.split import Split
-from abctl.services import world
-from abctl.services.load import load
 
-FILE = """
-apiVersion: abctl.dev/v1alpha1
-kind: Experiment
-metadata: {name: iris}
-spec:
-  platform: envoy
-  assignment: {unit: UNIT, key: x-user-id, salt: s, buckets: 16}
-  variants:
-    - {name: control, split: 50%, model: {name: iris, version: v1}}
-    - {name: treatment, split: 50%, model: {name: iris, version: v2}}
+METRICS = """\
   metrics:
     - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 5pp}
     - {name: errors, role: guardrail, kind: rate, of: errors, direction: decrease, margin: 50%}
@@ -36,7 +24,6 @@ spec:
     - {name: own, role: secondary, kind: proportion, of: answers, direction: increase,
        selectors: {n: 'ab_requests_total{variant="$variant",bucket!="none"}',
                    successes: 'ab_requests_total{variant="$variant",bucket!="none",code="2xx"}'}}
-  source: {scrape: {file: pages.jsonl}}
   design: {minDuration: 1m, maxDuration: 1d, settle: 1s}
 """
 SECONDS = 90
@@ -45,21 +32,13 @@ SAVED = "evidence.json.gz"
 
 
 @pytest.fixture(params=["user", "request"])
-def _world(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _world(request: Any, start_experiment: Callable[..., None]) -> None:
     """An experiment with a shift in it, a restart, and a server that comes later."""
-    monkeypatch.chdir(tmp_path)
-    text = FILE.replace("UNIT", request.param)
-    if request.param == "request":
-        text = text.replace("key: x-user-id, ", "")
-    Path("iris.yaml").write_text(text)
-    experiment = load(Path("iris.yaml"))
+    units = {"user": (), "request": (("unit: user, key: x-user-id", "unit: request"),)}
     now = time.time()
-    first = Entry(now - SECONDS, "me", None, experiment.split, "start", "applied")
-    after = Split(("control", "treatment"), (8_000, 2_000))
-    second = Entry(now - CHANGE, "you", experiment.split, after, "ö: why not?", "applied")
-    obj = new_object(experiment, first)
-    obj = with_ledger(obj, ledger_of(obj).with_entry(second))
-    DirectoryDoor(Path("state") / world.WORLD).create(obj)
+    before, after = (Split(("control", "treatment"), bp) for bp in ((5_000, 5_000), (8_000, 2_000)))
+    shift = Entry(now - CHANGE, "you", before, after, "ö: why not?", "applied")
+    start_experiment(METRICS, now - SECONDS, shift, edits=units[request.param])
     with Path("pages.jsonl").open("w") as file:
         file.writelines(_pages(now))
 

@@ -36,8 +36,9 @@ _AS_PROMETHEUS = {
 }
 
 
-# Of a time of which nobody has anything: an empty answer, as everywhere else.
-_NO_DATA = "no storeapis matched for this query"
+# Of a time of which nobody has anything, an empty answer as everywhere else; and what Prometheus 2
+# says of names, which later versions tell apart from warnings.
+_HARMLESS = ("no storeapis matched for this query", "promql info:")
 
 
 class IncompleteError(RequestException):
@@ -222,7 +223,7 @@ def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
         warnings = said.get("warnings") or ()
     except (ValueError, AttributeError):
         return  # no answer of Prometheus at all, which others find out
-    told = [str(each) for each in warnings if _NO_DATA not in str(each).lower()]
+    told = [str(w) for w in warnings if not any(h in str(w).lower() for h in _HARMLESS)]
     if said.get("isPartial"):
         told.append("the answer is partial")
     if told:

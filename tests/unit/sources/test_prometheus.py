@@ -141,6 +141,7 @@ def test_an_answer_that_lacks_something_is_an_error(
         {"infos": ["metric might not be a counter"]},
         {"isPartial": False},
         {"warnings": ["No StoreAPIs matched for this query"]},
+        {"warnings": ["PromQL info: metric might not be a counter, name does not end in _total"]},
     ],
 )
 def test_an_answer_that_lacks_nothing_is_taken(

@@ -23,6 +23,8 @@ from places import (
 )
 
 CGROUPS = Path("/sys/fs/cgroup")
+# A dozen times what one process has: all pods together are one to whatever else runs here.
+CPU_SHARES = {"cpu.shares": "12288", "cpu.weight": "1200"}
 FIRST = RUN / "first-process"
 
 
@@ -119,6 +121,9 @@ def disconnect():
 def make_cgroups():
     for controller in _controllers():
         (controller / NAME).mkdir(exist_ok=True)
+        for setting, value in CPU_SHARES.items():
+            if (path := controller / NAME / setting).exists():
+                path.write_text(value)
 
 
 def remove_cgroups():

@@ -89,7 +89,8 @@ class Look:
             self.through_cache(stored, windows, now, after)
 
 
-@settings(max_examples=15)
+@pytest.mark.timeout(600)
+@settings(max_examples=10)
 @given(
     st.integers(0, 10**6),
     st.booleans(),

@@ -24,7 +24,9 @@ def unmet(conditions: Iterable[Condition], wanted: Iterable[str]) -> str | None:
         if found is None:
             return f"{name} is not reported"
         if found.get("status") != "True":
-            said = ": ".join(filter(None, (found.get("reason"), found.get("message"))))
+            # Envoy Gateway says the same once for each rule.
+            lines = dict.fromkeys((found.get("message") or "").splitlines())
+            said = ": ".join(filter(None, (found.get("reason"), " ".join(lines))))
             return f"{name} is {found.get('status')}{f' ({said})' if said else ''}"
     return None
 

@@ -139,6 +139,8 @@ def _policy(experiment: Experiment) -> Object:
                     "header": {"name": experiment.assignment.key},
                 },
             },
+            # Model servers close idle connections after 5 s; the proxy must be first.
+            "timeout": {"http": {"connectionIdleTimeout": "4s"}},
         },
     }
 
@@ -172,11 +174,15 @@ def split_of(obj: Object) -> Split:
 
 def programmed(obj: Object) -> Split | None:
     """The split, where every Gateway has accepted this very generation of the route."""
-    return None if refusal(obj) else split_of(obj)
+    return None if _unaccepted(obj) else split_of(obj)
 
 
 def refusal(obj: Object) -> str | None:
-    """Why a Gateway has not accepted the route."""
+    """Why a Gateway has not accepted the route, or which backends it says to be unavailable."""
+    return _unaccepted(obj) or _unavailable(obj)
+
+
+def _unaccepted(obj: Object) -> str | None:
     parents = (obj.get("status") or {}).get("parents") or []
     if not parents:
         return _conditions.UNSEEN
@@ -186,6 +192,15 @@ def refusal(obj: Object) -> str | None:
             return f"gateway {parent['parentRef']['name']}: {reason}"
         if not all(_conditions.current(obj, c.get("observedGeneration")) for c in conditions):
             return f"gateway {parent['parentRef']['name']} has not seen this generation yet"
+    return None
+
+
+def _unavailable(obj: Object) -> str | None:
+    for parent in obj["status"]["parents"]:
+        # Envoy Gateway's own, which is there only while it is false.
+        said = [c for c in parent["conditions"] if c["type"] == "BackendsAvailable"]
+        if said and (reason := _conditions.unmet(said, ("BackendsAvailable",))):
+            return f"gateway {parent['parentRef']['name']}: {reason}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Envoy Gateway and Istio as controllers of an API server of the tests, and what they carry.
+"""Envoy Gateway as the controller of an API server of the tests, and what it carries.
 
 No pod runs: Deployments and endpoints are what a test says, and the proxy that a controller tells
 what to do is an Envoy of the test's own (`data_plane.py`). See `upstream.py`.
@@ -17,9 +17,7 @@ from upstream import (
     Upstream,
     certificate,
     free_port,
-    hooks,
     namespace_of,
-    outside,
     programs,
     published,
 )
@@ -39,6 +37,7 @@ class EnvoyGateway(Upstream):
         return {"id": "proxy", "cluster": f"{namespace}/public"}
 
     def leads_to(self):
+        """Where a proxy finds it, and how it shows who it is."""
         folder = self.folder / "certs"
         own = {"certificate_chain": folder / "tls.crt", "private_key": folder / "tls.key"}
         types = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
@@ -60,42 +59,13 @@ class EnvoyGateway(Upstream):
         (rule,) = (i for i, r in enumerate(obj["spec"]["rules"]) if r.get("name") == "split")
         return f"/rule/{rule}/" in route["name"]
 
-    def gateway(self, namespace, port):
+    def gateway(self, port):
         listener = {"name": "http", "port": port, "protocol": "HTTP"}
         return {
             "apiVersion": _GATEWAY_API,
             "kind": "Gateway",
             "metadata": {"name": "public"},
             "spec": {"gatewayClassName": "envoy", "listeners": [listener]},
-        }
-
-
-class Istio(Upstream):
-    """It tells proxies what to do on a port; a proxy has a Gateway by its labels."""
-
-    def node(self, namespace):
-        labels = {"NAMESPACE": namespace, "LABELS": {"gateway": namespace}}
-        name = f"router~{HOST}~public.{namespace}~{namespace}.svc.cluster.local"
-        return {
-            "id": name,
-            "cluster": f"public.{namespace}",
-            "metadata": labels | {"CLUSTER_ID": "Kubernetes"},
-        }
-
-    def leads_to(self):
-        return {"socket_address": {"address": HOST, "port_value": self.ports["grpc"]}}, None
-
-    def splits(self, route, obj):
-        """Whether a route of the proxy's is what became of the route that splits."""
-        return route.get("name") == "split"
-
-    def gateway(self, namespace, port):
-        listener = {"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-        return {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "Gateway",
-            "metadata": {"name": "public"},
-            "spec": {"selector": {"gateway": namespace}, "servers": [listener]},
         }
 
 
@@ -139,71 +109,6 @@ def _accepted(obj):
     return any(c["type"] == "Accepted" and c["status"] == "True" for c in conditions)
 
 
-@pytest.fixture(scope="session")
-def istio(make_api_server, tmp_path_factory):
-    """Istio's controller, with its webhook."""
-    programs("istio")
-    server = make_api_server()
-    found = Istio(server, "istio", tmp_path_factory.mktemp("istio"))
-    found.apply(found.manifests("istio/crd-all.gen.yaml"))
-    found.ports = ports = {name: free_port() for name in ("http", "https", "grpc", "monitoring")}
-    found.apply([namespace_of("istio-system"), outside("istiod", "istio-system")])
-    found.apply(hooks([_ISTIO_WEBHOOK], ports["https"]))
-    found.start(
-        "pilot-discovery",
-        "discovery",
-        *(f"--{name}Addr={HOST}:{port}" for name, port in ports.items()),
-        "--secureGRPCAddr=",
-        "--ctrlz_port=0",
-        f"--kubeconfig={server.kubeconfig}",
-        POD_NAMESPACE="istio-system",
-        POD_NAME="istiod",
-        # Filters of Istio's own build of Envoy, for its metrics.
-        PILOT_ENABLE_METADATA_EXCHANGE="false",
-        PILOT_ENABLE_ALPN_FILTER="false",
-    )
-    found.admits(
-        {
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "VirtualService",
-            "metadata": {"name": "probe", "namespace": "default"},
-            "spec": {"hosts": ["a"], "http": [{"route": [{"destination": {"host": "a"}}]}]},
-        }
-    )
-    yield found
-    found.stop()
-
-
-# As upstream's chart renders it; the controller itself writes the certificate into it.
-_ISTIO_WEBHOOK = {
-    "apiVersion": "admissionregistration.k8s.io/v1",
-    "kind": "ValidatingWebhookConfiguration",
-    "metadata": {
-        "name": "istio-validator-istio-system",
-        "labels": {"app": "istiod", "istio.io/rev": "default"},
-    },
-    "webhooks": [
-        {
-            "name": "rev.validation.istio.io",
-            "clientConfig": {
-                "service": {"name": "istiod", "namespace": "istio-system", "path": "/validate"}
-            },
-            "rules": [
-                {
-                    "operations": ["CREATE", "UPDATE"],
-                    "apiGroups": ["networking.istio.io"],
-                    "apiVersions": ["*"],
-                    "resources": ["*"],
-                }
-            ],
-            "failurePolicy": "Fail",
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-        }
-    ],
-}
-
-
 class Carried:
     """An experiment that abctl has applied, its controller, and a proxy that carries it out."""
 
@@ -216,7 +121,7 @@ class Carried:
         names = [variant.name for variant in self.experiment.served]
         node, leads = upstream.node(namespace), upstream.leads_to()
         self.proxy = Proxy(folder, node, leads, names)
-        objects = [upstream.gateway(namespace, self.proxy.port)]
+        objects = [upstream.gateway(self.proxy.port)]
         objects += [endpoints(f"iris-{name}", self.proxy.behind[name]) for name in names]
         self.apply(*objects)
 

@@ -155,6 +155,18 @@ def test_an_older_generation_of_a_route_is_not_in_effect_yet():
     assert "generation" in platform("gateway").refusal(obj)
 
 
+def test_a_backend_that_is_not_there_is_told_once_and_the_split_is_in_effect_for_all_that():
+    obj = yaml.safe_load(ROUTE)
+    lines = "no endpoints for treatment.\nno endpoints for treatment."
+    obj["status"]["parents"][0]["conditions"].append(
+        {"type": "BackendsAvailable", "status": "False", "reason": "NotFound", "message": lines}
+        | {"observedGeneration": 5}
+    )
+    assert platform("gateway").programmed(obj) == shares(3000)
+    reason = "BackendsAvailable is False (NotFound: no endpoints for treatment.)"
+    assert platform("gateway").refusal(obj) == f"gateway public: {reason}"
+
+
 def test_seldon_says_why_it_failed():
     obj = with_status("seldon")
     obj["status"] |= {"state": "Failed", "description": "no such image"}

@@ -83,7 +83,9 @@ def _bursts(stream: Stream[Histogram], pair: Pair, quantile: float) -> Bursts:
         for side, n in zip(sides, (n_a, n_b), strict=True)
     )
     pooled = pair.pooled()[:, 1:]
-    nearest = np.abs(pooled - quantile).argmin(axis=1)
+    # An edge with all values on one side of it shows nothing.
+    divides = (pooled > 0.0) & (pooled < 1.0 - 1e-9)
+    nearest = np.where(divides, np.abs(pooled - quantile), 2.0).argmin(axis=1)
     share = pooled[np.arange(nearest.size), nearest]
     column, unit_variance = np.zeros(n_a.size, dtype=np.int64), np.zeros(n_a.size)
     column[pair.looks], unit_variance[pair.looks] = nearest, share * (1.0 - share)

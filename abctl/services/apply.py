@@ -5,12 +5,13 @@ have set is a conflict. The object that carries the split is applied only when e
 gets requests by it is ready; what must be rolled out before (KServe's control) is waited for.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from abctl.cluster import Door
-from abctl.core.change import Object, Ref
-from abctl.core.epochs import Entry, Ledger, ledger_of, ledger_ref, new_object
+from abctl.core.change import Change, Object, Ref
+from abctl.core.epochs import Entry, Ledger, ledger_of, ledger_ref, locked_plan, new_object
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError, NotReadyError
@@ -58,7 +59,8 @@ def wanted(door: Door, platform: Platform, experiment: Experiment) -> list[Objec
     known = _known(door, experiment)
     if known and (parts := known.changed_since(experiment)):
         raise ConflictError(
-            f"{', '.join(parts)} of the file differ from what was locked at the start",
+            f"{', '.join(parts)} of the file differ from what was locked at the start"
+            f" ({_first_difference(known, experiment)})",
             "a plan that changes with the data proves nothing: abctl delete, then apply it anew",
         )
     objects, target = platform.objects(experiment), platform.target(experiment)
@@ -146,6 +148,11 @@ def apply(
             report=report,
         )
 
+    def await_servers(names: Iterable[str | None]) -> None:
+        _await_servers(
+            door, objects, names, clock=clock, sleep=sleep, deadline=deadline, report=report
+        )
+
     # What is refused is refused before anything is written.
     _tried(door, objects, force=force)
     first = Entry(clock(), actor, None, experiment.split, why, "intent")
@@ -158,18 +165,12 @@ def apply(
             in_effect(platform.split_of(obj))
     for obj in objects:
         if wait and Ref.of(obj) == target:
-            _await_variants(
-                door,
-                objects,
-                known.wanted,
-                clock=clock,
-                sleep=sleep,
-                deadline=deadline,
-                report=report,
-            )
+            await_servers(name for name in known.wanted.names if known.wanted[name])
         report(f"{Ref.of(door.apply(obj, force=force))} applied")
     if not wait:
         return False
+    if platform.CAPABILITIES.inquiry:
+        await_servers([None])  # before it runs there is no pod to ask
     confirmed = in_effect(known.wanted)
     if known.intent and known.intent.before is None:
         done = Entry(clock(), actor, None, known.wanted, why, "applied")
@@ -182,6 +183,18 @@ def _known(door: Door, experiment: Experiment) -> Ledger | None:
         return ledger_of(door.get(ledger_ref(experiment)))
     except NotFoundError:
         return None
+
+
+def _first_difference(known: Ledger, experiment: Experiment) -> str:
+    """Where the plan of the file first differs, and in what."""
+    now = json.loads(locked_plan(experiment))
+    operations = Change(json.loads(known.plan), now).json_patch()
+    first = next(each for each in operations if each["op"] != "test")
+    old = next(each["value"] for each in operations if each["path"] == first["path"])
+    place: str = first["path"].strip("/").replace("/", ".")
+    if isinstance(old, dict | list) or first["op"] != "replace":
+        return place
+    return f"{place} is {first['value']}, was {old}"
 
 
 def _read(door: Door, obj: Object) -> Object | None:
@@ -204,26 +217,26 @@ def _is_before(door: Door, obj: Object) -> bool:
     return there is None or not Step(there, door.apply(obj, dry_run=True, force=True)).changes
 
 
-def _await_variants(
+def _await_servers(
     door: Door,
     objects: list[Object],
-    split: Split,
+    names: Iterable[str | None],
     *,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     deadline: float,
     report: Report,
 ) -> None:
-    """Wait until everybody who gets requests can answer them."""
+    """Wait until the variants of these names can answer; None is the proxy before them."""
     told = ""
-    for name in split.names:
-        while split[name] and isinstance(answer := serving(door, objects, name), str):
+    for name in names:
+        words = name or "the proxy"
+        while isinstance(answer := serving(door, objects, name), str):
             if clock() >= deadline:
                 raise NotReadyError(
-                    f"{name} is not ready: {answer}",
-                    "the split was not applied; applying again goes on waiting",
+                    f"{words} is not ready: {answer}", "applying again goes on waiting"
                 )
             if answer != told:
-                report(f"waiting for {name}: {answer}")
+                report(f"waiting for {words}: {answer}")
                 told = answer
             sleep(_POLL_SECONDS)

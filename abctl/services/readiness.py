@@ -43,8 +43,11 @@ def ready(
     return platform.refusal(door.get(platform.target(experiment))) or True
 
 
-def serving(door: Door, objects: Iterable[Object], variant: str) -> bool | str | None:
-    """Whether what serves a variant is ready, or why not; None where no object of its own does."""
+def serving(door: Door, objects: Iterable[Object], variant: str | None) -> bool | str | None:
+    """Whether what serves a variant is ready, or why not; None where no object of its own does.
+
+    What serves no variant is the proxy.
+    """
     servers = [Ref.of(obj) for obj in objects if _serves(obj, variant)]
     for ref in servers:
         try:
@@ -56,7 +59,7 @@ def serving(door: Door, objects: Iterable[Object], variant: str) -> bool | str |
     return True if servers else None
 
 
-def _serves(obj: Object, variant: str) -> bool:
+def _serves(obj: Object, variant: str | None) -> bool:
     labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
     return obj["kind"] in CONDITIONS and labels.get(_VARIANT) == variant
 

@@ -112,19 +112,30 @@ def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, clu
     assert known.intent.after == A
     # The servers are there, but nothing sends them requests yet.
     assert not any("configmap/iris-envoy" in line for line in reports)
-    for variant in NAMES:
+
+    def play(name):
         cluster.kubectl(
-            *("-n", experiment.namespace, "patch", "deployment", f"iris-{variant}"),
+            *("-n", experiment.namespace, "patch", "deployment", f"iris-{name}"),
             *("--subresource=status", "--type=merge", "--patch"),
             '{"status": {"conditions": [{"type": "Available", "status": "True"}]}}',
         )
+
+    for variant in NAMES:
+        play(variant)
+    with pytest.raises(NotReadyError, match="the proxy is not ready: deployment/iris-envoy"):
+        service.apply(door, envoy, experiment, **options)
+    assert ledger_of(door.get(ledger_ref(experiment))).intent
+    play("envoy")
     service.apply(door, envoy, experiment, **options)
     assert envoy.split_of(door.get(envoy.target(experiment))) == A
     service.apply(door, envoy, experiment, **options)
     entries = ledger_of(door.get(ledger_ref(experiment))).entries
     assert [(e.phase, e.before, e.after) for e in entries] == STARTED
     changed = replace(experiment, assignment=replace(experiment.assignment, salt="other"))
-    with pytest.raises(ConflictError, match="assignment of the file differ"):
+    with pytest.raises(
+        ConflictError,
+        match=r"assignment of the file differ.*\(assignment.salt is other, was salt-1\)",
+    ):
         service.apply(door, envoy, changed, **options)
 
 

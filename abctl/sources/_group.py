@@ -93,6 +93,8 @@ class Group:
 
     def rows(self, labels: Iterable[Mapping[str, str]]) -> Indices:
         """The row of each series; a new one for those that are new."""
+        if len(self._rows) < len(self.labels):  # nobody has asked yet
+            self._rows = {key_of(each): row for row, each in enumerate(self.labels)}
         found = []
         for each in labels:
             found.append(self._rows.setdefault(key_of(each), len(self._rows)))

@@ -91,8 +91,8 @@ def knowledge_of(arrays: Mapping[str, NDArray[Any]]) -> Knowledge:
         known.ranges[key] = [(start, end) for start, end in ranges]
     for each in text["groups"]:
         target = target_of(each["labels"][0])
-        group = known.groups[each["selector"], target] = Group()
-        rows = group.rows(each["labels"])
+        group = known.groups[each["selector"], target] = Group(each["labels"])
+        rows = np.arange(len(group.labels))
         for table, (at, values) in ((group.read, each["read"]), (group.ends, each["ends"])):
             table.add(array(at), array(values), rows)
         group.drops = [(chunk, row, number) for chunk, row, number in each["drops"]]

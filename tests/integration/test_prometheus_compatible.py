@@ -6,14 +6,14 @@ abctl makes of every one of those samples, without any server.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
-from compatible import SERVERS, prometheus, querier, sidecar, until
+from compatible import SERVERS, until
 from remote_write import Labels, push
 
 from abctl.core import polls as polls_module
@@ -203,17 +203,3 @@ def test_a_limit_of_samples_makes_questions_smaller(
         every = read_all(truth, windows, small)
         assert_same(read(Prometheus(url), windows, SELECTORS, truth.end), every)
         assert_same(read_all(Prometheus(url), windows, small), every)
-
-
-def test_without_one_of_its_stores_thanos_is_not_believed(tmp_path: Path) -> None:
-    truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
-    with ExitStack() as stack:
-        behind, write = stack.enter_context(prometheus(tmp_path / "server", name="prometheus-3"))
-        beside = stack.enter_context(ExitStack())
-        store = beside.enter_context(sidecar(tmp_path / "sidecar", behind))
-        url = stack.enter_context(querier(tmp_path / "query", f"--endpoint-strict={store}"))
-        push(write, truth.samples)
-        assert Prometheus(url).series("n_total", truth.begin, truth.end)
-        beside.close()
-        with pytest.raises(SourceError):
-            Prometheus(url).series("n_total", truth.begin, truth.end)

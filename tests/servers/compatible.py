@@ -15,14 +15,12 @@ import pytest
 
 FIND = Path(__file__).parents[2] / ".ci/compatible"
 PATIENCE_SECONDS = 90.0
-# It takes ten minutes of a processor to build: `.ci/compatible thanos`.
-NOT_IN_CI = ("thanos",)
 
 
 def program(name: str) -> str:
     found = subprocess.run([FIND, "--cached", name], check=False, capture_output=True, text=True)
     if found.returncode:
-        if os.environ.get("CI") == "true" and name not in NOT_IN_CI:
+        if os.environ.get("CI") == "true":
             pytest.fail(found.stderr)
         pytest.skip(found.stderr.strip())
     return found.stdout.strip()
@@ -95,41 +93,9 @@ def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
         yield url, f"{url}/api/v1/write"
 
 
-@contextmanager
-def sidecar(folder: Path, prometheus_url: str) -> Iterator[str]:
-    """What Thanos puts beside a Prometheus; gives where it can be asked."""
-    grpc, http = free_ports(2)
-    command = [program("thanos"), "sidecar", f"--prometheus.url={prometheus_url}"]
-    command += [f"--grpc-address=127.0.0.1:{grpc}", f"--http-address=127.0.0.1:{http}"]
-    with running(folder, http, "/-/ready", command):
-        yield f"127.0.0.1:{grpc}"
-
-
-@contextmanager
-def querier(folder: Path, *more: str) -> Iterator[str]:
-    """What Thanos answers with; gives its address."""
-    grpc, http = free_ports(2)
-    command = [program("thanos"), "query", "--query.replica-label=replica", *more]
-    command += [f"--grpc-address=127.0.0.1:{grpc}", f"--http-address=127.0.0.1:{http}"]
-    with running(folder, http, "/-/ready", command) as url:
-        yield url
-
-
-@contextmanager
-def thanos(folder: Path) -> Iterator[tuple[str, str]]:
-    """A querier, a sidecar, and the Prometheus that it sits beside."""
-    with (
-        prometheus(folder, name="prometheus-3") as (behind, write),
-        sidecar(folder / "sidecar", behind) as store,
-        querier(folder / "query", f"--endpoint={store}") as url,
-    ):
-        yield url, write
-
-
 Started = AbstractContextManager[tuple[str, str]]
 SERVERS: Mapping[str, Callable[..., Started]] = {
     "prometheus": prometheus,
     "prometheus-3": partial(prometheus, name="prometheus-3"),
     "victoria-metrics": victoria,
-    "thanos": thanos,
 }

@@ -114,8 +114,10 @@ def connect(pid):
 
 
 def disconnect():
-    if Path(f"/sys/class/net/{NAME}").exists():
-        run("ip", "link", "delete", NAME)
+    """The link goes with the node, maybe at this moment."""
+    link = Path(f"/sys/class/net/{NAME}")
+    subprocess.run(["ip", "link", "delete", NAME], capture_output=True, check=False)
+    wait_for(lambda: not link.exists(), f"the end of {NAME}", 30.0)
 
 
 def make_cgroups():

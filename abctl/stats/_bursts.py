@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from abctl.stats._epochs import over_epochs, running
 from abctl.stats.summary import Array
 
-_LEAST_DF = 3.0
+# With fewer an interval would span everything.
+_LEAST_DF = 8.0
 _BIAS = 4.0
 _LARGEST_CORRELATION = 0.99
-TOO_SHORT = "too few polls to tell a difference from a burst of requests, needs 10 or more"
+TOO_SHORT = "too few polls to tell a difference from a burst of requests, needs 16 or more"
 
 
 @dataclass(frozen=True, eq=False)

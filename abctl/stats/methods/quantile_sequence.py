@@ -12,7 +12,7 @@ requests came in bursts (see `_bursts`): by how much the share of values above t
 quantile of both variants differs between them from poll to poll. The difference in such errors is
 mapped from Student's t to a normal one and enters a mixture over effects around the MDE (see
 `_mixture`). Looks count from 10 values expected beyond the quantile in each variant, and from about
-10 polls.
+16 polls.
 
 Sources: Woodruff (1952), doi:10.1080/01621459.1952.10483443; Waudby-Smith et al. (2024),
 arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090; of bursts see `_bursts`.

@@ -1,5 +1,7 @@
 """A Kubernetes of one node on this machine, for the tests: `python tests/cluster up | down`.
 
+`kill PROGRAM` is for tests of faults: kube-apiserver, or whatever else runs there.
+
 As root on Debian. It keeps to namespaces of its own; what is seen of it from outside is a network
 interface, a cgroup and the processes, all gone after `down`. `load` builds the images anew, `down`
 keeps the logs, and what is worth keeping between two clusters is in a cache folder.
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import host
@@ -115,12 +118,20 @@ def _alone():
 
 
 def main():
-    commands = {"up": up, "down": down, "load": images.load}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        return f"usage: python tests/cluster {' | '.join(commands)}"
+    match sys.argv[1:]:
+        case ["up"]:
+            command = up
+        case ["down"]:
+            command = down
+        case ["load"]:
+            command = images.load
+        case ["kill", program]:
+            command = partial(host.kill, program)
+        case _:
+            return "usage: python tests/cluster up | down | load | kill PROGRAM"
     try:
         with _alone():
-            commands[sys.argv[1]]()
+            command()
     except ClusterError as error:
         return f"error: {error}"
     return 0

@@ -82,6 +82,18 @@ def first_process():
     return int(pid) if _started(int(pid)) == started else None
 
 
+def kill(program):
+    """Ends a program of the node at once; it is started again."""
+    if not (first := first_process()):
+        raise ClusterError("no cluster runs")
+    for pid in Path(f"/proc/{first}/task/{first}/children").read_text().split():
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+        if Path(command.decode()).name == program:
+            os.kill(int(pid), signal.SIGKILL)
+            return
+    raise ClusterError(f"no {program} runs on the node")
+
+
 def end_namespaces():
     """The kernel ends every process of the namespaces with the first; the rest goes with them."""
     if pid := first_process():

@@ -4,6 +4,7 @@ ABCTL_TEST_NODES names its kubeconfig: `make cluster-up` prints one, and so may 
 the overlay must be loaded there.
 """
 
+import fcntl
 import os
 import re
 import socket
@@ -70,13 +71,15 @@ class Nodes(Cluster):
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def nodes():
-    """The cluster, with the overlay applied and all of its pods ready."""
+    """The cluster, with the overlay applied and all of its pods ready; nobody else uses it."""
     kubeconfig = os.environ.get("ABCTL_TEST_NODES")
     if not kubeconfig:
         missing("no cluster with nodes; `make cluster-test` makes one (ABCTL_TEST_NODES)")
     with ExitStack() as held:
+        # Files of tests may run at the same time.
+        fcntl.flock(held.enter_context(Path(kubeconfig).open()), fcntl.LOCK_EX)
         cluster = Nodes(Path(kubeconfig), held)
         cluster.kubectl("apply", "-k", str(OVERLAY))
         for namespace in (NAMESPACE, "monitoring"):

@@ -69,7 +69,7 @@ def send(nodes, abctl):
         failed = {what for each in done["variants"] for what in each["errors"]} - {"unsent"}
         assert not failed, done["variants"]
         requests = {each["variant"]: each["requests"] for each in done["variants"]}
-        return requests["treatment"] / sum(requests.values())
+        return requests["treatment"] / (requests["treatment"] + requests["control"])
 
     return simulate
 

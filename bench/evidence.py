@@ -61,18 +61,18 @@ def report(shape: Shape, url: str, server: int, cache: Path) -> str:
     cold = run({**base, "way": "thin", "cache": str(cache)})
     warm = run({**base, "way": "thin", "cache": str(cache)})
     rows = [
-        ("full raw pull", *figures(full), "", "", ""),
+        ("full raw pull", *figures(full, full), "", "", ""),
         (
             "cold",
-            *figures(cold),
+            *figures(cold, full),
             *target(cold["seconds"] / full["seconds"], 0.1, "x", at_least=False),
         ),
         (
             "warm",
-            *figures(warm),
+            *figures(warm, full),
             *target(warm["seconds"] / full["seconds"], 0.01, "x", at_least=False),
         ),
-        ("memory of cold", *figures(cold), *target(cold["mib"], 500, " MiB", at_least=False)),
+        ("memory of cold", *figures(cold, full), *target(cold["mib"], 500, " MiB", at_least=False)),
     ]
     half = BEGIN + (shape.end - BEGIN) / 2
     quarter = BEGIN + (shape.end - BEGIN) / 4
@@ -83,11 +83,11 @@ def report(shape: Shape, url: str, server: int, cache: Path) -> str:
         ("half of the polls", {"even": polls.EVEN_POLLS // 2}),
         ("twice the polls", {"even": polls.EVEN_POLLS * 2}),
     ]
-    heads = ("seconds", "of CPU", "MiB", "polls")
+    heads = ("seconds", "of CPU", "of full", "MiB", "polls")
     table = markdown(("", *heads, "measured", "wanted", ""), rows)
     growth = markdown(
         ("cold", *heads),
-        [(name, *figures(run({**base, "way": "thin", **change}))) for name, change in grown],
+        [(name, *figures(run({**base, "way": "thin", **change}), full)) for name, change in grown],
     )
     head = f"{shape.samples:,} samples of {shape.series:,} series; {machine()}"
     assert full["total"] >= shape.samples
@@ -95,9 +95,11 @@ def report(shape: Shape, url: str, server: int, cache: Path) -> str:
     return f"{head}\n\n{table}\n\n{growth}"
 
 
-def figures(found: dict) -> tuple[str, ...]:
+def figures(found: dict, full: dict) -> tuple[str, ...]:
     used = found["cpu_seconds"]
-    return (f"{found['seconds']:.2f}", f"{used:.2f}", f"{found['mib']:.0f}", f"{found['polls']}")
+    of_full = "" if found is full else f"{used / full['cpu_seconds']:.3f}x"
+    numbers = (f"{found['seconds']:.2f}", f"{used:.2f}", of_full)
+    return (*numbers, f"{found['mib']:.0f}", f"{found['polls']}")
 
 
 def run(task: dict) -> dict:

@@ -121,9 +121,6 @@ class Inside:
 @pytest.fixture(scope="module")
 def inside(nodes):
     """The overlay as it is written, its experiment where a Job finds it, and pods to ask from."""
-    nodes.kubectl("apply", "-k", str(OVERLAY))
-    for namespace in ("models", "monitoring"):
-        wait_for(lambda namespace=namespace: nodes.ready(namespace), f"pods of {namespace}")
     with ExitStack() as left:
         for words in (
             ("namespace", STRANGERS),

@@ -75,7 +75,7 @@ cluster-down: $(VENV)/dev ## end it; nothing is left but its logs in build/clust
 
 cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that need pods, down
 	@kubeconfig="$$($(BIN)/python tests/cluster up)" || exit; \
-	  ABCTL_TEST_NODES="$$kubeconfig" $(BIN)/pytest -q tests/e2e/test_cluster_inside.py tests/e2e/test_cluster_loop.py; tested=$$?; \
+	  ABCTL_TEST_NODES="$$kubeconfig" $(BIN)/pytest -q tests/e2e/test_cluster_{inside,loop,faults}.py; tested=$$?; \
 	  $(BIN)/python tests/cluster down && exit $$tested
 
 test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows

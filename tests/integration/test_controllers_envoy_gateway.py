@@ -86,9 +86,9 @@ def test_users_keep_their_variant_and_are_where_abctl_says(carry, abctl):
     # Each variant has a cluster, and so statistics, of its own.
     assert carried.counts() == {n: 2 * c for n, c in Counter(a.variant for a in before).items()}
     # Model servers close idle connections after 5 s, and the proxy does so before.
-    told = carried.proxy.clusters()
-    for names in gateway.upstreams(carried.obj()).values():
-        assert {idle_timeout(told[name]) for name in names} == {"4s"}
+    names = [name for each in gateway.upstreams(carried.obj()).values() for name in each]
+    told = carried.proxy.clusters
+    carried.proxy.until(lambda: {idle_timeout(told()[n]) for n in names} == {"4s"}, "the policy")
     file = str(carried.file)
     assert "no differences" in abctl("diff", file)
     for treated in (5000, 0, 10_000):

@@ -146,8 +146,8 @@ class Proxy:
 
 def idle_timeout(cluster):
     """How long a cluster keeps a connection that is not used."""
-    options = cluster["typed_extension_protocol_options"][_HTTP]
-    return options["common_http_protocol_options"]["idle_timeout"]
+    options = cluster.get("typed_extension_protocol_options", {}).get(_HTTP, {})
+    return options.get("common_http_protocol_options", {}).get("idle_timeout")
 
 
 def own_address():

@@ -145,6 +145,8 @@ class Carried:
         for route in self.proxy.routes():
             if self.upstream.splits(route, obj):
                 to = route.get("route", {})
+                if self.experiment.assignment.unit != "request" and "hash_policy" not in to:
+                    continue  # the policy is told after the route
                 every = to.get("weighted_clusters", {}).get("clusters")
                 for cluster in every or [{"name": to.get("cluster", ""), "weight": 1}]:
                     name = cluster["name"]

@@ -100,9 +100,10 @@ def objects(experiment: Experiment) -> list[Object]:
     )
     found: list[Object] = [o for v in experiment.served for o in _servers(experiment, v)]
     found += _gateway_routes.grants(experiment, backends)
-    found.append({**route, "spec": _gateway_routes.spec(experiment, backends)})
     if rules.unit != "request":
+        # Before the route, whose first requests would be drawn at random without it.
         found.append(_policy(experiment))
+    found.append({**route, "spec": _gateway_routes.spec(experiment, backends)})
     return found
 
 

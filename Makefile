@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RECIPES := pyproject.toml constraints.txt model_servers/runtime/pyproject.toml
 CANDIDATE ?= v2
-ORACLES := pytest pytest-timeout hypothesis statsmodels mpmath tea-tasting
+ORACLES := pytest pytest-timeout pytest-xdist hypothesis statsmodels mpmath tea-tasting
 OVERLAY ?= kind-envoy
 
 .DEFAULT_GOAL := help
@@ -83,7 +83,7 @@ test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows
 	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct .
 	$(BIN)/uv pip freeze --python build/lowest | grep -v '^abctl' > build/lowest.txt
 	$(BIN)/uv pip install --quiet --python build/lowest --constraint build/lowest.txt $(ORACLES)
-	build/lowest/bin/python -m pytest -q -p no:cacheprovider tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py
+	build/lowest/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py
 
 setup: $(VENV)/dev ## install everything, for work on abctl itself
 

@@ -24,6 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
     """Of several workers one has all tests of the cluster with nodes, first; else a file each."""
     if not config.pluginmanager.hasplugin("xdist"):

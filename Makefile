@@ -20,10 +20,10 @@ demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries
 	@ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
 test: $(VENV)/dev models ## set up what is needed and run the tests
-	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/dev models ## also the long simulations
-	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m 'slow or not slow'
+	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or not slow'
 
 lint: $(VENV)/dev ## style, types and floors
 	$(BIN)/ruff check .

@@ -21,18 +21,30 @@ settings.load_profile("abctl")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_ON_NODES = tuple(f"tests/e2e/test_cluster_{name}.py" for name in ("faults", "inside", "loop"))
+
 pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
-    """Of several workers one has all tests of the cluster with nodes, first; else a file each."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    items.sort(key=lambda item: "nodes" not in item.fixturenames)
-    for item in items:
-        group = "nodes" if "nodes" in item.fixturenames else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """The tests of the cluster with nodes, which take longest, come first."""
+    items.sort(key=lambda item: not _needs_nodes(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of several workers one has all tests of the cluster with nodes; else each has whole files."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only where it is used
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "nodes" if _needs_nodes(nodeid) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
+def _needs_nodes(nodeid: str) -> bool:
+    return nodeid.startswith(_ON_NODES)
 
 
 @pytest.fixture(scope="session")

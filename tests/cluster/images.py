@@ -7,6 +7,7 @@ stands in for python:3.11-slim. Docker runs only while something has to be built
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -120,6 +121,8 @@ def _ctr(*words):
 def docker():
     """Docker of our own, while it is needed: no network, no rules, no folder of the machine's."""
     DOCKER.mkdir(parents=True, exist_ok=True)
+    # One that was killed left the pid of its containerd, which means another process by now.
+    shutil.rmtree(DOCKER / "run", ignore_errors=True)
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     folders = [f"--data-root={DOCKER / 'data'}", f"--exec-root={DOCKER / 'run'}"]
     network = [

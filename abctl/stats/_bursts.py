@@ -90,7 +90,9 @@ def bursts(
     looks = np.arange(column.size)
     polls = total * free / _positive(weights)
     square, product = squares[looks, column], products[looks, column]
-    r = np.maximum(product / _positive(square), 0.0)
+    # Below that a square is what is left by rounding, and so is its product.
+    rounding = 1e-6 * unit_variance * free
+    r = np.maximum(product / _positive(np.maximum(square, rounding)), 0.0)
     r = np.minimum(r + _BIAS * (1.0 + 3.0 * r) / np.maximum(polls, 1.0), _LARGEST_CORRELATION)
     alike = (1.0 + r) / (1.0 - r)
     factor = alike * square / _positive(unit_variance * free)

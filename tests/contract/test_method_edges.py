@@ -121,8 +121,8 @@ def test_effects_so_strong_that_p_underflows(method) -> None:
     assert isinstance(found, Estimate), found
     assert found.rejects
     assert found.p == pytest.approx(math.exp(found.log_p))
-    if method.SUMMARY is Buckets:
-        assert found.log_p < -100.0, "tails of Student's t with 30 degrees of freedom are heavy"
+    if method.SUMMARY is Buckets or name(method) == "quantile_sequence":
+        assert found.log_p < -50.0, "tails of Student's t with some 30 degrees of freedom are heavy"
     elif name(method) not in SMALL:
         assert found.p == 0.0
         assert found.log_p < -800.0
@@ -141,12 +141,14 @@ def test_polls_of_one_request_or_one_variant_are_polls(method) -> None:
 @each()
 def test_an_epoch_of_one_variant_is_not_part_of_the_estimate(method) -> None:
     each_n = 20 if name(method) in SMALL else 4000
-    alone = stream(method.SUMMARY, (each_n, each_n // 4), (each_n, each_n // 3))
+    polls = 40 if method.SUMMARY is Histogram else 1
+    n, fourth, third = (np.full(polls, size) for size in (each_n, each_n // 4, each_n // 3))
+    alone = stream(method.SUMMARY, (n, fourth), (n, third))
     data = stream(
         method.SUMMARY,
-        ([each_n] * 2, [each_n // 2, each_n // 4]),
-        ([0, each_n], [0, each_n // 3]),
-        [4, 7],
+        ([each_n, *n], [each_n // 2, *fourth]),
+        ([0, *n], [0, *third]),
+        [4, *np.full(polls, 7)],
     )
     found, wanted = method.estimate(data, PLANS[0]), method.estimate(alone, PLANS[0])
     assert isinstance(found, Estimate)
@@ -208,14 +210,14 @@ def test_a_large_mean_hides_no_spread(method) -> None:
 @each(Histogram)
 def test_other_edges_meet_on_the_common_ones_or_are_refused(method) -> None:
     rng = np.random.default_rng(11)
-    cells = rng.poisson(300, (20, 5))
+    cells = rng.poisson(300, (60, 5))
     mine = Histogram(cells, EDGES)
     finer = Histogram(np.repeat(cells, 2, axis=1)[:, :6], (0.05, *EDGES))
     strange = Histogram(cells, tuple(1.01 * edge for edge in EDGES))
-    merged = method.estimate(Stream(mine, finer, np.zeros(20)), PLANS[0])
+    merged = method.estimate(Stream(mine, finer, np.zeros(60)), PLANS[0])
     assert isinstance(merged, Estimate)
     assert merged.n == (mine.counts.sum(), finer.counts.sum())
-    refused = method.estimate(Stream(mine, strange, np.zeros(20)), PLANS[0])
+    refused = method.estimate(Stream(mine, strange, np.zeros(60)), PLANS[0])
     assert isinstance(refused, NotEstimable)
     assert "edge" in refused.reason
 

@@ -332,7 +332,8 @@ def test_watching_answers_again_only_when_something_changed(gateway, capsys, mon
         pause.looks += 1
 
     pause.looks, options = 0, gateway.options | {"sleep": lambda _: None}
-    monkeypatch.setattr("abctl.cli.status.time", SimpleNamespace(time=time.time, sleep=pause))
+    watch = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=pause)
+    monkeypatch.setattr("abctl.cli._watch.time", watch)
     assert gateway.run("status", "--watch") == 130
     shown = capsys.readouterr().out
     assert [line.split()[3] for line in shown.splitlines() if "treatment" in line] == [

@@ -176,7 +176,7 @@ def test_services_elsewhere_need_leave(make_experiment):
         ),
     )
     gateway = platform("gateway")
-    grant, route, _ = gateway.objects(experiment)
+    grant, _, route = gateway.objects(experiment)
     assert (grant["kind"], grant["metadata"]["namespace"]) == ("ReferenceGrant", "lab")
     assert grant["spec"]["from"][0]["namespace"] == "models"
     assert [to["name"] for to in grant["spec"]["to"]] == ["new"]

@@ -8,6 +8,8 @@ RECIPES := pyproject.toml constraints.txt model_servers/runtime/pyproject.toml
 CANDIDATE ?= v2
 ORACLES := pytest pytest-timeout pytest-xdist hypothesis statsmodels mpmath tea-tasting
 OVERLAY ?= kind-envoy
+PYTEST = ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" \
+  $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format models controllers servers bench calibration overlays \
@@ -20,10 +22,10 @@ demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries
 	@ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
 test: $(VENV)/dev models ## set up what is needed and run the tests
-	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 test-slow: $(VENV)/dev models ## also the long simulations
-	ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 
 lint: $(VENV)/dev ## style, types and floors
 	$(BIN)/ruff check .

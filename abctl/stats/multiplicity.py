@@ -1,8 +1,8 @@
 """Several comparisons at once: which of them still count.
 
 Holm for what decides (primaries, variants against the control), Benjamini-Hochberg for exploring,
-e-BH for exploring with sequential methods, intersection-union for guardrails: all must pass, each
-at the full alpha, and an alarm needs no correction.
+e-BH for exploring with sequential methods, intersection-union for guardrails: all must pass, which
+corrects them for one another; an alarm needs no correction.
 
 An adjusted value is the smallest alpha at which that comparison would be rejected together with the
 others; so it is compared with alpha as a p-value is. Arrays have the shape (comparisons,) and keep
@@ -47,7 +47,7 @@ def holm_steps(p: ArrayLike, alpha: float) -> tuple[Array, Array]:
     """
     values = _checked(p)
     order = np.argsort(values, kind="stable")
-    adjusted = np.maximum.accumulate(values[order] * np.arange(values.size, 0, -1))
+    adjusted = holm(values)[order]
     turn = np.minimum(np.arange(values.size), np.count_nonzero(adjusted <= alpha))
     left, before = np.empty_like(values), np.empty_like(values)
     left[order] = values.size - turn

@@ -215,9 +215,9 @@ def test_a_file_that_is_cut_short_or_damaged_anywhere_is_refused(example: Path) 
     [
         (b"", "no saved evidence|cut short"),
         (b"apiVersion: abctl.dev/v1alpha1", "not compressed with gzip"),
-        (gzip.compress(b"\xff"), "no JSON"),
-        (gzip.compress(b"[" * 100_000), "no JSON"),
-        (gzip.compress(b"[]"), "not of the kind Evidence"),
+        (gzip.compress(b"\xff", mtime=0), "no JSON"),
+        (gzip.compress(b"[" * 100_000, mtime=0), "no JSON"),
+        (gzip.compress(b"[]", mtime=0), "not of the kind Evidence"),
     ],
 )
 def test_what_was_never_evidence_is_refused(tmp_path: Path, data: bytes, message: str) -> None:

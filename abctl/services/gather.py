@@ -147,6 +147,4 @@ def gather(
         return asked
     cache = cache_of(source, asked.now)
     samples = read(source, asked.windows, queries, asked.now, cache=cache, progress=progress)
-    if cache:
-        cache.tidy()
     return replace(asked, samples=samples)

@@ -33,8 +33,6 @@ def observed(
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
     cache = cache_of(source, now)
     samples = read(source, [window], selectors.values(), now, cache=cache)
-    if cache:
-        cache.tidy()
     if not any(samples.found.values()):
         return None
     polls = samples.polls(selectors.values())

@@ -177,6 +177,7 @@ class _Reader:
             over = int(np.searchsorted(whole, self.cache.final, side="right")) - 1
             if over > self.kept:
                 self.cache.save([self.start, self.selectors], arrays_of(known, over))
+                self.cache.tidy()
 
     def _ask_outlines(self, known: Knowledge, edges: Array) -> None:
         """What happened in the cells that nobody has asked for yet."""

@@ -1,6 +1,6 @@
 """Whether two readings are the same, number for number, and how short histories look long."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,22 +13,24 @@ from abctl.services.evidence import Samples
 
 
 @contextmanager
-def few_even_polls(read_all: bool) -> Iterator[None]:
+def few_even_polls(read_all: bool, few: int = 8, chunk_seconds: float = 1200.0) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(polls_module, "EVEN_POLLS", 8)
-        patch.setattr(read_module, "EVEN_POLLS", 10**9 if read_all else 8)
-        patch.setattr(read_module, "_CHUNK_SECONDS", 1200.0)
+        patch.setattr(polls_module, "EVEN_POLLS", few)
+        patch.setattr(read_module, "EVEN_POLLS", 10**9 if read_all else few)
+        patch.setattr(read_module, "_CHUNK_SECONDS", chunk_seconds)
         yield
 
 
-def assert_same(thin: Samples, full: Samples) -> None:
+def assert_same(thin: Samples, full: Samples, together: Sequence[str] = ()) -> None:
+    """Selector by selector; with `together`, in polls of all of these, and something is counted."""
     assert thin.interval_seconds == full.interval_seconds
-    for selector in SELECTORS:
-        polls = [s.polls([selector]) for s in (thin, full)]
+    for selector in together or SELECTORS:
+        polls = [s.polls(together or [selector]) for s in (thin, full)]
         np.testing.assert_array_equal(polls[0].edges, polls[1].edges)
         np.testing.assert_array_equal(polls[0].epoch, polls[1].epoch)
         rows = [s.rows(selector, polls[0]) for s in (thin, full)]
         assert rows[0].labels == rows[1].labels
+        assert not together or rows[0].total().sum() > 0
         np.testing.assert_array_equal(rows[0].by_poll, rows[1].by_poll)
         for each in ("left_out", "unseen", "doubtful"):
             assert getattr(rows[0], each) == pytest.approx(getattr(rows[1], each), rel=1e-12)

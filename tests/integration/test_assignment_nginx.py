@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import pytest
+from data_plane import own_address
 
 from abctl.cluster.kube import KubeDoor
 from abctl.core.assignment import explain
@@ -319,9 +320,7 @@ def test_a_shift_in_a_cluster_waits_until_nginx_says_that_it_has_it(
     if not hasattr(cluster, "write_kubeconfig"):
         pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
     # An API server asks no pod at a loopback address.
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        address = probe.getsockname()[0]
+    address = own_address()
     experiment = replace(make_experiment(shares_bp=(9000, 1000)), namespace=namespace)
     running = start(experiment, address=address)
     door = KubeDoor(kubeconfig=cluster.kubeconfig)

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
 from prometheus_client.parser import text_string_to_metric_families
 
 from abctl.core.assignment import bucket
+from abctl.local.ports import free_ports
 
 SERVERS = Path(__file__).parents[2] / "model_servers"
 OURS = (str(Path(sys.executable).with_name("ab-runtime")),)
@@ -40,14 +40,6 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def plain(data: Any = ROW, shape: tuple[int, ...] = (1, 4), **more: Any) -> dict[str, Any]:
     tensor = {"name": "rows", "shape": list(shape), "datatype": "FP32", "data": data} | more
     return {"inputs": [tensor]}
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @dataclass

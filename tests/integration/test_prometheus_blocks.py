@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from alike import assert_same, few_even_polls
 from prometheus_server import serving
 
-from abctl.core import polls as polls_module
 from abctl.core.polls import Window
 from abctl.errors import SourceError
-from abctl.services import read as read_module
-from abctl.services.evidence import Samples
 from abctl.services.read import read
 from abctl.sources import Outline, Series
 from abctl.sources.prometheus import Prometheus
@@ -85,28 +83,22 @@ class Counting(Prometheus):
         return found
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A short history is made to look like a long one."""
-    monkeypatch.setattr(polls_module, "EVEN_POLLS", 8)
-    monkeypatch.setattr(read_module, "EVEN_POLLS", 8)
-    monkeypatch.setattr(read_module, "_CHUNK_SECONDS", 3600.0)
-    return monkeypatch
+CHUNK_SECONDS = 3600.0
 
 
-def test_the_result_is_that_of_every_sample(server: str, small: pytest.MonkeyPatch) -> None:
+def test_the_result_is_that_of_every_sample(server: str) -> None:
     end = BEGIN + SCRAPES * INTERVAL - 20.0
     windows = [
         Window(0, BEGIN + 300.0, BEGIN + 6000.0),
         Window(1, BEGIN + 6030.0, BEGIN + 9003.217),
         Window(2, BEGIN + 9003.217, end),
     ]
-    thin = Counting(server)
-    some = read(thin, windows, SELECTORS, end)
-    small.setattr(read_module, "EVEN_POLLS", 10**9)
-    full = Counting(server)
-    every = read(full, windows, SELECTORS, end)
-    assert_same(some, every)
+    thin, full = Counting(server), Counting(server)
+    with few_even_polls(read_all=False, chunk_seconds=CHUNK_SECONDS):
+        some = read(thin, windows, SELECTORS, end)
+        with few_even_polls(read_all=True, chunk_seconds=CHUNK_SECONDS):
+            every = read(full, windows, SELECTORS, end)
+        assert_same(some, every, SELECTORS)
     # One of six targets does not tell when it was scraped: of that one, every sample is read.
     assert thin.got < full.got / 2
 
@@ -114,17 +106,6 @@ def test_the_result_is_that_of_every_sample(server: str, small: pytest.MonkeyPat
     assert coverage is not None
     assert (coverage.targets, coverage.falls, coverage.restarts) == (6, 1, 6)
     assert coverage.doubtful_ratio > 0
-
-
-def assert_same(some: Samples, every: Samples) -> None:
-    for selector in SELECTORS:
-        polls = some.polls(SELECTORS)
-        np.testing.assert_array_equal(polls.edges, every.polls(SELECTORS).edges)
-        rows = [samples.rows(selector, polls) for samples in (some, every)]
-        assert rows[0].labels == rows[1].labels
-        assert rows[0].total().sum() > 0
-        np.testing.assert_array_equal(rows[0].by_poll, rows[1].by_poll)
-        assert some.coverage(selector) == every.coverage(selector)
 
 
 def test_too_many_samples_at_once_are_asked_for_in_parts(server: str) -> None:

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from alike import assert_same, few_even_polls
 from compatible import SERVERS, until
 from remote_write import Labels, push
 
-from abctl.core import polls as polls_module
 from abctl.core.polls import Window
 from abctl.errors import SourceError
-from abctl.services import read as read_module
 from abctl.services.evidence import Samples
 from abctl.services.read import read
 from abctl.sources import Outline, Series, Source
@@ -29,6 +29,7 @@ from abctl.sources.prometheus import Prometheus
 
 INTERVAL, SCRAPES = 5.0, 900
 OFFSETS = {"calm": 0.0, "odd": 3.217, "restarts": 2.5, "silent": 1.0, "late": 4.0, "falls": 1.003}
+SMALL: dict[str, Any] = {"few": 32, "chunk_seconds": 900.0}
 STARTS = "process_start_time_seconds"
 # One start of a server for several tests, on a machine that may have other things to do.
 pytestmark = pytest.mark.timeout(400)
@@ -143,43 +144,30 @@ def server(
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def small() -> Iterator[None]:
     """A short history is made to look like a long one."""
-    monkeypatch.setattr(polls_module, "EVEN_POLLS", 32)
-    monkeypatch.setattr(read_module, "EVEN_POLLS", 32)
-    monkeypatch.setattr(read_module, "_CHUNK_SECONDS", 900.0)
-    return monkeypatch
+    with few_even_polls(read_all=False, **SMALL):
+        yield
 
 
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("age", ["young", "long"])
 @pytest.mark.parametrize("reading", ["thinned", "whole"])
 def test_the_result_is_that_of_every_sample(
-    server: tuple[str, Truth], small: pytest.MonkeyPatch, age: str, reading: str
+    server: tuple[str, Truth], age: str, reading: str
 ) -> None:
     url, truth = server
     windows = truth.windows(age)
     if reading == "thinned":
         found = read(Prometheus(url), windows, SELECTORS, truth.end)
     else:
-        found = read_all(Prometheus(url), windows, small)
-    assert_same(found, read_all(truth, windows, small))
+        found = read_all(Prometheus(url), windows)
+    assert_same(found, read_all(truth, windows), SELECTORS)
 
 
-def read_all(source: Source, windows: Sequence[Window], patch: pytest.MonkeyPatch) -> Samples:
-    with patch.context() as whole:
-        whole.setattr(read_module, "EVEN_POLLS", 10**9)
+def read_all(source: Source, windows: Sequence[Window]) -> Samples:
+    with few_even_polls(read_all=True, **SMALL):
         return read(source, windows, SELECTORS, windows[-1].end)
-
-
-def assert_same(some: Samples, every: Samples) -> None:
-    for selector in SELECTORS:
-        polls = some.polls(SELECTORS)
-        np.testing.assert_array_equal(polls.edges, every.polls(SELECTORS).edges)
-        rows = [samples.rows(selector, polls) for samples in (some, every)]
-        assert rows[0].labels == rows[1].labels
-        assert rows[0].total().sum() > 0
-        np.testing.assert_array_equal(rows[0].by_poll, rows[1].by_poll)
-        assert some.coverage(selector) == every.coverage(selector)
 
 
 def test_its_clock_is_the_present(server: tuple[str, Truth]) -> None:
@@ -193,13 +181,12 @@ def test_how_long_it_keeps_samples_is_known_or_not(server: tuple[str, Truth]) ->
     assert kept is None or kept > 86_400
 
 
-def test_a_limit_of_samples_makes_questions_smaller(
-    tmp_path: Path, small: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("small")
+def test_a_limit_of_samples_makes_questions_smaller(tmp_path: Path) -> None:
     with filled("prometheus", tmp_path / "server", "--query.max-samples=2500") as (url, truth):
         with pytest.raises(SourceError, match="too many samples"):
             Prometheus(url)._ask("n_total[1d]", {"time": str(truth.end)})
         windows = truth.windows("long")
-        every = read_all(truth, windows, small)
-        assert_same(read(Prometheus(url), windows, SELECTORS, truth.end), every)
-        assert_same(read_all(Prometheus(url), windows, small), every)
+        every = read_all(truth, windows)
+        assert_same(read(Prometheus(url), windows, SELECTORS, truth.end), every, SELECTORS)
+        assert_same(read_all(Prometheus(url), windows), every, SELECTORS)

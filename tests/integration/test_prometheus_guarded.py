@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import urllib.error
@@ -15,6 +14,7 @@ import pytest
 
 from abctl.errors import SourceError
 from abctl.local.identity import wait_for
+from abctl.local.ports import free_ports
 from abctl.sources.prometheus import Prometheus
 
 PASSWORD = "s3cret-of-a-test"
@@ -48,9 +48,7 @@ def guarded(papers: Path) -> Iterator[str]:
     tls |= {"client_auth_type": "RequireAndVerifyClientCert"}
     web = {"tls_server_config": tls, "basic_auth_users": {"ann": BCRYPT}}
     (papers / "web.json").write_text(json.dumps(web))  # JSON is YAML
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     address = f"https://127.0.0.1:{port}/deep/down"
     scrape = {
         "job_name": "itself",

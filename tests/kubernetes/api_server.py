@@ -7,7 +7,6 @@ CRDs as JSON, by default shared/crds next to the checkout.
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sysconfig
@@ -20,6 +19,8 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+
+from abctl.local.ports import free_ports
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
@@ -96,11 +97,7 @@ class ApiServer(Cluster):
 
     def __init__(self, assets, folder):
         self.assets, self.folder = Path(assets), folder
-        with ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
-            for each in sockets:
-                each.bind((HOST, 0))
-            self.port, *self.etcd_ports = (each.getsockname()[1] for each in sockets)
+        self.port, *self.etcd_ports = free_ports(3)
         self.url = f"https://{HOST}:{self.port}"
         self.certificate = folder / "certs" / "apiserver.crt"
         folder.joinpath("tokens").write_text(f'{ADMIN_TOKEN},admin,admin,"system:masters"\n')

@@ -16,12 +16,12 @@ from data_plane import Proxy, endpoints
 from upstream import (
     Upstream,
     certificate,
-    free_port,
     namespace_of,
     programs,
     published,
 )
 
+from abctl.local.ports import free_ports
 from abctl.platforms import platform
 from abctl.services.load import load
 
@@ -99,7 +99,7 @@ def _settings():
         "kind": "EnvoyGateway",
         "gateway": {"controllerName": _CONTROLLER},
         "provider": {"type": "Kubernetes", "kubernetes": alone},
-        "admin": {"address": {"host": HOST, "port": free_port()}},
+        "admin": {"address": {"host": HOST, "port": free_ports(1)[0]}},
         "telemetry": {"metrics": {"prometheus": {"disable": True}}},
     }
 

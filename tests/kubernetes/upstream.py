@@ -10,14 +10,14 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 
 import pytest
 import yaml
-from api_server import CRDS, CRDS_FOLDER, HOST, ROOT, missing, wait_for
+from api_server import CRDS, CRDS_FOLDER, ROOT, missing, wait_for
 
 from abctl.cli.main import run
+from abctl.local.ports import free_ports
 
 CONTROLLERS_CRDS = (*CRDS, "kserve-*", "knative-serving-*")
 _OBJECT = {"metadata": {"name": "probe", "namespace": "default"}}
@@ -98,12 +98,6 @@ def programs(name):
     if done.returncode:
         missing(done.stderr.strip())
     return ROOT / done.stdout.strip()
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        return found.getsockname()[1]
 
 
 def outside(name, namespace):
@@ -187,7 +181,7 @@ def published(server, crds):
 def kserve(controlled, tmp_path_factory):
     """The API server, with KServe's controller and webhooks."""
     upstream = Upstream(controlled, "kserve", tmp_path_factory.mktemp("kserve"))
-    service, port = "kserve-webhook-server-service", free_port()
+    service, port = "kserve-webhook-server-service", free_ports(1)[0]
     place = upstream.folder / "k8s-webhook-server" / "serving-certs"
     bundle = certificate(place, f"{service}.kserve.svc")
     said = {"webhookServiceName": service, "kserveNamespace": "kserve"}
@@ -234,7 +228,7 @@ def knative(kserve, tmp_path_factory):
     for obj in settings:
         obj["data"] = {**(obj.get("data") or {}), **_SETTINGS.get(obj["metadata"]["name"], {})}
     upstream.apply(settings)
-    port = free_port()
+    (port,) = free_ports(1)
     environment = {
         "SYSTEM_NAMESPACE": "knative-serving",
         "CONFIG_LOGGING_NAME": "config-logging",
@@ -249,7 +243,7 @@ def knative(kserve, tmp_path_factory):
             POD_NAME=program,
             WEBHOOK_NAME="webhook",
             WEBHOOK_PORT=str(port),
-            PROFILING_PORT=str(free_port()),
+            PROFILING_PORT=str(free_ports(1)[0]),
             **environment,
         )
     template = {"spec": {"containers": [{"image": "none"}]}}

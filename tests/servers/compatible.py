@@ -1,7 +1,6 @@
 """Servers with the API of Prometheus, as processes of a test; `.ci/compatible` finds them."""
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
+from abctl.local.ports import free_ports
 
 FIND = Path(__file__).parents[2] / ".ci/compatible"
 PATIENCE_SECONDS = 90.0
@@ -24,14 +25,6 @@ def program(name: str) -> str:
             pytest.fail(found.stderr)
         pytest.skip(found.stderr.strip())
     return found.stdout.strip()
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @contextmanager

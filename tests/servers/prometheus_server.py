@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compatible import free_ports, program, running
+from compatible import program, running
+
+from abctl.local.ports import free_ports
 
 
 @contextmanager

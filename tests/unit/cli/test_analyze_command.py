@@ -1,7 +1,6 @@
 """`abctl analyze` through the real command line, on pages that were scraped before."""
 
 import json
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from abctl.cli.main import run
+from abctl.local.ports import free_ports
 
 METRICS = """\
   metrics:
@@ -146,14 +146,8 @@ def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
     assert analyze("--watch", "--interval", "0s") == 2
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_what_cannot_be_read_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
-    url = f"http://127.0.0.1:{closed_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     for options, code, message in [
         ((), 6, "error: pages.jsonl: nothing was scraped yet\n"),
         (("--prometheus", url), 6, f"error: nothing answers at {url}\n"),

@@ -9,7 +9,7 @@ CANDIDATE ?= v2
 ORACLES := pytest pytest-timeout pytest-xdist hypothesis statsmodels mpmath tea-tasting
 OVERLAY ?= kind-envoy
 PYTEST = ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" \
-  $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+  $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format models controllers servers bench calibration overlays \

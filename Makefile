@@ -8,7 +8,7 @@ RECIPES := pyproject.toml constraints.txt model_servers/runtime/pyproject.toml
 CANDIDATE ?= v2
 ORACLES := pytest pytest-timeout pytest-xdist hypothesis statsmodels mpmath tea-tasting
 OVERLAY ?= kind-envoy
-PYTEST = ABCTL_PROMETHEUS="$$(.ci/prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" \
+PYTEST = ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" \
   $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
-	@ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
+	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
 test: $(VENV)/dev models ## set up what is needed and run the tests
 	$(PYTEST)
@@ -44,11 +44,11 @@ controllers: ## build the platforms' own controllers that tests run (once, some 
 	@for each in kserve knative envoy-gateway; do .ci/controllers $$each >/dev/null || exit; done
 
 servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)
-	@for each in prometheus prometheus-3 victoria-metrics; do .ci/compatible $$each >/dev/null || exit; done
+	@for each in "debian prometheus" "go-program prometheus" "debian victoria-metrics"; do .ci/$$each >/dev/null || exit; done
 
 bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	@for each in bench/[a-z]*.py; do \
-	  grep -q __main__ $$each && { ABCTL_PROMETHEUS="$$(.ci/prometheus)" $(BIN)/python $$each || exit; }; \
+	  grep -q __main__ $$each && { ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/python $$each || exit; }; \
 	done
 
 calibration: $(VENV)/dev ## the long simulation of error rates behind docs/statistics.md

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
 
+import compatible
 import pytest
 from data_plane import own_address
 
@@ -33,7 +34,6 @@ from abctl.services.shift import shift
 HOST = "127.0.0.1"
 DEADLINE_SECONDS = 20.0
 PIPELINED = 200
-FIND = Path(__file__).parents[2] / ".ci/nginx"
 NAMES = ("control", "treatment")
 THREE = ("control", "t-1", "t-2")
 USERS = [f"user-{i}" for i in range(19_990)] + [
@@ -193,10 +193,7 @@ def _until(test: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def program() -> str:
-    found = subprocess.run([FIND], capture_output=True, text=True, check=False)
-    if found.returncode:
-        pytest.skip(found.stderr.strip())
-    return found.stdout.strip()
+    return compatible.program("debian", "nginx")
 
 
 @pytest.fixture

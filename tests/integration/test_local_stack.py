@@ -39,7 +39,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Starte
 @pytest.fixture
 def prometheus() -> str:
     found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    assert found, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/prometheus)"
+    assert found, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/debian prometheus)"
     return found
 
 

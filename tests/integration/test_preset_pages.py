@@ -80,7 +80,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    assert found, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/prometheus)"
+    assert found, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/debian prometheus)"
     folder = tmp_path_factory.mktemp("presets")
     spec = {
         "platform": "envoy",

@@ -43,7 +43,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guarded(papers: Path) -> Iterator[str]:
     """Its address."""
     program = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    assert program, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/prometheus)"
+    assert program, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/debian prometheus)"
     tls = {"cert_file": "me.crt", "key_file": "me.key", "client_ca_file": "ca.crt"}
     tls |= {"client_auth_type": "RequireAndVerifyClientCert"}
     web = {"tls_server_config": tls, "basic_auth_users": {"ann": BCRYPT}}

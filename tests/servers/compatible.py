@@ -1,4 +1,4 @@
-"""Servers with the API of Prometheus, as processes of a test; `.ci/compatible` finds them."""
+"""Servers with the API of Prometheus, as processes of a test."""
 
 import os
 import subprocess
@@ -14,12 +14,14 @@ import pytest
 
 from abctl.local.ports import free_ports
 
-FIND = Path(__file__).parents[2] / ".ci/compatible"
+FIND = Path(__file__).parents[2] / ".ci"
 PATIENCE_SECONDS = 90.0
 
 
-def program(name: str) -> str:
-    found = subprocess.run([FIND, "--cached", name], check=False, capture_output=True, text=True)
+def program(*words: str) -> str:
+    """The path that a script in .ci prints, given as its name and arguments."""
+    script, *options = words
+    found = subprocess.run([FIND / script, *options], check=False, capture_output=True, text=True)
     if found.returncode:
         if os.environ.get("CI") == "true":
             pytest.fail(found.stderr)
@@ -60,13 +62,15 @@ def until(done: Callable[[], bool], alive: Callable[[], bool], log: Path) -> Non
 
 
 @contextmanager
-def prometheus(folder: Path, *more: str, name: str = "prometheus") -> Iterator[tuple[str, str]]:
+def prometheus(
+    folder: Path, *more: str, found: Sequence[str] = ("debian", "prometheus")
+) -> Iterator[tuple[str, str]]:
     """Gives the address, and the one to write to."""
     (port,) = free_ports(1)
     folder.mkdir()
     (folder / "config.yaml").write_text("global: {external_labels: {replica: one}}\n")
     command = [
-        program(name),
+        program(*found),
         "--config.file=config.yaml",
         "--storage.tsdb.path=data",
         "--web.enable-remote-write-receiver",
@@ -81,7 +85,7 @@ def prometheus(folder: Path, *more: str, name: str = "prometheus") -> Iterator[t
 def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
     (port,) = free_ports(1)
     address = f"-httpListenAddr=127.0.0.1:{port}"
-    command = [program("victoria-metrics"), address, "-storageDataPath=data", *more]
+    command = [program("debian", "victoria-metrics"), address, "-storageDataPath=data", *more]
     with running(folder, port, "/health", command) as url:
         yield url, f"{url}/api/v1/write"
 
@@ -89,6 +93,6 @@ def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
 Started = AbstractContextManager[tuple[str, str]]
 SERVERS: Mapping[str, Callable[..., Started]] = {
     "prometheus": prometheus,
-    "prometheus-3": partial(prometheus, name="prometheus-3"),
+    "prometheus-3": partial(prometheus, found=("go-program", "--cached", "prometheus")),
     "victoria-metrics": victoria,
 }

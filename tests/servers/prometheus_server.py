@@ -22,7 +22,7 @@ def serving(
         config: its configuration.
         history: the text of OpenMetrics that it has from the start, in parts.
     """
-    binary, (port,) = Path(program("prometheus")), free_ports(1)
+    binary, (port,) = Path(program("debian", "prometheus")), free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yaml").write_text(config)
     with (folder / "history").open("w") as file:

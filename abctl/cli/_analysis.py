@@ -1,7 +1,6 @@
 """An analysis as a screen: who, what, and what follows."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.text import Text
@@ -9,6 +8,7 @@ from rich.text import Text
 from abctl.cli._plot import intervals, room
 from abctl.core import figures
 from abctl.core.analysis import Analysis, Claim, Comparison, MetricResult, Reading
+from abctl.core.moment import format_moment
 from abctl.core.split import format_share
 from abctl.core.verdict import mismatch
 from abctl.stats.estimate import Estimate, NotEstimable
@@ -55,8 +55,8 @@ def hint(found: Analysis, file: str | None) -> str:
     """
     verdict, experiment = found.verdict, file or "EXPERIMENT"
     if verdict.kind == "continue" and file is None:
-        when = datetime.fromtimestamp(found.at, UTC).isoformat(timespec="seconds")[:19]
-        return f"this is all that was saved at {when}Z; what came later, only its source knows"
+        when = format_moment(found.at, "seconds")
+        return f"this is all that was saved at {when}; what came later, only its source knows"
     if verdict.kind == "ship":
         return f"abctl promote {experiment} {verdict.treatment} --why 'the verdict is ship'"
     if verdict.kind == "stop":
@@ -72,8 +72,8 @@ def hint(found: Analysis, file: str | None) -> str:
 def _heading(found: Analysis) -> Iterator[str]:
     began = ""
     if found.started is not None:
-        when = datetime.fromtimestamp(found.started, UTC).isoformat(timespec="seconds")
-        began = f", for {figures.duration(found.elapsed_seconds)} since {when[:19]}Z"
+        when = format_moment(found.started, "seconds")
+        began = f", for {figures.duration(found.elapsed_seconds)} since {when}"
     looks = "any number of looks" if found.test == "sequential" else "one look"
     yield f"{found.experiment}: {looks} at alpha {found.alpha:g}, by {found.unit}{began}"
     splits = [

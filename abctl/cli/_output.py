@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,12 +73,6 @@ def _width(shown: object, console: "Console") -> int:
         least = table.__rich_measure__(console, room).maximum
         width = max(width, least if last.no_wrap else least - (wide - narrow))
     return width
-
-
-def when(unix_seconds: float) -> str:
-    """A time for people and machines (RFC 3339)."""
-    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def say(message: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import typer
 
-from abctl.cli._output import Output, say, when
+from abctl.cli._output import Output, say
+from abctl.core.moment import format_moment
 from abctl.errors import Interrupted, UnreachableError
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ def _in_place(
     try:
         with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as screen:
             while True:
-                said = f"NOT SEEN SINCE: {trouble}" if trouble else when(time.time())
+                said = f"NOT SEEN SINCE: {trouble}" if trouble else format_moment(time.time())
                 screen.update(Group(table(found), "", Text(said, "dim")), refresh=True)
                 found, trouble = next(looks)
     finally:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say, when
+from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import ExperimentArgument, StateOption
+from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _document(stack: "Stack") -> dict[str, Any]:
     return {
         "experiment": stack.experiment,
         "stateDir": str(stack.state_dir),
-        "started": when(stack.started),
+        "started": format_moment(stack.started),
         "entranceUrl": stack.entrance_url,
         "envoyAdminUrl": stack.envoy_admin_url,
         "prometheusUrl": stack.prometheus_url,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, when
+from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
@@ -20,6 +20,7 @@ from abctl.cli._place import (
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.cli._tree import document
 from abctl.cli._tree import shown as tree_shown
+from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import NotFoundError, SourceError
 
@@ -163,7 +164,7 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         "drifted": found.drifted,
         "intent": intent
         and {
-            "at": when(intent.at),
+            "at": format_moment(intent.at),
             "actor": intent.actor,
             "from": _shares(intent.before),
             "to": _shares(intent.after),
@@ -171,8 +172,8 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         },
         "epochs": [
             {
-                "start": when(epoch.start),
-                "end": when(epoch.end),
+                "start": format_moment(epoch.start),
+                "end": format_moment(epoch.end),
                 "split": _shares(epoch.split),
                 "certain": epoch.certain,
             }
@@ -221,7 +222,8 @@ def _remarks(found: "Status") -> "Iterator[str]":
 def _epochs(found: "Status") -> "Iterator[str]":
     for epoch in found.epochs:
         doubt = "" if epoch.certain else " (its end is not known exactly)"
-        yield f"{when(epoch.start)} .. {when(epoch.end)}  {epoch.split}{doubt}"
+        period = f"{format_moment(epoch.start)} .. {format_moment(epoch.end)}"
+        yield f"{period}  {epoch.split}{doubt}"
 
 
 def _shares(split: Split | None) -> dict[str, float] | None:

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
+from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
@@ -251,7 +251,7 @@ def _fields(data: Any) -> dict[str, Any]:
         value = getattr(data, field.name)
         first, *others = field.name.split("_")
         name = first + "".join(word.capitalize() for word in others)
-        found[name] = _when(value) if field.name in _TIMES and value else _plain(value)
+        found[name] = format_moment(value) if field.name in _TIMES and value else _plain(value)
     return found
 
 
@@ -268,8 +268,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value
-
-
-def _when(unix_seconds: float) -> str:
-    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

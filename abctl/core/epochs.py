@@ -12,11 +12,11 @@ plan that was locked when the experiment started. Entries are only ever appended
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.moment import format_moment, parse_moment
 from abctl.core.split import Split
 from abctl.errors import AbctlError, ClusterError
 
@@ -173,9 +173,8 @@ def ledger_of(obj: Object) -> Ledger:
 
 
 def _to_json(entry: Entry) -> dict[str, Any]:
-    at = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")
     return {
-        "at": at.replace("+00:00", "Z"),
+        "at": format_moment(entry.at),
         "actor": entry.actor,
         "from": None if entry.before is None else _shares(entry.before),
         "to": _shares(entry.after),
@@ -189,7 +188,7 @@ def _from_json(data: dict[str, Any]) -> Entry:
     if data["phase"] not in get_args(Phase):
         raise ValueError(f"phase {data['phase']!r}")
     return Entry(
-        at=_ms(datetime.fromisoformat(data["at"]).timestamp()),
+        at=_ms(parse_moment(data["at"])),
         actor=data["actor"],
         before=None if before is None else _split(before),
         after=_split(data["to"]),

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import numpy as np
 
 from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult
 from abctl.core.experiment import Experiment
 from abctl.core.figures import duration
+from abctl.core.moment import format_moment
 from abctl.core.polls import GAP_INTERVALS
 from abctl.core.split import TOTAL_BP
 from abctl.core.verdict import distrust, verdict
@@ -168,9 +168,9 @@ def _mixed(experiment: Experiment, asked: Telemetry) -> str:
 
 def _ended(end: float | None) -> Iterator[str]:
     if end is not None:
-        when = datetime.fromtimestamp(end, UTC).isoformat(timespec="seconds")[:19]
+        when = format_moment(end, "seconds")
         yield (
-            f"test: fixed had its one look at the planned end, {when}Z: what came later does not "
+            f"test: fixed had its one look at the planned end, {when}: what came later does not "
             "count, and looking again gives the same answer"
         )
 

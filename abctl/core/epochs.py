@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.labels import EXPERIMENT
 from abctl.core.moment import format_moment, parse_moment
 from abctl.core.split import Split
 from abctl.errors import AbctlError, ClusterError
@@ -134,7 +135,7 @@ def new_object(experiment: Experiment, first: Entry) -> Object:
     meta = {
         "name": ref.name,
         "namespace": ref.namespace,
-        "labels": {"abctl.dev/experiment": experiment.name},
+        "labels": {EXPERIMENT: experiment.name},
     }
     bare = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
     return with_ledger(bare, Ledger(locked_plan(experiment)).with_entry(first))

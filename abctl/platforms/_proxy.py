@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.labels import PROXY
 from abctl.platforms._workload import (
     LEAVE,
     SCRATCH,
@@ -50,7 +51,7 @@ def proxy(
         start_text: what is read only at the start, if anything: a change of it needs new pods.
     """
     path, port = health
-    own = {**labels(experiment), "app.kubernetes.io/component": "proxy"}
+    own = labels(experiment) | PROXY
     name = config.name.removeprefix(f"{experiment.name}-")
     container = {
         "name": name,

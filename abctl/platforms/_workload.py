@@ -9,13 +9,13 @@ from typing import Any
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
+from abctl.core.labels import EXPERIMENT, VARIANT
 from abctl.core.serving import environment
 from abctl.platforms import Misfit, _fit
 
 HTTP, GRPC, METRICS = 8080, 8081, 8082
 PORTS = {"http": HTTP, "grpc": GRPC, "metrics": METRICS}
 _HTTP_DEFAULT = 80
-EXPERIMENT, VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
 # What must not be written to the image goes to /tmp.
 SCRATCH = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
 SECURITY = {

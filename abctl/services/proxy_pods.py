@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from abctl.core.change import Object, Ref
+from abctl.core.labels import EXPERIMENT, PROXY
 from abctl.core.split import Split
 from abctl.errors import ClusterError, NotReadyError
 from abctl.platforms import Inquiry, Platform
 
 if TYPE_CHECKING:
     from abctl.cluster.kube import KubeDoor
-
-_EXPERIMENT = "abctl.dev/experiment"
-_PROXY = {"app.kubernetes.io/component": "proxy"}
 
 
 class ProxyPods:
@@ -42,12 +40,12 @@ class ProxyPods:
             `unseen`: why nobody can tell. There are none, they may not be asked (`list pods`,
             `get pods/proxy`), or a network policy keeps the API server from them.
         """
-        experiment = (obj["metadata"].get("labels") or {}).get(_EXPERIMENT)
+        experiment = (obj["metadata"].get("labels") or {}).get(EXPERIMENT)
         if experiment is None or Ref.of(obj) != self._target:
             return None
         if self._version != (version := obj["metadata"]["resourceVersion"]):
             self._version, self._settled = version, {}
-        labels = {_EXPERIMENT: experiment, **_PROXY}
+        labels = {EXPERIMENT: experiment} | PROXY
         found: Mapping[str, Any] = {"unseen": "there is no pod of the proxy to ask"}
         try:
             wanted = self._platform.split_of(obj)

@@ -6,10 +6,10 @@ from typing import Any
 from abctl.cluster import Door
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.labels import VARIANT
 from abctl.errors import NotFoundError
 from abctl.platforms import Platform
 
-_VARIANT = "abctl.dev/variant"
 # The condition by which each kind that serves a variant says that it does.
 CONDITIONS = {
     "Deployment": "Available",
@@ -61,7 +61,7 @@ def serving(door: Door, objects: Iterable[Object], variant: str | None) -> bool 
 
 def _serves(obj: Object, variant: str | None) -> bool:
     labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
-    return obj["kind"] in CONDITIONS and labels.get(_VARIANT) == variant
+    return obj["kind"] in CONDITIONS and labels.get(VARIANT) == variant
 
 
 def unmet(obj: Object, wanted: str) -> str | None:

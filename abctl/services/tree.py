@@ -10,11 +10,11 @@ from typing import Any, Literal
 from abctl.cluster import Door
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.labels import EXPERIMENT, VARIANT
 from abctl.errors import ClusterError
 from abctl.platforms import Platform
 from abctl.services.readiness import CONDITIONS, unmet
 
-_EXPERIMENT, _VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
 _REVISION = "serving.knative.dev/revision"
 # What kubelet calls it, in words.
 _WAITING = {
@@ -117,7 +117,7 @@ def tree(
 
     def branch(name: str | None, role: Role) -> Branch:
         parts = tuple(part for part in upstreams.get(name or "", ()) if part != name)
-        own = [obj for obj in servers if _labels(obj).get(_VARIANT) == name]
+        own = [obj for obj in servers if _labels(obj).get(VARIANT) == name]
         below = tuple(_pod(obj) for obj in pods if _is_of(obj, name, parts))
         return Branch(name or role, role, parts, tuple(map(_node, own)), below)
 
@@ -135,7 +135,7 @@ def _list(
     door: Door, experiment: Experiment, api_version: str, kind: str, unread: list[str]
 ) -> list[Object]:
     try:
-        labels = {_EXPERIMENT: experiment.name}
+        labels = {EXPERIMENT: experiment.name}
         return list(door.list(api_version, kind, experiment.namespace, labels))
     except ClusterError as error:
         # That somebody may not see the pods is no reason to say nothing of the rest.
@@ -155,7 +155,7 @@ def _is_of(pod: Object, variant: str | None, parts: tuple[str, ...]) -> bool:
     labels = _labels(pod)
     if revision := labels.get(_REVISION):
         return revision in parts
-    return labels.get(_VARIANT) == variant
+    return labels.get(VARIANT) == variant
 
 
 def _conditions(obj: Object) -> Iterator[Condition]:

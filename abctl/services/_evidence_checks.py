@@ -1,14 +1,13 @@
 """Can the source answer for this experiment? Asked before it has to."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from abctl.core.duration import format_duration
 from abctl.core.experiment import Experiment
 from abctl.core.polls import GAP_INTERVALS, interval_seconds
 from abctl.errors import SourceError
+from abctl.services._skew import SKEW_SECONDS, now_and_ahead_seconds
 from abctl.services.checks import Check, error, ok, warning
-from abctl.services.gather import SKEW_SECONDS
 from abctl.sources import Series, Source
 from abctl.sources._targets import refuse_doubles, target_of
 from abctl.sources._telemetry import Telemetry
@@ -19,7 +18,7 @@ _SETTLED_SCRAPES = 2.0
 
 
 def examine(
-    experiment: Experiment, source: Source, asked: Telemetry, *, clock: float
+    experiment: Experiment, source: Source, asked: Telemetry, *, clock: Callable[[], float]
 ) -> Iterator[Check]:
     """Reachable, in time, watched closely enough, kept for long enough, and nothing missing.
 
@@ -27,16 +26,15 @@ def examine(
         experiment: whose metrics.
         source: where the counters are.
         asked: what to ask it for.
-        clock: unix seconds, as the ledger is written.
+        clock: unix seconds, by which the ledger is written.
     """
-    before = perf_counter()
     try:
-        now = source.now()
+        now, ahead_seconds = now_and_ahead_seconds(source, clock)
     except SourceError as failed:
         yield error("source", failed.message, failed.hint)
         return
     yield ok("source", f"{source.place} answers")
-    yield _skew(now - clock, perf_counter() - before)
+    yield _skew(ahead_seconds)
     found: dict[str, Sequence[Series]] = {}
     for name, parts in _wanted(experiment, asked):
         yield _present(name, parts, source, now, found)
@@ -88,9 +86,8 @@ def _present(
     return ok(name, f"{count} series, every variant has them")
 
 
-def _skew(ahead_seconds: float, took_seconds: float) -> Check:
-    # Its answer is at most as old as the question.
-    skew = max(0.0, abs(ahead_seconds) - took_seconds)
+def _skew(ahead_seconds: float) -> Check:
+    skew = abs(ahead_seconds)
     if skew > SKEW_SECONDS:
         way = "ahead of" if ahead_seconds > 0 else "behind"
         message = f"the source's is {skew:.1f} s {way} the ledger's"

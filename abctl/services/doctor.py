@@ -36,17 +36,19 @@ def examine(
     """
     yield from _world_checks.examine(place)
     if not place.adopted:
-        yield from _evidence(place, prometheus_url, prometheus_config, clock())
+        yield from _evidence(place, prometheus_url, prometheus_config, clock)
     yield from _routes(place, entrance_url, int(clock()), users, report)
 
 
-def _evidence(place: Place, url: str | None, config: Path | None, now: float) -> Iterator[Check]:
+def _evidence(
+    place: Place, url: str | None, config: Path | None, clock: Callable[[], float]
+) -> Iterator[Check]:
     try:
         source = source_of(
             place.experiment, place.state, url, prometheus_config=config, door=place.door
         )
         asked = telemetry(place.experiment, place.door)
-        yield from _evidence_checks.examine(place.experiment, source, asked, clock=now)
+        yield from _evidence_checks.examine(place.experiment, source, asked, clock=clock)
     except AbctlError as failed:
         yield error("source", failed.message, failed.hint)
 

@@ -3,7 +3,6 @@
 It can be saved to a file and judged elsewhere, without the cluster and without the source.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,14 +13,13 @@ from abctl.core.experiment import Experiment
 from abctl.core.polls import Window
 from abctl.errors import SourceError
 from abctl.services._compare import reading_of
+from abctl.services._skew import now_and_ahead_seconds
 from abctl.services.evidence import Samples
 from abctl.services.read import Progress, read
 from abctl.sources import Source
 from abctl.sources._cache import cache_of
 from abctl.sources._telemetry import Telemetry
 
-# Further apart than this, the times of the ledger are not those of the scrapes.
-SKEW_SECONDS = 5.0
 # By metric, variant and part.
 Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
 
@@ -136,10 +134,7 @@ def gather(
         SourceError: the source cannot be read, or contradicts itself.
     """
     bare = replace(experiment, source=None)
-    before = clock() if clock else -math.inf
-    now = source.now()
-    after = clock() if clock else math.inf
-    ahead = max(0.0, now - after) + min(0.0, now - before)
+    now, ahead = now_and_ahead_seconds(source, clock) if clock else (source.now(), 0.0)
     asked = Evidence(bare, ledger, telemetry, source.place, now, None, ahead)
     # What cannot be asked for is told before anybody is asked.
     queries = list(asked.queries())

@@ -17,8 +17,9 @@ from abctl.services import _totals
 from abctl.services._compare import Comparing
 from abctl.services._planned_end import planned_end
 from abctl.services._sizes import sizes
+from abctl.services._skew import SKEW_SECONDS
 from abctl.services.evidence import MissingError, Samples
-from abctl.services.gather import SKEW_SECONDS, Evidence
+from abctl.services.gather import Evidence
 from abctl.sources._presets import ERRORS, LATENCY
 from abctl.sources._telemetry import Telemetry
 from abctl.stats import srm

@@ -77,7 +77,7 @@ def found(make_experiment: Callable[..., Experiment]) -> Callable[..., dict[str,
     def look(**page: Any) -> dict[str, tuple[str, str]]:
         made = make_experiment(shares_bp=(5000, 5000))
         experiment = dataclasses.replace(made, metrics=(ACCURACY,), design=DESIGN, source=None)
-        checks = examine(experiment, Page(**page), telemetry(experiment), clock=NOW)
+        checks = examine(experiment, Page(**page), telemetry(experiment), clock=lambda: NOW)
         return {check.name: (check.level, f"{check.message} {check.hint}") for check in checks}
 
     return look

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -105,14 +106,20 @@ def _latency(draw, each=50):
     return looks
 
 
-def _bursts(rng, looks, each=50):
+def _moments(values):
+    return Moments(
+        np.full(values.shape[0], values.shape[1]), values.sum(axis=1), np.square(values).sum(axis=1)
+    )
+
+
+def _bursts(rng, looks, each=50, summary=histogram):
     """Each variant is slow for a while now and then."""
     sides = []
     for _ in "ab":
         load = rng.normal(0.0, 0.3, looks)
         for i in range(1, looks):
             load[i] = 0.5 * load[i - 1] + 0.75**0.5 * load[i]
-        sides.append(histogram(lognormal(rng, (looks, each)) * np.exp(load)[:, None]))
+        sides.append(summary(lognormal(rng, (looks, each)) * np.exp(load)[:, None]))
     return Stream(*sides, np.zeros(looks))
 
 
@@ -139,4 +146,7 @@ WORLDS = (
     World("latency, bimodal", "histogram_sequence", _TENTH, _latency(bimodal)),
     World("latency, lognormal: median", "quantile_sequence", _TENTH, _latency(lognormal)),
     World("latency, bursts: median", "quantile_sequence", _TENTH, _bursts),
+    World(
+        "latency, bursts: mean", "bursty_mean_sequence", _TENTH, partial(_bursts, summary=_moments)
+    ),
 )

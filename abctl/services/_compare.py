@@ -26,6 +26,7 @@ _OF_REQUESTS = {
     "rate": ("rate", "rate_sequence"),
 }
 _OF_UNITS = ("ratio", "ratio_sequence")
+_OF_LATENCY = ("welch", "bursty_mean_sequence")
 _READINGS: Mapping[str, tuple[str, ...]] = {
     "proportion": ("proportion", "chi_squared"),
     "mean": ("welch",),
@@ -107,11 +108,13 @@ class Comparing:
     def _methods(self, metric: Metric) -> tuple[str, str]:
         """The method for one look, and the one that decides."""
         names = _OF_UNITS if self._clustered(metric) else _OF_REQUESTS[metric.kind]
+        if (metric.kind, metric.of) == ("mean", "latency"):
+            names = _OF_LATENCY
         return names[0], names[self.experiment.design.test == "sequential"]
 
     def _remarks(self, metric: Metric) -> Iterator[str]:
         yield from self.telemetry.remarks(metric)
-        if metric.kind == "mean" and metric.of == "latency":
+        if metric.of == "latency" and self.experiment.design.test == "fixed":
             yield "takes requests as independent, so bursts of slow ones may pass for a difference"
         if self.experiment.assignment.unit != "request" and not self._clustered(metric):
             yield f"requests of one {self.experiment.assignment.unit} are taken as independent"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._epochs import over_epochs, running
+from abctl.stats._epochs import compared, over_epochs, running
 from abctl.stats._sequence import Paths
 from abctl.stats._support import supported
 from abctl.stats.summary import Array, Moments, Stream
@@ -22,6 +22,7 @@ CANCELLED = (
     "all values are the same, or their spread is lost in rounding: export the sums about a "
     "constant near the mean (shift)"
 )
+UNREADY = "needs 100 values in each variant, not made up by a few large ones"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,16 @@ def cancelled(moments: Moments) -> bool:
     """Whether the spread of all the values is lost in the rounding of their sums."""
     n, total, squares = (float(field.sum()) for field in (moments.n, moments.sum, moments.sum_sq))
     return n >= 2.0 and squares > 0.0 and squares - total * total / n <= _LOST * squares
+
+
+def comparable(stream: Stream[Moments]) -> tuple[Stream[Moments], tuple[float, float], str]:
+    """What can be compared, how many values it has, and why it is not estimable, if so.
+
+    Values of a time in which one variant was alone must not make the other's look supported.
+    """
+    both = stream.only(compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0))
+    n = (float(both.control.n.sum()), float(both.treatment.n.sum()))
+    return both, n, CANCELLED if cancelled(both.control) or cancelled(both.treatment) else ""
 
 
 def moment_paths(stream: Stream[Moments]) -> Paths:

@@ -54,7 +54,9 @@ def streams(draw, kind):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     layout = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
     # To tell bursts from a difference takes polls.
-    epoch = np.repeat(np.arange(len(layout)), np.multiply(layout, 12 if kind is Histogram else 1))
+    epoch = np.repeat(
+        np.arange(len(layout)), np.multiply(layout, 12 if kind in (Histogram, Moments) else 1)
+    )
     size = draw(st.sampled_from([1, 10, 100, 400]))
     level = draw(st.sampled_from([0.02, 0.3, 0.5, 0.98]))
     effect = draw(st.sampled_from([1.0, 1.0, 1.02, 0.8, 0.5]))

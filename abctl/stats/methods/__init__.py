@@ -6,6 +6,7 @@ end, the second for any number of looks:
     Counts     proportion (newcombe; chi_squared; if small fisher,     proportion_sequence
                barnard, boschloo)
     Moments    welch                                                   mean_sequence
+                                                                       bursty_mean_sequence
     Buckets    ratio                                                   ratio_sequence
     Events     rate                                                    rate_sequence
     Histogram  quantile                                                quantile_sequence

@@ -14,8 +14,7 @@ doi:10.1093/biomet/34.1-2.28; Wallace (1959), doi:10.1214/aoms/1177706090.
 
 import numpy as np
 
-from abctl.stats._epochs import compared
-from abctl.stats._moments import CANCELLED, cancelled, moment_paths
+from abctl.stats._moments import UNREADY, comparable, moment_paths
 from abctl.stats._sequence import sequential
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.summary import Moments, Stream
@@ -31,14 +30,11 @@ ASSUMPTIONS = (
 
 def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two means and its lift, valid however often anyone looks."""
-    # Values of a time in which one variant was alone must not make the other's look supported.
-    stream = stream.only(compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0))
-    n = (float(stream.control.n.sum()), float(stream.treatment.n.sum()))
-    if cancelled(stream.control) or cancelled(stream.treatment):
-        return NotEstimable("mean_sequence", CANCELLED, n)
+    stream, n, reason = comparable(stream)
+    if reason:
+        return NotEstimable("mean_sequence", reason, n)
     paths = moment_paths(stream)
     if not np.any(paths.ready[-1:]):
-        reason = "needs 100 values in each variant, not made up by a few large ones"
-        return NotEstimable("mean_sequence", reason, n)
+        return NotEstimable("mean_sequence", UNREADY, n)
     contrast = paths.last(n, stream.epochs)
     return sequential("mean_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)

@@ -7,6 +7,7 @@ import pytest
 
 from abctl.stats.estimate import Delta, Estimate, Plan
 from abctl.stats.methods import (
+    bursty_mean_sequence,
     histogram_sequence,
     mean_sequence,
     proportion,
@@ -191,9 +192,17 @@ def test_latencies_on_a_ramp_with_a_drift(method) -> None:
     assert rejections(method, draw, Plan(mde=MDE, quantile=0.9), 9) <= AT_MOST
 
 
+@pytest.mark.parametrize("kind", [Histogram, Moments])
 @pytest.mark.parametrize("alike", [0.0, 0.5])
-def test_bursts_of_slow_requests_are_no_difference(alike) -> None:
+def test_bursts_of_slow_requests_are_no_difference(alike, kind) -> None:
     """Each variant is slow for a while now and then, for one poll or for some."""
+
+    def side(values):
+        if kind is Moments:
+            return Moments(np.full(LOOKS, 60), values.sum(axis=1), np.square(values).sum(axis=1))
+        cell = np.searchsorted(EDGES, values) + np.arange(LOOKS)[:, None] * (len(EDGES) + 1)
+        counts = np.bincount(cell.ravel(), minlength=LOOKS * (len(EDGES) + 1))
+        return Histogram(counts.reshape(LOOKS, -1), EDGES)
 
     def draw(rng):
         sides = []
@@ -201,13 +210,14 @@ def test_bursts_of_slow_requests_are_no_difference(alike) -> None:
             load = rng.normal(0.0, 0.3, LOOKS)
             for i in range(1, LOOKS):
                 load[i] = alike * load[i - 1] + math.sqrt(1.0 - alike**2) * load[i]
-            values = rng.lognormal(-3.0 + load[:, None], 0.6, (LOOKS, 60))
-            cell = np.searchsorted(EDGES, values) + np.arange(LOOKS)[:, None] * (len(EDGES) + 1)
-            counts = np.bincount(cell.ravel(), minlength=LOOKS * (len(EDGES) + 1))
-            sides.append(Histogram(counts.reshape(LOOKS, -1), EDGES))
+            sides.append(side(rng.lognormal(-3.0 + load[:, None], 0.6, (LOOKS, 60))))
         return Stream(*sides, np.zeros(LOOKS))
 
+    knowing, trusting = {
+        Histogram: (quantile_sequence, histogram_sequence),
+        Moments: (bursty_mean_sequence, mean_sequence),
+    }[kind]
     plan = Plan(mde=MDE, quantile=0.9)
-    assert rejections(quantile_sequence, draw, plan, 12) <= AT_MOST
+    assert rejections(knowing, draw, plan, 12) <= AT_MOST
     # The witness that this world is hard: what takes requests as independent fails.
-    assert rejections(histogram_sequence, draw, plan, 12) > 0.3
+    assert rejections(trusting, draw, plan, 12) > 0.3

@@ -1,0 +1,69 @@
+"""Two means of values that come in bursts, at any time: `mean_sequence` with wider variances.
+
+H0 (`two-sided`): treatment - control = null; with a relative null m,
+treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least".
+
+Values of one time may be alike, such as the latencies of requests during a pause. The variance of
+each look grows as far as the difference of the means varies more from poll to poll than independent
+values would make it (see `_bursts`). Looks count from the burn-in of `mean_sequence`, and from
+about 16 polls.
+
+Sources: Waudby-Smith et al. (2024), arXiv:2103.06476, theorem 2.2; Wallace (1959),
+doi:10.1214/aoms/1177706090; of bursts see `_bursts`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from abctl.stats._bursts import TOO_SHORT, Bursts, bursts
+from abctl.stats._epochs import over_epochs, running
+from abctl.stats._moments import UNREADY, Sample, comparable, moment_paths
+from abctl.stats._sequence import Paths, sequential
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.summary import Array, Moments, Stream
+
+SUMMARY = Moments
+SEQUENTIAL = True
+ASSUMPTIONS = (
+    "values may be alike for a time (bursts), if that is short against all the time seen",
+    "means are close to normal from the end of the burn-in",
+    "the interval covers the average effect up to now; the base level may drift",
+)
+
+
+def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
+    """The difference of two means and its lift, valid however often anyone looks."""
+    stream, n, reason = comparable(stream)
+    if reason:
+        return NotEstimable("bursty_mean_sequence", reason, n)
+    paths = moment_paths(stream)
+    if not np.any(paths.ready[-1:]):
+        return NotEstimable("bursty_mean_sequence", UNREADY, n)
+    found = _bursts(stream, paths)
+    if not found.enough[-1]:
+        return NotEstimable("bursty_mean_sequence", TOO_SHORT, n)
+    paths = replace(
+        paths,
+        var_a=found.factor * paths.var_a,
+        var_b=found.factor * paths.var_b,
+        df=np.minimum(paths.df, found.df),
+        ready=paths.ready & found.enough,
+    )
+    contrast = paths.last(n, stream.epochs)
+    return sequential("bursty_mean_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)
+
+
+def _bursts(stream: Stream[Moments], paths: Paths) -> Bursts:
+    n_a, n_b = stream.control.n, stream.treatment.n
+    means = (Sample.of(side).mean for side in (stream.control, stream.treatment))
+    control, treatment = means
+    so_far = (running(n, stream.epoch) for n in (n_a, n_b))
+    weight = over_epochs(_harmonic(*so_far), stream.epoch)
+    unit_variance = weight * (paths.var_a + paths.var_b)
+    only = np.zeros(n_a.size, dtype=np.int64)
+    return bursts((n_a, n_b), (treatment - control)[:, None], stream.epoch, unit_variance, only)
+
+
+def _harmonic(n_a: Array, n_b: Array) -> Array:
+    return np.asarray(n_a * n_b / np.maximum(n_a + n_b, 1.0))

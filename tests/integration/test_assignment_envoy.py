@@ -1,77 +1,47 @@
-"""abctl's arithmetic against a real Envoy with the configuration that abctl ships.
+"""abctl's arithmetic against a real Envoy with the configuration that abctl ships."""
 
-Behind each variant's cluster is a listener of the same Envoy that answers with the variant's name
-and with what the request was told.
-"""
-
-import http.client
 import random
-import re
-import socket
-import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import scipy.stats
+from answering_envoy import Answer, AnsweringEnvoy, Headers, listeners
+from api_server import HOST
 
 from abctl.core.assignment import explain
 from abctl.core.experiment import Assignment, Cohort, Experiment, Model, Shadow
 from abctl.core.split import Split
-from abctl.local.envoy import command
 from abctl.local.ports import free_ports
 from abctl.platforms import envoy
 
-HOST = "127.0.0.1"
-DEADLINE_SECONDS = 20.0
-PIPELINED, CONNECTIONS = 100, 4
-Headers = Mapping[str, str]
 
-
-class Answer(NamedTuple):
-    """Who answered, who Envoy says has answered, and what the model server was told."""
-
-    variant: str
-    stamped: str
-    randomized: bool
-
-
-class RealEnvoy:
+class RealEnvoy(AnsweringEnvoy):
     """A running Envoy with the routes of an experiment."""
 
     def __init__(self, experiment: Experiment, folder: Path) -> None:
         self.experiment = experiment
         self._routes = folder / envoy.ROUTES_FILE
-        self.port, self._admin, *behind = free_ports(2 + len(experiment.served))
+        port, admin, *behind = free_ports(2 + len(experiment.served))
         ports = dict(zip((v.name for v in experiment.served), behind, strict=True))
-        upstreams = {name: (HOST, port) for name, port in ports.items()}
         bootstrap = envoy.bootstrap(
             experiment,
-            listen=self.port,
-            admin=self._admin,
-            upstreams=upstreams,
+            listen=port,
+            admin=admin,
+            upstreams={name: (HOST, number) for name, number in ports.items()},
             routes_dir=str(folder),
         )
-        bootstrap["static_resources"]["listeners"] += [_answering(*p) for p in ports.items()]
+        bootstrap["static_resources"]["listeners"] += listeners(ports)
         self._object = next(o for o in envoy.objects(experiment) if o["kind"] == "ConfigMap")
         self._routes.write_text(self._object["data"][envoy.ROUTES_FILE])
-        argv = command(bootstrap, self._admin, folder).argv
-        with (folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(argv, stderr=log)
+        super().__init__(folder, bootstrap, port, admin)
 
     def wait(self) -> None:
         """Wait until it answers."""
-        _until(lambda: self._get("/ready") == b"LIVE\n", self._process)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(DEADLINE_SECONDS)
+        self.until(lambda: self.get("/ready") == b"LIVE\n", "Envoy")
 
     def shift(self, split: Split) -> None:
         """Change the split as abctl does, and wait until Envoy has it."""
@@ -80,107 +50,13 @@ class RealEnvoy:
         new = self._routes.with_suffix(".new")
         new.write_text(self._object["data"][envoy.ROUTES_FILE])
         new.rename(self._routes)
-        _until(lambda: self._reloads() > before, self._process)
-
-    def ask(self, requests: Sequence[Headers]) -> list[Answer]:
-        """The answer to each request, over a few connections."""
-        parts = [requests[i::CONNECTIONS] for i in range(CONNECTIONS)]
-        answers: list[Answer] = [Answer("", "", False)] * len(requests)
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            for i, part in enumerate(pool.map(self._ask, parts)):
-                answers[i::CONNECTIONS] = part
-        return answers
-
-    def answered(self, name: str) -> int:
-        """How many requests a variant's server, or the shadow's, has answered."""
-        stats = self._get(f"/stats?filter=^http.behind_{name}.downstream_rq_completed$")
-        return int(stats.split(b":")[1])
-
-    def wait_until_answered(self, name: str, count: int) -> None:
-        _until(lambda: self.answered(name) >= count, self._process)
+        self.until(lambda: self._reloads() > before, f"the split {split}")
 
     def variants(self, users: Sequence[str]) -> list[str]:
         return [answer.variant for answer in self.ask([{"x-user-id": user} for user in users])]
 
-    def _ask(self, requests: Sequence[Headers]) -> list[Answer]:
-        found: list[Answer] = []
-        with socket.create_connection((HOST, self.port), DEADLINE_SECONDS) as connection:
-            for i in range(0, len(requests), PIPELINED):
-                batch = requests[i : i + PIPELINED]
-                connection.sendall(b"".join(map(_written, batch)))
-                received = b""
-                while received.count(b"\r\n\r\n") < len(batch):
-                    more = connection.recv(1 << 16)
-                    assert more, "Envoy has closed the connection"
-                    received += more
-                found += map(_read, received.split(b"\r\n\r\n")[:-1])
-        return found
-
     def _reloads(self) -> int:
-        stats = self._get(f"/stats?filter=rds.{self.experiment.name}.config_reload$")
-        return int(stats.split(b":")[1])
-
-    def _get(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection(HOST, self._admin, timeout=DEADLINE_SECONDS)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().read()
-        finally:
-            connection.close()
-
-
-def _answering(name: str, port: int) -> dict[str, Any]:
-    """A listener that answers like a model server of the variant, without a body."""
-    types = "type.googleapis.com/envoy.extensions.filters"
-    answer = {
-        "match": {"prefix": "/"},
-        "direct_response": {"status": 200},
-        "response_headers_to_add": [
-            {"header": {"key": "x-answered-by", "value": name}},
-            {"header": {"key": "x-told", "value": "%REQ(x-ab-randomized)%"}},
-        ],
-    }
-    router = {
-        "name": "envoy.filters.http.router",
-        "typed_config": {"@type": f"{types}.http.router.v3.Router"},
-    }
-    connections = {
-        "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": f"behind_{name}",
-        "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [answer]}]},
-        "http_filters": [router],
-    }
-    network = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connections}
-    return {
-        "name": f"behind_{name}",
-        "address": {"socket_address": {"address": HOST, "port_value": port}},
-        "filter_chains": [{"filters": [network]}],
-    }
-
-
-def _written(headers: Headers) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"GET /v2/models/iris/infer HTTP/1.1\r\nhost: iris\r\n{lines}\r\n".encode()
-
-
-def _read(answer: bytes) -> Answer:
-    assert answer.startswith(b"HTTP/1.1 200 "), answer
-    headers = dict(re.findall(r"^([a-z-]+): (.*?)\r?$", answer.decode(), re.MULTILINE))
-    told = {"true": True, "false": False}[headers["x-told"]]
-    return Answer(headers["x-answered-by"], headers["x-ab-variant"], told)
-
-
-def _until(reached: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        assert process.poll() is None, "Envoy has ended"
-        try:
-            if reached():
-                return
-        except (OSError, IndexError):
-            pass  # not listening yet, or no such figure yet
-        assert time.monotonic() < deadline, "Envoy took too long"
-        time.sleep(0.005)
+        return self.count(f"rds.{self.experiment.name}.config_reload$")
 
 
 @pytest.fixture
@@ -220,7 +96,7 @@ def expected(rules: Assignment, split: Split, requests: Sequence[Headers]) -> li
     for headers in requests:
         who = explain(rules, split, headers)
         assert who.variant is not None
-        found.append(Answer(who.variant, who.variant, who.randomized))
+        found.append(Answer(who.variant, who.variant, str(who.randomized).lower()))
     return found
 
 
@@ -328,7 +204,7 @@ def test_requests_are_drawn_one_by_one_where_the_experiment_says_so(
     experiment = make_experiment(shares_bp=(5000, 5000), unit="request", cohorts=COHORTS[:1])
     running = start(experiment)
     answers = running.ask([{"x-user-id": "u1"}] * 2000)
-    assert {answer.randomized for answer in answers} == {True}
+    assert {answer.randomized for answer in answers} == {"true"}
     assert explain(experiment.assignment, experiment.split, {"x-user-id": "u1"}).variant is None
     treated = Counter(answer.variant for answer in answers)["treatment"]
     assert 800 < treated < 1200  # nine standard deviations, since Envoy's dice cannot be seeded
@@ -347,5 +223,5 @@ def test_a_shadow_gets_copies_that_nobody_sees(
     forced = [{"x-user-id": user, "x-ab-force": "control"} for user in ASCII[:100]]
     answers = running.ask([*drawn, *forced])
     assert answers == expected(plain.assignment, plain.split, [*drawn, *forced])
-    running.wait_until_answered("next", fewest)
+    running.until(lambda: running.answered("next") >= fewest, "the shadow")
     assert running.answered("next") <= most  # eight standard deviations of Envoy's dice

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 import scipy.stats
-from data_plane import Answer, endpoints, idle_timeout
+from answering_envoy import Answer
+from data_plane import endpoints, idle_timeout
 
 from abctl.core.assignment import explain
 from abctl.core.split import Split

@@ -6,30 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from estimates import PLAIN
 
 from abctl.cli._plot import intervals
 from abctl.core.analysis import Claim, Comparison
 from abctl.stats.estimate import Delta, Estimate
 
 INFINITY = float("inf")
-EFFECT = Estimate(
-    method="m",
-    control=0.5,
-    treatment=0.6,
-    effect=0.05,
-    interval=(-0.1, 0.2),
-    lift=None,
-    lift_interval=None,
-    p=0.5,
-    log_p=-0.7,
-    alpha=0.05,
-    alternative="two-sided",
-    guarantee="exact",
-    assumptions=(),
-    n=(1.0, 1.0),
-    epochs=(0,),
-    log_e=None,
-)
+EFFECT = replace(PLAIN, effect=0.05, interval=(-0.1, 0.2))
 
 
 def lines(*effects: Estimate, margin: Delta | None = None, columns: int = 100) -> list[str]:

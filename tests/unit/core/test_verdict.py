@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from estimates import PLAIN
 
 from abctl.core.analysis import (
     Claim,
@@ -26,24 +27,9 @@ MARGIN = Delta(0.005, relative=False)
 
 
 def estimate(effect: float, p: float) -> Estimate:
-    return Estimate(
-        method="proportion_sequence",
-        control=0.5,
-        treatment=0.5 + effect,
-        effect=effect,
-        interval=(effect - 0.01, effect + 0.01),
-        lift=effect / 0.5,
-        lift_interval=None,
-        p=p,
-        log_p=-1.0,
-        alpha=0.05,
-        alternative="greater",
-        guarantee="exact",
-        assumptions=(),
-        n=(100.0, 100.0),
-        epochs=(0,),
-        log_e=1.0,
-    )
+    interval = (effect - 0.01, effect + 0.01)
+    treatment, lift = 0.5 + effect, effect / 0.5
+    return replace(PLAIN, treatment=treatment, effect=effect, interval=interval, lift=lift, p=p)
 
 
 def metric(

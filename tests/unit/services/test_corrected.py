@@ -1,10 +1,12 @@
 """Several primaries and treatments: what may ship, against Holm of statsmodels, and its errors."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from estimates import PLAIN
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,24 +21,7 @@ ZERO = Delta(0.0, relative=False)
 
 
 def estimate(p: float) -> Estimate:
-    return Estimate(
-        method="proportion_sequence",
-        control=0.5,
-        treatment=0.5,
-        effect=0.0,
-        interval=(-1.0, 1.0),
-        lift=None,
-        lift_interval=None,
-        p=p,
-        log_p=math.log(p) if p else -math.inf,
-        alpha=ALPHA,
-        alternative="greater",
-        guarantee="exact",
-        assumptions=(),
-        n=(1.0, 1.0),
-        epochs=(0,),
-        log_e=0.0,
-    )
+    return replace(PLAIN, p=p, log_p=math.log(p) if p else -math.inf)
 
 
 def metrics(role: Role, says: Says, p: NDArray[Any]) -> list[MetricResult]:

@@ -3,14 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from urllib3 import PoolManager
-
-from abctl.cluster import _login, kubeconfig
+from abctl.cluster import _login, _proxy, _tls, kubeconfig
+from abctl.cluster._line import Direct, Line
 from abctl.cluster._login import Login
-from abctl.cluster._pool import pool
 from abctl.cluster.kubeconfig import Context, Entry, unusable
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -24,14 +26,19 @@ class Access:
         namespace: where things are, unless somebody says otherwise.
         words: which cluster it is, for people.
         login: who one is.
-        pool: of connections.
+        line: what answers the door.
     """
 
     server: str
     namespace: str
     words: str
     login: Login
-    pool: PoolManager
+    line: Line
+
+    @property
+    def pool(self) -> "PoolManager":
+        """Connections for whoever speaks HTTP with urllib3."""
+        return self.line.pool
 
 
 def find(path: Path | None, context: str | None) -> Access:
@@ -63,14 +70,33 @@ def _of_pod() -> Access:
         namespace = (ACCOUNT / "namespace").read_text().strip()
     except OSError as error:
         raise unusable(f"{here.words}: {error.strerror}") from None
-    return Access(server, namespace, "this pod's cluster", login, pool(server, here, None))
+    return _made(server, namespace, "this pod's cluster", login, here)
 
 
 def _of_context(chosen: Context) -> Access:
     cluster, user = chosen.cluster, chosen.user
     server = (cluster.text("server") or "").rstrip("/")
-    if urlsplit(server).scheme not in ("http", "https") or not urlsplit(server).hostname:
+    if not _is_address(server):
         raise unusable(f"{cluster.words}: the server {server!r} is no address")
     login = _login.of_user(user, cluster) if user else Login()
-    connections = pool(server, cluster, login.certificate)
-    return Access(server, chosen.namespace, f"context {chosen.name}", login, connections)
+    return _made(server, chosen.namespace, f"context {chosen.name}", login, cluster)
+
+
+def _made(server: str, namespace: str, words: str, login: Login, cluster: Entry) -> Access:
+    tls = _tls.context(cluster, login.certificate) if server.startswith("https:") else None
+    name = cluster.text("tls-server-name")
+    if proxy := _proxy.between(server, cluster):
+        from abctl.cluster._pool import Proxied, pool  # noqa: PLC0415 - few have a proxy
+
+        line: Line = Proxied(server, pool(tls, name, proxy))
+    else:
+        line = Direct(server, tls, name)
+    return Access(server, namespace, words, login, line)
+
+
+def _is_address(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

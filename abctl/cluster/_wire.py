@@ -8,12 +8,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from urllib3 import HTTPHeaderDict
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
-
 from abctl import __version__
 from abctl.cluster import _refusal
 from abctl.cluster._access import Access
+from abctl.cluster._line import NoAnswerError
 from abctl.errors import UnreachableError
 
 JSON = "application/json"
@@ -34,7 +32,7 @@ class Wire:
     """
 
     def __init__(self, access: Access, sleep: Callable[[float], None]) -> None:
-        self.access = access
+        self.access, self._line = access, access.line
         self._sleep = sleep
         self._answered = False
         self._ahead: float | None = None
@@ -63,36 +61,28 @@ class Wire:
         Raises:
             UnreachableError: there is none.
         """
-        url = f"{self.access.server}{path}"
         if parameters:
-            url += f"?{urlencode(parameters)}"
+            path += f"?{urlencode(parameters)}"
         text = None if body is None else json.dumps(body).encode()
         for pause in (*_PAUSES_SECONDS, None):
             asked = time.time()
             try:
-                answer = self.access.pool.request(
-                    method,
-                    url,
-                    body=text,
-                    headers=self._headers(content if text else None),
-                    timeout=_TIMEOUT_SECONDS,
-                    retries=False,
-                    redirect=False,
-                )
-            except HTTPError as error:
-                refused = isinstance(error, NewConnectionError | MaxRetryError)
+                headers = self._headers(content if text else None)
+                answer = self._line.ask(method, path, headers, text, _TIMEOUT_SECONDS)
+            except NoAnswerError as error:
                 # Where nobody ever answered, waiting is of no use; and of a write that was cut off
                 # nobody knows whether it was done.
-                if pause is None or not self._answered or not (refused or method == "GET"):
+                if pause is None or not self._answered or (error.sent and method != "GET"):
                     raise self._unreachable(error) from error
             else:
                 self._answered = True
                 if self._ahead is None:
                     self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
-                status = _refusal.said(answer.data)
-                if pause is None or not _refusal.is_temporary(answer.status, status):
-                    return answer.status, status
-                pause = max(pause, _retry_after_seconds(answer.headers))  # noqa: PLW2901
+                status = _refusal.said(answer.body)
+                if pause is None or not _refusal.is_temporary(answer.code, status):
+                    return answer.code, status
+                wanted = _retry_after_seconds(answer.headers.get("Retry-After", ""))
+                pause = max(pause, wanted)  # noqa: PLW2901
             self._sleep(pause)
         raise AssertionError  # the last round returns or raises
 
@@ -103,29 +93,20 @@ class Wire:
             UnreachableError: there is none in time.
         """
         try:
-            answer = self.access.pool.request(
-                "GET",
-                f"{self.access.server}{path}",
-                headers=self._headers(None),
-                timeout=timeout_seconds,
-                retries=False,
-                redirect=False,
-            )
-        except HTTPError as error:
+            answer = self._line.ask("GET", path, self._headers(None), None, timeout_seconds)
+        except NoAnswerError as error:
             raise self._unreachable(error) from error
-        return answer.status, _refusal.said(answer.data)
+        return answer.code, _refusal.said(answer.body)
 
-    def _headers(self, content: str | None) -> HTTPHeaderDict:
-        headers = HTTPHeaderDict({"Accept": JSON, "User-Agent": f"abctl/{__version__}"})
+    def _headers(self, content: str | None) -> list[tuple[str, str]]:
+        named = [("Accept", JSON), ("User-Agent", f"abctl/{__version__}")]
         if content:
-            headers["Content-Type"] = content
-        for key, value in self.access.login.headers():
-            headers.add(key, value)
-        return headers
+            named.append(("Content-Type", content))
+        return [*named, *self.access.login.headers()]
 
-    def _unreachable(self, error: HTTPError) -> UnreachableError:
-        reason = str(error).rpartition(": ")[2] or type(error).__name__
-        hint = _TLS_HINT if isinstance(error, SSLError) else _HINT
+    def _unreachable(self, error: NoAnswerError) -> UnreachableError:
+        reason = str(error).rpartition(": ")[2]
+        hint = _TLS_HINT if error.distrusted else _HINT
         return UnreachableError(
             f"{self.access.words}: no answer from {self.access.server} "
             f"({_PLACE_IN_TLS.sub('', reason)})",
@@ -143,6 +124,5 @@ def _ahead(date: str, asked: float, answered: float) -> float:
     return 0.0 if least <= 0 <= most else (least + most) / 2
 
 
-def _retry_after_seconds(headers: Mapping[str, str]) -> float:
-    given = headers.get("Retry-After", "")
+def _retry_after_seconds(given: str) -> float:
     return min(float(given), _LONGEST_PAUSE_SECONDS) if given.isdecimal() else 0.0

@@ -1,0 +1,198 @@
+"""Connections to an API server: kept, made anew where they broke, never mixed up, or by a proxy."""
+
+import json
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+
+import pytest
+
+from abctl.cluster.kube import KubeDoor
+from abctl.core.change import Ref
+from abctl.errors import UnreachableError
+
+REF = Ref("v1", "ConfigMap", "default", "x")
+POD = Ref("v1", "Pod", "default", "p")
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with the path that was asked for; keeps connections until it is told to end them."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.connections, self.asked, self.dying, self.silent = [], [], [], Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def get_request(self):
+        accepted = super().get_request()
+        self.connections.append(accepted[0])
+        return accepted
+
+    def hang_up(self):
+        for connection in self.connections:
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked.append((self.command, self.path, self.headers))
+        if self.command in self.server.dying:
+            self.server.dying.remove(self.command)
+            self.close_connection = True
+            return
+        if "silent" in self.path:
+            self.server.silent.wait(30)
+        text = json.dumps({"metadata": {"name": self.path}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = answer  # noqa: N815 - as the library calls them
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving():
+    server = Server()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.silent.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def door_to(tmp_path):
+    """A door to an address, by what else the kubeconfig says of the cluster and of the user."""
+
+    def make(address, user=None, **cluster):
+        config = {
+            "current-context": "x",
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "clusters": [{"name": "x", "cluster": {"server": address, **cluster}}],
+            "users": [{"name": "x", "user": user or {}}],
+        }
+        (tmp_path / "config").write_text(json.dumps(config))
+        return KubeDoor(kubeconfig=tmp_path / "config", sleep=lambda _: None)
+
+    return make
+
+
+@pytest.fixture
+def door(server, door_to):
+    return door_to(f"http://127.0.0.1:{server.server_port}")
+
+
+def read(door, name="x"):
+    return door.get(Ref("v1", "ConfigMap", "default", name))["metadata"]["name"].split("/")[-1]
+
+
+def write(door):
+    meta = {"name": "x", "namespace": "default", "resourceVersion": "1"}
+    return door.replace({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+
+
+def test_requests_share_one_connection(door, server):
+    assert [read(door, name) for name in "abc"] == ["a", "b", "c"]
+    write(door)
+    assert len(server.connections) == 1
+
+
+def test_a_connection_that_the_server_has_ended_is_made_anew_even_for_a_write(door, server):
+    read(door)
+    server.hang_up()
+    write(door)
+    assert len(server.connections) == 2
+    assert [verb for verb, *_ in server.asked] == ["GET", "PUT"]
+
+
+def test_of_what_is_cut_off_only_a_read_is_repeated(door, server):
+    read(door)
+    server.dying += ["GET", "GET"]
+    assert read(door) == "x"
+    server.dying += ["PUT"]
+    with pytest.raises(UnreachableError, match="closed connection without response") as caught:
+        write(door)
+    assert "finished or reverted by the next command" in caught.value.hint
+    assert [verb for verb, *_ in server.asked] == ["GET"] * 4 + ["PUT"]
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(door, server, monkeypatch):
+    monkeypatch.setattr("abctl.cluster.kube._POD_TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(UnreachableError, match="timed out"):
+        door.ask_pod(POD, 1, "silent")
+    server.silent.set()
+    assert read(door, "a") == "a"
+
+
+def test_where_nobody_listens_is_said_at_once(door_to):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match="Connection refused"):
+            read(door_to(address))
+
+
+def test_a_server_may_be_behind_a_path(door_to, server):
+    read(door_to(f"http://127.0.0.1:{server.server_port}/k8s/clusters/c-1/"))
+    assert server.asked[0][1] == "/k8s/clusters/c-1/api/v1/namespaces/default/configmaps/x"
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_what_is_said_is_the_same_with_a_proxy_between(door_to, server, proxied):
+    real = f"http://127.0.0.1:{server.server_port}"
+    groups = ["a"] if proxied else ["a", "b"]  # in plain HTTP urllib3 makes one header of several
+    user = {"token": "t", "as": "ann", "as-groups": groups}
+    if proxied:
+        door = door_to("http://api.example.com:81", user, **{"proxy-url": real})
+        host = "http://api.example.com:81"
+    else:
+        door, host = door_to(real, user), ""
+    assert read(door, "a") == "a"
+    server.dying += ["PUT"]
+    with pytest.raises(UnreachableError, match="closed connection"):
+        write(door)
+    [(_, path, headers), (verb, *_)] = server.asked
+    assert (path, verb) == (f"{host}/api/v1/namespaces/default/configmaps/a", "PUT")
+    assert headers.get_all("Impersonate-Group") == groups
+    assert headers["Authorization"] == "Bearer t"
+    assert headers["Host"] == (host or real).removeprefix("http://")
+
+
+def test_without_a_proxy_nothing_slow_is_imported(tmp_path):
+    config = {
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": "https://127.0.0.1:1"}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    program = f"""
+import sys
+from pathlib import Path
+from abctl.cli.main import run
+from abctl.services import shift
+assert run(["shift", "vs/x", "b=1%", "--kubeconfig={tmp_path / "config"}"]) == 5
+slow = {{"kubernetes", "numpy", "rich", "scipy", "urllib3", "abctl.stats.estimate"}}
+sys.exit(",".join(slow & set(sys.modules)) or 0)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, "Connection refused" in done.stderr) == (0, True), done.stderr

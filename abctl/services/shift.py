@@ -177,7 +177,9 @@ def shift(
     if intent is None or split not in (intent.before, intent.after):
         intent = entry("intent", before, split)
         book = ledger.append(door, experiment, book, intent)
-    _carry(door, platform, experiment, split, book)
+    else:
+        ledger.require_latest(door, experiment, book)
+    _carry(door, platform, experiment, planned, book)
     confirmed = wait()
     origin = intent.after if outcome == "reverted" else intent.before
     ledger.finish(door, experiment, book, entry(outcome, origin, split))
@@ -195,20 +197,23 @@ def _require_ready(planned: Plan, ready: Ready) -> None:
 
 
 def _carry(
-    door: Door, platform: Platform, experiment: Experiment, split: Split, book: Object
+    door: Door, platform: Platform, experiment: Experiment, planned: Plan, book: Object
 ) -> None:
-    """Patch the platform's object, as long as the intent in the ledger is the last one."""
-    ref = platform.target(experiment)
+    """Patch the platform's object, as long as the intent in the ledger is the last one.
+
+    Which it was a moment ago. That the object is as it was seen is tested by the patch itself.
+    """
+    change = planned.change
     for attempt in range(1, _PATCH_ATTEMPTS + 1):
-        obj = door.get(ref)
-        change = Change(obj, platform.with_split(obj, split))
-        ledger.require_latest(door, experiment, book)
         try:
             if not change.empty:
-                door.patch(ref, change.json_patch())
+                door.patch(change.ref, change.json_patch())
         except ConflictError:
             # Whose shift was overtaken may still have been faster here; the last intent wins.
             if attempt == _PATCH_ATTEMPTS:
                 raise
         else:
             return
+        obj = door.get(change.ref)
+        change = Change(obj, platform.with_split(obj, planned.after))
+        ledger.require_latest(door, experiment, book)

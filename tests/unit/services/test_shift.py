@@ -309,6 +309,35 @@ def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
     contend(world, world.door, world.door, rounds=100)
 
 
+def test_what_somebody_changes_before_the_patch_is_seen_and_the_last_intent_wins(world):
+    class Disturbed(CountingDoor):
+        def patch(self, *args, **kwargs):
+            if world.asked == A:
+                world.tamper(C)
+            return self.door.patch(*args, **kwargs)
+
+    world.shift(B, door=Disturbed(world.door))
+    assert (world.asked, world.steps[2:]) == (B, [("intent", A, B), ("applied", A, B)])
+
+
+def test_who_resumes_an_intent_that_was_overtaken_says_by_whom(world):
+    world.intend(B)
+
+    class Overtaken(CountingDoor):
+        looks = 0
+
+        def get(self, ref):
+            seen = self.door.get(ref)
+            if ref == envoy.target(world.experiment) and not self.looks:
+                self.looks = 1
+                world.shift(C, actor="bob")
+            return seen
+
+    with pytest.raises(ConflictError, match="bob was faster: applied control 50%, treatment 50%"):
+        world.shift(B, door=Overtaken(world.door))
+    assert (world.asked, world.ledger.desired) == (C, C)
+
+
 def test_two_with_the_same_wish_both_get_it(world):
     world.intend(B)
 

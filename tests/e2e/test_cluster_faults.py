@@ -111,6 +111,13 @@ def evict(trial, pod):
     trial.nodes.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
 
+def roll(trial, pod):
+    """As when its Deployment is changed."""
+    is_envoy = ENVOY.items() <= pod["metadata"]["labels"].items()
+    name = "iris-envoy" if is_envoy else "iris-treatment"
+    trial.nodes.kubectl("rollout", "restart", "-n", "models", f"deployment/{name}")
+
+
 def delete(trial, pod):
     where = ("-n", pod["metadata"]["namespace"])
     trial.nodes.kubectl("delete", "pod", *where, pod["metadata"]["name"], "--wait=false")
@@ -162,6 +169,7 @@ MANY = float("inf")
 FAULTS = [
     Fault("restart Prometheus", delete, (PROMETHEUS,), namespace="monitoring"),
     Fault("evict", evict, (SERVER, ENVOY), seconds=LEAVING_SECONDS, told=GONE),
+    Fault("roll", roll, (SERVER, ENVOY), seconds=LEAVING_SECONDS, told=GONE),
     Fault("crash one of two servers", crash, (SERVER,), replicas=2, told=RESTARTED),
     Fault("kill one of two Envoys", kill, (ENVOY,), replicas=2, lost=CONNECTIONS),
     Fault("kill the only server", kill, (SERVER,), lost=MANY, told=GONE),

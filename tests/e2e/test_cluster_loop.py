@@ -1,7 +1,6 @@
 """The whole loop on a cluster with nodes, as a user goes through it: from apply to delete."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,13 +122,3 @@ def test_a_worse_candidate_is_stopped_and_rolled_back(nodes, abctl, make_experim
 
     assert abctl("rollback", file, "--yes")["confirmed"]
     assert send(file, "--duration", "5s") == 0.0
-
-
-@pytest.mark.parametrize("name", ["iris-treatment", "iris-envoy"])
-def test_no_request_is_lost_while_a_deployment_rolls(nodes, make_experiment, send, name):
-    file = make_experiment("v2")
-    with ThreadPoolExecutor() as pool:
-        sent = pool.submit(send, file)
-        nodes.kubectl("rollout", "restart", "-n", "models", f"deployment/{name}")
-        nodes.kubectl("rollout", "status", "-n", "models", f"deployment/{name}", "--timeout=80s")
-        assert 0.05 < sent.result() < 0.15

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
 
-import compatible
 import pytest
+from api_server import path_from
 from data_plane import own_address
 
 from abctl.cluster.kube import KubeDoor
@@ -193,7 +193,8 @@ def _until(test: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def program() -> str:
-    return compatible.program("debian", "nginx")
+    found: str = path_from("debian", "nginx")
+    return found
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from api_server import path_from
 
 from abctl.local.identity import wait_for
 
@@ -37,10 +38,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Starte
 
 
 @pytest.fixture
-def prometheus() -> str:
-    found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    assert found, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/debian prometheus)"
-    return found
+def _prometheus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABCTL_PROMETHEUS", path_from("debian", "prometheus"))
 
 
 @pytest.fixture
@@ -108,7 +107,8 @@ def query(stack: dict[str, Any], promql: str) -> dict[str, float]:
     return {one["metric"].get("variant", ""): float(one["value"][1]) for one in found}
 
 
-def test_two_stacks_side_by_side(started: Started, prometheus: str) -> None:
+@pytest.mark.usefixtures("_prometheus")
+def test_two_stacks_side_by_side(started: Started) -> None:
     files = [experiment("red"), experiment("blue")]
     with ExitStack() as held:
         starting = [held.enter_context(abctl("up", file, "--models", MODELS)) for file in files]

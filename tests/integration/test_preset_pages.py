@@ -1,7 +1,6 @@
 """Presets against the real pages of MLServer and Envoy: every selector finds what was done."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sysconfig
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+from api_server import path_from
 
 from abctl.core.experiment import Experiment, Metric, Source
 from abctl.core.polls import Window, cut
@@ -79,8 +79,6 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    found = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    assert found, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/debian prometheus)"
     folder = tmp_path_factory.mktemp("presets")
     spec = {
         "platform": "envoy",
@@ -96,7 +94,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     file.write_text(yaml.safe_dump(head | {"spec": spec}))
     state = folder / "state"
     command = [str(ABCTL), "local", "up", str(file), "--models", str(MODELS), "--state", str(state)]
-    subprocess.run(command, check=True, cwd=folder, timeout=SECONDS, capture_output=True)
+    own = os.environ | {"ABCTL_PROMETHEUS": path_from("debian", "prometheus")}
+    subprocess.run(command, check=True, cwd=folder, timeout=SECONDS, capture_output=True, env=own)
     try:
         running = stack.read(state)
         assert running.prometheus_url

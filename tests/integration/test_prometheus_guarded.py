@@ -1,8 +1,6 @@
 """A real Prometheus that lets in only who has a certificate and a password, below a path."""
 
 import json
-import os
-import shutil
 import ssl
 import subprocess
 import urllib.error
@@ -11,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from api_server import path_from
 
 from abctl.errors import SourceError
 from abctl.local.identity import wait_for
@@ -42,8 +41,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guarded(papers: Path) -> Iterator[str]:
     """Its address."""
-    program = os.environ.get("ABCTL_PROMETHEUS") or shutil.which("prometheus")
-    assert program, "no Prometheus: export ABCTL_PROMETHEUS=$(.ci/debian prometheus)"
+    program = path_from("debian", "prometheus")
     tls = {"cert_file": "me.crt", "key_file": "me.key", "client_ca_file": "ca.crt"}
     tls |= {"client_auth_type": "RequireAndVerifyClientCert"}
     web = {"tls_server_config": tls, "basic_auth_users": {"ann": BCRYPT}}

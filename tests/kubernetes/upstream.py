@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 import yaml
-from api_server import CRDS, CRDS_FOLDER, ROOT, missing, wait_for
+from api_server import CRDS, CRDS_FOLDER, ROOT, missing, path_from, wait_for
 
 from abctl.cli.main import run
 from abctl.local.ports import free_ports
@@ -88,16 +88,8 @@ class Upstream:
 
 
 def programs(name):
-    """The folder with a platform's controllers; without it the test fails, or is left out."""
-    done = subprocess.run(
-        [ROOT / ".ci" / "controllers", "--cached", name],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        missing(done.stderr.strip())
-    return ROOT / done.stdout.strip()
+    """The folder with a platform's controllers."""
+    return ROOT / path_from("controllers", "--cached", name)
 
 
 def outside(name, namespace):

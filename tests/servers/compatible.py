@@ -1,6 +1,5 @@
 """Servers with the API of Prometheus, as processes of a test."""
 
-import os
 import subprocess
 import time
 import urllib.error
@@ -10,23 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-import pytest
+from api_server import path_from
 
 from abctl.local.ports import free_ports
 
-FIND = Path(__file__).parents[2] / ".ci"
 PATIENCE_SECONDS = 90.0
-
-
-def program(*words: str) -> str:
-    """The path that a script in .ci prints, given as its name and arguments."""
-    script, *options = words
-    found = subprocess.run([FIND / script, *options], check=False, capture_output=True, text=True)
-    if found.returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail(found.stderr)
-        pytest.skip(found.stderr.strip())
-    return found.stdout.strip()
 
 
 @contextmanager
@@ -70,7 +57,7 @@ def prometheus(
     folder.mkdir()
     (folder / "config.yaml").write_text("global: {external_labels: {replica: one}}\n")
     command = [
-        program(*found),
+        path_from(*found),
         "--config.file=config.yaml",
         "--storage.tsdb.path=data",
         "--web.enable-remote-write-receiver",
@@ -85,7 +72,7 @@ def prometheus(
 def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
     (port,) = free_ports(1)
     address = f"-httpListenAddr=127.0.0.1:{port}"
-    command = [program("debian", "victoria-metrics"), address, "-storageDataPath=data", *more]
+    command = [path_from("debian", "victoria-metrics"), address, "-storageDataPath=data", *more]
     with running(folder, port, "/health", command) as url:
         yield url, f"{url}/api/v1/write"
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compatible import program, running
+from api_server import path_from
+from compatible import running
 
 from abctl.local.ports import free_ports
 
@@ -22,7 +23,7 @@ def serving(
         config: its configuration.
         history: the text of OpenMetrics that it has from the start, in parts.
     """
-    binary, (port,) = Path(program("debian", "prometheus")), free_ports(1)
+    binary, (port,) = Path(path_from("debian", "prometheus")), free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yaml").write_text(config)
     with (folder / "history").open("w") as file:

@@ -18,7 +18,7 @@ Started = Callable[[], dict[int, str]]
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
 MODELS = Path(__file__).parents[2] / "model_servers"
 STATE = Path(".abctl/demo/state.json")
-SECONDS = 150.0
+SECONDS = 280.0
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def analysis(*arguments: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_the_worse_candidate_is_stopped_and_the_primary_named(started: Started) -> None:
     found = analysis("--candidate", "v3", "--requests", "3000", "--users", "1000")
 
@@ -59,7 +59,7 @@ def test_the_worse_candidate_is_stopped_and_the_primary_named(started: Started) 
     assert not started()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: Started) -> None:
     with demo("--requests", "20000") as process:
         _until_shifted(process)
@@ -74,7 +74,7 @@ def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: S
     assert not started()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_leaves_nothing(started: Started, sent: signal.Signals) -> None:
     with demo("--requests", "20000") as process:

@@ -13,7 +13,7 @@ PYTEST = ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" KUBEBUILDER_ASSETS="$$(.ci
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint format models controllers servers bench calibration overlays \
-  kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-test test-lowest setup clean
+  kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -40,8 +40,9 @@ format: $(VENV)/dev ## put the code in order
 models: $(VENV)/local ## train the models of the demo
 	@$(BIN)/python model_servers/train.py
 
-controllers: ## build the platforms' own controllers that tests run (once, some twenty minutes)
-	@for each in kserve knative envoy-gateway; do .ci/controllers $$each >/dev/null || exit; done
+# Knative comes last: it shares its libraries with the Prometheus of `servers`.
+controllers: ## build the platforms' own controllers that tests run (once, some ten minutes)
+	@for each in kserve envoy-gateway knative; do .ci/controllers $$each >/dev/null || exit; done
 
 servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)
 	@for each in "debian prometheus" "go-program prometheus" "debian victoria-metrics"; do .ci/$$each >/dev/null || exit; done
@@ -74,6 +75,9 @@ cluster-up: $(VENV)/dev models ## a Kubernetes of one node on this machine (Debi
 
 cluster-down: $(VENV)/dev ## end it; nothing is left but its logs in build/cluster/logs
 	@$(BIN)/python tests/cluster down
+
+cluster-programs: $(VENV)/dev ## build what its node runs (once, some minutes)
+	@$(BIN)/python tests/cluster programs
 
 cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that need pods, down
 	@kubeconfig="$$($(BIN)/python tests/cluster up)" || exit; \

@@ -3,8 +3,9 @@
 `kill PROGRAM` is for tests of faults: kube-apiserver, or whatever else runs there.
 
 As root on Debian. It keeps to namespaces of its own; what is seen of it from outside is a network
-interface, a cgroup and the processes, all gone after `down`. `load` builds the images anew, `down`
-keeps the logs, and what is worth keeping between two clusters is in a cache folder.
+interface, a cgroup and the processes, all gone after `down`. `load` builds the images anew,
+`programs` only builds what the node runs, `down` keeps the logs, and what is worth keeping between
+two clusters is in a cache folder.
 """
 
 import fcntl
@@ -125,10 +126,12 @@ def main():
             command = down
         case ["load"]:
             command = images.load
+        case ["programs"]:
+            command = programs.found
         case ["kill", program]:
             command = partial(host.kill, program)
         case _:
-            return "usage: python tests/cluster up | down | load | kill PROGRAM"
+            return "usage: python tests/cluster up | down | load | programs | kill PROGRAM"
     try:
         with _alone():
             command()

@@ -5,6 +5,7 @@ serves them, and each way to read them is a process of its own.
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -26,7 +27,7 @@ from prometheus_api_client import PrometheusConnect
 
 from abctl.core import polls
 from abctl.core.polls import Window
-from abctl.services import read as reading
+from abctl.services.read import read
 from abctl.sources._cache import Cache
 from abctl.sources.prometheus import Prometheus
 
@@ -140,7 +141,8 @@ def full_pull(task: dict, selectors: list[str]) -> dict:
 
 
 def thin(task: dict, selectors: list[str]) -> dict:
-    polls.EVEN_POLLS = reading.EVEN_POLLS = task["even"]
+    gc.set_threshold(50_000)  # as the command does
+    polls.EVEN_POLLS = task["even"]
     source = Prometheus(task["url"])
     end = task["end"]
     # One change of the split after a third of the time.
@@ -150,7 +152,7 @@ def thin(task: dict, selectors: list[str]) -> dict:
     cache = None
     if "cache" in task:
         cache = Cache(Path(task["cache"]), source.cached_as, source.now())
-    samples = reading.read(source, windows, selectors, end, cache=cache)
+    samples = read(source, windows, selectors, end, cache=cache)
     grid = samples.polls(selectors)
     total = sum(float(samples.rows(selector, grid).total().sum()) for selector in selectors)
     return {"polls": len(grid.epoch), "total": total}

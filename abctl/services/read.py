@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from abctl.core.polls import EVEN_POLLS, Window
+from abctl.core.polls import Window
 from abctl.services._young import FIRST_SECONDS, as_first_seen, usual_interval, whole_series
-from abctl.services.evidence import Samples, grid, step_seconds
+from abctl.services.evidence import Samples, grid
 from abctl.sources import Series, Source
 from abctl.sources._cache import Cache
 from abctl.sources._doubts import since
@@ -37,8 +37,8 @@ _LOOK_BACK_SECONDS = 300.0
 _TARGETS_A_QUERY = 50
 # Polite, but not idle while the server works.
 _AT_A_TIME = 3
-# What is asked for at once: some hours, later on a part of the age of the experiment.
-_CHUNK_SECONDS, _CHUNKS_AN_AGE = 12 * 3600.0, 16
+# What is asked for at once: a day, later on a part of the age of the experiment.
+_CHUNK_SECONDS, _CHUNKS_AN_AGE = 24 * 3600.0, 16
 # Scrapes as near as this are read with one question.
 _NEAR_INTERVALS = 4.0
 
@@ -88,27 +88,26 @@ class _Reader:
     def read(self) -> Samples:
         if (known := self._recalled()) is not None:
             return self._thinned(known, self._edges(known.interval_seconds))
-        first = self.windows[0].start
-        early = min(first + FIRST_SECONDS, self.now)
-        raw = self._raw(self.start, early)
-        interval = usual_interval([s for each in raw.values() for s in each], first)
+        raw = self._raw(self.start, self.early)
+        found = [series for each in raw.values() for series in each]
+        interval = usual_interval(found, self.windows[0].start)
+        if self.early == self.now:
+            return self._young(interval, raw)
         edges = self._edges(interval)
-        until = float(edges[0]) if len(edges) > 1 else self.now
-        if until > early:
-            # What the present may add to is asked for in one order, see `as_first_seen`.
-            at_a_time = _AT_A_TIME if until < self.now else 1
-            for selector, more in self._raw(early, until, at_a_time).items():
-                raw[selector] += more
-        if len(edges) > 1:
-            known = Knowledge(interval, self.begins, edges[:1])
-            for selector, series in raw.items():
-                known.add_read(selector, whole_series(series))
-            return self._thinned(known, edges)
-        return self._young(interval, raw)
+        known = Knowledge(interval, self.begins, edges[:1])
+        for selector, series in raw.items():
+            known.add_read(selector, whole_series(series))
+        return self._thinned(known, edges)
 
     @property
     def start(self) -> float:
         return self.windows[0].start - _LOOK_BACK_SECONDS
+
+    @property
+    def early(self) -> float:
+        """Up to when every sample is read: the present, unless it is far from there."""
+        early = round(self.windows[0].start + FIRST_SECONDS, 3)
+        return early if self.now > early + FIRST_SECONDS else self.now
 
     @property
     def begins(self) -> list[float]:
@@ -116,10 +115,8 @@ class _Reader:
 
     def _edges(self, interval: float) -> Array:
         """Of the cells: the polls, from where on not every sample is read."""
-        first = self.windows[0].start
         edges = grid(self.windows, interval, self.now).edges
-        dense = max(first + FIRST_SECONDS, first + EVEN_POLLS * step_seconds(interval))
-        return edges[np.searchsorted(edges, dense) :]
+        return np.append(self.early, edges[edges > self.early])
 
     def _recalled(self) -> Knowledge | None:
         """What was read before, if it still holds."""
@@ -142,10 +139,10 @@ class _Reader:
             self.kept = len(known.edges) - 1
         return known
 
-    def _raw(self, start: float, end: float, at_a_time: int = 1) -> dict[str, list[Series]]:
-        """Every sample."""
+    def _raw(self, start: float, end: float) -> dict[str, list[Series]]:
+        """Every sample, in one order: the present may add to it, see `as_first_seen`."""
         asked = (partial(self.source.series, each, start, end) for each in self.selectors)
-        return dict(zip(self.selectors, self._ask(asked, at_a_time), strict=True))
+        return dict(zip(self.selectors, self._ask(asked, at_a_time=1), strict=True))
 
     def _young(self, interval: float, raw: Mapping[str, list[Series]]) -> Samples:
         """Of every sample."""

@@ -16,7 +16,7 @@ from abctl.services.evidence import Samples
 def few_even_polls(read_all: bool, few: int = 8, chunk_seconds: float = 1200.0) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(polls_module, "EVEN_POLLS", few)
-        patch.setattr(read_module, "EVEN_POLLS", 10**9 if read_all else few)
+        patch.setattr(read_module, "FIRST_SECONDS", 1e9 if read_all else 300.0)
         patch.setattr(read_module, "_CHUNK_SECONDS", chunk_seconds)
         yield
 

@@ -18,7 +18,8 @@ from abctl.errors import SourceError
 from abctl.services.gather import gather
 from abctl.services.judge import judge
 from abctl.services.telemetry import telemetry
-from abctl.sources import Series
+from abctl.sources import Outline, Series
+from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 
@@ -65,6 +66,9 @@ class World:
             for s in self.all
             if wanted.matches(s.labels) and (inside := (s.times > start) & (s.times <= end)).any()
         ]
+
+    def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
+        return outline_of(self, selector, edges, since)
 
     @property
     def all(self) -> list[Series]:

@@ -37,6 +37,20 @@ def test_what_is_left_out_does_not_matter(seed: int, closed: bool) -> None:
         assert_same(found[0], found[1])
 
 
+@pytest.mark.parametrize("minutes", [9.9, 10.01, 10.3, 13.0, 25.0, 63.9])
+def test_from_which_age_on_something_is_left_out_does_not_matter(minutes: float) -> None:
+    now = FIRST + minutes * 60.0
+    for seed in range(4):
+        stored, _ = history(seed)
+        found = []
+        for read_all in (False, True):
+            with few_even_polls(read_all, few=128):
+                windows = [Window(0, FIRST, now)]
+                found.append(read(source(Server(stored)), windows, SELECTORS, now))
+        with few_even_polls(read_all=False, few=128):
+            assert_same(found[0], found[1])
+
+
 def test_of_a_long_quiet_history_little_is_read() -> None:
     stored, now = calm(1500), START / 1000 + 1400 * 15.0
     returned = []

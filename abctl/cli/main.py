@@ -50,9 +50,10 @@ def _options(
 
 def main() -> None:
     """Entry point; exit codes are those of the table in docs/cli.md."""
-    # Modules stay: to look for garbage among them again and again is a fiftieth of a short command.
-    gc.set_threshold(50_000)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    finally:
+        gc.freeze()  # the end need not look for garbage either: a twentieth of a short command
 
 
 def run(arguments: list[str]) -> int:

@@ -12,20 +12,17 @@ PYTEST = ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" KUBEBUILDER_ASSETS="$$(.ci
   $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format models controllers servers bench calibration overlays \
+.PHONY: help demo test lint format models controllers servers servers-all bench calibration overlays \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
 	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
 test: $(VENV)/dev models ## set up what is needed and run the tests
 	$(PYTEST)
-
-test-slow: $(VENV)/dev models ## also the long simulations
-	$(PYTEST) -m 'slow or not slow'
 
 lint: $(VENV)/dev ## style, types and floors
 	$(BIN)/ruff check .
@@ -46,6 +43,10 @@ controllers: ## build the platforms' own controllers that tests run (once, some 
 
 servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)
 	@for each in "debian prometheus" "go-program prometheus" "debian victoria-metrics"; do .ci/$$each >/dev/null || exit; done
+
+servers-all: $(VENV)/dev ## also build Thanos, and run the tests that CI leaves out (once, some ten minutes)
+	@.ci/go-program thanos >/dev/null
+	CI=true $(BIN)/pytest -q -m apart
 
 bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	@for each in bench/[a-z]*.py; do \

@@ -6,7 +6,7 @@ abctl makes of every one of those samples, without any server.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from alike import assert_same, few_even_polls
-from compatible import SERVERS, until
+from apart import APART, querier, sidecar, thanos
+from compatible import SERVERS, prometheus, until
 from remote_write import Labels, push
 
 from abctl.core.polls import Window
@@ -120,10 +121,11 @@ def _store(
 @contextmanager
 def filled(name: str, folder: Path, *more: str) -> Iterator[tuple[str, Truth]]:
     """The address of a server that has a history, and gives it away."""
-    with SERVERS[name](folder, *more) as (url, write):
+    with (SERVERS | APART)[name](folder, *more) as (url, *writes):
         # It ends now: what servers do about the newest samples matters.
         truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
-        push(write, truth.samples)
+        for write in writes:
+            push(write, truth.samples)
         behind = truth.end - INTERVAL
 
         def stored() -> bool:
@@ -134,7 +136,10 @@ def filled(name: str, folder: Path, *more: str) -> Iterator[tuple[str, Truth]]:
         yield url, truth
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(
+    scope="module",
+    params=[*SERVERS, *(pytest.param(name, marks=pytest.mark.apart) for name in APART)],
+)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Truth]]:
@@ -159,10 +164,14 @@ def test_the_result_is_that_of_every_sample(
     url, truth = server
     windows = truth.windows(age)
     if reading == "thinned":
-        found = read(Prometheus(url), windows, SELECTORS, truth.end)
+        found = read_thin(Prometheus(url), windows)
     else:
         found = read_all(Prometheus(url), windows)
     assert_same(found, read_all(truth, windows), SELECTORS)
+
+
+def read_thin(source: Source, windows: Sequence[Window]) -> Samples:
+    return read(source, windows, SELECTORS, windows[-1].end)
 
 
 def read_all(source: Source, windows: Sequence[Window]) -> Samples:
@@ -188,5 +197,46 @@ def test_a_limit_of_samples_makes_questions_smaller(tmp_path: Path) -> None:
             Prometheus(url)._ask("n_total[1d]", {"time": str(truth.end)})
         windows = truth.windows("long")
         every = read_all(truth, windows)
-        assert_same(read(Prometheus(url), windows, SELECTORS, truth.end), every, SELECTORS)
+        assert_same(read_thin(Prometheus(url), windows), every, SELECTORS)
         assert_same(read_all(Prometheus(url), windows), every, SELECTORS)
+
+
+@pytest.mark.apart
+@pytest.mark.usefixtures("small")
+def test_what_one_replica_missed_thanos_has_from_the_other(tmp_path: Path) -> None:
+    truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
+    windows = truth.windows("long")
+    with thanos(tmp_path / "thanos") as (url, *writes):
+        for write, away in zip(writes, [(350, 400), (700, 760)], strict=True):
+            first, last = ((truth.begin + i * INTERVAL) * 1000 for i in away)
+            seen = {
+                labels: [sample for sample in samples if not first < sample[0] < last]
+                for labels, samples in truth.samples.items()
+            }
+            push(write, seen)
+        every = counted(read_all(truth, windows))
+        for reading in (read_all, read_thin):
+            found = counted(reading(Prometheus(url), windows))
+            # Where it changes replicas it skips scrapes: some of what it has comes a poll later.
+            assert (np.cumsum(found, axis=1) <= np.cumsum(every, axis=1)).all()
+            np.testing.assert_array_equal(found.sum(axis=1), every.sum(axis=1))
+
+
+def counted(samples: Samples) -> np.ndarray:
+    polls = samples.polls(SELECTORS)
+    return np.array([samples.rows(selector, polls).total() for selector in SELECTORS])
+
+
+@pytest.mark.apart
+def test_without_one_of_its_stores_thanos_is_not_believed(tmp_path: Path) -> None:
+    truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
+    with ExitStack() as stack:
+        behind, write = stack.enter_context(prometheus(tmp_path / "server"))
+        beside = stack.enter_context(ExitStack())
+        store = beside.enter_context(sidecar(tmp_path / "sidecar", behind))
+        url = stack.enter_context(querier(tmp_path / "query", f"--endpoint-strict={store}"))
+        push(write, truth.samples)
+        assert Prometheus(url).series("n_total", truth.begin, truth.end)
+        beside.close()
+        with pytest.raises(SourceError, match=r"refused .* connection refused"):
+            Prometheus(url).series("n_total", truth.begin, truth.end)

@@ -4,7 +4,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from api_server import path_from
 from abctl.local.ports import free_ports
 
 PATIENCE_SECONDS = 90.0
+# The address of a server, and those to write to.
+Serving = tuple[str, *tuple[str, ...]]
 
 
 @contextmanager
@@ -50,12 +52,15 @@ def until(done: Callable[[], bool], alive: Callable[[], bool], log: Path) -> Non
 
 @contextmanager
 def prometheus(
-    folder: Path, *more: str, found: Sequence[str] = ("debian", "prometheus")
-) -> Iterator[tuple[str, str]]:
-    """Gives the address, and the one to write to."""
+    folder: Path,
+    *more: str,
+    found: Sequence[str] = ("debian", "prometheus"),
+    replica: str = "one",
+) -> Iterator[Serving]:
     (port,) = free_ports(1)
-    folder.mkdir()
-    (folder / "config.yaml").write_text("global: {external_labels: {replica: one}}\n")
+    folder.mkdir(parents=True)
+    labels = f"global: {{external_labels: {{replica: {replica}}}}}\n"
+    (folder / "config.yaml").write_text(labels)
     command = [
         path_from(*found),
         "--config.file=config.yaml",
@@ -69,7 +74,7 @@ def prometheus(
 
 
 @contextmanager
-def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
+def victoria(folder: Path, *more: str) -> Iterator[Serving]:
     (port,) = free_ports(1)
     address = f"-httpListenAddr=127.0.0.1:{port}"
     command = [path_from("debian", "victoria-metrics"), address, "-storageDataPath=data", *more]
@@ -77,8 +82,7 @@ def victoria(folder: Path, *more: str) -> Iterator[tuple[str, str]]:
         yield url, f"{url}/api/v1/write"
 
 
-Started = AbstractContextManager[tuple[str, str]]
-SERVERS: Mapping[str, Callable[..., Started]] = {
+SERVERS: dict[str, Callable[..., AbstractContextManager[Serving]]] = {
     "prometheus": prometheus,
     "prometheus-3": partial(prometheus, found=("go-program", "--cached", "prometheus")),
     "victoria-metrics": victoria,

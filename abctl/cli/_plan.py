@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from abctl.services.plan import Answer, Question, Row
-    from abctl.stats.estimate import Delta
+    from abctl.stats.delta import Delta
 
 _MANY_DAYS = 100
 _WAYS = {

@@ -19,7 +19,7 @@ from abctl.cli._plan import document, table
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
-from abctl.stats.estimate import Delta
+from abctl.stats.delta import Delta
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from abctl.core.experiment import Direction, Kind, Role, Unit
 from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, Split
-from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.delta import Delta
+from abctl.stats.estimate import Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
 
 Result = Estimate | NotEstimable

@@ -4,7 +4,7 @@ import re
 
 from abctl.core.experiment import Kind
 from abctl.errors import SpecError
-from abctl.stats.estimate import Delta
+from abctl.stats.delta import Delta
 
 _DELTA = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|abs)?\s*$")
 _HINT = (

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from abctl.core.split import Split
-
-if TYPE_CHECKING:
-    from abctl.stats.estimate import Delta
+from abctl.stats.delta import Delta
 
 Unit = Literal["request", "user", "cohort"]
 Role = Literal["primary", "guardrail", "secondary"]
@@ -93,8 +91,8 @@ class Metric:
     kind: Kind
     of: str
     direction: Direction
-    mde: "Delta | None" = None
-    margin: "Delta | None" = None
+    mde: Delta | None = None
+    margin: Delta | None = None
     quantile: float | None = None
     selectors: Mapping[str, str] = field(default_factory=dict)
     unit_seconds: float = 1.0

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from abctl.stats.estimate import Delta
+from abctl.stats.delta import Delta
 
 _SHARE, _SECONDS = "share", "seconds"
 _LENGTHS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))

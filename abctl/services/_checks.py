@@ -14,7 +14,7 @@ from abctl.services._problems import Place, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from abctl.services._file import Assignment, File, Metric, Spec
-    from abctl.stats.estimate import Delta
+    from abctl.stats.delta import Delta
 
 _LABEL = 63  # what Kubernetes allows the name of a Service
 SOURCES = ("prometheus", "scrape", "file")

@@ -13,7 +13,8 @@ from abctl.services._beliefs import beliefs
 from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Samples
 from abctl.sources._telemetry import Telemetry
-from abctl.stats.estimate import Alternative, Delta, Estimate, NotEstimable, Plan
+from abctl.stats.delta import Delta
+from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan
 from abctl.stats.multiplicity import holm_steps
 from abctl.stats.summary import Stream, SummaryError
 

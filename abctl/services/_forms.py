@@ -10,7 +10,7 @@ from abctl.core.duration import format_duration, parse_duration_seconds
 from abctl.core.split import format_share, parse_share_bp
 from abctl.errors import SpecError
 from abctl.services._part import Form
-from abctl.stats.estimate import Delta
+from abctl.stats.delta import Delta
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from abctl.core.experiment import Direction, Experiment, Metric
 from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
 from abctl.errors import SpecError, UsageError
 from abctl.stats import power as sizing
-from abctl.stats.estimate import Delta
+from abctl.stats.delta import Delta
 from abctl.stats.summary import SummaryError
 
 Kind = Literal["proportion", "mean"]

@@ -12,21 +12,12 @@ Effects are treatment minus control, always.
 from dataclasses import dataclass
 from typing import Literal
 
+from abctl.stats.delta import Delta
+
 Guarantee = Literal["exact", "asymptotic"]
 Alternative = Literal["two-sided", "greater", "less"]
 Prior = Literal["six-point", "two-point"]
-
-
-@dataclass(frozen=True)
-class Delta:
-    """A size of effect: relative to the control (`2%`) or absolute in the metric's unit (`2pp`)."""
-
-    value: float
-    relative: bool
-
-    def absolute(self, control: float) -> float:
-        """The size in the metric's unit, given the control's value."""
-        return self.value * abs(control) if self.relative else self.value
+_NO_EFFECT = Delta(0.0, relative=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class Plan:
 
     alpha: float = 0.05
     alternative: Alternative = "two-sided"
-    null: Delta = Delta(0.0, relative=False)
+    null: Delta = _NO_EFFECT
     mde: Delta | None = None
     quantile: float | None = None
     threshold: float | None = None

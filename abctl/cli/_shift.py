@@ -100,7 +100,7 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
 
     place = find_place(order.what, order.state, order.kubeconfig, order.context, order.namespace)
     door, carrier, experiment = place.door, place.platform, place.experiment
-    seen = look(door, carrier, experiment)
+    seen = look(door, carrier, experiment, place.found)
     wanted = choose(seen.asked)
     planned = service.plan_from(seen, carrier, wanted)
     _explain(planned, place)

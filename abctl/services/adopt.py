@@ -31,8 +31,11 @@ def is_address(word: str) -> bool:
     return named and not name.endswith((".yaml", ".yml", ".json"))
 
 
-def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment]:
+def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment, Object]:
     """An experiment made up for the object: its variants are what it sends requests to.
+
+    Returns:
+        What carries the split, the experiment, and the object as it was found.
 
     Raises:
         UsageError: a kind that carries no split.
@@ -55,7 +58,8 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         )
         ref = carrier.target(made_up)
         if ref.name == name:
-            return carrier, _with_variants(made_up, carrier.split_of(_there(door, ref, kind)))
+            found = _there(door, ref, kind)
+            return carrier, _with_variants(made_up, carrier.split_of(found)), found
     raise ClusterError(
         f"{word} was not made by abctl",
         f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",

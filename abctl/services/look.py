@@ -37,8 +37,17 @@ class Look:
         return reason
 
 
-def look(door: Door, platform: Platform, experiment: Experiment) -> Look:
+def look(
+    door: Door, platform: Platform, experiment: Experiment, found: Object | None = None
+) -> Look:
     """Look at the world.
+
+    Args:
+        door: to the world.
+        platform: what carries the split.
+        experiment: whose split.
+        found: the platform's object with its status, if it was read a moment ago; it is believed
+            where the ledger explains it.
 
     Raises:
         NotFoundError: the experiment was not started.
@@ -46,8 +55,10 @@ def look(door: Door, platform: Platform, experiment: Experiment) -> Look:
     """
     while True:
         book = ledger.read(door, experiment)
-        carrier = _carrier(door, platform.target(experiment))
-        known, asked = ledger_of(book), platform.split_of(carrier)
+        known, carrier = ledger_of(book), found
+        if carrier is None or platform.split_of(carrier) not in known.expected:
+            carrier = _carrier(door, platform.target(experiment))
+        asked = platform.split_of(carrier)
         drifted = asked not in known.expected
         # A shift that ended between the two reads looks like drift, once.
         if not drifted or ledger.read(door, experiment) == book:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abctl.cluster import Door, kubeconfig
+from abctl.core.change import Object
 from abctl.core.experiment import Experiment
 from abctl.errors import UsageError
 from abctl.platforms import Platform, platform
@@ -50,6 +51,7 @@ class Place:
         words: which world it is, for people.
         state: the folder of the local stack; None in a cluster.
         adopted: whether there is no experiment file.
+        found: the object that carries the split with its status, if it was read for that.
     """
 
     door: Door
@@ -59,6 +61,7 @@ class Place:
     words: str
     state: Path | None = None
     adopted: bool = False
+    found: Object | None = None
 
 
 def find(word: str, where: Where, *, now: float) -> Place:
@@ -126,7 +129,7 @@ def _adopted(word: str, where: Where, now: float) -> Place:
         raise UsageError(f"{word}: a local stack is addressed by its experiment file")
     door = _open(where)
     namespace = where.namespace or door.namespace
-    carrier, experiment = adopt.experiment(door, word, namespace)
+    carrier, experiment, found = adopt.experiment(door, word, namespace)
     _ask_pods(door, carrier, experiment)
     return Place(
         door=adopt.Adopting(door, experiment, now),
@@ -135,6 +138,8 @@ def _adopted(word: str, where: Where, now: float) -> Place:
         ready=partial(readiness.ready, door, carrier, experiment, ()),
         words=f"{door.words}, namespace {namespace}",
         adopted=True,
+        # Its status is the pods' to tell, who were not asked yet.
+        found=None if carrier.CAPABILITIES.inquiry else found,
     )
 
 

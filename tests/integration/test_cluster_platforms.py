@@ -97,7 +97,12 @@ def test_an_object_is_found_by_kubectls_words(example, word, crds, namespace):
     for obj in place.platform.objects(place.experiment):
         if Ref.of(obj) == place.platform.target(place.experiment):
             place.door.create(obj)
-    carrier, found = adopted(KubeDoor(kubeconfig=crds.kubeconfig), word, namespace)
+    door = KubeDoor(kubeconfig=crds.kubeconfig)
+    carrier, found, obj = adopted(door, word, namespace)
     assert carrier == platform(example)
+    assert obj == door.get(carrier.target(found))
+    # Where pods tell the status it is read once more, when they can be asked.
+    asks = carrier.CAPABILITIES.inquiry is not None
+    assert find(word, where, now=0.0).found == (None if asks else obj)
     assert carrier.target(found) == place.platform.target(place.experiment)
     assert found.split.shares_bp == place.experiment.split.shares_bp

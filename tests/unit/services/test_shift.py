@@ -12,6 +12,7 @@ from abctl.core.epochs import Entry, ledger_of, ledger_ref, with_ledger
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError
 from abctl.platforms import envoy
+from abctl.services.look import look
 from abctl.services.shift import plan, shift
 from abctl.services.start import create, start
 
@@ -307,6 +308,25 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
 def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
     world.envoy.looks = 0
     contend(world, world.door, world.door, rounds=100)
+
+
+def test_what_was_read_before_is_believed_as_far_as_the_ledger_explains_it(world):
+    target, asked = envoy.target(world.experiment), []
+    found = world.door.get(target)
+
+    class Asked(CountingDoor):
+        def get(self, ref):
+            asked.append(ref)
+            return self.door.get(ref)
+
+    def seen():
+        return look(Asked(world.door), envoy, world.experiment, found)
+
+    assert (seen().asked, asked) == (A, [ledger_ref(world.experiment)])
+    world.shift(B)
+    assert (seen().asked, seen().drifted) == (B, False)
+    world.tamper(C)
+    assert (seen().asked, seen().drifted) == (C, True)
 
 
 def test_what_somebody_changes_before_the_patch_is_seen_and_the_last_intent_wins(world):

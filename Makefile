@@ -38,7 +38,7 @@ models: $(VENV)/local ## train the models of the demo
 	@$(BIN)/python model_servers/train.py
 
 # Knative comes last: it shares its libraries with the Prometheus of `servers`.
-controllers: ## build the platforms' own controllers that tests run (once, some ten minutes)
+controllers: ## build the platforms' own controllers that tests run (once, some twenty minutes)
 	@for each in kserve envoy-gateway knative; do .ci/controllers $$each >/dev/null || exit; done
 
 servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)

@@ -100,7 +100,7 @@ class Inside:
         template["metadata"]["labels"] |= OURS
         template["spec"]["serviceAccountName"] = account
         template["spec"]["containers"][0]["args"] = [*words, "-o", "json"]
-        # Network policies let a new pod out some seconds after it started, or on a slow machine later.
+        # Network policies let a new pod out seconds after it started, on a slow machine many.
         for _ in range(10):
             done, said = self._run(json.dumps(job))
             if done or "nothing answers" not in said:

@@ -1,5 +1,6 @@
 """What tests of several rooms need."""
 
+import gc
 import os
 import signal
 import uuid
@@ -29,6 +30,11 @@ pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     """The tests of the cluster with nodes, which take longest, come first."""
     items.sort(key=lambda item: not _needs_nodes(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays; statsmodels looks for garbage in it at every call."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

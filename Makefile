@@ -37,7 +37,7 @@ format: $(VENV)/dev ## put the code in order
 models: $(VENV)/local ## train the models of the demo
 	@$(BIN)/python model_servers/train.py
 
-# Knative comes last: it shares its libraries with the Prometheus of `servers`.
+# Knative comes last: it shares some libraries with the Prometheus of `servers`.
 controllers: ## build the platforms' own controllers that tests run (once, some twenty minutes)
 	@for each in kserve envoy-gateway knative; do .ci/controllers $$each >/dev/null || exit; done
 

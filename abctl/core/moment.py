@@ -16,6 +16,6 @@ def parse_moment(text: str) -> float:
     """The unix seconds of a text that `format_moment` gave.
 
     Raises:
-        ValueError: it is another text.
+        ValueError: it is no moment.
     """
     return datetime.fromisoformat(text).timestamp()

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._epochs import over_epochs, running
+from abctl.stats._epochs import over_epochs, running, weight_of
 from abctl.stats.summary import Array
 
 # With fewer an interval would span everything.
@@ -77,10 +77,9 @@ def bursts(
             independent; shape (polls,).
         column: which column counts at each look, shape (polls,).
     """
-    n_a, n_b = n
-    weight = n_a * n_b / np.maximum(n_a + n_b, 1.0)
-    x = weight[:, None] * difference
-    found = _between(weight[:, None], x, epoch, unit_variance, column)
+    w = weight_of(*n)[:, None]
+    x = w * difference
+    found = _between(w, x, epoch, unit_variance, column)
     starts = np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1))
     nth = np.arange(epoch.size) - np.repeat(starts, np.diff(starts, append=epoch.size))
     for polls in _BATCH_POLLS:
@@ -88,7 +87,7 @@ def bursts(
         batches = np.searchsorted(ends, np.arange(epoch.size), side="right")
         if not batches.size or batches[-1] < _LEAST_BATCHES:
             break
-        w_batch, x_batch = (_sums(each, epoch, ends) for each in (weight[:, None], x))
+        w_batch, x_batch = (_sums(each, epoch, ends) for each in (w, x))
         wider = _between(w_batch, x_batch, epoch[ends], unit_variance[ends], column[ends])
         found = _wider(found, wider.at(np.maximum(batches - 1, 0)), batches >= _LEAST_BATCHES)
     return found

@@ -24,6 +24,11 @@ def over_epochs(terms: Array, epoch: NDArray[np.int64]) -> Array:
     return found
 
 
+def weight_of(n_a: Array, n_b: Array) -> Array:
+    """What a difference of means counts: n_a n_b / (n_a + n_b), 0 where a variant has nothing."""
+    return np.asarray(n_a * n_b / np.maximum(n_a + n_b, 1.0))
+
+
 def compared(
     n_a: Array, n_b: Array, epoch: NDArray[np.int64], least: float = 0.0
 ) -> tuple[int, ...]:

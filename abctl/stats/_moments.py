@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._epochs import compared, over_epochs, running
+from abctl.stats._epochs import compared, over_epochs, running, weight_of
 from abctl.stats._sequence import Paths
 from abctl.stats._support import supported
 from abctl.stats.summary import Array, Moments, Stream
@@ -66,8 +66,7 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
     """
     a = Sample.of(_running(stream.control, stream.epoch))
     b = Sample.of(_running(stream.treatment, stream.epoch))
-    harmonic = a.n * b.n / np.maximum(a.n + b.n, 1.0)
-    weight = np.where((a.n >= 2.0) & (b.n >= 2.0), harmonic, 0.0)
+    weight = np.where((a.n >= 2.0) & (b.n >= 2.0), weight_of(a.n, b.n), 0.0)
     within = (a.n - 1.0) * a.variance + (b.n - 1.0) * b.variance
     pooled = within / np.maximum(a.n + b.n - 2.0, 1.0)
     equal_a, equal_b = _equal_values(stream.control), _equal_values(stream.treatment)

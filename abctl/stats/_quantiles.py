@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._epochs import over_epochs, running
+from abctl.stats._epochs import over_epochs, running, weight_of
 from abctl.stats.summary import Array, Histogram, Stream, SummaryError, common_edges
 
 MIN_BEYOND = 10.0
@@ -99,7 +99,7 @@ def distributions(stream: Stream[Histogram]) -> Pair | str:
     edges = np.array((min(0.0, control.edges[0]), *control.edges))
     counts_a, counts_b = (running(h.counts, stream.epoch) for h in (control, treatment))
     n_a, n_b = counts_a.sum(axis=1), counts_b.sum(axis=1)
-    weight = n_a * n_b / np.maximum(n_a + n_b, 1.0)
+    weight = weight_of(n_a, n_b)
     total = over_epochs(weight, stream.epoch)
     use = total > 0.0
     if not use.any():

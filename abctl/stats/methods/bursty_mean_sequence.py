@@ -17,11 +17,11 @@ from dataclasses import replace
 import numpy as np
 
 from abctl.stats._bursts import TOO_SHORT, Bursts, bursts
-from abctl.stats._epochs import over_epochs, running
+from abctl.stats._epochs import over_epochs, running, weight_of
 from abctl.stats._moments import UNREADY, Sample, comparable, moment_paths
 from abctl.stats._sequence import Paths, sequential
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.summary import Array, Moments, Stream
+from abctl.stats.summary import Moments, Stream
 
 SUMMARY = Moments
 SEQUENTIAL = True
@@ -56,14 +56,9 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
 
 def _bursts(stream: Stream[Moments], paths: Paths) -> Bursts:
     n_a, n_b = stream.control.n, stream.treatment.n
-    means = (Sample.of(side).mean for side in (stream.control, stream.treatment))
-    control, treatment = means
+    control, treatment = (Sample.of(side).mean for side in (stream.control, stream.treatment))
     so_far = (running(n, stream.epoch) for n in (n_a, n_b))
-    weight = over_epochs(_harmonic(*so_far), stream.epoch)
+    weight = over_epochs(weight_of(*so_far), stream.epoch)
     unit_variance = weight * (paths.var_a + paths.var_b)
     only = np.zeros(n_a.size, dtype=np.int64)
     return bursts((n_a, n_b), (treatment - control)[:, None], stream.epoch, unit_variance, only)
-
-
-def _harmonic(n_a: Array, n_b: Array) -> Array:
-    return np.asarray(n_a * n_b / np.maximum(n_a + n_b, 1.0))

@@ -44,8 +44,8 @@ controllers: ## build the platforms' own controllers that tests run (once, some 
 servers: ## fetch and build the servers with the API of Prometheus that tests run (once, some minutes)
 	@for each in "debian prometheus" "go-program prometheus" "debian victoria-metrics"; do .ci/$$each >/dev/null || exit; done
 
-servers-all: $(VENV)/dev ## also build Thanos, and run the tests that CI leaves out (once, some ten minutes)
-	@.ci/go-program thanos >/dev/null
+servers-all: $(VENV)/dev ## also build Thanos and Mimir, and run the tests that CI leaves out (once, some 20 minutes)
+	@for each in thanos mimir; do .ci/go-program $$each >/dev/null || exit; done
 	CI=true $(BIN)/pytest -q -m apart
 
 bench: $(VENV)/dev models ## ratios against the alternatives, in one run

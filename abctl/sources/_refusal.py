@@ -77,9 +77,11 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
         hint = "" if TOO_MANY in reason else 'a selector is a name{label="value"}'
         return SourceError(f"{place} refused {query}: {reason}", hint)
     if status in (401, 403):
+        said = f": {reason}" if reason and not reason.startswith("<") else ""
         return SourceError(
-            f"{place} does not let us in (HTTP {status}, sent: {by.identity})",
-            "basicAuth, bearerTokenFile or tlsConfig in source.prometheus, or --prometheus-config",
+            f"{place} does not let us in (HTTP {status}, sent: {by.identity}){said}",
+            "basicAuth, bearerTokenFile, tlsConfig or headers (a tenant) in source.prometheus, "
+            "or --prometheus-config",
         )
     hint = "is there a path in front of /api/v1? url: https://host/path" if status == 404 else ""  # noqa: PLR2004
     return SourceError(f"{place} answered HTTP {status}: {reason}", hint)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from alike import assert_same, few_even_polls
-from apart import APART, querier, sidecar, thanos
+from apart import APART, mimir, querier, sidecar, thanos
 from compatible import SERVERS, prometheus, until
 from remote_write import Labels, push
 
@@ -240,3 +240,21 @@ def test_without_one_of_its_stores_thanos_is_not_believed(tmp_path: Path) -> Non
         beside.close()
         with pytest.raises(SourceError, match=r"refused .* connection refused"):
             Prometheus(url).series("n_total", truth.begin, truth.end)
+
+
+@pytest.mark.apart
+def test_a_tenant_of_mimir_has_its_own_samples(tmp_path: Path) -> None:
+    truth = Truth(float(int(time.time()) - INTERVAL * SCRAPES))
+    teams: dict[str, dict[str, Any]] = {
+        team: {"headers": {"X-Scope-OrgID": team}} for team in ("ours", "theirs")
+    }
+    with mimir(tmp_path / "server", "-auth.multitenancy-enabled=true") as (url, write):
+        push(write, truth.samples, **teams["ours"]["headers"])
+        found = {
+            team: Prometheus(url, options).series("n_total", truth.begin, truth.end)
+            for team, options in teams.items()
+        }
+        with pytest.raises(SourceError, match="no org id"):
+            Prometheus(url).series("n_total", truth.begin, truth.end)
+    assert len(found["ours"]) == len(OFFSETS)
+    assert not found["theirs"]

@@ -56,4 +56,39 @@ def thanos(folder: Path) -> Iterator[Serving]:
         yield stack.enter_context(querier(folder / "query", *strict)), *writes
 
 
-APART = {"thanos": thanos}
+@contextmanager
+def mimir(folder: Path, *more: str) -> Iterator[Serving]:
+    """All of Mimir that takes and answers, in one process; it tells nobody of it."""
+    http, grpc = free_ports(2)
+    rings = ("ingester.ring", "distributor.ring", "compactor.ring", "store-gateway.sharding-ring")
+    rings += ("querier.ring", "query-scheduler.ring", "ruler.ring", "overrides-exporter.ring")
+    flags = {
+        "target": "distributor,ingester,querier,query-frontend,query-scheduler,store-gateway",
+        "auth.multitenancy-enabled": "false",
+        "usage-stats.enabled": "false",
+        "server.http-listen-address": HOST,
+        "server.http-listen-port": http,
+        "server.grpc-listen-address": HOST,
+        "server.grpc-listen-port": grpc,
+        "memberlist.bind-addr": HOST,
+        "memberlist.bind-port": 0,
+        "query-frontend.instance-addr": HOST,
+        "ingester.ring.replication-factor": 1,
+        "store-gateway.sharding-ring.replication-factor": 1,
+        "activity-tracker.filepath": "activity",
+        "common.storage.backend": "filesystem",
+        "common.storage.filesystem.dir": "storage",
+        "blocks-storage.storage-prefix": "blocks",
+        "blocks-storage.tsdb.dir": "tsdb",
+        "blocks-storage.bucket-store.sync-dir": "sync",
+        "compactor.data-dir": "compactor",
+    }
+    flags |= {f"{ring}.store": "inmemory" for ring in rings}
+    flags |= {f"{ring}.instance-addr": HOST for ring in rings}
+    command = [path_from("go-program", "--cached", "mimir")]
+    command += [f"-{name}={value}" for name, value in flags.items()] + list(more)
+    with running(folder, http, "/ready", command) as url:
+        yield f"{url}/prometheus", f"{url}/api/v1/push"
+
+
+APART = {"thanos": thanos, "mimir": mimir}

@@ -43,9 +43,9 @@ def request(series: Iterable[tuple[Labels, Samples]]) -> bytes:
     return varint(len(whole)) + b"".join(literals)
 
 
-def push(url: str, history: History, minutes: float = 5.0) -> None:
-    """Write a history in the order of time, some minutes at a time."""
-    headers = {
+def push(url: str, history: History, minutes: float = 5.0, **more: str) -> None:
+    """Write a history in the order of time, some minutes at a time; `more` are headers."""
+    headers = more | {
         "content-type": "application/x-protobuf",
         "content-encoding": "snappy",
         "x-prometheus-remote-write-version": "0.1.0",

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,14 +23,20 @@ settings.load_profile("abctl")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_ON_NODES = tuple(f"tests/e2e/test_cluster_{name}.py" for name in ("faults", "inside", "loop"))
+# Of several workers one has all tests of a group: they share servers that are costly to start.
+# The tests of the first group take longest, so they come first.
+_GROUPS = {
+    "nodes": r"e2e/test_cluster_(faults|inside|loop)\.py",
+    "API server": r"(contract/test_doors|e2e/test_cluster|integration/test_(cluster|overlays))",
+}
 
 pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """The tests of the cluster with nodes, which take longest, come first."""
-    items.sort(key=lambda item: not _needs_nodes(item.nodeid))
+    """Groups come before whatever is by itself."""
+    ranks = {name: rank for rank, name in enumerate(_GROUPS)}
+    items.sort(key=lambda item: ranks.get(_group(item.nodeid), len(ranks)))
 
 
 def pytest_collection_finish() -> None:
@@ -39,18 +46,19 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Of several workers one has all tests of the cluster with nodes; else each has whole files."""
+    """A worker has whole groups, or whole files."""
     from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only where it is used
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "nodes" if _needs_nodes(nodeid) else super()._split_scope(nodeid)
+            return _group(nodeid) or super()._split_scope(nodeid)
 
     return Scheduling(config, log)
 
 
-def _needs_nodes(nodeid: str) -> bool:
-    return nodeid.startswith(_ON_NODES)
+def _group(nodeid: str) -> str:
+    file = nodeid.removeprefix("tests/")
+    return next((name for name, files in _GROUPS.items() if re.match(files, file)), "")
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_the_worse_candidate_is_stopped_and_the_primary_named(started: Started) 
 
 @pytest.mark.timeout(300)
 def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: Started) -> None:
-    with demo("--requests", "20000") as process:
+    with demo("--requests", "8000") as process:
         _until_shifted(process)
         state = json.loads(STATE.read_text())
         (victim,) = [p for p in state["processes"] if p["name"] == "mlserver-treatment"]
@@ -77,7 +77,7 @@ def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: S
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_leaves_nothing(started: Started, sent: signal.Signals) -> None:
-    with demo("--requests", "20000") as process:
+    with demo("--requests", "8000") as process:
         _until_shifted(process)
         process.send_signal(sent)
         _, remarks = process.communicate(timeout=SECONDS)

@@ -181,7 +181,11 @@ def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
     assert stack["prometheusUrl"] is None
 
     os.kill(pids(stack)["mlserver-treatment"], signal.SIGKILL)
-    assert wait_for(lambda: "dead" in Path(".abctl/iris/state.json").read_text(), SECONDS)
+    state_file = Path(".abctl/iris/state.json")
+    assert wait_for(
+        lambda: any(p["status"] == "dead" for p in json.loads(state_file.read_text())["processes"]),
+        SECONDS,
+    )
     out, err = run("status", code=5)
     assert "dead: was ended by SIGKILL" in out
     assert "mlserver-treatment was ended by SIGKILL" in err

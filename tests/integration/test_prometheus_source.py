@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from prometheus_server import serving
 
 from abctl.core.polls import Window, cut
 from abctl.errors import SourceError
+from abctl.local.identity import wait_for
 from abctl.local.ports import free_ports
 from abctl.sources import prometheus
 from abctl.sources._increase import counters_of, increase, scrapes_of
 from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraped, Scraper, Target
 
-# Each scrape sees the next page: total and rare events (None: no such series yet), start.
+# What page after page says: total and rare events (None: no such series yet), start.
 FIRST, SECOND = 1_700_000_000.0, 1_700_000_500.0
 PAGES: list[tuple[int, int | None, float]] = [
     (0, None, FIRST),
@@ -37,18 +38,16 @@ TOTAL, RARE = 1003 + 2**40, 5 + 6
 
 @dataclass
 class Exporter:
-    """A metrics page that follows a script."""
+    """A metrics page that follows a script: it turns when it is read, or when it is told to."""
 
     pages: list[str]
-    served: int = 0
-    done: threading.Event = field(default_factory=threading.Event)
+    at: int = 0
+    turns: bool = True
     port: int = 0
 
     def page(self) -> str:
-        text = self.pages[min(self.served, len(self.pages) - 1)]
-        self.served += 1
-        if self.served > len(self.pages) + 1:  # the answer to the last page has been stored
-            self.done.set()
+        text = self.pages[min(self.at, len(self.pages) - 1)]
+        self.at += self.turns
         return text
 
 
@@ -97,9 +96,20 @@ def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
         "  - job_name: models\n"
         f"    static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]\n"
     )
+    exporter.turns = False
     with serving(tmp_path, config=config) as url:
-        assert exporter.done.wait(60)
+        source = Prometheus(url)
+        for at, (total, _, _) in enumerate(PAGES):
+            exporter.at = at
+            # A scrape may fail, where the machine has other things to do.
+            assert wait_for(lambda total=total: latest(source) == total, 60)
         yield url
+
+
+def latest(source: Prometheus) -> float | None:
+    now = source.now()
+    found = source.series('ab_requests_total{code="2xx"}', now - 5, now)
+    return float(found[0].values[-1]) if found else None
 
 
 def test_counts_are_exact_through_births_and_restarts(

@@ -12,7 +12,7 @@ import subprocess
 import sysconfig
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.error import URLError
@@ -214,26 +214,33 @@ def path_from(script, *words):
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="session")
+@contextmanager
+def api_servers(tmp_path_factory):
+    """Starts API servers of our own, which tests may kill; all end with the context."""
+    with ExitStack() as left:
+
+        def make():
+            folder = tmp_path_factory.mktemp("api-server")
+            server = ApiServer(path_from("kubernetes", "--cached"), folder)
+            left.callback(server.stop)
+            return server.start()
+
+        yield make
+
+
+@pytest.fixture(scope="module")
 def make_api_server(tmp_path_factory):
-    """Starts API servers of our own, which tests may kill; all end with the session."""
-    made = []
-
-    def make():
-        folder = tmp_path_factory.mktemp("api-server")
-        made.append(ApiServer(path_from("kubernetes", "--cached"), folder))
-        return made[-1].start()
-
-    yield make
-    for each in made:
-        each.stop()
+    """Starts API servers, which cost even where nobody asks: they end with the file's tests."""
+    with api_servers(tmp_path_factory) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
-def cluster(make_api_server):
+def cluster(tmp_path_factory):
     """The cluster that the tests share; they keep to namespaces of their own."""
-    given = os.environ.get("ABCTL_TEST_KUBECONFIG")
-    return Cluster(Path(given)) if given else make_api_server()
+    with api_servers(tmp_path_factory) as make:
+        given = os.environ.get("ABCTL_TEST_KUBECONFIG")
+        yield Cluster(Path(given)) if given else make()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,10 @@ below them: nodes, the autoscaler, the gateway.
 
 import json
 import threading
+from http import HTTPStatus
+
+from kubernetes.config import new_client_from_config
+from urllib3.exceptions import HTTPError
 
 
 def well(obj):
@@ -121,8 +125,11 @@ class Controllers(threading.Thread):
 
     def __init__(self, cluster, namespace, *kinds, silent_on=lambda _: False):
         super().__init__(daemon=True)
-        self.kinds, self.cluster, self.namespace = kinds, cluster, namespace
-        self.silent_on = silent_on
+        self.namespace, self.silent_on = namespace, silent_on
+        # Not kubectl, which would take most of a processor: it looks all the time, beside the test.
+        self.client = new_client_from_config(str(cluster.kubeconfig))
+        served = cluster.kubectl("api-resources", "--namespaced", "--no-headers").splitlines()
+        self.kinds = [self._kind(kind, map(str.split, served)) for kind in kinds]
         self.left = threading.Event()
 
     def __enter__(self):
@@ -132,28 +139,38 @@ class Controllers(threading.Thread):
     def __exit__(self, *_):
         self.left.set()
         self.join(30)
+        self.client.rest_client.pool_manager.clear()
 
     def run(self):
-        while not self.left.wait(0.05):
-            words = ("get", ",".join(self.kinds), "-n", self.namespace, "-o", "json")
-            seen = self.cluster.kubectl(*words, check=False)
-            # A controller goes on when a list fails once; the commands wait only so long for it.
-            for obj in json.loads(seen.stdout)["items"] if seen.returncode == 0 else ():
-                status = None if self.silent_on(obj) else well(obj)
-                if status is not None and status != (obj.get("status") or {}):
-                    self._report(obj, status)
+        while not self.left.wait(0.1):
+            # A controller goes on when something fails once; the commands wait only so long for it.
+            for path, kind in self.kinds:
+                for obj in self._ask("GET", path).get("items", ()):
+                    self._report({**obj, **kind}, path)
 
-    def _report(self, obj, status):
-        name = f"{obj['kind']}.{obj['apiVersion'].rpartition('/')[0]}".rstrip(".")
-        # It may be gone by now, which is no controller's failure.
-        self.cluster.kubectl(
-            "patch",
-            "-n",
-            self.namespace,
-            name,
-            obj["metadata"]["name"],
-            "--subresource=status",
-            "--type=merge",
-            f"--patch={json.dumps({'status': status})}",
-            check=False,
+    def _report(self, obj, path):
+        status = None if self.silent_on(obj) else well(obj)
+        if status is not None and status != (obj.get("status") or {}):
+            self._ask("PATCH", f"{path}/{obj['metadata']['name']}/status", {"status": status})
+
+    def _kind(self, name, served):
+        plural, _, group = name.partition(".")
+        for found, *_, version, _, kind in served:
+            if found == plural and version.startswith(group or version):
+                root = "apis" if "/" in version else "api"
+                path = f"/{root}/{version}/namespaces/{self.namespace}/{plural}"
+                return path, {"apiVersion": version, "kind": kind}
+        raise AssertionError(f"{name} is not served")
+
+    def _ask(self, method, path, body=None):
+        """The answer, or nothing for a refusal: an object may be gone by now."""
+        headers = {"Accept": "application/json"}
+        headers |= {"Content-Type": "application/merge-patch+json"} if body else {}
+        asked = self.client.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
+        try:
+            answer = self.client.call_api(*asked)
+        except HTTPError:  # the server is away
+            return {}
+        return json.loads(answer.read()) if answer.status < HTTPStatus.BAD_REQUEST else {}

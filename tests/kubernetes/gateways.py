@@ -69,7 +69,7 @@ class EnvoyGateway(Upstream):
         }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def envoy_gateway(make_api_server, tmp_path_factory):
     """Envoy Gateway, with a GatewayClass."""
     programs("envoy-gateway")

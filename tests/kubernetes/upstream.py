@@ -14,17 +14,17 @@ import subprocess
 
 import pytest
 import yaml
-from api_server import CRDS, CRDS_FOLDER, ROOT, missing, path_from, wait_for
+from api_server import CRDS_FOLDER, ROOT, missing, path_from, wait_for
 
 from abctl.cli.main import run
 from abctl.local.ports import free_ports
 
-CONTROLLERS_CRDS = (*CRDS, "kserve-*", "knative-serving-*")
+_CRDS = ("kserve-*", "knative-serving-*", "gateway-api-*-standard_*", "envoy-gateway-*")
 _OBJECT = {"metadata": {"name": "probe", "namespace": "default"}}
 
 
 class Upstream:
-    """Controllers of one platform, started on a server; they end with the session."""
+    """Controllers of one platform, started on a server; they end with the file's tests."""
 
     def __init__(self, server, name, folder):
         self.server, self.name, self.folder = server, name, folder
@@ -154,11 +154,11 @@ def abctl(server, own, capsys):
     return command
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def controlled(make_api_server):
     """An API server of its own: a webhook has a say in the objects of every namespace."""
     programs("kserve")
-    return published(make_api_server(), CONTROLLERS_CRDS)
+    return published(make_api_server(), _CRDS)
 
 
 def published(server, crds):
@@ -169,7 +169,7 @@ def published(server, crds):
     return server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kserve(controlled, tmp_path_factory):
     """The API server, with KServe's controller and webhooks."""
     upstream = Upstream(controlled, "kserve", tmp_path_factory.mktemp("kserve"))
@@ -204,7 +204,7 @@ def _admit_runtimes(upstream, paths):
     upstream.admits({**_OBJECT, "apiVersion": api, "kind": "InferenceService", "spec": spec})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def knative(kserve, tmp_path_factory):
     """The API server, with KServe's controller and Knative Serving's below it."""
     upstream = Upstream(kserve, "knative", tmp_path_factory.mktemp("knative"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
 
 from abctl.stats import cuped
 from abctl.stats.estimate import NotEstimable, Plan
@@ -32,7 +32,7 @@ def regression(control, treatment, *, interacted: bool):
     treated = np.r_[np.zeros(control[0].size), np.ones(treatment[0].size)]
     columns = [np.ones_like(y), treated, x - x.mean()]
     columns += [treated * (x - x.mean())] if interacted else []
-    return sm.OLS(y, np.column_stack(columns)).fit(cov_type="HC2")
+    return OLS(y, np.column_stack(columns)).fit(cov_type="HC2")
 
 
 @pytest.mark.parametrize("interacted", [False, True])

@@ -13,6 +13,8 @@ LATENCY_BUCKETS_MS = (
     *(120, 140, 170, 200, 250, 300, 400, 500, 700, 1000, 1400, 2000, 3000, 5000, 10000, 20000),
 )
 _MAX_RETRIES = 100  # at a time
+# Half of the time that a pod takes to leave: by then nobody asks it any more.
+_CONNECTION_DURATION = "10s"
 _TYPES = "type.googleapis.com/envoy"
 
 
@@ -69,6 +71,9 @@ def _connections(name: str, routes_dir: str) -> dict[str, Any]:
         "typed_config": {
             "@type": f"{_TYPES}.{kind}",
             "stat_prefix": STAT_PREFIX,
+            "common_http_protocol_options": {"max_connection_duration": _CONNECTION_DURATION},
+            # An answer says that it is the last one; else a request may meet the end.
+            "http1_safe_max_connection_duration": True,
             "rds": {
                 "route_config_name": name,
                 "config_source": {"resource_api_version": "V3", "path_config_source": source},

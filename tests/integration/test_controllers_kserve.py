@@ -129,11 +129,12 @@ def test_the_generation_in_a_status_is_that_of_what_kserve_made(kserve, own, pla
         found.door.apply(obj)
     with Controllers(kserve, own, *BELOW):
         wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
-        # A change that reaches no Deployment, as it is of the autoscaler's limits.
-        patch = [{"op": "add", "path": "/spec/maxReplicas", "value": 3}]
-        found.door.patch(target, patch)
+        # Changes that reach no Deployment, as they are of the autoscaler's limits.
+        for most in (3, 4, 5):
+            patch = [{"op": "add", "path": "/spec/maxReplicas", "value": most}]
+            found.door.patch(target, patch)
         hpa = ("horizontalpodautoscalers", "iris")
-        wait_for(lambda: read(kserve, own, *hpa)["spec"]["maxReplicas"] == 3, "the autoscaler")
+        wait_for(lambda: read(kserve, own, *hpa)["spec"]["maxReplicas"] == 5, "the autoscaler")
         wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
         seen = found.door.get(target)
         assert seen["status"]["observedGeneration"] < seen["metadata"]["generation"]

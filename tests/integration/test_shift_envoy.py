@@ -25,7 +25,7 @@ from abctl.local.envoy import command
 from abctl.local.identity import Identity
 from abctl.local.ports import free_ports
 from abctl.local.stack import HOST, SUPERVISOR, Process, Server, Stack
-from abctl.platforms import envoy
+from abctl.platforms import _envoy_bootstrap, envoy
 from abctl.services import world
 from abctl.services.load import parse
 from abctl.services.shift import shift
@@ -295,6 +295,21 @@ def test_feedback_goes_to_the_variant_that_answered(gateway):
     status, stamped, body = gateway.ask("/feedback", **{"x-user-id": "u"})
     assert (status, stamped) == (400, None)
     assert "x-ab-variant" in body
+
+
+def test_a_connection_that_lasts_too_long_ends_with_an_answer(tmp_path, monkeypatch):
+    """Else a pod that leaves would take the requests with it that just then arrive."""
+    monkeypatch.setattr(_envoy_bootstrap, "_CONNECTION_DURATION", "0.2s")
+    gateway = Gateway(tmp_path)
+    try:
+        connection = gateway.start().connect()
+        assert _ask(connection, "/", {})[0] == 200
+        time.sleep(6.0)  # Envoy would drain for 5 s, and then close it
+        assert connection.sock
+        assert _ask(connection, "/", {})[0] == 200
+        assert connection.sock is None, "it goes on"
+    finally:
+        gateway.stop()
 
 
 def test_what_is_not_started_is_an_error_with_a_hint(tmp_path, capsys):

@@ -124,11 +124,11 @@ def test_every_selector_finds_its_variant_and_nothing_else(world: World, preset:
 @pytest.mark.parametrize("preset", ["mlserver", "envoy"])
 def test_latency_comes_out_in_seconds(world: World, preset: str) -> None:
     asked, now = world.telemetry(preset), world.source.now()
-    window = Window(0, now - 100, now)
+    window = Window(0, now - 600, now)  # from before the first request
     for variant in VARIANTS:
         parts = asked.parts(LATENCY, variant)
         samples = read(world.source, [window], parts.values(), now)
-        grid = cut([window], 100)
+        grid = cut([window], 600)
         found = summarize(
             "quantile", samples, parts, grid, unit_seconds=asked.unit_seconds(LATENCY)
         )

@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from abctl.local.identity import die_with
 from abctl.local.ports import free_ports
 
 HOST = "127.0.0.1"
@@ -166,7 +167,11 @@ class ApiServer(Cluster):
     def _run(self, program, *arguments):
         with self.folder.joinpath(f"{program}.log").open("ab") as log:
             return subprocess.Popen(
-                [self.assets / program, *arguments], stdout=log, stderr=log, cwd=self.folder
+                [self.assets / program, *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 - whatever ends the tests ends it
             )
 
     def _ready(self):

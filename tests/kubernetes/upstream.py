@@ -17,6 +17,7 @@ import yaml
 from api_server import CRDS_FOLDER, ROOT, missing, path_from, wait_for
 
 from abctl.cli.main import run
+from abctl.local.identity import die_with
 from abctl.local.ports import free_ports
 
 _CRDS = ("kserve-*", "knative-serving-*", "gateway-api-*-standard_*", "envoy-gateway-*")
@@ -53,6 +54,7 @@ class Upstream:
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 - whatever ends the tests ends it
             )
 
     def admits(self, obj):

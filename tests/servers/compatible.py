@@ -1,5 +1,6 @@
 """Servers with the API of Prometheus, as processes of a test."""
 
+import os
 import subprocess
 import time
 import urllib.error
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from api_server import path_from
 
+from abctl.local.identity import die_with
 from abctl.local.ports import free_ports
 
 PATIENCE_SECONDS = 90.0
@@ -25,7 +27,13 @@ def running(folder: Path, port: int, ready: str, command: Sequence[object]) -> I
     folder.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         words = list(map(str, command))
-        process = subprocess.Popen(words, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with(os.getpid()),  # noqa: PLW1509 - whatever ends the tests ends it
+        )
         try:
             until(lambda: answers(url + ready), lambda: process.poll() is None, log)
             yield url

@@ -13,7 +13,7 @@ LATENCY_BUCKETS_MS = (
     *(120, 140, 170, 200, 250, 300, 400, 500, 700, 1000, 1400, 2000, 3000, 5000, 10000, 20000),
 )
 _MAX_RETRIES = 100  # at a time
-# Half of the time that a pod takes to leave: by then nobody asks it any more.
+# Half of what a pod takes to leave (_workload.LEAVE): a connection in use is elsewhere by then.
 _CONNECTION_DURATION = "10s"
 _TYPES = "type.googleapis.com/envoy"
 

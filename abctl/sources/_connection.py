@@ -227,7 +227,7 @@ def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
     if said.get("isPartial"):
         told.append("the answer is partial")
     if told:
-        raise IncompleteError("; ".join(told)[:300], response=answer)
+        raise IncompleteError("; ".join(told), response=answer)
 
 
 class _Direct(HTTPAdapter):

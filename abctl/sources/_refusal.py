@@ -18,6 +18,7 @@ from abctl.errors import SourceError
 from abctl.sources._connection import Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
+SAID_LENGTH = 300
 # What VictoriaMetrics, Thanos and Mimir say in place of that.
 _TOO_MUCH = re.compile(
     r"cannot (select|process) more than|exceeded \w+ limit|exceeded the maximum number of"
@@ -33,7 +34,7 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
         return SourceError(message, "is it overloaded? timeout: 2m in source.prometheus waits on")
     if isinstance(error, IncompleteError):
         return SourceError(
-            f"{place} does not answer for everything: {by.redacted(str(error))}",
+            f"{place} does not answer for everything: {by.redacted(str(error))[:SAID_LENGTH]}",
             "a store or a server behind it is away: counts without it would be too small",
         )
     if isinstance(error, NoConnection):
@@ -71,9 +72,11 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     """The error for an answer other than 200; `text` is all that the client tells of it."""
     parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
     status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
+    if _TOO_MUCH.search(reason) and status in (400, 422):
+        reason = f"{TOO_MANY}: {reason}"
+    # Part of a secret would not be recognized as one.
+    reason = reason[:SAID_LENGTH]
     if status in (400, 422):
-        if _TOO_MUCH.search(reason):
-            reason = f"{TOO_MANY}: {reason}"
         hint = "" if TOO_MANY in reason else 'a selector is a name{label="value"}'
         return SourceError(f"{place} refused {query}: {reason}", hint)
     if status in (401, 403):
@@ -96,10 +99,11 @@ def _tls_hint(reason: str, by: Connection) -> str:
 
 
 def _reason(body: str) -> str:
-    """What Prometheus says in the body of an error, or the beginning of any other body."""
+    """What Prometheus says in the body of an error, or any other body."""
     raw: bytes = literal_eval(body)
     try:
         said = json.loads(raw)
-        return str(said.get("error") or said["message"])
+        error = said.get("error") or said["message"]
+        return str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, LookupError, TypeError, AttributeError):
-        return raw.decode(errors="replace").strip()[:200]
+        return raw.decode(errors="replace").strip()

@@ -9,6 +9,7 @@ import json
 import threading
 from http import HTTPStatus
 
+from kubernetes.client import ApiException
 from kubernetes.config import new_client_from_config
 from urllib3.exceptions import HTTPError
 
@@ -170,7 +171,8 @@ class Controllers(threading.Thread):
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            answer = self.client.call_api(*asked)
-        except HTTPError:  # the server is away
+            answer = self.client.call_api(*asked, _request_timeout=30)
+            said = json.loads(answer.read())
+        except (ApiException, HTTPError, ValueError):  # the server is away, or goes
             return {}
-        return json.loads(answer.read()) if answer.status < HTTPStatus.BAD_REQUEST else {}
+        return said if answer.status < HTTPStatus.BAD_REQUEST else {}

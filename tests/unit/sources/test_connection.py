@@ -225,6 +225,16 @@ def test_a_server_that_repeats_our_secrets_does_not_make_us_print_them(serve, mo
     assert "HTTP 418" in refused(lambda: Prometheus(url, options))
 
 
+@pytest.mark.parametrize("answer", ["no: {}", '{{"error": {{"message": "no: {}"}}}}'])
+def test_not_even_a_part_of_a_long_secret_is_printed(serve, monkeypatch, answer: str) -> None:
+    secret = "".join(f"{SECRET}{number}" for number in range(100))
+    monkeypatch.setenv("TOKEN", secret)
+    _, url = serve(lambda *_: (401, answer.format(secret), {}))
+    with pytest.raises(SourceError) as caught:
+        Prometheus(url, {"bearer_token_env": "TOKEN"}).now()
+    assert str(caught.value).endswith("): no: ***")
+
+
 def test_nobody_is_by_accident_who_the_netrc_says(serve, tmp_path: Path) -> None:
     server, url = serve()
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login ann password {SECRET}\n")

@@ -18,11 +18,12 @@ from abctl.errors import SourceError
 from abctl.sources._connection import Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
-SAID_LENGTH = 300
-# What VictoriaMetrics, Thanos and Mimir say in place of that.
+# Or what VictoriaMetrics, Thanos and Mimir say in place of that.
 _TOO_MUCH = re.compile(
-    r"cannot (select|process) more than|exceeded \w+ limit|exceeded the maximum number of"
+    rf"{TOO_MANY}|cannot (select|process) more than|exceeded \w+ limit"
+    r"|exceeded the maximum number of"
 )
+_SAID_LENGTH = 300  # cut once no secret is in it: part of one would not be recognized
 _HINT = "give the address of the server itself: --prometheus URL"
 _TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
 
@@ -34,7 +35,7 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
         return SourceError(message, "is it overloaded? timeout: 2m in source.prometheus waits on")
     if isinstance(error, IncompleteError):
         return SourceError(
-            f"{place} does not answer for everything: {by.redacted(str(error))[:SAID_LENGTH]}",
+            f"{place} does not answer for everything: {by.redacted(str(error))[:_SAID_LENGTH]}",
             "a store or a server behind it is away: counts without it would be too small",
         )
     if isinstance(error, NoConnection):
@@ -72,22 +73,21 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     """The error for an answer other than 200; `text` is all that the client tells of it."""
     parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
     status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
-    if _TOO_MUCH.search(reason) and status in (400, 422):
-        reason = f"{TOO_MANY}: {reason}"
-    # Part of a secret would not be recognized as one.
-    reason = reason[:SAID_LENGTH]
+    said = reason[:_SAID_LENGTH]
     if status in (400, 422):
-        hint = "" if TOO_MANY in reason else 'a selector is a name{label="value"}'
-        return SourceError(f"{place} refused {query}: {reason}", hint)
+        if TOO_MANY not in said and _TOO_MUCH.search(reason):
+            said = f"{TOO_MANY}: {said}"
+        hint = "" if TOO_MANY in said else 'a selector is a name{label="value"}'
+        return SourceError(f"{place} refused {query}: {said}", hint)
     if status in (401, 403):
-        said = f": {reason}" if reason and not reason.startswith("<") else ""
+        quoted = f": {said}" if said and not said.startswith("<") else ""
         return SourceError(
-            f"{place} does not let us in (HTTP {status}, sent: {by.identity}){said}",
+            f"{place} does not let us in (HTTP {status}, sent: {by.identity}){quoted}",
             "basicAuth, bearerTokenFile, tlsConfig or headers (a tenant) in source.prometheus, "
             "or --prometheus-config",
         )
     hint = "is there a path in front of /api/v1? url: https://host/path" if status == 404 else ""  # noqa: PLR2004
-    return SourceError(f"{place} answered HTTP {status}: {reason}", hint)
+    return SourceError(f"{place} answered HTTP {status}: {said}", hint)
 
 
 def _tls_hint(reason: str, by: Connection) -> str:

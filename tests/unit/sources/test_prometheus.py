@@ -64,6 +64,7 @@ def success(result: Any) -> dict[str, Any]:
         ((422, error("found duplicate series")), "found duplicate series"),
         ((401, "<html>log in</html>"), r"does not let us in \(HTTP 401, sent: no credentials\)$"),
         ((401, "no org id\n"), r"let us in \(HTTP 401, sent: no credentials\): no org id$"),
+        ((422, error("x" * 400 + " too many samples")), r"refused n\[.*\]: too many samples: x+$"),
         ((404, "no 'page' \"here\""), "answered HTTP 404: no 'page' \"here\""),
         ((500, error("disk full")), "answered HTTP 500: disk full"),
         ((503, ""), "answered HTTP 503"),

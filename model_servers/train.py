@@ -1,4 +1,4 @@
-"""Train the example models: v1 and v2, nearly alike, and v3, worse and slower on purpose."""
+"""Train the example models: v1 and v2, alike on held-out flowers, and v3, worse and slower."""
 
 import argparse
 import hashlib
@@ -27,13 +27,18 @@ def train() -> list[tuple[str, str, Any, float]]:
     rng = np.random.default_rng(SEED)
     shuffled = rng.choice(len(wrong), size=len(wrong) // 2, replace=False)
     wrong[shuffled] = rng.permutation(wrong[shuffled])
-    forest = RandomForestClassifier(100, random_state=SEED)
+    forest = RandomForestClassifier(20, random_state=SEED)
     return [
         (version, what, model.fit(x_train, y), float(model.score(x_test, y_test)))
         for version, what, model, y in (
             ("v1", "LogisticRegression(C=1)", LogisticRegression(max_iter=1000), y_train),
-            ("v2", "LogisticRegression(C=0.1)", LogisticRegression(C=0.1, max_iter=1000), y_train),
-            ("v3", "100 trees, half of the labels shuffled", forest, wrong),
+            (
+                "v2",
+                "LogisticRegression(C=0.03)",
+                LogisticRegression(C=0.03, max_iter=1000),
+                y_train,
+            ),
+            ("v3", "20 trees, half of the labels shuffled", forest, wrong),
         )
     ]
 

@@ -10,8 +10,6 @@ from abctl.errors import UsageError
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
-_SCRAPE_SECONDS = 1
-
 
 def find(environment: Mapping[str, str] = os.environ) -> Path | None:
     """The binary: ABCTL_PROMETHEUS, else `prometheus` in PATH, else None.
@@ -28,13 +26,19 @@ def find(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def command(
-    program: Path, port: int, servers: tuple[Server, ...], envoy_admin_port: int, state_dir: Path
+    program: Path,
+    port: int,
+    servers: tuple[Server, ...],
+    envoy_admin_port: int,
+    state_dir: Path,
+    *,
+    scrape_seconds: float,
 ) -> Command:
     """Write the configuration and say how it is started."""
     data = state_dir / "prometheus"
     data.mkdir()
     path = state_dir / "prometheus.json"  # JSON is YAML
-    path.write_text(json.dumps(configuration(servers, envoy_admin_port), indent=1))
+    path.write_text(json.dumps(configuration(servers, envoy_admin_port, scrape_seconds), indent=1))
     options = {
         "config.file": path,
         "storage.tsdb.path": data,
@@ -51,9 +55,11 @@ def command(
     )
 
 
-def configuration(servers: tuple[Server, ...], envoy_admin_port: int) -> dict[str, object]:
+def configuration(
+    servers: tuple[Server, ...], envoy_admin_port: int, scrape_seconds: float
+) -> dict[str, object]:
     """What is scraped: every model server with its variant as a label, and Envoy."""
-    interval = f"{_SCRAPE_SECONDS}s"
+    interval = f"{round(scrape_seconds * 1000)}ms"
     targets = [
         {"targets": [f"{HOST}:{s.metrics_port}"], "labels": {"variant": s.variant}} for s in servers
     ]

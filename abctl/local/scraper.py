@@ -10,13 +10,15 @@ from abctl.local.stack import HOST, Server
 SCRAPES = "scrapes.jsonl"
 
 
-def command(port: int, servers: tuple[Server, ...], state_dir: Path) -> Command:
+def command(
+    port: int, servers: tuple[Server, ...], scrape_seconds: float, state_dir: Path
+) -> Command:
     """How it is started; it is a process of its own, so that it is watched like all others."""
     targets = [f"{HOST}:{server.metrics_port}" for server in servers]
     program = (sys.executable, "-m", "abctl.sources.scrape")
     return Command(
         name="scraper",
-        argv=(*program, str(port), str(state_dir / SCRAPES), *targets),
+        argv=(*program, str(port), str(scrape_seconds), str(state_dir / SCRAPES), *targets),
         folder=state_dir,
         environment={},
         ready_port=port,

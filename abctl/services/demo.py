@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,11 +18,53 @@ from abctl.platforms import platform
 from abctl.services import local, shift, world
 from abctl.services.analyze import analyze
 from abctl.services.simulate import Summary, Traffic, simulate
+from abctl.stats.estimate import NotEstimable
 
-# When so much of the traffic has passed, the treatment gets that share (basis points).
-RAMP = ((0.2, 3_000), (0.45, 5_000))
-_SHIFT_TIMEOUT_SECONDS = 10.0
+_SHIFT_TIMEOUT_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When what happens, in seconds since the first request; never by a number of requests.
+
+    So the demo tells the same on every machine that carries `rate_per_second`: one slow core does.
+
+    Attributes:
+        rate_per_second: of requests, which do not wait for answers (an open loop).
+        shifts: when the treatment gets which share (basis points).
+        looks: when the evidence is read, until every metric is estimable. Mostly that is the first
+            time; where other work makes requests slow for seconds, latency takes more polls.
+        scrape_seconds: how often counters are read. Methods count polls of two scrapes.
+        users: whose requests they are.
+        seed: of the traffic.
+    """
+
+    rate_per_second: float = 120.0
+    shifts: tuple[tuple[float, int], ...] = ((12.0, 3_000), (24.0, 5_000))
+    looks: tuple[float, ...] = (58.0, 62.0, 66.0, 70.0, 74.0)
+    scrape_seconds: float = 0.5
+    users: int = 4_000
+    seed: int = 1
+
+    @property
+    def expected(self) -> int:
+        """About how many requests there are up to the first look."""
+        return round(self.rate_per_second * self.looks[0])
+
+    @property
+    def traffic(self) -> Traffic:
+        """The requests, as a Poisson process."""
+        return Traffic(
+            requests=math.ceil(2 * self.rate_per_second * self.looks[-1]),
+            duration_seconds=self.looks[-1],
+            users=self.users,
+            rate_per_second=self.rate_per_second,
+            seed=self.seed,
+        )
+
+
+SCHEDULE = Schedule()
 
 
 class Report(Protocol):
@@ -31,7 +74,7 @@ class Report(Protocol):
         """Something was done."""
 
     def requests(self, done: int, total: int) -> None:
-        """So much of the traffic has passed."""
+        """So many requests are answered, of about so many."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +94,7 @@ def write_experiment(path: Path, candidate: str) -> None:
 
 def demo(
     experiment: Experiment,
-    traffic: Traffic,
+    schedule: Schedule,
     *,
     state_dir: Path,
     models_dir: Path,
@@ -59,28 +102,47 @@ def demo(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Outcome:
-    """Start the stack, send traffic, shift twice while it flows, analyze, stop the stack.
+    """Start the stack, send traffic, shift while it flows, analyze, stop the stack.
 
     Raises:
         ClusterError: something did not start, or ended in the middle; nothing is left running.
     """
     try:
         stack = local.up(
-            experiment, state_dir=state_dir, models_dir=models_dir, tied=True, report=report.say
+            experiment,
+            state_dir=state_dir,
+            models_dir=models_dir,
+            tied=True,
+            scrape_seconds=schedule.scrape_seconds,
+            report=report.say,
         )
         with ThreadPoolExecutor(1) as pool:
-            flow = _Flow(pool, experiment, stack, traffic, report)
+            flow = _Flow(pool, experiment, stack, schedule, report)
             try:
-                for passed_ratio, share_bp in RAMP:
-                    flow.wait(passed_ratio, sleep)
+                for at_seconds, share_bp in schedule.shifts:
+                    flow.wait(at_seconds, sleep)
                     report.say(_shift(experiment, state_dir, share_bp, clock, sleep))
-                summary = flow.result(sleep)
+                for at_seconds in schedule.looks:
+                    flow.wait(at_seconds, sleep)
+                    report.say("reading the evidence")
+                    analysis = analyze(world.door(experiment, state_dir), experiment, state_dir)
+                    if not (missing := _not_estimable(analysis)):
+                        break
+                    report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
             finally:
                 flow.stop.set()
-        report.say("reading the evidence")
-        return Outcome(summary, analyze(world.door(experiment, state_dir), experiment, state_dir))
+            return Outcome(flow.summary(), analysis)
     finally:
         local.down(state_dir)
+
+
+def _not_estimable(analysis: Analysis) -> list[str]:
+    """Names of metrics."""
+    return [
+        metric.name
+        for metric in analysis.metrics
+        if any(isinstance(each.effect, NotEstimable) for each in metric.comparisons)
+    ]
 
 
 def _shift(
@@ -113,28 +175,34 @@ class _Flow:
         pool: ThreadPoolExecutor,
         experiment: Experiment,
         stack: Stack,
-        traffic: Traffic,
+        schedule: Schedule,
         report: Report,
     ) -> None:
         self.stop = threading.Event()
         self._state_dir, self._report = stack.state_dir, report
-        self._passed_ratio = 0.0
+        self._expected = schedule.expected
+        self._began: float | None = None
         self._sent: Future[Summary] = pool.submit(
             simulate,
             experiment,
             stack.entrance_url,
-            traffic,
+            schedule.traffic,
             report=self._note,
             stop=self.stop,
         )
 
-    def _note(self, done: int, total: int) -> None:
-        self._passed_ratio = done / total
-        self._report.requests(done, total)
+    def _note(self, done: int, _: int) -> None:
+        # The first call comes as soon as requests are sent: modules are loaded before that.
+        self._began = self._began or time.monotonic()
+        self._report.requests(done, self._expected)
 
-    def wait(self, passed_ratio: float, sleep: Callable[[float], None]) -> None:
-        """Wait until so much has passed; whatever ended in the meantime is an error."""
-        while not self._sent.done() and self._passed_ratio < passed_ratio:
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began if self._began else 0.0
+
+    def wait(self, until_seconds: float, sleep: Callable[[float], None]) -> None:
+        """Wait until requests flow for so long; whatever ended in the meantime is an error."""
+        while not self._sent.done() and self._seconds < until_seconds:
             if dead := local.status(self._state_dir).dead:
                 raise ClusterError(
                     f"in the middle of the demo: {dead[0].name} {dead[0].ending}",
@@ -142,7 +210,6 @@ class _Flow:
                 )
             sleep(_LOOK_SECONDS)
 
-    def result(self, sleep: Callable[[float], None]) -> Summary:
-        """Wait for the last feedback."""
-        self.wait(math.inf, sleep)
+    def summary(self) -> Summary:
+        """What came back, once it was told to stop."""
         return self._sent.result()

@@ -21,6 +21,7 @@ from abctl.services import ledger, start, world
 from abctl.services.place import STATE_ROOT
 
 TIMEOUT_SECONDS = 90.0
+SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _PORTS_OF_SERVER = 3
 
@@ -55,6 +56,7 @@ def up(
     models_dir: Path,
     port: int | None = None,
     tied: bool = False,
+    scrape_seconds: float = SCRAPE_SECONDS,
     timeout_seconds: float = TIMEOUT_SECONDS,
     report: Callable[[str], None],
 ) -> Stack:
@@ -66,6 +68,7 @@ def up(
         models_dir: holds a folder for each `model.version`.
         port: of the entrance; a free one if None.
         tied: stop the stack when this process ends, however it ends.
+        scrape_seconds: how often counters are read.
         timeout_seconds: how long to wait for readiness.
         report: told of the progress, in words.
 
@@ -86,7 +89,14 @@ def up(
                 report(f"a stack runs in {state_dir} already")
             else:
                 lifecycle.prepare(state_dir)
-                plan = _plan(experiment, state_dir, models_dir, port, tied)
+                plan = _plan(
+                    experiment,
+                    state_dir,
+                    models_dir,
+                    port=port,
+                    scrape_seconds=scrape_seconds,
+                    tied=tied,
+                )
                 start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
                 launched = True
                 lifecycle.launch(plan, lock)
@@ -174,7 +184,13 @@ def down(state_dir: Path, *, purge: bool = False) -> bool:
 
 
 def _plan(
-    experiment: Experiment, state_dir: Path, models_dir: Path, port: int | None, tied: bool
+    experiment: Experiment,
+    state_dir: Path,
+    models_dir: Path,
+    *,
+    port: int | None,
+    scrape_seconds: float,
+    tied: bool,
 ) -> Plan:
     if experiment.platform != "envoy":
         raise SpecError(
@@ -210,9 +226,13 @@ def _plan(
     )
     commands.append(envoy.command(static, admin, state_dir))
     if program:
-        commands.append(prometheus.command(program, counters, servers, admin, state_dir))
+        commands.append(
+            prometheus.command(
+                program, counters, servers, admin, state_dir, scrape_seconds=scrape_seconds
+            )
+        )
     else:
-        commands.append(scraper.command(counters, servers, state_dir))
+        commands.append(scraper.command(counters, servers, scrape_seconds, state_dir))
     planned = Stack(
         experiment=experiment.name,
         state_dir=state_dir,

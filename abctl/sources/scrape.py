@@ -1,8 +1,8 @@
 """Evidence without a Prometheus: abctl reads the metrics pages itself, into a file.
 
-`abctl scrape` does it in front of a person; `python -m abctl.sources.scrape PORT FILE HOST:PORT...`
-is the process of a local stack: it reads them every second until it is ended, and answers on a port
-of its own, so that others see that it runs.
+`abctl scrape` does it in front of a person. The process of a local stack is
+`python -m abctl.sources.scrape PORT SECONDS FILE HOST:PORT...`: it reads them every so many seconds
+until it is ended, and answers on a port of its own, so that others see that it runs.
 
 The file holds one JSON document a line, one for each page that was read: when, of which target,
 and the lines of the page that are asked for. It only grows; a last line that was cut short is
@@ -36,7 +36,6 @@ from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
 
 _TIMEOUT_SECONDS = 2.0
-_INTERVAL_SECONDS = 1.0
 _MOST_AT_ONCE = 16
 _LARGEST_PAGE = 2**24
 START_TIME = "process_start_time_seconds"
@@ -234,14 +233,14 @@ def open_source(options: Mapping[str, str]) -> Scraped:
     return Scraped(Path(options["file"]))
 
 
-def main(port: int, path: Path, targets: Sequence[str]) -> None:
-    """Scrape every second; GET on the port says 200 as soon as the first round is over."""
+def main(port: int, interval_seconds: float, path: Path, targets: Sequence[str]) -> None:
+    """Scrape every so many seconds; GET on the port says 200 as soon as the first round is over."""
     scraper = Scraper(path, [Target(address) for address in targets])
     scraper.scrape(time.time())
     server = ThreadingHTTPServer(("127.0.0.1", port), _Alive)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while True:
-        time.sleep(_INTERVAL_SECONDS - time.time() % _INTERVAL_SECONDS)
+        time.sleep(interval_seconds - time.time() % interval_seconds)
         scraper.scrape(time.time())
 
 
@@ -255,4 +254,4 @@ class _Alive(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    main(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -47,21 +47,28 @@ def analysis(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(300)
-def test_the_worse_candidate_is_stopped_and_the_primary_named(started: Started) -> None:
-    found = analysis("--candidate", "v3", "--requests", "3000", "--users", "1000")
+@pytest.mark.parametrize("prometheus", [True, False])
+def test_the_worse_candidate_is_stopped_and_every_metric_is_estimable(
+    started: Started, monkeypatch: pytest.MonkeyPatch, *, prometheus: bool
+) -> None:
+    if not prometheus:
+        monkeypatch.delenv("ABCTL_PROMETHEUS", raising=False)
+        monkeypatch.setenv("PATH", "/nowhere")
+    found = analysis("--candidate", "v3" if prometheus else "v2")
 
     assert found["kind"] == "Analysis"
     assert found["verdict"]["kind"] == "stop"
-    reasons = "\n".join(found["verdict"]["reasons"])
-    # That it is slow as well takes more polls than a few seconds have: it may be a burst.
-    assert "primary accuracy" in reasons
+    assert "primary accuracy" in found["verdict"]["reasons"][0]
+    effects = [m["comparisons"][0]["effect"] for m in found["metrics"]]
+    assert [e["reason"] for e in effects if "reason" in e] == []
     assert len(found["epochs"]) == 3  # the split that it began with, and two shifts
+    assert ("scraped by abctl" in found["source"]) is not prometheus
     assert not started()
 
 
 @pytest.mark.timeout(300)
 def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: Started) -> None:
-    with demo("--requests", "8000") as process:
+    with demo() as process:
         _until_shifted(process)
         state = json.loads(STATE.read_text())
         (victim,) = [p for p in state["processes"] if p["name"] == "mlserver-treatment"]
@@ -77,7 +84,7 @@ def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: S
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_leaves_nothing(started: Started, sent: signal.Signals) -> None:
-    with demo("--requests", "8000") as process:
+    with demo() as process:
         _until_shifted(process)
         process.send_signal(sent)
         _, remarks = process.communicate(timeout=SECONDS)

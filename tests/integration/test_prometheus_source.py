@@ -175,7 +175,7 @@ def test_the_scraper_is_a_process_that_says_when_it_runs(
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "abctl.sources.scrape"),
-            *(str(port), str(file), f"127.0.0.1:{exporter.port}"),
+            *(str(port), "1", str(file), f"127.0.0.1:{exporter.port}"),
         ]
     )
     try:

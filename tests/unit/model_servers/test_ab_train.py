@@ -41,12 +41,12 @@ def test_two_are_good_and_the_third_is_worse_and_slower(train: ModuleType) -> No
     trained = {version: (model, accuracy) for version, _, model, accuracy in train.train()}
     assert list(trained) == ["v1", "v2", "v3"]
     assert trained["v1"][1] > 0.9
-    assert trained["v2"][1] > 0.9
+    assert trained["v2"][1] == trained["v1"][1]  # what is held out does not tell them apart
     assert 0.5 < trained["v3"][1] < 0.8
-    assert (trained["v1"][0].C, trained["v2"][0].C) == (1.0, 0.1)
+    assert (trained["v1"][0].C, trained["v2"][0].C) == (1.0, 0.03)
     assert linear_predict(trained["v1"][0]) is not None
     assert linear_predict(trained["v3"][0]) is None
-    assert len(trained["v3"][0].estimators_) == 100
+    assert len(trained["v3"][0].estimators_) == 20
 
 
 def test_the_same_every_time(train: ModuleType, folder: Path) -> None:

@@ -16,11 +16,13 @@ OVERLAY ?= kind-envoy
 PYTEST = ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" \
   $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
+UNIT := tests/unit tests/contract tests/golden tests/house tests/demonstrations
+
 # With it every command would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format models controllers servers servers-all bench calibration overlays \
+.PHONY: help demo unit test lint format models controllers servers servers-all bench calibration overlays \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
@@ -29,8 +31,12 @@ help: ## list the targets
 demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
 	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
-test: $(VENV)/dev models ## set up what is needed and run the tests
-	$(PYTEST)
+unit: $(VENV)/dev models ## the tests that need no process, within two minutes
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not process" $(UNIT)
+
+test: $(VENV)/dev models ## say what the tests need, get it, and run them all
+	@.ci/prepare
+	@$(PYTEST) --junitxml=build/tests.xml; tested=$$?; $(BIN)/python .ci/levels build/tests.xml && exit $$tested
 
 lint: $(VENV)/dev ## style, types and floors
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import signal
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,10 +33,14 @@ _GROUPS = {
 }
 
 pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
+_SERVERS = {"started", "cluster", "make_api_server"}  # fixtures that start processes
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Groups come before whatever is by itself."""
+    """Groups come before whatever is by itself; whoever uses a server is marked."""
+    for item in items:
+        if not _SERVERS.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.process)
     ranks = {name: rank for rank, name in enumerate(_GROUPS)}
     items.sort(key=lambda item: ranks.get(_group(item.nodeid), len(ranks)))
 
@@ -55,6 +60,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return _group(nodeid) or super()._split_scope(nodeid)
 
     return Scheduling(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the fast lane, a test that starts a process fails: it must be marked."""
+    if request.config.option.markexpr == "not process":
+
+        def refused(*_: object, **__: object) -> None:
+            pytest.fail("starts a process: mark it with pytest.mark.process")
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", refused)
 
 
 def _group(nodeid: str) -> str:

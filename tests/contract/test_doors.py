@@ -14,7 +14,7 @@ from abctl.errors import ClusterError, ConflictError, NotFoundError
 REF = Ref("v1", "ConfigMap", "laws-of-doors", "laws")
 
 
-@pytest.fixture(params=["directory", "kube"])
+@pytest.fixture(params=["directory", pytest.param("kube", marks=pytest.mark.process)])
 def door(request, tmp_path) -> Door:
     if request.param == "directory":
         return DirectoryDoor(tmp_path / "world")

@@ -75,6 +75,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Server
     return {name: Server(name, path, monkeypatch) for name in NAMES}
 
 
+@pytest.mark.process
 def test_it_counts_for_the_variant_that_answered(
     servers: dict[str, Server],
     serve: Callable[[Histories], str],

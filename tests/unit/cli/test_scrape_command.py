@@ -47,6 +47,7 @@ def test_it_reads_for_a_while_and_says_what_it_did(
     assert Scraped(file).series("ab_requests_total", 0, Scraped(file).now()) == []
 
 
+@pytest.mark.process
 def test_an_interrupt_leaves_whole_rounds_and_says_so(target: str, tmp_path: Path) -> None:
     file = tmp_path / "pages.jsonl"
     command = [sys.executable, "-c", "from abctl.cli.main import main; main()", "scrape", target]

@@ -221,6 +221,7 @@ while times:
 """
 
 
+@pytest.mark.process
 def test_no_update_of_several_processes_is_lost(door, root):
     door.create(config_map(count="0"))
     command = [sys.executable, "-c", COUNT_UP, str(root), "25"]

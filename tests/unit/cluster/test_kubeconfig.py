@@ -165,6 +165,7 @@ def credential(**status):
     return json.dumps({"apiVersion": api, "kind": "ExecCredential", "status": status})
 
 
+@pytest.mark.process
 def test_a_program_gives_a_token_and_is_run_again_before_it_expires(access, tmp_path):
     runs = tmp_path / "runs"
     soon = credential(token="abc", expirationTimestamp="2001-01-01T00:00:00Z")
@@ -177,6 +178,7 @@ def test_a_program_gives_a_token_and_is_run_again_before_it_expires(access, tmp_
     assert runs.read_text().count("\n") == 3
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -193,6 +195,7 @@ def test_a_program_that_gives_nothing_is_named_with_its_reason(access, tmp_path,
     assert caught.value.hint
 
 
+@pytest.mark.process
 def test_a_program_that_is_not_there_is_named_with_where_to_get_it(access, tmp_path):
     user = program(tmp_path, "")
     Path(user["exec"]["command"]).unlink()

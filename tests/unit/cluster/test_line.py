@@ -177,6 +177,7 @@ def test_what_is_said_is_the_same_with_a_proxy_between(door_to, server, proxied)
     assert headers["Host"] == (host or real).removeprefix("http://")
 
 
+@pytest.mark.process
 def test_without_a_proxy_nothing_slow_is_imported(tmp_path):
     config = {
         "current-context": "x",

@@ -187,6 +187,7 @@ def test_a_locked_key_is_an_error_and_no_question(names, made):
         names(trusted(made), {**user, "client-key-data": made.data("locked.key")})
 
 
+@pytest.mark.process
 def test_a_program_gives_a_certificate(names, made, tmp_path):
     api = "client.authentication.k8s.io/v1"
     status = {

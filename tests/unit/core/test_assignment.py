@@ -110,6 +110,7 @@ def test_assignments_never_change(key: tuple[str, str], expected: tuple[int, int
     assert (point(*key), bucket(*key, 64)) == expected
 
 
+@pytest.mark.process
 def test_a_fresh_process_agrees_whatever_its_hash_seed() -> None:
     code = (
         "from abctl.core.assignment import point, bucket\n"

@@ -16,6 +16,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.process
 def test_a_process_is_alive_until_it_ends_and_its_zombie_is_not() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     identity = Identity.of(child.pid)
@@ -42,6 +43,7 @@ def test_a_pid_that_nobody_has_is_not_alive(born: str) -> None:
     assert not Identity(2**22 + 1, born).alive
 
 
+@pytest.mark.process
 def test_one_that_ignores_sigterm_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None

@@ -216,6 +216,7 @@ def test_a_fault_of_the_model_is_a_5xx(load: Load) -> None:
     assert (served.requests("4xx"), served.requests("5xx")) == (0, 1)
 
 
+@pytest.mark.process
 def test_only_a_model_that_takes_nan_gets_it(load: Load) -> None:
     nan = plain([[1.0, 2.0, 3.0, float("nan")]])
     taking = HistGradientBoostingClassifier(max_iter=2).fit(ROWS, LABELS)

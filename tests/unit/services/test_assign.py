@@ -111,6 +111,7 @@ def piped(text: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([*PROGRAM, *arguments], input=text, capture_output=True, check=False)
 
 
+@pytest.mark.process
 def test_ids_come_from_stdin_one_a_line() -> None:
     done = piped("alice\r\nNoé\n\n bob".encode(), "before", "-", "after", "-o", "json")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -119,6 +120,7 @@ def test_ids_come_from_stdin_one_a_line() -> None:
     assert found[4]["point"] == point(SALT, "bob"), "HTTP takes blanks off a header"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("output", ["json", "yaml", "table"])
 def test_no_ids_are_an_empty_answer(output: str) -> None:
     done = piped(b"", "-", "-o", output)
@@ -129,12 +131,14 @@ def test_no_ids_are_an_empty_answer(output: str) -> None:
         assert not yaml.safe_load(done.stdout)["items"]
 
 
+@pytest.mark.process
 def test_a_line_that_is_not_utf8_is_named() -> None:
     done = piped(b"alice\n\xff\n", "-")
     assert done.returncode == 2
     assert done.stderr == b"error: stdin, line 2: b'\\xff\\n' is not UTF-8\n"
 
 
+@pytest.mark.process
 def test_a_reader_that_leaves_is_no_error() -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen([*PROGRAM, "-"], stdin=pipe, stdout=pipe, stderr=pipe) as program:
@@ -152,6 +156,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert (program.wait(60), program.stderr.read()) == (0, b"")
 
 
+@pytest.mark.process
 def test_a_count_is_tested_against_the_split(capsys: Screen) -> None:
     ids = "".join(f"user-{i}\n" for i in range(10_000)).encode()
     counted = json.loads(piped(ids, "-", "--count", "-o", "json").stdout)

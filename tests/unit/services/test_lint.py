@@ -107,6 +107,7 @@ def test_an_unknown_preset_is_an_error(capsys: Screen) -> None:
     )
 
 
+@pytest.mark.process
 def test_the_real_program_says_the_same() -> None:
     program = [sys.executable, "-c", "from abctl.cli.main import main; main()"]
     done = subprocess.run(

@@ -286,6 +286,7 @@ def test_what_was_read_can_be_locked() -> None:
     assert f'"name": "{experiment.metrics[0].name}"' in locked_plan(experiment)
 
 
+@pytest.mark.process
 def test_a_file_is_rendered_without_what_is_slow_to_import() -> None:
     heavy = {"kubernetes", "numpy", "pydantic", "rich", "urllib3"}
     program = f"""

@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import requests
 import yaml
 from api_server import path_from
+from own_ports import free_ports
 
 from abctl.local.identity import wait_for
 
@@ -225,6 +227,69 @@ def test_a_taken_port_is_named() -> None:
         port = server.getsockname()[1]
         _, err = run("up", experiment("iris"), "--models", MODELS, "--port", port, code=5)
     assert f"port {port} of 127.0.0.1 cannot be used" in err
+
+
+@pytest.mark.usefixtures("_no_prometheus")
+def test_of_two_that_want_one_port_at_once_one_has_it_and_the_other_is_told() -> None:
+    (port,) = free_ports(1)
+    words = ("--models", MODELS, "--port", port)
+    with ExitStack() as held:
+        starting = [
+            held.enter_context(abctl("up", experiment(name), *words)) for name in ("red", "blue")
+        ]
+        said = {each.communicate(timeout=SECONDS)[1]: each.returncode for each in starting}
+    assert sorted(said.values()) == [0, 5], said
+    assert any(f"port {port} of 127.0.0.1 cannot be used" in err for err in said)
+    (running,) = Path(".abctl").glob("*/state.json")
+    assert predict(state(running.parent.name), "user-1")
+    run("down", running.parent.name)
+
+
+@contextmanager
+def thief(*names: str) -> Iterator[list[str]]:
+    """Takes a port of the first process from the first plan of a stack, and so on."""
+    taken, over = list[str](), threading.Event()
+
+    def planned(before: float) -> dict[str, Any] | None:
+        while not over.wait(0.002):
+            with suppress(FileNotFoundError, ValueError):  # not there, or not whole
+                plan: dict[str, Any] = json.loads(Path(".abctl/iris/plan.json").read_text())
+                if plan["stack"]["started"] > before:
+                    return plan
+        return None
+
+    def steal() -> None:
+        before = 0.0
+        with ExitStack() as held:
+            for name in names:
+                if (plan := planned(before)) is None:
+                    return
+                (port,) = [c["ready_port"] for c in plan["commands"] if c["name"] == name]
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                taken.append(name)
+                before = plan["stack"]["started"]
+            over.wait()
+
+    thread = threading.Thread(target=steal)
+    thread.start()
+    try:
+        yield taken
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.usefixtures("_prometheus")
+def test_a_stack_whose_ports_are_taken_comes_up_on_others(started: Started) -> None:
+    names = ["prometheus", "envoy", "mlserver-treatment"]
+    with thief(*names) as taken:
+        _, err = run("up", experiment("iris"), "--models", MODELS)
+        assert taken == names
+        for name in names:
+            assert f"{name} ended with exit code 1: another program has its port" in err
+        assert predict(state("iris"), "user-1")
+        run("down")
+    assert not started()
 
 
 def test_a_folder_of_other_things_is_left_alone() -> None:

@@ -17,10 +17,10 @@ import pytest
 import requests
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
+from own_ports import free_ports
 from prometheus_client.parser import text_string_to_metric_families
 
 from abctl.core.assignment import bucket
-from abctl.local.ports import free_ports
 
 SERVERS = Path(__file__).parents[2] / "model_servers"
 OURS = (str(Path(sys.executable).with_name("ab-runtime")),)

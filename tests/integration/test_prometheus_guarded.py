@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from api_server import path_from
+from own_ports import free_ports
 
 from abctl.errors import SourceError
 from abctl.local.identity import wait_for
-from abctl.local.ports import free_ports
 from abctl.sources.prometheus import Prometheus
 
 PASSWORD = "s3cret-of-a-test"

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compatible import answers
+from own_ports import free_ports
 from prometheus_server import serving
 
 from abctl.core.polls import Window, cut
 from abctl.errors import SourceError
 from abctl.local.identity import wait_for
-from abctl.local.ports import free_ports
 from abctl.sources import prometheus
 from abctl.sources._increase import counters_of, increase, scrapes_of
 from abctl.sources.prometheus import Prometheus

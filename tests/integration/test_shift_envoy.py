@@ -14,6 +14,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from own_ports import free_ports
 
 from abctl.cli.main import run
 from abctl.core.assignment import explain
@@ -23,7 +24,6 @@ from abctl.errors import NotReadyError
 from abctl.local import stack
 from abctl.local.envoy import command
 from abctl.local.identity import Identity
-from abctl.local.ports import free_ports
 from abctl.local.stack import HOST, SUPERVISOR, Process, Server, Stack
 from abctl.platforms import _envoy_bootstrap, envoy
 from abctl.services import world

@@ -15,6 +15,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from own_ports import free_ports
 from prometheus_client.parser import text_string_to_metric_families
 from sklearn.datasets import load_iris
 
@@ -219,7 +220,7 @@ def test_a_dead_entrance_is_one_clear_error(
 ) -> None:
     path = tmp_path / "simulated.yaml"
     path.write_text(TEXT)
-    (port,) = local.ports.free_ports(1)
+    (port,) = free_ports(1)
     assert run(["simulate", str(path), "--url", f"http://127.0.0.1:{port}"]) == 5
     said = capsys.readouterr()
     assert said.out == ""

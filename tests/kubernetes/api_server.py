@@ -19,9 +19,9 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+from own_ports import free_ports
 
 from abctl.local.identity import die_with
-from abctl.local.ports import free_ports
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]

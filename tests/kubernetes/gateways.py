@@ -13,6 +13,7 @@ import pytest
 from api_server import HOST
 from controllers import Controllers
 from data_plane import Proxy, endpoints
+from own_ports import free_ports
 from upstream import (
     Upstream,
     certificate,
@@ -21,7 +22,6 @@ from upstream import (
     published,
 )
 
-from abctl.local.ports import free_ports
 from abctl.platforms import platform
 from abctl.services.load import load
 

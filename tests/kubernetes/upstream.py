@@ -15,10 +15,10 @@ import subprocess
 import pytest
 import yaml
 from api_server import CRDS_FOLDER, ROOT, missing, path_from, wait_for
+from own_ports import free_ports
 
 from abctl.cli.main import run
 from abctl.local.identity import die_with
-from abctl.local.ports import free_ports
 
 _CRDS = ("kserve-*", "knative-serving-*", "gateway-api-*-standard_*", "envoy-gateway-*")
 _OBJECT = {"metadata": {"name": "probe", "namespace": "default"}}

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from api_server import path_from
+from own_ports import free_ports
 
 from abctl.local.identity import die_with
-from abctl.local.ports import free_ports
 
 PATIENCE_SECONDS = 90.0
 # The address of a server, and those to write to.

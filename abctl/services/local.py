@@ -22,7 +22,7 @@ from abctl.platforms.envoy import bootstrap
 from abctl.services import ledger, start, world
 from abctl.services.place import STATE_ROOT
 
-TIMEOUT_SECONDS = 90.0
+TIMEOUT_SECONDS = 300.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _PORTS, _PORTS_OF_SERVER = 3, 3
 _MOST_STARTS = 5

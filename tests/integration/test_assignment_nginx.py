@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import pytest
-from api_server import path_from
+from api_server import DEADLINE_SECONDS, path_from
 from data_plane import own_address
 from own_ports import free_ports
 
@@ -32,7 +32,6 @@ from abctl.services.place import Where, find
 from abctl.services.shift import shift
 
 HOST = "127.0.0.1"
-DEADLINE_SECONDS = 20.0
 PIPELINED = 200
 NAMES = ("control", "treatment")
 THREE = ("control", "t-1", "t-2")

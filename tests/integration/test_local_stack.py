@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from api_server import DEADLINE_SECONDS as SECONDS
 from api_server import path_from
 from own_ports import free_ports
 
@@ -24,9 +25,6 @@ from abctl.local.identity import wait_for
 Started = Callable[[], dict[int, str]]
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
 MODELS = Path(__file__).parents[2] / "model_servers"
-SECONDS = 90.0
-# A dozen commands and up to four model servers, on a machine that may have other things to do.
-pytestmark = pytest.mark.timeout(400)
 FLOWER = {"name": "predict", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
 
 
@@ -98,14 +96,16 @@ def pids(stack: dict[str, Any]) -> dict[str, int]:
 
 def predict(stack: dict[str, Any], user: str) -> str:
     url = f"{stack['entranceUrl']}/v2/models/iris/infer"
-    answer = requests.post(url, timeout=10, json={"inputs": [FLOWER]}, headers={"x-user-id": user})
+    answer = requests.post(
+        url, timeout=SECONDS, json={"inputs": [FLOWER]}, headers={"x-user-id": user}
+    )
     assert answer.status_code == 200, answer.text
     return answer.headers["x-ab-variant"]
 
 
 def query(stack: dict[str, Any], promql: str) -> dict[str, float]:
     url = f"{stack['prometheusUrl']}/api/v1/query"
-    found = requests.get(url, timeout=10, params={"query": promql}).json()["data"]["result"]
+    found = requests.get(url, timeout=SECONDS, params={"query": promql}).json()["data"]["result"]
     return {one["metric"].get("variant", ""): float(one["value"][1]) for one in found}
 
 
@@ -203,10 +203,16 @@ def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_start_leaves_nothing(started: Started, number: signal.Signals) -> None:
+def test_an_interrupted_start_leaves_nothing(
+    started: Started, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_ready = tmp_path / "prometheus"
+    never_ready.write_text("#!/bin/sh\nexec sleep 3600\n")
+    never_ready.chmod(0o755)
+    monkeypatch.setenv("ABCTL_PROMETHEUS", str(never_ready))
     with abctl("up", experiment("iris"), "--models", MODELS) as process:
-        # Its own process, the supervisor, two model servers and Envoy.
-        assert wait_for(lambda: len(started()) >= 5, SECONDS)
+        # Its own process, the supervisor, two model servers, Envoy and what is never ready.
+        assert wait_for(lambda: len(started()) >= 6, SECONDS)
         process.send_signal(number)
         _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == (130 if number == signal.SIGINT else -number), err

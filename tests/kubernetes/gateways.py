@@ -176,7 +176,7 @@ def carry(upstream, own, abctl, tmp_path):
             found = Carried(upstream, own, tmp_path, text.replace("NAMESPACE", own))
             left.callback(found.proxy.stop)
             left.enter_context(Controllers(upstream.server, own, "deployments"))
-            abctl("apply", str(found.file), "--yes", "--timeout", "60")
+            abctl("apply", str(found.file), "--yes", "--timeout", "5m")
             return found
 
         yield begin

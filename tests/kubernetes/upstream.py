@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 import yaml
-from api_server import CRDS_FOLDER, ROOT, missing, path_from, wait_for
+from api_server import CRDS_FOLDER, DEADLINE_SECONDS, ROOT, missing, path_from, wait_for
 from own_ports import free_ports
 
 from abctl.cli.main import run
@@ -83,7 +83,7 @@ class Upstream:
         # Asked kindly, a webhook of Knative goes on for most of a minute.
         for process in self.processes.values():
             process.kill()
-            process.wait(60)
+            process.wait(DEADLINE_SECONDS)
 
     def _log(self, program):
         return self.folder / f"{program}.log"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from api_server import DEADLINE_SECONDS as SECONDS
 
 from abctl.errors import ClusterError, NotFoundError, NotReadyError
 from abctl.local import lifecycle, stack
@@ -18,7 +19,6 @@ from abctl.local.ports import PortTakenError
 
 Launch = Callable[..., Path]
 Started = Callable[[], dict[int, str]]
-SECONDS = 20.0
 DEAF = "import time; time.sleep(600)"
 BROKEN = "import sys; print('no such model'); sys.exit(3)"
 LATE = "import socket as s; first = s.create_server(('', 0)); s.create_server(first.getsockname())"
@@ -108,6 +108,8 @@ def test_one_whose_port_is_taken_is_told_from_others(launch: Launch) -> None:
 
 def test_one_that_never_answers_is_named(launch: Launch) -> None:
     state_dir = launch(slow="print('loading'); " + DEAF)
+    log = state_dir / "logs" / "slow.log"
+    assert wait_for(lambda: log.exists() and "loading" in log.read_text(), SECONDS)
     with pytest.raises(NotReadyError, match=r"(?s)not ready after 1 s: slow.*loading"):
         lifecycle.wait_ready(state_dir, 1.0, silent)
     assert lifecycle.stop(state_dir)

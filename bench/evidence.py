@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from prometheus_api_client import PrometheusConnect
 
 from abctl.core import polls
 from abctl.core.polls import Window
+from abctl.local.ports import kept
 from abctl.services.read import read
 from abctl.sources._cache import Cache
 from abctl.sources.prometheus import Prometheus
@@ -161,13 +161,11 @@ def thin(task: dict, selectors: list[str]) -> dict:
 @contextmanager
 def serving(data: Path, program: Path) -> Iterator[tuple[str, int]]:
     """The address and pid of a Prometheus that serves the blocks; they are left as they are."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, kept(1) as (port,):
         for block in data.iterdir():
             shutil.copytree(block, Path(folder) / block.name)
         (config := Path(folder) / "prometheus.yaml").write_text("global: {}\n")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            url = f"127.0.0.1:{probe.getsockname()[1]}"
+        url = f"127.0.0.1:{port}"
         command = [
             program,
             f"--config.file={config}",

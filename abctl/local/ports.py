@@ -1,37 +1,63 @@
-"""Free ports of this machine."""
+"""Ports of this machine, kept free for servers that are yet to be started."""
 
+import errno
+import os
 import socket
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from abctl.errors import ClusterError
 from abctl.local.stack import HOST
 
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+_ANY = ""
+# gRPC does not say why.
+_WORDS_OF_A_TAKEN_PORT = (os.strerror(errno.EADDRINUSE).lower(), "failed to bind to address")
 
 
-def require_free(port: int) -> None:
-    """Make sure that nobody listens on a port.
+class PortTakenError(ClusterError):
+    """A server ended because somebody else listens on its port."""
 
-    Envoy does not notice by itself: it shares its port with any other Envoy of the same user.
+
+@contextmanager
+def kept(count: int, *named: int) -> Iterator[list[int]]:
+    """Ports for servers that are started within the block: the named ones, then free ones.
+
+    A socket that is bound and does not listen keeps each of them: the kernel gives that port to
+    nobody who wants just any, be it a server or a connection. Beside that socket a server may
+    listen that asks for the port by its number and sets SO_REUSEADDR, as servers do. So may a
+    stranger, if he asks for that very number: `was_taken` tells whether he was first. This is known
+    of Linux alone; elsewhere the ports are free, but nothing keeps them.
 
     Raises:
-        ClusterError: somebody does, or may listen on it.
+        ClusterError: a named port is somebody else's, or nobody may have it.
     """
-    with socket.socket() as probe:
-        # Connections that linger after a server has ended are no server.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen()
-        except OSError as error:
-            raise ClusterError(
-                f"port {port} of {HOST} cannot be used: {error.strerror}",
-                "choose another one with --port, or leave it out for a free one",
-            ) from None
+    with ExitStack() as held:
+        for port in named:
+            try:
+                _bind(HOST, port, held)
+            except OSError as error:
+                raise ClusterError(
+                    f"port {port} of {HOST} cannot be used: {error.strerror}",
+                    "choose another one with --port, or leave it out for a free one",
+                ) from None
+        free = [_bind(_ANY, 0, held) for _ in range(count - len(named))]
+        if sys.platform != "linux":
+            held.close()
+        yield [*named, *free]
+
+
+def was_taken(log: Path) -> bool:
+    """Whether a server that has ended says that somebody else has its port."""
+    said = log.read_text("utf-8", "replace").lower() if log.exists() else ""
+    return any(words in said for words in _WORDS_OF_A_TAKEN_PORT)
+
+
+def _bind(host: str, port: int, held: ExitStack) -> int:
+    keeper = held.enter_context(socket.socket())
+    # Connections that linger after a server has ended are no server.
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind((host, port))
+    number: int = keeper.getsockname()[1]
+    return number

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from abctl.cluster import Door
@@ -14,16 +15,18 @@ from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, scraper, 
 from abctl.local import logs as written
 from abctl.local.identity import Identity
 from abctl.local.plan import Plan
+from abctl.local.ports import PortTakenError
 from abctl.local.stack import HOST, Server, Stack
 from abctl.platforms import platform
 from abctl.platforms.envoy import bootstrap
 from abctl.services import ledger, start, world
 from abctl.services.place import STATE_ROOT
 
-TIMEOUT_SECONDS = 90.0
+TIMEOUT_SECONDS = 300.0
 SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
-_PORTS_OF_SERVER = 3
+_PORTS, _PORTS_OF_SERVER = 3, 3
+_MOST_STARTS = 5
 
 
 def default_state(name: str) -> Path:
@@ -80,47 +83,25 @@ def up(
             (with its last lines); everything is stopped again. Or what runs there already is not
             what the file says; it is left alone.
     """
-    state_dir = state_dir.resolve()
-    door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
-    launched = False
-    try:
-        with lifecycle.locked(state_dir) as lock:
-            if lock is None:
-                report(f"a stack runs in {state_dir} already")
-            else:
-                lifecycle.prepare(state_dir)
-                plan = _plan(
-                    experiment,
-                    state_dir,
-                    models_dir,
-                    port=port,
-                    scrape_seconds=scrape_seconds,
-                    tied=tied,
-                )
-                start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
-                launched = True
-                lifecycle.launch(plan, lock)
-                report(f"starting {', '.join(c.name for c in plan.commands)}; state in {state_dir}")
-        running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
-        _check_same(running, experiment)
-        if not launched:
-            _check_plan(door, experiment, state_dir)
-        start.start(
-            door,
-            carrier,
-            experiment,
-            actor=_ACTOR,
-            why=_WHY,
-            clock=time.time,
-            sleep=time.sleep,
-            timeout_seconds=timeout_seconds,
-        )
-    except BaseException:
-        if launched:
-            report("stopping what was started ...")
-            lifecycle.stop(state_dir)
-        raise
-    return running
+    starts = 1
+    while True:
+        try:
+            return _up(
+                experiment,
+                state_dir=state_dir.resolve(),
+                models_dir=models_dir,
+                port=port,
+                tied=tied,
+                scrape_seconds=scrape_seconds,
+                timeout_seconds=timeout_seconds,
+                report=report,
+            )
+        except PortTakenError as error:
+            if starts == _MOST_STARTS:
+                raise
+            starts += 1
+            what = error.message.partition(";")[0]
+            report(f"{what}: another program has its port; starting again with other ports")
 
 
 def status(state_dir: Path) -> Stack:
@@ -183,12 +164,73 @@ def down(state_dir: Path, *, purge: bool = False) -> bool:
     return stopped
 
 
+def _up(
+    experiment: Experiment,
+    *,
+    state_dir: Path,
+    models_dir: Path,
+    port: int | None,
+    tied: bool,
+    scrape_seconds: float,
+    timeout_seconds: float,
+    report: Callable[[str], None],
+) -> Stack:
+    door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
+    launched = False
+    with ExitStack() as until_it_runs:
+        try:
+            with lifecycle.locked(state_dir) as lock:
+                if lock is None:
+                    report(f"a stack runs in {state_dir} already")
+                else:
+                    lifecycle.prepare(state_dir)
+                    free = until_it_runs.enter_context(_ports(experiment, port))
+                    plan = _plan(
+                        experiment,
+                        state_dir,
+                        models_dir,
+                        free=free,
+                        scrape_seconds=scrape_seconds,
+                        tied=tied,
+                    )
+                    start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
+                    launched = True
+                    lifecycle.launch(plan, lock)
+                    names = ", ".join(command.name for command in plan.commands)
+                    report(f"starting {names}; state in {state_dir}")
+            running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
+            _check_same(running, experiment)
+            if not launched:
+                _check_plan(door, experiment, state_dir)
+            start.start(
+                door,
+                carrier,
+                experiment,
+                actor=_ACTOR,
+                why=_WHY,
+                clock=time.time,
+                sleep=time.sleep,
+                timeout_seconds=timeout_seconds,
+            )
+        except BaseException:
+            if launched:
+                report("stopping what was started ...")
+                lifecycle.stop(state_dir)
+            raise
+    return running
+
+
+def _ports(experiment: Experiment, port: int | None) -> AbstractContextManager[list[int]]:
+    count = _PORTS + _PORTS_OF_SERVER * len(experiment.served)
+    return ports.kept(count, *([] if port is None else [port]))
+
+
 def _plan(
     experiment: Experiment,
     state_dir: Path,
     models_dir: Path,
     *,
-    port: int | None,
+    free: list[int],
     scrape_seconds: float,
     tied: bool,
 ) -> Plan:
@@ -198,12 +240,10 @@ def _plan(
             "write `platform: envoy`, or apply the experiment to a cluster",
         )
     program = prometheus.find()
-    if port is not None:
-        ports.require_free(port)
-    free = ports.free_ports(3 + _PORTS_OF_SERVER * len(experiment.served))
-    entrance, admin, counters = (port or free.pop(), free.pop(), free.pop())
+    entrance, admin, counters, *behind = free
     servers = tuple(
-        Server(v.name, v.model.name, free.pop(), free.pop(), free.pop()) for v in experiment.served
+        Server(v.name, v.model.name, behind.pop(), behind.pop(), behind.pop())
+        for v in experiment.served
     )
     commands = [
         mlserver.command(

@@ -16,6 +16,7 @@ from abctl.core.epochs import Entry, ledger_of, new_object, with_ledger
 from abctl.core.split import Split
 from abctl.services import world
 from abctl.services.load import load
+from abctl.sources.prometheus import Prometheus
 
 FILE = """
 apiVersion: abctl.dev/v1alpha1
@@ -36,6 +37,10 @@ spec:
 """
 
 
+# By the address of the Prometheus that has the histories.
+ENDS: dict[str, float] = {}
+
+
 @pytest.fixture(scope="session")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Histories], str]]:
     """Starts a Prometheus that has some histories; gives its address."""
@@ -43,7 +48,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Histor
 
         def start(histories: Histories) -> str:
             folder = tmp_path_factory.mktemp("prometheus")
-            return held.enter_context(serving(folder, history=[histories.text()]))
+            url = held.enter_context(serving(folder, history=[histories.text()]))
+            ENDS[url] = histories.end
+            return url
 
         yield start
 
@@ -52,10 +59,15 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Histor
 def analyze(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., dict[str, Any]]:
-    """`abctl analyze -o json` of an experiment with these shares of the treatment since."""
+    """`abctl analyze -o json` of an experiment with these shares of the treatment since.
+
+    It is asked when the histories end, however long it took to serve them.
+    """
 
     def ask(name: str, url: str, shares: Mapping[float, int]) -> dict[str, Any]:
         monkeypatch.chdir(tmp_path)
+        for clock in (Prometheus, DirectoryDoor):
+            monkeypatch.setattr(clock, "now", lambda _: ENDS[url])
         first, *later = shares.items()
         file = Path(f"{name}.yaml")
         file.write_text(FILE.format(name=name, control=100 - first[1], treatment=first[1]))

@@ -57,7 +57,7 @@ def test_the_doctor_says_what_lacks_in_a_cluster(abctl, crds, namespace, monkeyp
     assert levels["objects"] == levels["split"] == "warning"
     assert levels["variant control"] == levels["variant treatment"] == levels["source"] == "error"
     with Controllers(crds, namespace, "deployments"):
-        answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "60"))
+        answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "5m"))
         levels = diagnosis(abctl("doctor", file, "-o", "json"))
     # There is no pod of Envoy that could be asked what is in effect.
     assert (levels["objects"], levels["split"]) == ("ok", "warning")
@@ -83,7 +83,7 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
     assert "--- /dev/null" in err
     assert f"+  namespace: {namespace}" in err
     with Controllers(crds, namespace, *kinds):
-        applied = answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "60"))
+        applied = answer(abctl("apply", file, "--yes", "-o", "json", "--timeout", "5m"))
         # In a cluster Envoy does not say what it has loaded, nor Seldon what its status speaks of.
         confirmed = platform in {"kserve", "gateway"}
         assert applied["confirmed"] is confirmed

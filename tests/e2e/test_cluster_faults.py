@@ -36,7 +36,7 @@ ENVOY = {"app.kubernetes.io/component": "proxy"}
 PROMETHEUS = {"app.kubernetes.io/name": "prometheus"}
 DEPLOYMENTS = {"iris-treatment": SERVER, "iris-envoy": ENVOY}
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
@@ -180,41 +180,58 @@ FAULTS = [
 def test_what_a_fault_costs_is_told(trial, scale, fault, record_property):
     scale(fault.replicas)
     before = trial.look()
-    with trial.load(fault.seconds) as summaries:
-        for labels in fault.struck:
-            (pod, *_) = trial.pods(fault.namespace, labels).values()
-            fault.strike(trial, pod)
-        struck = time.time()
-    end = time.time()
-    (summary,) = summaries
-    answered, lost = outcome(summary)
-    answered = {name: answered[name] for name in VARIANTS}
-    looks = []
+    summaries, end = strike_under_load(trial, fault)
+    outcomes = [outcome(summary) for summary in summaries]
+    answered = {name: sum(answers[name] for answers, _ in outcomes) for name in VARIANTS}
+    lost, looks = sum(lost for _, lost in outcomes), []
 
     def complete():
         looks.append(trial.look())
-        whole = looks[-1].since(before) == answered
+        counted = looks[-1].since(before)
+        short = {name for name in VARIANTS if counted[name] < answered[name]}
+        # What was counted after the last scrape is gone with its server.
+        if fault.told and looks[-1].at > end + SCRAPED_SECONDS:
+            short -= {"treatment"}
         told = not fault.told or said(looks[-1].notes, "treatment", fault.told)
-        return (whole and told) or looks[-1].at > end + SCRAPED_SECONDS
+        return told and not short
 
-    for labels in fault.struck:
-        back = lambda each=labels: len(trial.pods(fault.namespace, each)) == fault.replicas  # noqa: E731
-        wait_for(back, "what was struck")
-    wait_for(complete, "the scrapes")
-    counted, notes = looks[-1].since(before), looks[-1].notes
+    _await_back(trial, fault)
+    wait_for(complete, "the scrapes", lambda: f"{looks[-1].since(before)} of {answered}")
+    counted = looks[-1].since(before)
     figures = {"requests": sum(answered.values()) + lost, "lost": lost, "counted": counted}
     for name, figure in figures.items():
         record_property(name, figure)
-    # Whoever is asked once more is of the same variant.
-    assert summary["movedUsers"] == 0
-    assert not fault.told or said(notes, "treatment", fault.told), notes
-    for name in VARIANTS:
-        short = counted[name] < answered[name]
-        assert not short or (name == "treatment" and fault.told), (counted, answered, notes)
     # What got no answer may have been counted, by a server whose answer did not arrive.
     assert sum(counted.values()) <= sum(answered.values()) + lost, (counted, answered)
-    assert end - struck > fault.seconds / 2, "the load was over too soon"
-    require_lost(summary, fault.lost)
+    for summary in summaries:
+        # Whoever is asked once more is of the same variant.
+        assert summary["movedUsers"] == 0
+        require_lost(summary, fault.lost)
+
+
+def strike_under_load(trial, fault):
+    """What the load says, and when it ended: well after the strike.
+
+    Where the machine takes long to strike, it is done once more, under a longer load.
+    """
+    summaries = []
+    for seconds in (fault.seconds, 3 * fault.seconds, 9 * fault.seconds):
+        with trial.load(seconds) as summary:
+            for labels in fault.struck:
+                (pod, *_) = trial.pods(fault.namespace, labels).values()
+                fault.strike(trial, pod)
+            struck = time.time()
+        summaries += summary
+        if (end := time.time()) - struck > fault.seconds / 2:
+            return summaries, end
+        _await_back(trial, fault)
+    raise AssertionError("the load was over too soon")
+
+
+def _await_back(trial, fault):
+    for labels in fault.struck:
+        back = lambda each=labels: len(trial.pods(fault.namespace, each)) == fault.replicas  # noqa: E731
+        wait_for(back, "what was struck")
 
 
 def require_lost(summary, limit):

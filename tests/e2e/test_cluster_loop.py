@@ -8,11 +8,11 @@ import yaml
 from api_server import wait_for
 
 EXAMPLE = Path(__file__).parents[2] / "k8s" / "experiments" / "envoy.yaml"
-# Longer than it takes to settle: what comes after counts.
-TRAFFIC = ("--rate", 50, "--duration", "75s", "--users", 1500, "--seed", 1)
+# For longer than it takes to settle: what comes after counts.
+TRAFFIC = ("--rate", 50, "--requests", 3750, "--users", 1500, "--seed", 1)
 SETTLE = "30s"  # two scrapes
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3000)
 
 
 @pytest.fixture
@@ -64,9 +64,7 @@ def send(nodes, abctl):
         # Another one for each experiment.
         entrance = nodes.url("iris-envoy")
         done = abctl("simulate", file, "--url", entrance, "--yes", *TRAFFIC, *words)
-        # A request is unsent when time was up first.
-        failed = {what for each in done["variants"] for what in each["errors"]} - {"unsent"}
-        assert not failed, done["variants"]
+        assert not any(each["errors"] for each in done["variants"]), done["variants"]
         requests = {each["variant"]: each["requests"] for each in done["variants"]}
         return requests["treatment"] / (requests["treatment"] + requests["control"])
 
@@ -110,7 +108,7 @@ def test_a_better_candidate_is_promoted(nodes, abctl, make_experiment, send):
     assert seen["programmed"] == seen["desired"] == {"control": 0.5, "treatment": 0.5}
 
     assert abctl("promote", file, "--yes")["confirmed"]
-    assert send(file, "--duration", "5s") == 1.0
+    assert send(file, "--requests", 250) == 1.0
 
 
 def test_a_worse_candidate_is_stopped_and_rolled_back(nodes, abctl, make_experiment, send):
@@ -121,4 +119,4 @@ def test_a_worse_candidate_is_stopped_and_rolled_back(nodes, abctl, make_experim
     assert any("accuracy" in reason for reason in verdict["reasons"])
 
     assert abctl("rollback", file, "--yes")["confirmed"]
-    assert send(file, "--duration", "5s") == 0.0
+    assert send(file, "--requests", 250) == 0.0

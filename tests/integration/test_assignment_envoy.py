@@ -1,6 +1,7 @@
 """abctl's arithmetic against a real Envoy with the configuration that abctl ships."""
 
 import random
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 import scipy.stats
 from answering_envoy import Answer, AnsweringEnvoy, Headers, listeners
-from api_server import HOST
+from api_server import DEADLINE_SECONDS, HOST
+from own_ports import free_ports
 
 from abctl.core.assignment import explain
 from abctl.core.experiment import Assignment, Cohort, Experiment, Model, Shadow
 from abctl.core.split import Split
-from abctl.local.ports import free_ports
+from abctl.local.envoy import command
 from abctl.platforms import envoy
 
 
@@ -225,3 +227,18 @@ def test_a_shadow_gets_copies_that_nobody_sees(
     assert answers == expected(plain.assignment, plain.split, [*drawn, *forced])
     running.until(lambda: running.answered("next") >= fewest, "the shadow")
     assert running.answered("next") <= most  # eight standard deviations of Envoy's dice
+
+
+def test_another_envoy_of_the_same_user_does_not_share_its_port_in_silence(
+    start: Start, make_experiment: Make, tmp_path: Path
+) -> None:
+    experiment = make_experiment()
+    port, (admin,) = start(experiment).port, free_ports(1)
+    upstreams = {variant.name: (HOST, admin) for variant in experiment.served}
+    second = envoy.bootstrap(
+        experiment, listen=port, admin=admin, upstreams=upstreams, routes_dir=str(tmp_path / "0")
+    )
+    argv = command(second, admin, tmp_path).argv
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_SECONDS)  # noqa: PLW1510 - it is to fail
+    assert done.returncode != 0
+    assert "Address already in use" in done.stderr

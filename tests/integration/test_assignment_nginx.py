@@ -17,22 +17,21 @@ from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import pytest
-from api_server import path_from
+from api_server import DEADLINE_SECONDS, path_from
 from data_plane import own_address
+from own_ports import free_ports
 
 from abctl.cluster.kube import KubeDoor
 from abctl.core.assignment import explain
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Cohort, Experiment
 from abctl.core.split import Split
-from abctl.local.ports import free_ports
 from abctl.platforms import nginx
 from abctl.platforms._nginx_config import configuration
 from abctl.services.place import Where, find
 from abctl.services.shift import shift
 
 HOST = "127.0.0.1"
-DEADLINE_SECONDS = 20.0
 PIPELINED = 200
 NAMES = ("control", "treatment")
 THREE = ("control", "t-1", "t-2")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from api_server import DEADLINE_SECONDS
 
 from abctl.cli.main import run
 from abctl.cluster.kube import KubeDoor
@@ -99,7 +100,7 @@ def test_a_shift_by_an_account_with_the_least_rights(as_account, namespace, crds
         why="",
         clock=time.time,
         sleep=time.sleep,
-        timeout_seconds=5,
+        timeout_seconds=DEADLINE_SECONDS,
         ready=adopted.ready,
     )
     assert result.changed

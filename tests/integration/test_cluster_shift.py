@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from api_server import DEADLINE_SECONDS
 from doors import contend, survives
 
 from abctl.cluster.kube import KubeDoor
@@ -19,7 +20,12 @@ from abctl.services.shift import shift
 from abctl.services.start import start
 
 NAMES = ("control", "treatment")
-OPTIONS = {"why": "test", "clock": time.time, "sleep": time.sleep, "timeout_seconds": 10.0}
+OPTIONS = {
+    "why": "test",
+    "clock": time.time,
+    "sleep": time.sleep,
+    "timeout_seconds": DEADLINE_SECONDS,
+}
 
 
 def split(treatment_bp):

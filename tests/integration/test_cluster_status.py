@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from api_server import wait_for
+from api_server import DEADLINE_SECONDS, wait_for
 
 from abctl.cli.main import run
 from abctl.cluster._wire import Wire
@@ -118,10 +118,10 @@ def test_a_watch_outlives_an_api_server_that_goes_away(make_api_server, write_ex
         server.kubectl("create", "-f", "-", stdin=pods("models", "control", range(1)))
         wait_for(lambda: '"control-0"' in out.read_text(), "what is new", err.read_text)
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(60) == 130
+        assert watching.wait(DEADLINE_SECONDS) == 130
         assert err.read_text().count("looking again") == 1
         assert "error" not in err.read_text()
     finally:
         if watching.poll() is None:
             os.kill(watching.pid, signal.SIGKILL)
-            watching.wait(60)
+            watching.wait(DEADLINE_SECONDS)

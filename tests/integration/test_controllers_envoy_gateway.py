@@ -13,8 +13,6 @@ from abctl.core.assignment import explain
 from abctl.core.split import Split
 from abctl.platforms import gateway
 
-# The first test starts etcd, an API server and the controller.
-pytestmark = pytest.mark.timeout(400)
 SPEC = """
 apiVersion: abctl.dev/v1alpha1
 kind: Experiment
@@ -93,7 +91,7 @@ def test_users_keep_their_variant_and_are_where_abctl_says(carry, abctl):
     file = str(carried.file)
     assert "no differences" in abctl("diff", file)
     for treated in (5000, 0, 10_000):
-        abctl("shift", file, f"treatment={treated / 100:g}%", "--yes", "--timeout", "60")
+        abctl("shift", file, f"treatment={treated / 100:g}%", "--yes", "--timeout", "5m")
         seen = json.loads(abctl("status", file, "-o", "json"))
         assert seen["programmed"]["treatment"] == treated / 10_000
         carried.wait_for(**+Counter(control=10_000 - treated, treatment=treated))
@@ -131,7 +129,7 @@ def test_with_several_treatments_each_keeps_its_region(carry, abctl):
     carried.wait_for(control=7000, small=1000, large=2000)
     before = carried.ask(IDS)
     assert before == expected(carried, IDS)
-    abctl("shift", str(carried.file), "small=40%", "--yes", "--timeout", "60")
+    abctl("shift", str(carried.file), "small=40%", "--yes", "--timeout", "5m")
     carried.wait_for(control=4000, small=4000, large=2000)
     after = carried.ask(IDS)
     assert after == expected(carried, IDS, 4000, 4000, 2000)
@@ -152,7 +150,7 @@ def test_requests_are_drawn_anew_and_copied(carry, abctl):
     # Only what was drawn by the split is copied, half of it.
     carried.proxy.until(lambda: carried.proxy.answered("next") >= 4800, "the copies")
     assert scipy.stats.binomtest(carried.proxy.answered("next"), 10_000, 0.5).pvalue > 0.0001
-    abctl("shift", str(carried.file), "treatment=60%", "--yes", "--timeout", "60")
+    abctl("shift", str(carried.file), "treatment=60%", "--yes", "--timeout", "5m")
     carried.wait_for(control=4000, treatment=6000)
     assert likely(carried.ask(same), 0.6)
 
@@ -175,7 +173,7 @@ def test_while_a_variant_has_no_endpoint_others_users_bear_it_and_abctl_says_so(
     assert "no ready endpoints" in seen["refusal"]
     # Which is no reason not to go back, and the way back is confirmed.
     assert seen["programmed"] == {"control": 0.7, "treatment": 0.3}
-    abctl("rollback", file, "--yes", "--timeout", "60")
+    abctl("rollback", file, "--yes", "--timeout", "5m")
     carried.wait_for(control=10_000)
     assert set(carried.ask(users)) == {told[0]}
 

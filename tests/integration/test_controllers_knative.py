@@ -7,8 +7,6 @@ import pytest
 from api_server import wait_for
 from controllers import Controllers
 
-# The first test starts etcd, an API server with all CRDs, and the controllers.
-pytestmark = pytest.mark.timeout(400)
 FILE = str(Path(__file__).parents[2] / "k8s" / "experiments" / "kserve.yaml")
 BELOW = (
     "deployments",
@@ -55,16 +53,16 @@ class World:
 
 def test_from_the_first_deploy_to_promotion_and_back(abctl, knative, own, world):
     with Controllers(knative, own, *BELOW):
-        abctl("apply", FILE, "--yes", "--timeout", "90")
+        abctl("apply", FILE, "--yes", "--timeout", "5m")
         assert world.revisions() == {FIRST: "abctl/iris:v1", SECOND: "abctl/iris:v2"}
         assert world.percents() == {FIRST: 90, SECOND: 10}
         assert "no differences" in abctl("diff", FILE)
         for percent in (30, 50, 10):
-            abctl("shift", FILE, f"treatment={percent}%", "--yes", "--timeout", "60")
+            abctl("shift", FILE, f"treatment={percent}%", "--yes", "--timeout", "5m")
             assert world.percents() == {FIRST: 100 - percent, SECOND: percent}
             seen = json.loads(abctl("status", FILE, "-o", "json"))
             assert seen["programmed"] == {"control": 1 - percent / 100, "treatment": percent / 100}
-        abctl("promote", FILE, "--yes", "--timeout", "60")
+        abctl("promote", FILE, "--yes", "--timeout", "5m")
         assert world.percents() == {SECOND: 100}
         seen = world.read("isvc", "iris")["status"]["components"]["predictor"]
         assert seen["latestRolledoutRevision"] == SECOND
@@ -74,7 +72,7 @@ def test_from_the_first_deploy_to_promotion_and_back(abctl, knative, own, world)
         assert "no complaint" in (shown := abctl("status", FILE))
         assert "False" not in shown
         # The way back is open also then.
-        abctl("rollback", FILE, "--yes", "--timeout", "60")
+        abctl("rollback", FILE, "--yes", "--timeout", "5m")
         assert world.percents()[FIRST] == 100
         # No shift ever made a revision.
         assert set(world.revisions()) == {FIRST, SECOND}
@@ -82,9 +80,9 @@ def test_from_the_first_deploy_to_promotion_and_back(abctl, knative, own, world)
 
 def test_rolled_back_nobody_gets_the_treatment(abctl, knative, own, world):
     with Controllers(knative, own, *BELOW):
-        abctl("apply", FILE, "--yes", "--timeout", "90")
-        abctl("shift", FILE, "treatment=30%", "--yes", "--timeout", "60")
-        abctl("rollback", FILE, "--yes", "--timeout", "60")
+        abctl("apply", FILE, "--yes", "--timeout", "5m")
+        abctl("shift", FILE, "treatment=30%", "--yes", "--timeout", "5m")
+        abctl("rollback", FILE, "--yes", "--timeout", "5m")
         assert world.percents().get(SECOND, 0) == 0
         assert world.percents()[FIRST] == 100
         seen = json.loads(abctl("status", FILE, "-o", "json"))
@@ -92,7 +90,7 @@ def test_rolled_back_nobody_gets_the_treatment(abctl, knative, own, world):
         assert seen["refusal"] is None
         assert set(world.revisions()) == {FIRST, SECOND}
         # Back on the way: the control is still the revision that was rolled out.
-        abctl("shift", FILE, "treatment=20%", "--yes", "--timeout", "60")
+        abctl("shift", FILE, "treatment=20%", "--yes", "--timeout", "5m")
         assert world.percents() == {FIRST: 80, SECOND: 20}
 
 
@@ -104,13 +102,13 @@ def test_stored_models_are_revisions_too(abctl, knative, own, world, tmp_path):
     file = tmp_path / "stored.yaml"
     file.write_text(text)
     with Controllers(knative, own, *BELOW):
-        abctl("apply", str(file), "--yes", "--timeout", "90")
+        abctl("apply", str(file), "--yes", "--timeout", "5m")
         assert world.percents() == {FIRST: 90, SECOND: 10}
         assert "no differences" in abctl("diff", str(file))
         revision = world.read("revisions.serving.knative.dev", SECOND)
         told = {e["name"]: e["value"] for e in revision["spec"]["containers"][0]["env"]}
         assert (told["MLSERVER_MODEL_NAME"], told["MLSERVER_MODEL_VERSION"]) == ("iris", "v2")
-        abctl("shift", str(file), "treatment=50%", "--yes", "--timeout", "60")
+        abctl("shift", str(file), "treatment=50%", "--yes", "--timeout", "5m")
         assert world.percents() == {FIRST: 50, SECOND: 50}
 
 
@@ -119,8 +117,9 @@ def test_a_treatment_that_never_gets_ready_gets_nothing(abctl, knative, own, wor
         return obj["kind"] != "Ingress" and obj["metadata"]["name"].startswith(SECOND)
 
     with Controllers(knative, own, *BELOW, silent_on=silent):
-        said = abctl("apply", FILE, "--yes", "--timeout", "25", wanted=5)
-        assert f"{SECOND} is not ready" in said
+        # It says what it waited for last; again it goes on from there.
+        apply = ("apply", FILE, "--yes", "--timeout", "5")
+        wait_for(lambda: f"{SECOND} is not ready" in abctl(*apply, wanted=5), "its complaint")
         assert world.percents() == {FIRST: 100}
         seen = json.loads(abctl("status", FILE, "-o", "json"))
         assert seen["asked"] == {"control": 0.9, "treatment": 0.1}
@@ -130,7 +129,7 @@ def test_a_treatment_that_never_gets_ready_gets_nothing(abctl, knative, own, wor
 
 def test_beyond_all_knative_refuses_what_kserve_lets_pass(abctl, knative, own, world):
     with Controllers(knative, own, *BELOW):
-        abctl("apply", FILE, "--yes", "--timeout", "90")
+        abctl("apply", FILE, "--yes", "--timeout", "5m")
         patch = {"spec": {"predictor": {"canaryTrafficPercent": 150}}}
         words = ("patch", "isvc", "iris", "-n", own, "--type=merge", "-p", json.dumps(patch))
         # KServe's webhook has no objection.

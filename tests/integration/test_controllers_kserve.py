@@ -15,8 +15,6 @@ from abctl.platforms import inferencegraph
 from abctl.platforms import kserve as in_knative_mode
 from abctl.services.place import Where, find
 
-# The first test starts etcd, an API server with all CRDs, and the controllers.
-pytestmark = pytest.mark.timeout(400)
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 BELOW = ("deployments", "httproutes")
 API = "serving.kserve.io/v1beta1"
@@ -48,7 +46,7 @@ def environment(container):
 def test_gateway_over_stored_models_from_apply_to_delete(abctl, kserve, own):
     file = str(EXAMPLES / "gateway.yaml")
     with Controllers(kserve, own, *BELOW):
-        abctl("apply", file, "--yes", "--timeout", "90")
+        abctl("apply", file, "--yes", "--timeout", "5m")
         # What the webhook fills in is no difference of ours.
         assert "no differences" in abctl("diff", file)
         made = read(kserve, own, "httproute", "iris")
@@ -285,8 +283,9 @@ def test_a_treatment_that_is_not_ready_is_not_applied(abctl, kserve, own):
 
     file = str(EXAMPLES / "gateway.yaml")
     with Controllers(kserve, own, *BELOW, silent_on=silent):
-        said = abctl("apply", file, "--yes", "--timeout", "10", wanted=5)
-        assert "treatment is not ready" in said
+        # It says what it waited for last; again it goes on from there.
+        apply = ("apply", file, "--yes", "--timeout", "5")
+        wait_for(lambda: "treatment is not ready" in abctl(*apply, wanted=5), "its complaint")
         assert "iris" not in names(kserve, own, "httproutes")
 
 

@@ -7,24 +7,24 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import yaml
+from api_server import DEADLINE_SECONDS as SECONDS
 from api_server import path_from
+from own_ports import free_ports
 
 from abctl.local.identity import wait_for
 
 Started = Callable[[], dict[int, str]]
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
 MODELS = Path(__file__).parents[2] / "model_servers"
-SECONDS = 90.0
-# A dozen commands and up to four model servers, on a machine that may have other things to do.
-pytestmark = pytest.mark.timeout(400)
 FLOWER = {"name": "predict", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
 
 
@@ -96,14 +96,16 @@ def pids(stack: dict[str, Any]) -> dict[str, int]:
 
 def predict(stack: dict[str, Any], user: str) -> str:
     url = f"{stack['entranceUrl']}/v2/models/iris/infer"
-    answer = requests.post(url, timeout=10, json={"inputs": [FLOWER]}, headers={"x-user-id": user})
+    answer = requests.post(
+        url, timeout=SECONDS, json={"inputs": [FLOWER]}, headers={"x-user-id": user}
+    )
     assert answer.status_code == 200, answer.text
     return answer.headers["x-ab-variant"]
 
 
 def query(stack: dict[str, Any], promql: str) -> dict[str, float]:
     url = f"{stack['prometheusUrl']}/api/v1/query"
-    found = requests.get(url, timeout=10, params={"query": promql}).json()["data"]["result"]
+    found = requests.get(url, timeout=SECONDS, params={"query": promql}).json()["data"]["result"]
     return {one["metric"].get("variant", ""): float(one["value"][1]) for one in found}
 
 
@@ -201,10 +203,16 @@ def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_start_leaves_nothing(started: Started, number: signal.Signals) -> None:
+def test_an_interrupted_start_leaves_nothing(
+    started: Started, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_ready = tmp_path / "prometheus"
+    never_ready.write_text("#!/bin/sh\nexec sleep 3600\n")
+    never_ready.chmod(0o755)
+    monkeypatch.setenv("ABCTL_PROMETHEUS", str(never_ready))
     with abctl("up", experiment("iris"), "--models", MODELS) as process:
-        # Its own process, the supervisor, two model servers and Envoy.
-        assert wait_for(lambda: len(started()) >= 5, SECONDS)
+        # Its own process, the supervisor, two model servers, Envoy and what is never ready.
+        assert wait_for(lambda: len(started()) >= 6, SECONDS)
         process.send_signal(number)
         _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == (130 if number == signal.SIGINT else -number), err
@@ -225,6 +233,69 @@ def test_a_taken_port_is_named() -> None:
         port = server.getsockname()[1]
         _, err = run("up", experiment("iris"), "--models", MODELS, "--port", port, code=5)
     assert f"port {port} of 127.0.0.1 cannot be used" in err
+
+
+@pytest.mark.usefixtures("_no_prometheus")
+def test_of_two_that_want_one_port_at_once_one_has_it_and_the_other_is_told() -> None:
+    (port,) = free_ports(1)
+    words = ("--models", MODELS, "--port", port)
+    with ExitStack() as held:
+        starting = [
+            held.enter_context(abctl("up", experiment(name), *words)) for name in ("red", "blue")
+        ]
+        said = {each.communicate(timeout=SECONDS)[1]: each.returncode for each in starting}
+    assert sorted(said.values()) == [0, 5], said
+    assert any(f"port {port} of 127.0.0.1 cannot be used" in err for err in said)
+    (running,) = Path(".abctl").glob("*/state.json")
+    assert predict(state(running.parent.name), "user-1")
+    run("down", running.parent.name)
+
+
+@contextmanager
+def thief(*names: str) -> Iterator[list[str]]:
+    """Takes a port of the first process from the first plan of a stack, and so on."""
+    taken, over = list[str](), threading.Event()
+
+    def planned(before: float) -> dict[str, Any] | None:
+        while not over.wait(0.002):
+            with suppress(FileNotFoundError, ValueError):  # not there, or not whole
+                plan: dict[str, Any] = json.loads(Path(".abctl/iris/plan.json").read_text())
+                if plan["stack"]["started"] > before:
+                    return plan
+        return None
+
+    def steal() -> None:
+        before = 0.0
+        with ExitStack() as held:
+            for name in names:
+                if (plan := planned(before)) is None:
+                    return
+                (port,) = [c["ready_port"] for c in plan["commands"] if c["name"] == name]
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                taken.append(name)
+                before = plan["stack"]["started"]
+            over.wait()
+
+    thread = threading.Thread(target=steal)
+    thread.start()
+    try:
+        yield taken
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.usefixtures("_prometheus")
+def test_a_stack_whose_ports_are_taken_comes_up_on_others(started: Started) -> None:
+    names = ["prometheus", "envoy", "mlserver-treatment"]
+    with thief(*names) as taken:
+        _, err = run("up", experiment("iris"), "--models", MODELS)
+        assert taken == names
+        for name in names:
+            assert f"{name} ended with exit code 1: another program has its port" in err
+        assert predict(state("iris"), "user-1")
+        run("down")
+    assert not started()
 
 
 def test_a_folder_of_other_things_is_left_alone() -> None:

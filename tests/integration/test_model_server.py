@@ -15,12 +15,13 @@ from typing import Any
 import grpc
 import pytest
 import requests
+from api_server import DEADLINE_SECONDS
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
+from own_ports import free_ports
 from prometheus_client.parser import text_string_to_metric_families
 
 from abctl.core.assignment import bucket
-from abctl.local.ports import free_ports
 
 SERVERS = Path(__file__).parents[2] / "model_servers"
 OURS = (str(Path(sys.executable).with_name("ab-runtime")),)
@@ -32,7 +33,6 @@ IDENTITY = {
     "AB_OUTCOMES": "accuracy,revenue",
 }
 ROW = [5.1, 3.5, 1.4, 0.2]
-START_SECONDS = 100
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -68,7 +68,7 @@ class Server:
     def running(self) -> Iterator["Server"]:
         process = self.start()
         try:
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + DEADLINE_SECONDS
             while not self.ready():
                 assert process.poll() is None, self.log()
                 assert time.monotonic() < deadline, self.log()
@@ -221,7 +221,7 @@ def test_grpc_counts_once(either: Server, raw: bool) -> None:
     metadata = (("x-user-id", "u2"),)
     with either.counting() as counted, grpc.insecure_channel(f"127.0.0.1:{either.ports[1]}") as to:
         response, call = GRPCInferenceServiceStub(to).ModelInfer.with_call(
-            request, metadata=metadata, timeout=10
+            request, metadata=metadata, timeout=DEADLINE_SECONDS
         )
     assert response.parameters["variant"].string_param == "control"
     sent = dict(call.trailing_metadata())
@@ -238,7 +238,7 @@ def test_grpc_refuses_a_wrong_shape(either: Server) -> None:
         grpc.insecure_channel(f"127.0.0.1:{either.ports[1]}") as to,
         pytest.raises(grpc.RpcError) as raised,
     ):
-        GRPCInferenceServiceStub(to).ModelInfer(request, timeout=10)
+        GRPCInferenceServiceStub(to).ModelInfer(request, timeout=DEADLINE_SECONDS)
     assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "[rows, 4]" in raised.value.details()
     assert counted == {"ab_requests_total,bucket=none,code=4xx": 1}
@@ -420,7 +420,7 @@ def failed(
         started[spoil] = (bad, bad.start())
     try:
         yield {
-            spoil: (process.wait(START_SECONDS), bad.log())
+            spoil: (process.wait(DEADLINE_SECONDS), bad.log())
             for spoil, (bad, process) in started.items()
         }
     finally:

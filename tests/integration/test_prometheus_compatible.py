@@ -32,8 +32,6 @@ INTERVAL, SCRAPES = 5.0, 900
 OFFSETS = {"calm": 0.0, "odd": 3.217, "restarts": 2.5, "silent": 1.0, "late": 4.0, "falls": 1.003}
 SMALL: dict[str, Any] = {"few": 32, "chunk_seconds": 900.0}
 STARTS = "process_start_time_seconds"
-# One start of a server for several tests, on a machine that may have other things to do.
-pytestmark = pytest.mark.timeout(400)
 SELECTORS = ('n_total{variant="a"}', 'rare_total{variant="a"}')
 
 

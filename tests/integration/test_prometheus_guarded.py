@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from api_server import DEADLINE_SECONDS as SECONDS
 from api_server import path_from
+from own_ports import free_ports
 
 from abctl.errors import SourceError
 from abctl.local.identity import wait_for
-from abctl.local.ports import free_ports
 from abctl.sources.prometheus import Prometheus
 
 PASSWORD = "s3cret-of-a-test"
 BCRYPT = "$2b$04$aiByh7WSWZTSU7xAdWprg.rcBhWxWI/XVcuv5JnSxlOL9dWeX9Viy"
-SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def guarded(papers: Path) -> Iterator[str]:
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            urllib.request.urlopen(f"{address}/-/ready", context=context, timeout=5).close()
+            urllib.request.urlopen(f"{address}/-/ready", context=context, timeout=SECONDS).close()
         except urllib.error.HTTPError as error:
             return error.code == 401
         except OSError:
@@ -93,7 +93,7 @@ def guarded(papers: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(SECONDS)
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from api_server import DEADLINE_SECONDS
 from compatible import answers
+from own_ports import free_ports
 from prometheus_server import serving
 
 from abctl.core.polls import Window, cut
 from abctl.errors import SourceError
 from abctl.local.identity import wait_for
-from abctl.local.ports import free_ports
 from abctl.sources import prometheus
 from abctl.sources._increase import counters_of, increase, scrapes_of
 from abctl.sources.prometheus import Prometheus
@@ -102,7 +103,7 @@ def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
         for at, (total, _, _) in enumerate(PAGES):
             exporter.at = at
             # A scrape may fail, where the machine has other things to do.
-            assert wait_for(lambda total=total: latest(source) == total, 60)
+            assert wait_for(lambda total=total: latest(source) == total, DEADLINE_SECONDS)
         yield url
 
 
@@ -188,7 +189,7 @@ def test_the_scraper_is_a_process_that_says_when_it_runs(
             assert process.poll() is None
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(DEADLINE_SECONDS)
 
 
 def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,7 @@ import socket
 
 from answering_envoy import AnsweringEnvoy, listeners
 from api_server import HOST
-
-from abctl.local.ports import free_ports
+from own_ports import free_ports
 
 _XDS = "xds"
 _TYPES = "type.googleapis.com/envoy.extensions"

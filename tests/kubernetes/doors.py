@@ -3,6 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from api_server import DEADLINE_SECONDS
+
 from abctl.core.epochs import ledger_of
 from abctl.core.split import Split
 from abctl.errors import ConflictError
@@ -69,7 +71,7 @@ def contend(world, ann, bob, rounds):
         together = threading.Barrier(2)
 
         def one(actor, targets=targets, together=together):
-            together.wait(30)
+            together.wait(DEADLINE_SECONDS)
             try:
                 return world.shift(targets[actor], door=doors[actor], actor=actor)
             except ConflictError as error:

@@ -13,6 +13,7 @@ import pytest
 from api_server import HOST
 from controllers import Controllers
 from data_plane import Proxy, endpoints
+from own_ports import free_ports
 from upstream import (
     Upstream,
     certificate,
@@ -21,7 +22,6 @@ from upstream import (
     published,
 )
 
-from abctl.local.ports import free_ports
 from abctl.platforms import platform
 from abctl.services.load import load
 
@@ -176,7 +176,7 @@ def carry(upstream, own, abctl, tmp_path):
             found = Carried(upstream, own, tmp_path, text.replace("NAMESPACE", own))
             left.callback(found.proxy.stop)
             left.enter_context(Controllers(upstream.server, own, "deployments"))
-            abctl("apply", str(found.file), "--yes", "--timeout", "60")
+            abctl("apply", str(found.file), "--yes", "--timeout", "5m")
             return found
 
         yield begin

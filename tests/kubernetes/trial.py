@@ -17,11 +17,12 @@ from io import StringIO
 from urllib.parse import quote, urlsplit
 from urllib.request import urlopen
 
-from api_server import KUBECTL, wait_for
+from api_server import DEADLINE_SECONDS, KUBECTL, wait_for
 
 from abctl.cli.main import run
 
 RATE = 20
+LONGEST_SECONDS = 1200
 CONNECTIONS = 8
 USERS = 1500
 QUESTION = json.dumps(
@@ -79,7 +80,7 @@ class Trial:
     @contextmanager
     def load_until_done(self):
         """The same, as long as it takes; its last requests are cut off, and in no summary."""
-        summary, command = [], self._command("--duration", "10m")
+        summary, command = [], self._command("--duration", f"{LONGEST_SECONDS}s")
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 yield summary
@@ -90,7 +91,11 @@ class Trial:
 
     def _simulate(self, *words):
         done = subprocess.run(
-            self._command(*words), capture_output=True, text=True, timeout=600, check=False
+            self._command(*words),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_SECONDS,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -104,7 +109,7 @@ class Trial:
     def answers(self, users):
         """The variant that answers each user."""
         where, found = urlsplit(self.entrance), []
-        connection = HTTPConnection(where.hostname, where.port, timeout=30)
+        connection = HTTPConnection(where.hostname, where.port, timeout=DEADLINE_SECONDS)
         for user in users:
             headers = {"content-type": "application/json", "x-user-id": user}
             connection.request("POST", "/v2/models/iris/infer", QUESTION, headers)
@@ -129,7 +134,7 @@ class Trial:
 
 def _flowing(prometheus):
     query = quote("sum(increase(ab_requests_total[5s])) > 0")
-    with urlopen(f"{prometheus}/api/v1/query?query={query}", timeout=30) as answer:
+    with urlopen(f"{prometheus}/api/v1/query?query={query}", timeout=DEADLINE_SECONDS) as answer:
         return json.load(answer)["data"]["result"]
 
 

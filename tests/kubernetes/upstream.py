@@ -14,11 +14,11 @@ import subprocess
 
 import pytest
 import yaml
-from api_server import CRDS_FOLDER, ROOT, missing, path_from, wait_for
+from api_server import CRDS_FOLDER, DEADLINE_SECONDS, ROOT, missing, path_from, wait_for
+from own_ports import free_ports
 
 from abctl.cli.main import run
 from abctl.local.identity import die_with
-from abctl.local.ports import free_ports
 
 _CRDS = ("kserve-*", "knative-serving-*", "gateway-api-*-standard_*", "envoy-gateway-*")
 _OBJECT = {"metadata": {"name": "probe", "namespace": "default"}}
@@ -83,7 +83,7 @@ class Upstream:
         # Asked kindly, a webhook of Knative goes on for most of a minute.
         for process in self.processes.values():
             process.kill()
-            process.wait(60)
+            process.wait(DEADLINE_SECONDS)
 
     def _log(self, program):
         return self.folder / f"{program}.log"

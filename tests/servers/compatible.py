@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from api_server import path_from
+from api_server import DEADLINE_SECONDS, path_from
+from own_ports import free_ports
 
 from abctl.local.identity import die_with
-from abctl.local.ports import free_ports
 
-PATIENCE_SECONDS = 90.0
 # The address of a server, and those to write to.
 Serving = tuple[str, *tuple[str, ...]]
 
@@ -39,7 +38,7 @@ def running(folder: Path, port: int, ready: str, command: Sequence[object]) -> I
             yield url
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(DEADLINE_SECONDS)
 
 
 def answers(url: str) -> bool:
@@ -51,7 +50,7 @@ def answers(url: str) -> bool:
 
 
 def until(done: Callable[[], bool], alive: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + DEADLINE_SECONDS
     while not done():
         assert alive(), log.read_text()
         assert time.monotonic() < deadline, log.read_text()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from api_server import path_from
 from compatible import running
-
-from abctl.local.ports import free_ports
+from own_ports import free_ports
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from own_ports import free_ports
 
 from abctl.cli.main import run
-from abctl.local.ports import free_ports
 
 METRICS = """\
   metrics:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from own_ports import free_ports
 
-from abctl.local import lifecycle, ports
+from abctl.local import lifecycle
 from abctl.local.identity import Identity
 from abctl.local.plan import Command, Plan
 from abctl.local.stack import Stack
@@ -20,7 +21,7 @@ h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind="127.0.0.1")
 
 
 def command(name: str, code: str, folder: Path) -> Command:
-    (port,) = ports.free_ports(1)
+    (port,) = free_ports(1)
     argv = (sys.executable, "-u", "-c", code, str(port))
     return Command(name, argv, folder, {}, port, "/")
 

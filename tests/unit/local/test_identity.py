@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from api_server import DEADLINE_SECONDS
 
 from abctl.local.identity import Identity, wait_for
 
@@ -25,7 +26,7 @@ def test_a_process_is_alive_until_it_ends_and_its_zombie_is_not() -> None:
     assert not identity.alive
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         zombie = Identity.of(ended.pid)
-        assert wait_for(lambda: not zombie.alive, 20)
+        assert wait_for(lambda: not zombie.alive, DEADLINE_SECONDS)
         assert ended.returncode is None
 
 

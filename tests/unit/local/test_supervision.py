@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from api_server import DEADLINE_SECONDS as SECONDS
 
 from abctl.errors import ClusterError, NotFoundError, NotReadyError
 from abctl.local import lifecycle, stack
 from abctl.local.identity import Identity, wait_for
+from abctl.local.ports import PortTakenError
 
 Launch = Callable[..., Path]
 Started = Callable[[], dict[int, str]]
-SECONDS = 20.0
 DEAF = "import time; time.sleep(600)"
 BROKEN = "import sys; print('no such model'); sys.exit(3)"
+LATE = "import socket as s; first = s.create_server(('', 0)); s.create_server(first.getsockname())"
 
 
 def silent(_: str) -> None:
@@ -91,13 +93,23 @@ def test_one_that_will_not_start_shows_its_last_lines(launch: Launch) -> None:
     state_dir = launch(good=DEAF, bad=BROKEN)
     with pytest.raises(ClusterError, match="bad ended with exit code 3") as error:
         lifecycle.wait_ready(state_dir, SECONDS, silent)
+    assert not isinstance(error.value, PortTakenError)
     assert "no such model" in error.value.message
     assert str(state_dir / "logs" / "bad.log") in error.value.hint
     assert lifecycle.stop(state_dir)
 
 
+def test_one_whose_port_is_taken_is_told_from_others(launch: Launch) -> None:
+    state_dir = launch(good=DEAF, late=LATE)
+    with pytest.raises(PortTakenError, match=r"(?s)late ended with exit code 1.*in use"):
+        lifecycle.wait_ready(state_dir, SECONDS, silent)
+    assert lifecycle.stop(state_dir)
+
+
 def test_one_that_never_answers_is_named(launch: Launch) -> None:
     state_dir = launch(slow="print('loading'); " + DEAF)
+    log = state_dir / "logs" / "slow.log"
+    assert wait_for(lambda: log.exists() and "loading" in log.read_text(), SECONDS)
     with pytest.raises(NotReadyError, match=r"(?s)not ready after 1 s: slow.*loading"):
         lifecycle.wait_ready(state_dir, 1.0, silent)
     assert lifecycle.stop(state_dir)

@@ -89,7 +89,6 @@ class Look:
             self.through_cache(stored, windows, now, after)
 
 
-@pytest.mark.timeout(600)
 @settings(max_examples=10)
 @given(
     st.integers(0, 10**6),

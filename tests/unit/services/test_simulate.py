@@ -268,7 +268,7 @@ def test_stopped_it_still_tells_what_was_done(experiment: Experiment) -> None:
 
 @pytest.mark.parametrize("rate", [None, 200.0])
 def test_time_is_a_bound_as_well(experiment: Experiment, rate: float | None) -> None:
-    traffic = Traffic(requests=10**6, duration_seconds=0.3, rate_per_second=rate)
+    traffic = Traffic(requests=10**6, duration_seconds=1.0, rate_per_second=rate)
     with serve() as server:
         summary = simulate(experiment, server.url, traffic)
     assert not summary.interrupted
@@ -297,7 +297,7 @@ def test_an_answer_that_never_comes_is_a_timeout(
 
     with serve(answer) as server:
         summary = simulate(
-            experiment, server.url, Traffic(requests=1, duration_seconds=0.1, concurrency=1)
+            experiment, server.url, Traffic(requests=1, duration_seconds=60, concurrency=1)
         )
         over.set()
     assert summary.variants[2].errors == {"timeout": 1}
@@ -306,10 +306,10 @@ def test_an_answer_that_never_comes_is_a_timeout(
 def test_what_no_connection_was_free_for_is_an_error(experiment: Experiment) -> None:
     def answer(user: str | None, number: int) -> Answer:
         if number == 1:
-            threading.Event().wait(0.5)
+            threading.Event().wait(2)
         return by_user(user, number)
 
-    traffic = Traffic(requests=30, rate_per_second=1000, concurrency=1, duration_seconds=0.3)
+    traffic = Traffic(requests=30, rate_per_second=1000, concurrency=1, duration_seconds=1)
     with serve(answer) as server:
         summary = simulate(experiment, server.url, traffic)
     assert summary.requests == 30

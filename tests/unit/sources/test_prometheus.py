@@ -9,8 +9,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from api_server import DEADLINE_SECONDS
 
 from abctl.errors import SourceError
+from abctl.local.identity import wait_for
 from abctl.sources import open_source
 from abctl.sources.prometheus import Prometheus
 
@@ -104,6 +106,7 @@ def test_a_server_that_does_not_answer_is_given_up(
     with pytest.raises(SourceError, match=r"did not answer within 0\.05 seconds"):
         source.now()
     asked.set()
+    assert wait_for(lambda: bool(queries), DEADLINE_SECONDS)  # it has come by then, if not yet
     assert queries == ["time()"]  # patience once, not with every retry
 
 

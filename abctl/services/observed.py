@@ -14,7 +14,7 @@ from abctl.sources._telemetry import Telemetry
 def observed(
     experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
 ) -> Mapping[str, int] | None:
-    """Requests of each variant in the present epoch; None while nothing counts yet.
+    """Requests of each variant in the present epoch; None until its first poll is over.
 
     Args:
         experiment: whose variants.
@@ -33,7 +33,7 @@ def observed(
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
     cache = cache_of(source, now)
     samples = read(source, [window], selectors.values(), now, cache=cache)
-    if not any(samples.found.values()):
+    if not samples.over or not any(samples.found.values()):
         return None
     polls = samples.polls(selectors.values())
     return {

@@ -16,6 +16,8 @@ def observed(
 ) -> Mapping[str, int] | None:
     """Requests of each variant in the present epoch; None until its first poll is over.
 
+    Also None where the epoch is of other variants.
+
     Args:
         experiment: whose variants.
         ledger: what happened to its split; the time that it settles is left out.
@@ -27,7 +29,8 @@ def observed(
     """
     now = source.now()
     epochs = ledger.epochs(now, experiment.design.settle_seconds)
-    if not epochs or epochs[-1].end <= epochs[-1].start:
+    # Of other variants nobody knows the counters.
+    if not epochs or epochs[-1].split.names != experiment.split.names:
         return None
     window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}

@@ -41,6 +41,7 @@ class Status:
         epochs: periods of a constant split, without what settles after a change.
         plan_changed: the parts of the experiment that are not as they were locked at the start.
         unseen: what could not be looked at, and why.
+        other_variants: that file, ledger and object are not of the same variants, and what to do.
         tree: the objects that carry it, down to the pods; None where nobody asked for them.
     """
 
@@ -54,6 +55,7 @@ class Status:
     epochs: tuple[Epoch, ...]
     plan_changed: tuple[str, ...]
     unseen: tuple[str, ...] = ()
+    other_variants: str | None = None
     tree: Tree | None = None
 
 
@@ -93,6 +95,7 @@ def status(
         epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
         plan_changed=seen.ledger.changed_since(experiment),
         unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
+        other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
         tree=below,
     )
 

@@ -107,6 +107,7 @@ class _Looks:
             clock=place.door.now,
             counts=self._counts,
             objects=self._objects,
+            ready=place.ready if place.state else None,
         )
         unseen = (*found.unseen, *filter(None, [self._uncounted]))
         # Without a file there is no plan that could have changed.
@@ -182,6 +183,7 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         "planChanged": list(found.plan_changed),
         "unseen": list(found.unseen),
         "otherVariants": found.other_variants,
+        "notReady": dict(found.unable),
         "objects": None if found.tree is None else document(found.tree),
     }
 
@@ -215,6 +217,8 @@ def _remarks(found: "Status") -> "Iterator[str]":
         yield "DRIFT: somebody changed the split without abctl; the next shift enters it"
     if found.refusal:
         yield f"NOT IN EFFECT: {found.refusal}"
+    for name, why in found.unable.items():
+        yield f"NOT READY: {name}: {why}"
     for message in found.unseen:
         yield f"NOT SEEN: {message}"
     if found.plan_changed:

@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.errors import SourceError, UsageError
+from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.sources import Outline, Series
 from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
@@ -211,7 +211,7 @@ class Scraped:
                 file.seek(self._read_bytes)
                 text = file.read()
         except FileNotFoundError:
-            raise SourceError(
+            raise SourceAwayError(
                 f"{self._path}: nothing was scraped yet",
                 "abctl scrape fills it; on a local stack: abctl local status",
             ) from None

@@ -9,6 +9,7 @@
     │   ├── UnreachableError          no answer from the API server or the local stack
     │   └── NotReadyError             it did not become ready or programmed in time
     ├── SourceError              6    the evidence cannot be read or cannot be trusted
+    │   └── SourceAwayError           its source does not answer now, and may later
     └── Interrupted            130    the user ended it
 
 The command line prints `error: <message>` and `hint: <hint>` and exits with `exit_code`.
@@ -65,6 +66,10 @@ class SourceError(AbctlError):
     """Evidence that cannot be read, or that contradicts itself."""
 
     exit_code = 6
+
+
+class SourceAwayError(SourceError):
+    """The source does not answer now; the same question may have an answer later."""
 
 
 class Interrupted(AbctlError):  # noqa: N818 - it is no error of anybody's

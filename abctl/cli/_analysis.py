@@ -1,6 +1,6 @@
 """An analysis as a screen: who, what, and what follows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.text import Text
@@ -16,6 +16,7 @@ from abctl.stats.srm import SrmResult
 
 _COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "magenta"}
 _LEFT = {"VARIANT", "METRIC", "ROLE", "PROVEN", "METHOD", "EFFECT", "LIFT", "TEST", "NOTE"}
+_NONE: Mapping[str, str] = {}
 _HUGE_LOG_E = 20.0
 _HAIR = 1e-5
 
@@ -46,12 +47,13 @@ def screen(found: Analysis, wide: bool) -> Text:
     return text
 
 
-def hint(found: Analysis, file: str | None) -> str:
+def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -> str:
     """The next command.
 
     Args:
         found: what was said.
         file: of the experiment; None for evidence that was saved, to which nothing is added.
+        unable: variants that cannot answer now, and why.
     """
     verdict, experiment = found.verdict, file or "EXPERIMENT"
     if verdict.kind == "continue" and file is None:
@@ -64,6 +66,9 @@ def hint(found: Analysis, file: str | None) -> str:
         others = len(out) < len(verdict.treatments)
         ends = f"shift {experiment} {' '.join(out)}" if others else f"rollback {experiment}"
         return f"abctl {ends} --why 'the verdict is stop'"
+    if verdict.kind == "invalid" and unable:
+        dead = "; ".join(f"{name} cannot answer: {why}" for name, why in unable.items())
+        return f"{dead}; abctl status {experiment} -o wide"
     if verdict.kind == "invalid":
         return f"find out why before anything else: abctl status {experiment} -o wide"
     return f"look again later: abctl analyze {experiment}"

@@ -1,15 +1,19 @@
-"""Bars of what goes on, below whatever else is said on stderr."""
+"""What goes on, below whatever else is said on stderr: bars on a terminal, lines elsewhere."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from abctl.cli._output import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 # Fewer are answered before anybody has seen a bar.
 _MANY = 50
+_LINE_SECONDS = 5.0
 
 
 @contextmanager
@@ -37,3 +41,43 @@ def requests_bar(of: str = "requests") -> "Progress":
         progress.TimeElapsedColumn(),
     )
     return progress.Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def stages() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """Tells what is being done, and how much of it is.
+
+    On a terminal it is one bar, gone when all is over; elsewhere a line for each stage, and one
+    more every five seconds.
+    """
+    if sys.stderr.isatty():
+        from rich import progress  # noqa: PLC0415 - rich is slow to import
+        from rich.console import Console  # noqa: PLC0415
+
+        columns = (
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.TimeElapsedColumn(),
+        )
+        with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield (
+                lambda words: bar.update(task, description=words, completed=0, total=None),
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        return
+    told = time.monotonic()
+
+    def doing(words: str) -> None:
+        nonlocal told
+        told = time.monotonic()
+        say(f"{words} ...")
+
+    def done(count: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _LINE_SECONDS and count < total:
+            told = time.monotonic()
+            say(f"... {count:,} of {total:,}")
+
+    yield doing, done

@@ -157,6 +157,8 @@ def shares(split: Split) -> dict[str, float]:
 
 def _explain(planned: "Plan", place: "Place") -> None:
     seen, experiment = planned.seen, place.experiment
+    if seen.other_variants:
+        say(f"warning: {seen.other_variants}\nhint: {seen.remedy}")
     if seen.drifted:
         say(f"somebody set {planned.before} without abctl; a shift enters it in the ledger")
     if intent := seen.ledger.intent:

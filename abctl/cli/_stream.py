@@ -13,11 +13,16 @@ Row = dict[str, Any]
 _CHUNK = 1000
 
 
-def stream(kind: str, rows: Iterable[Row], output: Output, columns: Sequence[str]) -> None:
-    """Print rows under the names of their keys; a table shows `columns`, wide shows all."""
+def stream(
+    kind: str, rows: Iterable[Row], output: Output, columns: Sequence[str], about: Row
+) -> None:
+    """Print rows under the names of their keys; a table shows `columns`, wide shows all.
+
+    `about` is what machines are told of all of them.
+    """
     chunks = _chunks(rows)
     if output is Output.json:
-        head = json.dumps({"apiVersion": API_VERSION, "kind": kind})
+        head = json.dumps({"apiVersion": API_VERSION, "kind": kind, **about})
         typer.echo(f'{head[:-1]}, "items": [', nl=False)
         separator = "\n"
         for chunk in chunks:
@@ -28,7 +33,8 @@ def stream(kind: str, rows: Iterable[Row], output: Output, columns: Sequence[str
     elif output is Output.yaml:
         import yaml  # noqa: PLC0415
 
-        typer.echo(f"apiVersion: {API_VERSION}\nkind: {kind}\nitems:")
+        head = yaml.safe_dump({"apiVersion": API_VERSION, "kind": kind, **about}, sort_keys=False)
+        typer.echo(f"{head}items:")
         for chunk in chunks:
             typer.echo(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
     else:

@@ -9,9 +9,11 @@ import typer
 
 from abctl.cli._output import Output, say
 from abctl.core.moment import format_moment
-from abctl.errors import Interrupted, UnreachableError
+from abctl.errors import Interrupted, SourceAwayError, UnreachableError
 
 T = TypeVar("T")
+# What time may heal; anything else would be the same at every look.
+_AWAY = (UnreachableError, SourceAwayError)
 _INTERVAL_SECONDS = 2.0
 
 
@@ -35,34 +37,38 @@ def follow(
         AbctlError: of a look, unless the world cannot be reached for a while.
         typer.Exit: Ctrl-C.
     """
-    looks = _looks(look)
+    seen = looks(look, _INTERVAL_SECONDS)
     try:
         if sys.stdout.isatty() and output in (Output.table, Output.wide):
-            _in_place(looks, answer, table)
+            _in_place(seen, answer, table)
         else:
-            _one_after_another(looks, answer, same)
+            _one_after_another(seen, answer, same)
     except KeyboardInterrupt:
         raise typer.Exit(Interrupted.exit_code) from None
 
 
-def _looks(look: Callable[[], T]) -> Iterator[tuple[T, str]]:
-    """What is to be seen, and why it is old."""
+def looks(look: Callable[[], T], wait_seconds: float) -> Iterator[tuple[T, str]]:
+    """What is to be seen, and why it is old; only the first look must succeed.
+
+    Raises:
+        AbctlError: of a look, unless what was asked is away for a while.
+    """
     found, trouble = look(), ""
     while True:
         yield found, trouble
-        time.sleep(_INTERVAL_SECONDS)
+        time.sleep(wait_seconds)
         try:
             found, trouble = look(), ""
-        except UnreachableError as error:
+        except _AWAY as error:
             trouble = error.message
 
 
 def _one_after_another(
-    looks: Iterator[tuple[T, str]], answer: Callable[[T], None], same: Callable[[T, T], bool]
+    seen: Iterator[tuple[T, str]], answer: Callable[[T], None], same: Callable[[T, T], bool]
 ) -> None:
     last: T | None = None
     told = ""
-    for found, trouble in looks:
+    for found, trouble in seen:
         if trouble and not told:
             say(f"{trouble}; looking again")
         told = trouble
@@ -72,18 +78,18 @@ def _one_after_another(
 
 
 def _in_place(
-    looks: Iterator[tuple[T, str]], answer: Callable[[T], None], table: Callable[[T], Any]
+    seen: Iterator[tuple[T, str]], answer: Callable[[T], None], table: Callable[[T], Any]
 ) -> None:
     from rich.console import Console, Group  # noqa: PLC0415 - rich is slow to import
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    found, trouble = next(looks)
+    found, trouble = next(seen)
     try:
         with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as screen:
             while True:
                 said = f"NOT SEEN SINCE: {trouble}" if trouble else format_moment(time.time())
                 screen.update(Group(table(found), "", Text(said, "dim")), refresh=True)
-                found, trouble = next(looks)
+                found, trouble = next(seen)
     finally:
         answer(found)  # what was last seen stays to be read

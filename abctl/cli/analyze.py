@@ -1,6 +1,5 @@
 """`abctl analyze`: is it better, and may it ship?"""
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,13 +16,16 @@ from abctl.cli._place import (
 )
 from abctl.cli._progress import questions_bar
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._watch import looks
 from abctl.core.duration import parse_duration_seconds
-from abctl.errors import SourceError, UsageError
+from abctl.core.moment import format_moment
+from abctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from abctl.core.analysis import Analysis
+    from abctl.services.place import Place
 
 _SHORTEST_WAIT_SECONDS = 1.0
 EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
@@ -91,6 +93,7 @@ def analyze(
         raise UsageError(f"--interval {interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s")
     if (experiment is None) == (from_ is None):
         raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
+    place: Place | None = None
     if from_ is not None:
         if save or watch:
             raise UsageError(
@@ -99,44 +102,60 @@ def analyze(
             )
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
-        place = find_place(str(experiment), state, kubeconfig, context, namespace)
+        place = here = find_place(str(experiment), state, kubeconfig, context, namespace)
 
         def look() -> "Analysis":
             with questions_bar() as progress:
                 return service.analyze(
-                    place.door,
-                    place.experiment,
-                    place.state,
+                    here.door,
+                    here.experiment,
+                    here.state,
                     prometheus_url=prometheus,
                     prometheus_config=prometheus_config,
                     save=save,
                     progress=progress,
                 )
 
-    found = look()
-    show(found, output, experiment)
-    while watch and found.verdict.kind == "continue":
-        time.sleep(wait_seconds)
-        try:
-            found = look()
-        except SourceError as error:
-            say(f"error: {error.message}; looking again in {interval}")
-        else:
-            show(found, output, experiment)
+    for found in _news(looks(look, wait_seconds), interval):
+        show(found, output, experiment, place)
+        if not watch or found.verdict.kind != "continue":
+            break
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.verdict.kind])
 
 
-def show(found: "Analysis", output: Output, experiment: Path | None = None) -> None:
+def _news(seen: "Iterator[tuple[Analysis, str]]", interval: str) -> "Iterator[Analysis]":
+    """Every analysis that is new; that nobody answers is said once."""
+    told = ""
+    for found, trouble in seen:
+        if not trouble:
+            yield found
+        elif trouble != told:
+            say(f"{trouble}; NOT SEEN SINCE {format_moment(found.at)}, looking again in {interval}")
+        told = trouble
+
+
+def show(
+    found: "Analysis",
+    output: Output,
+    experiment: Path | None = None,
+    place: "Place | None" = None,
+) -> None:
     """Print an analysis, and the next step where a person reads.
 
     Args:
         found: what to print.
         output: in which form.
         experiment: its file, as the next command is to name it; None for saved evidence.
+        place: where it runs, if it does.
     """
     from abctl.cli._analysis import hint, screen  # noqa: PLC0415
 
     emit("Analysis", found.document(), output, partial(screen, found))
     if output in (Output.table, Output.wide):
-        say(f"hint: {hint(found, None if experiment is None else str(experiment))}")
+        dead: Mapping[str, str] = {}
+        if place is not None and found.verdict.kind == "invalid":
+            from abctl.services.unable import unable  # noqa: PLC0415
+
+            dead = unable(place)
+        say(f"hint: {hint(found, None if experiment is None else str(experiment), dead)}")

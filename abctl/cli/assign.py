@@ -1,20 +1,25 @@
 """`abctl assign`: who gets which variant, and why."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit
+from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._place import ContextOption, KubeconfigOption, NamespaceOption, StateOption
 from abctl.cli._stream import Row, stream
+from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, format_share
-from abctl.errors import UsageError
+from abctl.errors import ClusterError, UsageError
 
 if TYPE_CHECKING:
     from abctl.core.assignment import Assigned
-    from abctl.services.assign import Census
+    from abctl.core.experiment import Experiment
+    from abctl.services.assign import Basis, Census
+    from abctl.services.place import Where
 
 
 def register(app: typer.Typer) -> None:
@@ -39,31 +44,69 @@ def assign(
     count: Annotated[
         bool, typer.Option("--count", help="Only count, and test the counts against the split.")
     ] = False,
+    state: StateOption = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    kubeconfig: KubeconfigOption = None,
     output: OutputOption = Output.table,
 ) -> None:
     """Say which variant an id gets, and why.
 
-    The arithmetic is that of the data plane, with the split of the file (or --split).
+    The arithmetic is that of the data plane, with the split of the ledger where the experiment
+    runs, else with the one that the file starts with (or --split); it says which.
 
     abctl assign iris.yaml alice bob
+
+    abctl assign iris.yaml alice --split 50/50
 
     zcat ids.gz | abctl assign iris.yaml - --count
     """
     from abctl.services import assign as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
+    from abctl.services.place import Where  # noqa: PLC0415
 
     loaded = load(experiment)
-    by = loaded.split if split is None else loaded.split.parse_change((split,))
-    assigned = service.assign(loaded, by, _ids(units), dict(map(_pair, header or ())))
+    if split is None:
+        by = _basis(loaded, experiment, Where(state, kubeconfig, context, namespace))
+    else:
+        wanted = loaded.split.parse_change((split,))
+        by = service.Basis(wanted, "option", None, f"by --split {split}")
+    assigned = service.assign(loaded, by.split, _ids(units), dict(map(_pair, header or ())))
+    about = {
+        "splitOf": by.of,
+        "since": None if by.since is None else format_moment(by.since),
+        "split": {name: by.split[name] / TOTAL_BP for name in by.split.names},
+        "why": by.words,
+    }
     if count:
-        _emit(service.count(by, assigned), output)
+        _emit(service.count(by.split, assigned), output, about)
     else:
         stream(
             "Assignments",
             (_row(unit, who) for unit, who in assigned),
             output,
             ("id", "variant", "point", "why"),
+            about,
         )
+    if output in (Output.table, Output.wide):
+        say(by.words)
+
+
+def _basis(loaded: "Experiment", file: Path, where: "Where") -> "Basis":
+    """The ledger's split, if there is one to be found.
+
+    Who names no world may have none, or one that does not answer now: the file is at hand.
+    """
+    from abctl.services import assign as service  # noqa: PLC0415
+    from abctl.services.place import find  # noqa: PLC0415
+
+    try:
+        place = find(str(file), where, now=time.time())
+        return service.basis(place.door, place.experiment, place.words)
+    except ClusterError as error:
+        if where.state or where.cluster:
+            raise
+        return service.starting(loaded, f"nobody knows whether there is a ledger: {error.message}")
 
 
 def _ids(units: Iterable[str]) -> Iterator[str]:
@@ -98,7 +141,7 @@ def _row(unit: str, who: "Assigned") -> Row:
     }
 
 
-def _emit(census: "Census", output: Output) -> None:
+def _emit(census: "Census", output: Output, about: Row) -> None:
     total = sum(census.units.values())
     rows = [
         {
@@ -125,4 +168,4 @@ def _emit(census: "Census", output: Output) -> None:
         p = "too few to test the split" if census.p is None else f"chi-squared p = {census.p:.3g}"
         return Group(shown, p)
 
-    emit("AssignmentCount", {"variants": rows, "p": census.p}, output, table)
+    emit("AssignmentCount", {**about, "variants": rows, "p": census.p}, output, table)

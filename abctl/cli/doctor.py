@@ -1,6 +1,5 @@
 """`abctl doctor`: would it work, and could it be judged?"""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ from abctl.cli._place import (
     WhatArgument,
     find_place,
 )
-from abctl.cli._progress import requests_bar
+from abctl.cli._progress import stages
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ def doctor(
 ) -> None:
     """Check everything that an experiment needs, and change nothing.
 
-    The probe only asks whether the model is ready, which no server counts. Exits with 3 if
-    anything is an error.
+    It says on stderr what it is doing. The probe only asks whether the model is ready, which no
+    server counts, and ends soon where a variant is dead. Exits with 3 if anything is an error.
 
     abctl doctor iris.yaml
 
@@ -66,12 +65,7 @@ def doctor(
     from abctl.services.doctor import examine  # noqa: PLC0415 - the platforms load when asked
 
     place = find_place(what, state, kubeconfig, context, namespace)
-    with requests_bar() as bar:
-        task = bar.add_task("", total=None, visible=False)
-
-        def report(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=done < total)
-
+    with stages() as (doing, report):
         checks = list(
             examine(
                 place,
@@ -80,7 +74,8 @@ def doctor(
                 prometheus_url=prometheus,
                 prometheus_config=prometheus_config,
                 users=users,
-                report=report if sys.stderr.isatty() else None,
+                doing=doing,
+                report=report,
             )
         )
     errors = sum(check.level == "error" for check in checks)

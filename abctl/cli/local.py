@@ -58,8 +58,8 @@ def up(
 ) -> None:
     """Start an experiment's servers, and wait until they answer.
 
-    Model servers, Envoy and Prometheus run on in the background. What an earlier stack left in the
-    folder is removed first.
+    Model servers, Envoy and Prometheus run on in the background. Ledger, evidence and logs of an
+    earlier stack are kept, in the folder `earlier` of the state folder.
 
     abctl local up iris.yaml
     """

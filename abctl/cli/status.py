@@ -107,6 +107,7 @@ class _Looks:
             clock=place.door.now,
             counts=self._counts,
             objects=self._objects,
+            ready=place.ready if place.state else None,
         )
         unseen = (*found.unseen, *filter(None, [self._uncounted]))
         # Without a file there is no plan that could have changed.
@@ -181,6 +182,8 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         ],
         "planChanged": list(found.plan_changed),
         "unseen": list(found.unseen),
+        "otherVariants": found.other_variants,
+        "notReady": dict(found.unable),
         "objects": None if found.tree is None else document(found.tree),
     }
 
@@ -195,7 +198,7 @@ def _table(found: "Status", wide: bool) -> object:
         shown.add_column(column, justify="left" if column == "VARIANT" else "right")
     splits = (found.desired, found.asked, found.programmed)
     for name in found.asked.names:
-        shares = ("-" if split is None else format_share(split[name]) for split in splits)
+        shares = (_share(split, name) for split in splits)
         observed = found.observed and found.observed.get(name)
         seen = f"{observed.share:.2%} of {observed.count}" if observed else "-"
         shown.add_row(name, *shares, seen)
@@ -208,15 +211,24 @@ def _table(found: "Status", wide: bool) -> object:
 def _remarks(found: "Status") -> "Iterator[str]":
     if found.intent:
         yield f"{found.intent.actor} began to shift to {found.intent.after}: not finished"
-    if found.drifted:
+    if found.other_variants:
+        yield f"OTHER VARIANTS: {found.other_variants}"
+    elif found.drifted:
         yield "DRIFT: somebody changed the split without abctl; the next shift enters it"
     if found.refusal:
         yield f"NOT IN EFFECT: {found.refusal}"
+    for name, why in found.unable.items():
+        yield f"NOT READY: {name}: {why}"
     for message in found.unseen:
         yield f"NOT SEEN: {message}"
     if found.plan_changed:
         parts = ", ".join(found.plan_changed)
         yield f"PLAN CHANGED: {parts} of the file differ from what was locked at the start"
+
+
+def _share(split: Split | None, name: str) -> str:
+    share = None if split is None else split.get(name)
+    return "-" if share is None else format_share(share)
 
 
 def _epochs(found: "Status") -> "Iterator[str]":

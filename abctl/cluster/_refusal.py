@@ -46,6 +46,11 @@ def is_temporary(code: int, status: Mapping[str, Any]) -> bool:
     )
 
 
+def may_be_done(code: int, status: Mapping[str, Any]) -> bool:
+    """Whether a write that was answered so may have been done all the same."""
+    return is_temporary(code, status) and code != HTTPStatus.TOO_MANY_REQUESTS
+
+
 def is_unknown_resource(code: int, status: Mapping[str, Any]) -> bool:
     """Whether the server does not know the kind at all, as opposed to an object of it."""
     message = str(status.get("message", ""))

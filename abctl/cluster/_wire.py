@@ -1,10 +1,17 @@
-"""Requests to an API server: what may pass is tried again, with growing pauses."""
+"""Requests to an API server: what may pass is tried again, with growing pauses.
+
+Of a write that was cut off, or that somebody on the way gave up on, nobody knows whether it was
+done. It is read back before anything is said or sent again: else one's own success would look like
+the change of somebody else.
+"""
 
 import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,12 +22,37 @@ from abctl.cluster._line import NoAnswerError
 from abctl.errors import UnreachableError
 
 JSON = "application/json"
+Done = Callable[[], dict[str, Any] | None]
 _TIMEOUT_SECONDS = 15.0
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _LONGEST_PAUSE_SECONDS = 10.0
 _HINT = "is it the right context (kubectl config get-contexts), and does the cluster run?"
 _TLS_HINT = "is it the cluster of this certificate-authority (and of this tls-server-name)?"
 _PLACE_IN_TLS = re.compile(r" \(_ssl\.c:\d+\)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Try:
+    """What came of a request that was sent once.
+
+    Attributes:
+        code, status: the answer; 0 where there is none.
+        failed: why there is none.
+        wait_seconds: how long the server wants us to wait.
+        may_pass: whether the same request may succeed a little later.
+        may_be_done: whether it is a write that may have been done, though nobody said so.
+    """
+
+    code: int = 0
+    status: dict[str, Any] = field(default_factory=dict)
+    failed: UnreachableError | None = None
+    wait_seconds: float = 0.0
+    may_pass: bool
+    may_be_done: bool
+
+    @property
+    def good(self) -> bool:
+        return self.failed is None and self.code < HTTPStatus.BAD_REQUEST
 
 
 class Wire:
@@ -55,8 +87,17 @@ class Wire:
         body: Any = None,
         content: str = JSON,
         parameters: Mapping[str, str] | None = None,
+        done: Done | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """The answer's code and content, whatever it says.
+
+        Args:
+            method: of HTTP.
+            path: below the server's address.
+            body: what is sent, as plain data.
+            content: its type.
+            parameters: of the query.
+            done: reads back what a write should have made, and gives it; None where it has not.
 
         Raises:
             UnreachableError: there is none.
@@ -64,27 +105,44 @@ class Wire:
         if parameters:
             path += f"?{urlencode(parameters)}"
         text = None if body is None else json.dumps(body).encode()
+        in_doubt = False
         for pause in (*_PAUSES_SECONDS, None):
-            asked = time.time()
-            try:
-                headers = self._headers(content if text else None)
-                answer = self._line.ask(method, path, headers, text, _TIMEOUT_SECONDS)
-            except NoAnswerError as error:
-                # Where nobody ever answered, waiting is of no use; and of a write that was cut off
-                # nobody knows whether it was done.
-                if pause is None or not self._answered or (error.sent and method != "GET"):
-                    raise self._unreachable(error) from error
-            else:
-                self._answered = True
-                if self._ahead is None:
-                    self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
-                status = _refusal.said(answer.body)
-                if pause is None or not _refusal.is_temporary(answer.code, status):
-                    return answer.code, status
-                wanted = _retry_after_seconds(answer.headers.get("Retry-After", ""))
-                pause = max(pause, wanted)  # noqa: PLW2901
-            self._sleep(pause)
+            tried = self._try(method, path, content, text)
+            in_doubt |= tried.may_be_done
+            if in_doubt and done and not tried.good and (found := done()) is not None:
+                return HTTPStatus.OK, found
+            # A write that nobody can read back is not sent twice.
+            lost = tried.failed is not None and tried.may_be_done and done is None
+            if pause is None or lost or not tried.may_pass:
+                if tried.failed:
+                    raise tried.failed
+                return tried.code, tried.status
+            self._sleep(max(pause, tried.wait_seconds))
         raise AssertionError  # the last round returns or raises
+
+    def _try(self, method: str, path: str, content: str, text: bytes | None) -> "_Try":
+        asked, write = time.time(), method != "GET"
+        headers = self._headers(content if text else None)
+        try:
+            answer = self._line.ask(method, path, headers, text, _TIMEOUT_SECONDS)
+        except NoAnswerError as error:
+            # Where nobody ever answered, waiting is of no use.
+            return _Try(
+                failed=self._unreachable(error),
+                may_pass=self._answered,
+                may_be_done=write and error.sent,
+            )
+        self._answered = True
+        if self._ahead is None:
+            self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
+        status = _refusal.said(answer.body)
+        return _Try(
+            code=answer.code,
+            status=status,
+            wait_seconds=_retry_after_seconds(answer.headers.get("Retry-After", "")),
+            may_pass=_refusal.is_temporary(answer.code, status),
+            may_be_done=write and _refusal.may_be_done(answer.code, status),
+        )
 
     def ask_once(self, path: str, timeout_seconds: float) -> tuple[int, dict[str, Any]]:
         """The answer to GET, whatever it says; nothing is tried again.

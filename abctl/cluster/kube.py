@@ -13,14 +13,16 @@ from urllib.parse import quote
 
 from abctl.cluster import Operations, _access, _refusal
 from abctl.cluster._access import Access
-from abctl.cluster._wire import JSON, Wire
-from abctl.core.change import Object, Ref, patched
+from abctl.cluster._wire import JSON, Done, Wire
+from abctl.core.change import Object, Ref, holds, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError, UnreachableError
 
 _JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 # It may be that a network policy keeps the API server from it.
 _POD_TIMEOUT_SECONDS = 3.0
+# Parts of an object that the server writes, and those of its metadata that we do.
+_SERVERS, _OWN = ("metadata", "status"), ("labels", "annotations")
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -68,20 +70,29 @@ class KubeDoor:
 
     def create(self, obj: Object) -> Object:
         """Create an object."""
-        return self._on("POST", Ref.of(obj), obj=obj, name="", parameters=_writing())
+        ref = Ref.of(obj)
+        done = self._when(ref, lambda there: _contains(there, _written_part(obj)))
+        return self._on("POST", ref, obj=obj, name="", parameters=_writing(), done=done)
 
     def replace(self, obj: Object) -> Object:
         """Replace it whole, if nobody changed it since it was read."""
         ref = Ref.of(obj)
         if not obj["metadata"].get("resourceVersion"):
             raise ConflictError(f"{ref} has no resourceVersion", "read it first")
-        return self._on("PUT", ref, obj=obj, parameters=_writing())
+        done = self._when(ref, lambda there: _is_next(there, obj))
+        return self._on("PUT", ref, obj=obj, parameters=_writing(), done=done)
 
     def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
         """Apply a JSON Patch, all of it or nothing."""
+        done = self._when(ref, lambda there: holds(there, operations))
         try:
             return self._on(
-                "PATCH", ref, body=operations, content=_JSON_PATCH, parameters=_writing(dry_run)
+                "PATCH",
+                ref,
+                body=operations,
+                content=_JSON_PATCH,
+                parameters=_writing(dry_run),
+                done=None if dry_run else done,
             )
         except (NotFoundError, ConflictError, UnreachableError):
             raise
@@ -105,8 +116,9 @@ class KubeDoor:
     def delete(self, ref: Ref, *, dry_run: bool = False) -> bool:
         """Delete it; gives whether it was there, which is no error if not."""
         parameters = {"propagationPolicy": "Background", **({"dryRun": "All"} if dry_run else {})}
+        done = self._when(ref, lambda there: not there)
         try:
-            self._on("DELETE", ref, parameters=parameters)
+            self._on("DELETE", ref, parameters=parameters, done=None if dry_run else done)
         except NotFoundError:
             return False
         return True
@@ -165,6 +177,7 @@ class KubeDoor:
         name: str | None = None,
         content: str = JSON,
         parameters: Mapping[str, str] | None = None,
+        done: Done | None = None,
     ) -> dict[str, Any]:
         if obj is not None:
             body = _written_part(obj)
@@ -172,7 +185,9 @@ class KubeDoor:
 
         def ask() -> tuple[int, dict[str, Any]]:
             path = self._path(ref, name)
-            return self._wire.ask(method, path, body=body, content=content, parameters=parameters)
+            return self._wire.ask(
+                method, path, body=body, content=content, parameters=parameters, done=done
+            )
 
         code, answer = ask()
         if _refusal.is_unknown_resource(code, answer):
@@ -181,6 +196,18 @@ class KubeDoor:
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
         return _without_managers(answer)
+
+    def _when(self, ref: Ref, written: Callable[[dict[str, Any]], bool]) -> Done:
+        """Reads back whether a write was done; what is not there is an empty object."""
+
+        def done() -> dict[str, Any] | None:
+            try:
+                there = self._on("GET", ref)
+            except NotFoundError:
+                there = {}
+            return there if written(there) else None
+
+        return done
 
     def _path(self, ref: Ref, name: str) -> str:
         plural = self._plurals.get((ref.api_version, ref.kind)) or _usual_plural(ref.kind)
@@ -224,6 +251,25 @@ def _writing(dry_run: bool = False) -> dict[str, str]:
 def _written_part(obj: Object) -> dict[str, Any]:
     """The status is the world's to write."""
     return {key: value for key, value in obj.items() if key != "status"}
+
+
+def _is_next(there: Mapping[str, Any], sent: Object) -> bool:
+    """Whether what is there is what was sent, written after it was read."""
+    versions = [obj.get("metadata", {}).get("resourceVersion") for obj in (there, sent)]
+    if versions[0] == versions[1]:
+        return False
+    parts = ({k: v for k, v in obj.items() if k not in _SERVERS} for obj in (there, sent))
+    own = ({k: o["metadata"].get(k) or {} for k in _OWN} for o in (there, sent))
+    return next(parts) == next(parts) and next(own) == next(own)
+
+
+def _contains(there: Any, sent: Any) -> bool:
+    """Whether all that was sent is there; the server adds to it."""
+    if isinstance(sent, Mapping) and isinstance(there, Mapping):
+        return all(key in there and _contains(there[key], sent[key]) for key in sent)
+    if isinstance(sent, list) and isinstance(there, list) and len(sent) == len(there):
+        return all(map(_contains, there, sent))
+    return bool(there == sent)
 
 
 def _without_managers(obj: dict[str, Any]) -> dict[str, Any]:

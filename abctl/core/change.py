@@ -88,11 +88,28 @@ def patched(obj: Object, operations: list[dict[str, Any]]) -> Object:
     # An own level on top, so that a patch of the whole object needs no special case.
     top: dict[str, Any] = {"": deepcopy(obj)}
     for operation in operations:
-        tokens = operation["path"].split("/")
-        steps = [token.replace("~1", "/").replace("~0", "~") for token in tokens]
-        _apply(top, steps, operation)
+        _apply(top, _steps(operation["path"]), operation)
     result: Object = top[""]
     return result
+
+
+def holds(obj: Object, operations: list[dict[str, Any]]) -> bool:
+    """Whether an object is as a JSON Patch of `Change` leaves it, whatever it was before."""
+    return all(_holds(obj, operation) for operation in operations if operation["op"] != "test")
+
+
+def _holds(obj: Object, operation: Mapping[str, Any]) -> bool:
+    value: Any = {"": obj}
+    try:
+        for step in _steps(operation["path"]):
+            value = value[_key(value, step)]
+    except (LookupError, TypeError, ValueError):
+        return bool(operation["op"] == "remove")
+    return bool(operation["op"] != "remove" and value == operation["value"])
+
+
+def _steps(path: str) -> list[str]:
+    return [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")]
 
 
 def _apply(top: dict[str, Any], steps: list[str], operation: Mapping[str, Any]) -> None:

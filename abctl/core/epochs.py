@@ -23,6 +23,7 @@ from abctl.errors import AbctlError, ClusterError
 
 Phase = Literal["intent", "applied", "reverted", "observed"]
 
+LEDGER_PREFIX = "abctl-"
 _PLAN, _DIGEST, _LEDGER = "plan.json", "digest", "ledger.jsonl"
 # What may change while the experiment runs: the split does by shifts, the source is only read.
 _NOT_LOCKED = ("split", "source")
@@ -120,7 +121,7 @@ class Ledger:
 
 def ledger_ref(experiment: Experiment) -> Ref:
     """The address of the ledger's ConfigMap."""
-    return Ref("v1", "ConfigMap", experiment.namespace, f"abctl-{experiment.name}")
+    return Ref("v1", "ConfigMap", experiment.namespace, f"{LEDGER_PREFIX}{experiment.name}")
 
 
 def locked_plan(experiment: Experiment) -> str:

@@ -50,8 +50,8 @@ class Polls:
 
     def without_edges_after(self, blind: NDArray[np.bool_]) -> "Polls":
         """Merge every blind interval with the next one of its window (the last has none)."""
-        same = self.epoch[:-1] == self.epoch[1:]
-        keep = np.concatenate(([True], ~(blind[:-1] & same), [True]))
+        keep = np.ones(len(self.edges), dtype=bool)  # without polls there is one edge
+        keep[1:-1] = ~(blind[:-1] & (self.epoch[:-1] == self.epoch[1:]))
         return Polls(self.edges[keep], self.epoch[keep[1:]])
 
 

@@ -54,9 +54,18 @@ class Split:
         shares = zip(self.names, self.shares_bp, strict=True)
         return ", ".join(f"{name} {format_share(share)}" for name, share in shares)
 
+    @property
+    def short(self) -> str:
+        """`70/30`: as it is given to a command, which `parse_change` reads."""
+        return "/".join(f"{share / 100:g}" for share in self.shares_bp)
+
     def __getitem__(self, name: str) -> int:
         """The share of a variant in basis points."""
         return self.shares_bp[self.names.index(name)]
+
+    def get(self, name: str) -> int | None:
+        """The share of a variant in basis points; None where it is none of them."""
+        return self[name] if name in self.names else None
 
     @property
     def control(self) -> str:

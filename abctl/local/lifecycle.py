@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from abctl.errors import ClusterError, NotFoundError, NotReadyError, UsageError
-from abctl.local import logs
+from abctl.local import disk, logs
 from abctl.local import plan as plans
 from abctl.local import stack as stacks
 from abctl.local.identity import wait_for
@@ -21,27 +22,50 @@ from abctl.local.stack import SUPERVISOR, Stack
 from abctl.local.supervisor import GRACE_SECONDS
 
 LOCK_FILE = "stack.lock"
+# What earlier stacks left that must not be lost, a folder each.
+EARLIER = "earlier"
 _POLL_SECONDS = 0.05
 # What would change a model server behind the experiment's back.
 _NOT_INHERITED = ("MLSERVER_", "AB_", "PROMETHEUS_MULTIPROC_DIR")
 
 
-def prepare(state_dir: Path) -> None:
+def prepare(state_dir: Path, *, keep: bool = False) -> Path | None:
     """Make the folder, or empty it of an earlier stack.
+
+    Args:
+        state_dir: the folder.
+        keep: move aside what is there; else it is removed, but for what was kept before.
+
+    Returns:
+        Where it was moved.
 
     Raises:
         UsageError: it holds other files than those of a stack.
     """
     require_own(state_dir)
     state_dir.mkdir(parents=True, exist_ok=True)
-    for path in state_dir.iterdir():
-        if path.name == LOCK_FILE:
-            continue
-        if path.is_dir() and not path.is_symlink():
+    left = [path for path in state_dir.iterdir() if path.name not in (LOCK_FILE, EARLIER)]
+    aside = _new_folder(state_dir / EARLIER) if keep and left else None
+    for path in left:
+        if aside is not None:
+            path.rename(aside / path.name)
+        elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
     (state_dir / logs.FOLDER).mkdir()
+    return aside
+
+
+def _new_folder(parent: Path) -> Path:
+    """One called after the moment; there may be another one of the same second."""
+    name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    for number in itertools.count():
+        folder = parent / (f"{name}-{number}" if number else name)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError  # numbers do not end
 
 
 def require_own(state_dir: Path) -> None:
@@ -169,7 +193,7 @@ def _running(state_dir: Path) -> Stack | None:
     log = logs.path(state_dir, SUPERVISOR)
     raise ClusterError(
         f"the supervisor of {state_dir} ended; its last lines:\n{logs.last(log)}",
-        f"its whole log: {log}",
+        _why(state_dir, log),
     )
 
 
@@ -177,7 +201,12 @@ def _obituary(stack: Stack) -> ClusterError:
     late = [process for process in stack.dead if was_taken(process.log)]
     process = (*late, *stack.dead)[0]
     message = f"{process.name} {process.ending}; its last lines:\n{logs.last(process.log)}"
-    return (PortTakenError if late else ClusterError)(message, f"its whole log: {process.log}")
+    why = _why(process.log.parent, process.log)
+    return (PortTakenError if late else ClusterError)(message, why)
+
+
+def _why(folder: Path, log: Path) -> str:
+    return disk.full(folder) or f"its whole log: {log}"
 
 
 def _late(state_dir: Path, stack: Stack | None, timeout_seconds: float) -> NotReadyError:

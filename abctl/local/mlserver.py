@@ -57,7 +57,7 @@ def command(
     settings = _json(model_dir / "settings.json", missing={}) | ours
     (folder / "settings.json").write_text(json.dumps(settings, indent=1))
     return Command(
-        name=f"mlserver-{server.variant}",
+        name=server.process,
         argv=(program, str(folder)),
         folder=folder,
         environment={"OMP_NUM_THREADS": "1", **environment},

@@ -3,18 +3,20 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from signal import Signals
 from typing import Any, Literal
 
 from abctl.errors import NotFoundError
-from abctl.local.identity import Identity
+from abctl.local.identity import Identity, wait_for
 
 HOST = "127.0.0.1"
 SUPERVISOR = "supervisor"
 _API_VERSION = "abctl.dev/v1"
 STATE_FILE = "state.json"
+_NOTED_SECONDS = 0.5
 
 Status = Literal["starting", "ready", "dead"]
 
@@ -53,6 +55,11 @@ class Server:
     http_port: int
     grpc_port: int
     metrics_port: int
+
+    @property
+    def process(self) -> str:
+        """The name of its process."""
+        return f"mlserver-{self.variant}"
 
     @property
     def url(self) -> str:
@@ -101,8 +108,8 @@ class Stack:
         ]
         return replace(self, processes=tuple(changed))
 
-    def without_supervisor(self) -> "Stack":
-        """The stack as it was left: what does not run any more is dead, and nobody saw it end."""
+    def as_it_is(self) -> "Stack":
+        """What does not run any more is dead, also where nobody has seen or noted that it ended."""
         stack = self
         for process in self.processes:
             if process.status != "dead" and not process.identity.alive:
@@ -140,7 +147,13 @@ def write(stack: Stack) -> None:
     """Replace the state file in one step, so that nobody ever reads half of it."""
     path = stack.state_dir / STATE_FILE
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps({"apiVersion": _API_VERSION, **stack.document()}, indent=1))
+    text = json.dumps({"apiVersion": _API_VERSION, **stack.document()}, indent=1)
+    try:
+        unfinished.write_text(text)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink()  # half of it takes room that others may need
+        raise
     unfinished.replace(path)
 
 
@@ -150,8 +163,17 @@ def read(state_dir: Path) -> Stack:
     Raises:
         NotFoundError: nothing was started there, or it was stopped.
     """
+    stack = _noted(state_dir)
+    if stack.supervisor.identity.alive and stack != stack.as_it_is():
+        # It is about to note how something ended, unless its disk is full.
+        wait_for(lambda: (found := _noted(state_dir)) == found.as_it_is(), _NOTED_SECONDS)
+        stack = _noted(state_dir)
+    return stack.as_it_is()
+
+
+def _noted(state_dir: Path) -> Stack:
     try:
-        stack = Stack.parse(json.loads((state_dir / STATE_FILE).read_text()))
+        return Stack.parse(json.loads((state_dir / STATE_FILE).read_text()))
     except FileNotFoundError:
         raise NotFoundError(
             f"no local stack runs in {state_dir}", "abctl local up EXPERIMENT starts one"
@@ -160,7 +182,6 @@ def read(state_dir: Path) -> Stack:
         raise NotFoundError(
             f"{state_dir / STATE_FILE} is damaged ({error})", "abctl local down removes it"
         ) from None
-    return stack if stack.supervisor.identity.alive else stack.without_supervisor()
 
 
 def known(state_dir: Path) -> bool:

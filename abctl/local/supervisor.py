@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +34,19 @@ def main(state_dir: Path) -> None:
         signal.signal(number, lambda got, _: asked.append(got))
     plan = plans.read(state_dir)
     running: dict[str, subprocess.Popen[bytes]] = {}
-    lasting = False
+    lasting, trouble = False, ""
     try:
-        stack = _start(plan, running)
+        noted = stack = _start(plan, running)
         while not asked and stacks.known(state_dir) and (plan.starter.alive or lasting):
             time.sleep(_POLL_SECONDS)
             stack = _look(plan, stack, running)
             lasting = lasting or (stack.ready and not plan.tied)
+            if stack != noted:
+                if not (failed := _note(stack)):
+                    noted = stack
+                elif failed != trouble:
+                    _say(f"{failed}; everything goes on, and it is tried again")
+                trouble = failed
     finally:
         _stop_all(running)
         stacks.forget(state_dir)
@@ -71,8 +78,7 @@ def _start(plan: Plan, running: dict[str, subprocess.Popen[bytes]]) -> Stack:
     return stack
 
 
-def _look(plan: Plan, before: Stack, running: dict[str, subprocess.Popen[bytes]]) -> Stack:
-    stack = before
+def _look(plan: Plan, stack: Stack, running: dict[str, subprocess.Popen[bytes]]) -> Stack:
     statuses = {p.name: p.status for p in stack.processes}
     for command in plan.commands:
         exit_code = running[command.name].poll()
@@ -80,9 +86,25 @@ def _look(plan: Plan, before: Stack, running: dict[str, subprocess.Popen[bytes]]
             stack = stack.with_status(command.name, "dead", exit_code)
         elif statuses[command.name] == "starting" and _answers(command):
             stack = stack.with_status(command.name, "ready")
-    if stack != before:
-        stacks.write(stack)
     return stack
+
+
+def _note(stack: Stack) -> str:
+    """Write what has changed; gives why it cannot be written, which is no reason to end anything.
+
+    Who reads the file looks for themselves whether the processes live.
+    """
+    try:
+        stacks.write(stack)
+    except OSError as error:
+        return f"{stack.state_dir / stacks.STATE_FILE} cannot be written: {error.strerror}"
+    return ""
+
+
+def _say(message: str) -> None:
+    """In the log, which may be on the disk that is full."""
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"{message}\n".encode())
 
 
 def _answers(command: Command) -> bool:

@@ -59,6 +59,7 @@ class Capabilities:
         salted: whether it hashes the salt too; otherwise experiments with the same key place
             their units alike.
         inquiry: how its pods are asked, where no controller reports for them.
+        services: the Service behind each variant, as far as experiment and object name one.
     """
 
     parts: int
@@ -73,6 +74,7 @@ class Capabilities:
     draw: Draw | None = None
     salted: bool = True
     inquiry: Inquiry | None = None
+    services: Callable[[Experiment, Object], Mapping[str, Ref]] | None = None
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,13 @@ def backend(experiment: Experiment, variant: Variant) -> Backend:
     return Backend(namespace or experiment.namespace, name, int(port or _HTTP_DEFAULT))
 
 
+def services(experiment: Experiment, _: Object) -> dict[str, Ref]:
+    """The Services that the experiment names; abctl's own have Deployments that say more."""
+    given = [variant for variant in experiment.variants if variant.model.service]
+    found = {variant.name: backend(experiment, variant) for variant in given}
+    return {name: Ref("v1", "Service", at.namespace, at.name) for name, at in found.items()}
+
+
 def addresses(experiment: Experiment) -> dict[str, tuple[str, int]]:
     """Host and port of everything that is served, by name."""
     backends = {variant.name: backend(experiment, variant) for variant in experiment.served}

@@ -45,6 +45,7 @@ CAPABILITIES = Capabilities(
     reports="split",
     draw=by_salted_hash,
     inquiry=Inquiry(_proxy.ADMIN, _envoy_loaded.PATH, _status, _proxy.WITHIN_SECONDS),
+    services=_workload.services,
 )
 _IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
 _LISTEN = 8080

@@ -36,6 +36,16 @@ def _hashed_key(rules: Assignment, split: Split, unit: str) -> Place:  # noqa: A
     return place_at(split, xxhash.xxh64_intdigest(unit.encode()) % TOTAL_BP)
 
 
+def _services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
+    backends = _gateway_routes.splitting(obj)[0]["backendRefs"]
+    namespace = Ref.of(obj).namespace
+    return {
+        name: Ref("v1", "Service", backend.get("namespace") or namespace, backend["name"])
+        for name, backend in zip(_names(obj), backends, strict=True)
+        if backend.get("kind", "Service") == "Service"
+    }
+
+
 CAPABILITIES = Capabilities(
     parts=10_000,
     sticky=True,
@@ -47,6 +57,7 @@ CAPABILITIES = Capabilities(
     entrance=True,
     draw=_hashed_key,
     salted=False,
+    services=_services,
 )
 _MOST_BACKENDS = 16
 

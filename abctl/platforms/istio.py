@@ -22,6 +22,18 @@ from abctl.platforms import (
     _workload,
 )
 
+
+def _services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
+    found = {}
+    for name, to in zip(_names(obj), _istio_routes.splitting(obj)[0]["route"], strict=True):
+        service, _dot, rest = to["destination"]["host"].partition(".")
+        namespace, _dot, rest = rest.partition(".")
+        # Other hosts are not of this cluster, and a subset is a part of the Service's pods.
+        if (not namespace or rest.startswith("svc")) and "subset" not in to["destination"]:
+            found[name] = Ref("v1", "Service", namespace or Ref.of(obj).namespace, service)
+    return found
+
+
 CAPABILITIES = Capabilities(
     parts=10_000,
     sticky=False,
@@ -30,6 +42,7 @@ CAPABILITIES = Capabilities(
     shadow=True,
     max_variants=None,
     entrance=True,
+    services=_services,
 )
 _API = "networking.istio.io/v1"
 _MESH = "mesh"

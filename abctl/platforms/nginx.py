@@ -40,6 +40,7 @@ CAPABILITIES = Capabilities(
     reports="split",
     draw=_nginx_split.draw,
     inquiry=Inquiry(_proxy.ADMIN, _nginx_loaded.PATH, _status, _proxy.WITHIN_SECONDS),
+    services=_workload.services,
 )
 _IMAGE = "nginxinc/nginx-unprivileged:1.28-alpine"
 _USER = 101

@@ -4,24 +4,20 @@ The requests ask whether the model is ready (GET), which no server counts: an ex
 is not touched. What answered stands in the header `x-ab-variant`.
 """
 
-import http.client
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Iterator, Sequence
 
-from abctl.core import experiment as core
 from abctl.core.assignment import explain
 from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.platforms import platform
 from abctl.services._entrance import Entrance
+from abctl.services._probing import VARIANT, Answer, Asking, failures
 from abctl.services.checks import Check, error, ok, warning
 
 USERS = 1_000
 # A false alarm in one of a thousand probes of a split that is followed.
 _LEVEL = 0.001
-_TIMEOUT_SECONDS = 10.0
-_VARIANT = "x-ab-variant"
 _NAME = "routing"
 
 
@@ -32,9 +28,11 @@ def probe(
     *,
     first: int,
     users: int = USERS,
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Iterator[Check]:
     """Ask the entrance, and compare the answers with the split.
+
+    It ends early where nothing or only errors come back.
 
     Args:
         experiment: its rules of assignment and the name of its model.
@@ -42,7 +40,7 @@ def probe(
         entrance_url: where requests go in.
         first: number of the first user; another one is another sample.
         users: how many are made up.
-        report: told how many requests were sent, of how many.
+        report: told how many requests were answered, of how many.
 
     Raises:
         UsageError: not a URL.
@@ -51,44 +49,46 @@ def probe(
     sticky = rules.unit != "request"
     units = [{rules.key: f"abctl-probe-{first + i}"} if sticky else {} for i in range(users)]
     path = f"/v2/models/{experiment.control.model.name}/ready"
-    wire = _Wire(Entrance.parse(entrance_url), path, experiment.entrance)
-    rounds = list[list[str]]()
-    total = users * (1 + sticky)
-    try:
-        for _ in range(1 + sticky):
-            rounds.append([])
-            for unit in units:
-                rounds[-1].append(wire.ask(unit))
-                if report:
-                    report(sum(map(len, rounds)), total)
-            wire.close()  # another connection may end at another replica of the proxy
-        special = [*_special(experiment, wire)]
-    except (OSError, http.client.HTTPException) as failed:
-        why = str(failed) or type(failed).__name__
-        yield error(_NAME, f"no answer from {entrance_url}: {why}", "is that the entrance?")
+    host = experiment.entrance.host if experiment.entrance else None
+    # Each connection may end at another replica of the proxy, so who asks again asks others.
+    asking = Asking(Entrance.parse(entrance_url), path, host, report)
+    found = asking.all([*units, *units] if sticky else units)
+    if failed := failures(found):
+        yield _failed(failed, found, f"{entrance_url.rstrip('/')}{path}")
         return
-    finally:
-        wire.close()
-    if wire.failed:
-        status, count = wire.failed.most_common(1)[0]
-        message = f"{count} requests were answered by HTTP {status}"
-        yield error(_NAME, message, f"ask for {entrance_url}{path} by hand")
+    answers = [each.variant for each in found if each is not None]
+    if len(answers) < len(found):
+        message = f"only {len(answers):,} of {len(found):,} requests were answered in time"
+        yield error(_NAME, message, "is the entrance slow? fewer requests: --users 100")
         return
+    rounds = [answers[:users], answers[users:]]
     if unknown := Counter(name for name in rounds[0] if name not in split.names):
         yield _unknown(unknown, users)
         return
     yield _shares(split, rounds[0])
     if sticky:
-        yield _stickiness(*rounds)
+        yield _stickiness(rounds[0], rounds[1])
         if draw := platform(experiment.platform).CAPABILITIES.draw:
             wanted = [explain(rules, split, unit, draw).variant for unit in units]
             yield _predicted(wanted, rounds[0])
-    yield from special
+    yield from _special(experiment, asking)
+
+
+def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -> Check:
+    """Requests that came to nothing, and who has answered the others."""
+    what, count = Counter(failed).most_common(1)[0]
+    asked = sum(each is not None for each in answers)
+    good = Counter(each.variant or "nobody" for each in answers if each and not each.failure)
+    others = ", ".join(f"{name} {n:,}" for name, n in sorted(good.items())) or "none at all"
+    rest = "" if asked == len(answers) else f" and {len(answers) - asked:,} were not sent any more"
+    message = f"{count} of {asked:,} requests: {what}{rest}; answered: {others}"
+    hint = f"is a variant dead? else: is that the entrance? curl -i {url}"
+    return error(_NAME, message, hint)
 
 
 def _unknown(unknown: Counter[str], users: int) -> Check:
     name, count = unknown.most_common(1)[0]
-    told = f"say {_VARIANT}: {name}, which is no variant" if name else f"have no {_VARIANT}"
+    told = f"say {VARIANT}: {name}, which is no variant" if name else f"have no {VARIANT}"
     hint = "is it the entrance of this experiment? `abctl diff` shows what is not as rendered"
     return error(_NAME, f"{count} of {users} answers {told}", hint)
 
@@ -125,15 +125,15 @@ def _predicted(wanted: list[str | None], answered: list[str]) -> Check:
     return ok("routing: assignment", f"{len(answered)} users are where `abctl assign` puts them")
 
 
-def _special(experiment: Experiment, wire: "_Wire") -> Iterator[Check]:
+def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
     """The header that forces a variant, and requests that have no unit."""
-    rules = experiment.assignment
+    rules, asked = experiment.assignment, experiment.split.names
+    forced = {rules.key: "abctl-probe-forced"}
+    requests = [{rules.override: name, **forced} for name in asked if rules.override]
+    requests += [{}] if rules.unit != "request" else []
+    answers = iter(asking.all(requests))
     if rules.override:
-        asked = experiment.split.names
-        got_by = {
-            name: wire.ask({rules.override: name, rules.key: "abctl-probe-forced"})
-            for name in asked
-        }
+        got_by = {name: _said(next(answers)) for name in asked}
         wrong = [f"{name} was answered by {got}" for name, got in got_by.items() if got != name]
         yield (
             error("routing: override", f"{rules.override}: {'; '.join(wrong)}")
@@ -141,37 +141,14 @@ def _special(experiment: Experiment, wire: "_Wire") -> Iterator[Check]:
             else ok("routing: override", f"{rules.override} forces {' or '.join(asked)}")
         )
     if rules.unit != "request":
-        got, control = wire.ask({}), experiment.control.name
-        message = f"a request without {rules.key} was answered by {got or 'nobody knows whom'}"
+        got, control = _said(next(answers)), experiment.control.name
+        message = f"a request without {rules.key} was answered by {got}"
         name = "routing: no key"
         hint = f"it should be {control}: others are not in the experiment"
         yield ok(name, message) if got == control else warning(name, message, hint)
 
 
-class _Wire:
-    """Asks over one connection, kept open, and tells which variant answered."""
-
-    def __init__(self, to: Entrance, path: str, gateway: core.Entrance | None) -> None:
-        self.failed = Counter[int]()
-        self._to = to
-        self._path = to.path + path
-        self._host = {"Host": gateway.host} if gateway and gateway.host else {}
-        self._connection: http.client.HTTPConnection | None = None
-
-    def ask(self, headers: Mapping[str, str]) -> str:
-        """Which variant answered a request with these headers; empty where it does not say."""
-        if self._connection is None:
-            kind = http.client.HTTPSConnection if self._to.tls else http.client.HTTPConnection
-            self._connection = kind(self._to.host, self._to.port, timeout=_TIMEOUT_SECONDS)
-        self._connection.request("GET", self._path, headers={**self._host, **headers})
-        answer = self._connection.getresponse()
-        answer.read()
-        if answer.status != HTTPStatus.OK:
-            self.failed[answer.status] += 1
-        return answer.headers.get(_VARIANT, "")
-
-    def close(self) -> None:
-        """Close the connection; the next question opens another one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+def _said(answer: Answer | None) -> str:
+    if answer is None or answer.failure:
+        return f"nobody ({answer.failure})" if answer else "nobody in time"
+    return answer.variant or "nobody knows whom"

@@ -5,30 +5,35 @@ from collections.abc import Iterator, Sequence
 from abctl.core.change import Ref
 from abctl.core.epochs import ledger_ref
 from abctl.errors import ClusterError, NotFoundError, UnreachableError
-from abctl.services.checks import Check, error, ok, warning
+from abctl.local import disk, stack
+from abctl.services import _permissions
+from abctl.services.checks import Check, Doing, error, ok, warning
 from abctl.services.look import Look, look
 from abctl.services.place import Place
-
-# What applying, shifting and ending an experiment takes.
-_VERBS = ("get", "create", "patch", "delete")
+from abctl.services.unable import unable
 
 
-def examine(place: Place) -> Iterator[Check]:
+def examine(place: Place, doing: Doing) -> Iterator[Check]:
     """Reachable, installed, permitted, present, consistent, ready; in this order."""
+    doing(f"looking at {place.words}")
     target = place.platform.target(place.experiment)
+    there = True
     try:
         place.door.get(target)
     except UnreachableError as failed:
         yield error("world", failed.message, failed.hint)
         return
     except ClusterError:
-        pass  # it answers; what it says is looked at below
+        there = False  # it answers; what it says is looked at below
     yield ok("world", f"{place.words} answers")
     if place.state is None:
         made = [] if place.adopted else place.platform.objects(place.experiment)
-        refs = list(dict.fromkeys([*map(Ref.of, made), target]))
-        yield _permissions(place, refs)
-        yield from _objects(place, refs)
+        doing("asking what you may do there")
+        yield _permissions_of(place, target, list(map(Ref.of, made)), there=there)
+        yield from _objects(place, list(dict.fromkeys([*map(Ref.of, made), target])))
+    else:
+        yield from _processes(place)
+    doing("looking at the split and the variants")
     try:
         seen = look(place.door, place.platform, place.experiment)
     except NotFoundError as failed:
@@ -36,72 +41,101 @@ def examine(place: Place) -> Iterator[Check]:
     except ClusterError as failed:
         yield error("split", failed.message, failed.hint)
     else:
-        yield _split(place, seen)
-    for variant in place.experiment.split.names:
-        yield _ready(place, variant)
+        yield from list(_split(place, seen)) or [ok("split", f"{seen.asked}, as the ledger has it")]
+    yield from _variants(place)
 
 
-def _permissions(place: Place, refs: Sequence[Ref]) -> Check:
-    kinds = {(ref.api_version, ref.kind): ref for ref in refs}
-    if not place.adopted:
-        ledger = ledger_ref(place.experiment)
-        kinds[ledger.api_version, ledger.kind] = ledger
+def _permissions_of(place: Place, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
+    needed = _permissions.deeds(target, ledger_ref(place.experiment), made)
     try:
-        refused = [
-            f"{verb} {ref.kind}"
-            for ref in kinds.values()
-            for verb in (("get", "patch") if place.adopted else _VERBS)
-            if not place.door.may(verb, ref)
-        ]
+        return _permissions.check(place.door, needed, there=there)
     except ClusterError as failed:
         return error("permissions", failed.message, failed.hint)
-    if refused:
-        hint = "k8s/base/namespace/rbac.yaml is the least that abctl needs"
-        return error("permissions", f"you may not {', '.join(refused)}", hint)
-    return ok("permissions", f"all that it takes on {', '.join(kind for _, kind in kinds)}")
 
 
 def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
-    absent = list[Ref]()
+    present, absent, hidden = list[Ref](), list[Ref](), list[Ref]()
     wrong = dict[str, Check]()
     for ref in refs:
         try:
             place.door.get(ref)
-        except ClusterError as failed:
-            # What an apply would not bring: a kind that is not installed, no namespace, no right.
-            if failed.hint or not isinstance(failed, NotFoundError):
+        except NotFoundError as failed:
+            # What an apply would not bring has a hint: a kind that is not installed, no namespace.
+            if failed.hint:
                 wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
             else:
                 absent.append(ref)
+        except ClusterError as failed:
+            if _forbidden(place, ref):
+                hidden.append(ref)
+            else:
+                wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
+        else:
+            present.append(ref)
     yield from wrong.values()
+    unseen = f"; you may not see {', '.join(map(str, hidden))}" if hidden else ""
     if absent:
-        yield warning("objects", f"not there: {', '.join(map(str, absent))}", "abctl apply FILE")
+        message = f"not there: {', '.join(map(str, absent))}{unseen}"
+        yield warning("objects", message, f"abctl apply {place.word}")
     elif not wrong:
-        yield ok("objects", f"{', '.join(map(str, refs))}")
+        yield ok("objects", f"{', '.join(map(str, present))}{unseen}")
 
 
-def _split(place: Place, seen: Look) -> Check:
+def _forbidden(place: Place, ref: Ref) -> bool:
+    try:
+        return not place.door.may("get", ref)
+    except ClusterError:
+        return False
+
+
+def _processes(place: Place) -> Iterator[Check]:
+    """What runs on this machine, and whether there is room for what it writes."""
+    state = place.state
+    assert state is not None
+    if full := disk.full(state):
+        yield error("disk", full, "make room there: what cannot be written is no evidence")
+    try:
+        dead = stack.read(state).dead
+    except NotFoundError as failed:
+        yield error("processes", failed.message, failed.hint)
+        return
+    if dead:
+        ended = ", ".join(f"{process.name} {process.ending}" for process in dead)
+        why = f"abctl local logs --state {state} --process {dead[-1].name} says why"
+        yield error("processes", ended, why)
+    else:
+        yield ok("processes", "all of them run")
+
+
+def _split(place: Place, seen: Look) -> Iterator[Check]:
+    """Whatever is wrong with the split, or open."""
     if refusal := place.platform.refusal(seen.carrier):
-        return error("split", f"{seen.asked} is not in effect: {refusal}", "abctl status")
-    if seen.drifted:
+        yield error(
+            "split", f"{seen.asked} is not in effect: {refusal}", f"abctl status {place.word}"
+        )
+    if seen.other_variants:
+        # Without a file there is no plan that could have changed, nor an analysis.
+        yield (warning if place.adopted else error)("split", seen.other_variants, seen.remedy)
+    elif seen.drifted:
         message = f"{seen.asked} was set by somebody else, the ledger has {seen.ledger.desired}"
-        return warning("split", message, "the next abctl shift enters it into the ledger")
-    if intent := seen.ledger.intent:
+        yield warning("split", message, "the next abctl shift enters it into the ledger")
+    elif intent := seen.ledger.intent:
         message = f"{intent.actor} began to shift to {intent.after}, and it is not finished"
-        return warning("split", message, f"abctl shift FILE --to {intent.after}")
+        hint = f"abctl shift {place.word} {intent.after.short} finishes it"
+        if intent.before:
+            hint += f", abctl shift {place.word} {intent.before.short} reverts it"
+        yield warning("split", message, hint)
     if seen.unseen:
         message = f"{seen.asked}, but whether it is in effect nobody can tell: {seen.unseen}"
         hint = "allow get pods/proxy, or let a change settle for 2m (design.settle)"
-        return warning("split", message, hint)
-    return ok("split", f"{seen.asked}, as the ledger has it")
+        yield warning("split", message, hint)
 
 
-def _ready(place: Place, variant: str) -> Check:
-    try:
-        found = place.ready(variant)
-    except ClusterError as failed:
-        return error(f"variant {variant}", failed.message, failed.hint)
-    if found is True:
-        return ok(f"variant {variant}", "ready")
-    hint = "a variant that is not ready never gets more requests"
-    return error(f"variant {variant}", str(found or "not ready"), hint)
+def _variants(place: Place) -> Iterator[Check]:
+    lacking = unable(place)
+    for name in place.experiment.split.names:
+        if name not in lacking:
+            yield ok(f"variant {name}", "ready")
+        else:
+            hint = "a variant that is not ready never gets more requests"
+            yield error(f"variant {name}", lacking[name], hint)

@@ -7,7 +7,7 @@ from abctl.cluster import Door
 from abctl.core.analysis import Analysis
 from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
-from abctl.errors import SourceError
+from abctl.errors import NotFoundError, SourceError
 from abctl.local import scraper, stack
 from abctl.services import _reach, ledger
 from abctl.services.gather import Evidence, gather
@@ -91,6 +91,13 @@ def source_of(
             f"{experiment.name} does not say where its evidence is",
             "write spec.source in its file, or name a Prometheus with --prometheus",
         )
-    if url := stack.read(state_dir).prometheus_url:
+    scrapes = state_dir / scraper.SCRAPES
+    try:
+        url = stack.read(state_dir).prometheus_url
+    except NotFoundError:
+        if not scrapes.exists():  # a file can be read also when nothing runs any more
+            raise
+        url = None
+    if url:
         return open_source("prometheus", {"url": url})
-    return open_source("scrape", {"file": str(state_dir / scraper.SCRAPES)})
+    return open_source("scrape", {"file": str(scrapes)})

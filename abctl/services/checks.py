@@ -1,9 +1,12 @@
 """One thing that was examined, and what to do about it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["ok", "warning", "error"]
+# Told in words what is being done, before it is done.
+Doing = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,16 @@ class Evidence:
 
     @cached_property
     def epochs(self) -> tuple[EpochResult, ...]:
-        """Epochs of the ledger; one that ended at an unknown time does not count."""
+        """Epochs of the ledger.
+
+        One that ended at an unknown time does not count, nor one that is of other variants.
+        """
         settle = self.experiment.design.settle_seconds
         found = self.ledger.epochs(self.now, settle)
+        names = self.experiment.split.names
         return tuple(
-            EpochResult(i, e.start, e.end, e.split, e.certain) for i, e in enumerate(found)
+            EpochResult(i, e.start, e.end, e.split, e.certain and e.split.names == names)
+            for i, e in enumerate(found)
         )
 
     @property

@@ -56,7 +56,7 @@ def judge(evidence: Evidence) -> Analysis:
     check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = _shared(epochs)
-    idle = [name for name in split.names[1:] if not split[name]] if split else []
+    idle = [name for name in names[1:] if split and split.get(name) == 0]
     integrity = distrust(
         check,
         names,
@@ -88,12 +88,22 @@ def judge(evidence: Evidence) -> Analysis:
             experiment.design,
             metrics,
             elapsed_seconds=elapsed,
-            integrity=(*_clocks(evidence), *integrity),
+            integrity=(*_others(evidence), *_clocks(evidence), *integrity),
             sizes=planned.sizes if planned else tuple(sizes(experiment.design, metrics)),
             without_share=idle,
             ended=end is not None,
         ),
     )
+
+
+def _others(evidence: Evidence) -> Iterator[str]:
+    """Why the ledger says nothing of these variants."""
+    entries, names = evidence.ledger.entries, evidence.experiment.split.names
+    if entries and (known := evidence.ledger.wanted.names) != names:
+        yield (
+            f"the ledger is of {' and '.join(known)}, the experiment of {' and '.join(names)}: "
+            "one of other variants has a ledger of its own"
+        )
 
 
 def _clocks(evidence: Evidence) -> Iterator[str]:
@@ -136,8 +146,6 @@ def _check_split(
     shared = _shared(epochs)
     if unknown := [n for n, r in zip(names, rows, strict=True) if n in shared and not r.labels]:
         return NotEstimable("split", f"nobody knows the requests of {' and '.join(unknown)}")
-    if others := [e.split for e in epochs if e.split.names != tuple(names)]:
-        return NotEstimable("split", f"the ledger has other variants: {', '.join(others[0].names)}")
     sequential = experiment.design.test == "sequential"
     if experiment.assignment.unit == "request":
         counts = np.array([r.total() for r in rows]).T
@@ -187,7 +195,9 @@ def _notes(
     if len(idle) < len(experiment.variants) - 1:
         yield from (f"{name}: has no share, and takes no part in the verdict" for name in idle)
     for epoch in epochs:
-        if not epoch.counted:
+        if epoch.split.names != experiment.split.names:
+            yield f"epoch {epoch.number} ({epoch.split}) is left out: it is of other variants"
+        elif not epoch.counted:
             yield (
                 f"epoch {epoch.number} ({epoch.split}) is left out: somebody else changed the "
                 "split during it, at a time that nobody knows"
@@ -239,7 +249,7 @@ def _late(
     if samples is None:
         return
     for name in (name for name in names if name in _shared(epochs)):
-        due = min(e.start for e in epochs if e.counted and e.split[name])
+        due = min(e.start for e in epochs if e.counted and e.split.get(name))
         scraped = [float(s.times[0]) for s in samples.found.get(asked.requests(name), ())]
         if scraped and (missing := min(scraped) - due) > GAP_INTERVALS * samples.interval_seconds:
             yield (

@@ -67,10 +67,11 @@ def up(
 
     Args:
         experiment: what to run; its split and its ledger start afresh.
-        state_dir: the folder of the stack; what an earlier stack left there is removed.
+        state_dir: the folder of the stack; what an experiment left there is moved aside in it.
         models_dir: holds a folder for each `model.version`.
         port: of the entrance; a free one if None.
-        tied: stop the stack when this process ends, however it ends.
+        tied: stop the stack when this process ends, however it ends; then what the one before left
+            is removed.
         scrape_seconds: how often counters are read.
         timeout_seconds: how long to wait for readiness.
         report: told of the progress, in words.
@@ -102,6 +103,14 @@ def up(
             starts += 1
             what = error.message.partition(";")[0]
             report(f"{what}: another program has its port; starting again with other ports")
+
+
+def _make_room(state_dir: Path, *, keep: bool, report: Callable[[str], None]) -> None:
+    killed = stack.known(state_dir)
+    keep = keep and world.was_started(state_dir)
+    if aside := lifecycle.prepare(state_dir, keep=keep):
+        how = "was not stopped (killed, or the machine went down)" if killed else "was stopped"
+        report(f"an earlier stack {how}: its ledger, evidence and logs are kept in {aside}")
 
 
 def status(state_dir: Path) -> Stack:
@@ -183,7 +192,7 @@ def _up(
                 if lock is None:
                     report(f"a stack runs in {state_dir} already")
                 else:
-                    lifecycle.prepare(state_dir)
+                    _make_room(state_dir, keep=not tied, report=report)
                     free = until_it_runs.enter_context(_ports(experiment, port))
                     plan = _plan(
                         experiment,
@@ -298,7 +307,8 @@ def _check_plan(door: Door, experiment: Experiment, state_dir: Path) -> None:
         raise ClusterError(
             f"{state_dir} runs {experiment.name} already, but with other {', '.join(changed)} than "
             "the file",
-            "put the file back; or stop the stack and lose its evidence: abctl local down",
+            "put the file back; or stop the stack (its evidence is kept), and start one of the "
+            "file: abctl local down, abctl local up",
         )
 
 

@@ -22,6 +22,7 @@ class Look:
         carrier: the platform's object that carries the split, with its status.
         asked: the split that it asks for.
         drifted: whether somebody else set that: neither the ledger nor an open intent explains it.
+        variants: those of the experiment that was looked for.
     """
 
     book: Object
@@ -29,6 +30,30 @@ class Look:
     carrier: Object
     asked: Split
     drifted: bool
+    variants: tuple[str, ...]
+
+    @property
+    def other_variants(self) -> str | None:
+        """That file, ledger and object are not of the same variants, in words; None if they are."""
+        known, there = self.ledger.wanted.names, self.asked.names
+        named = {"the ledger": known, str(Ref.of(self.carrier)): there}
+        if self.variants != there:
+            named = {"the file": self.variants} | named
+        if len(set(named.values())) == 1:
+            return None
+        return ", ".join(f"{who} is of {' and '.join(names)}" for who, names in named.items())
+
+    @property
+    def remedy(self) -> str:
+        """What to do about other variants."""
+        if self.ledger.wanted.names == self.asked.names:
+            return "put the file back, or give the next experiment a name of its own"
+        book = Ref.of(self.book)
+        return (
+            f"kubectl delete configmap {book.name} -n {book.namespace} puts an earlier "
+            "experiment's ledger away, the next shift or apply begins another; a shift without "
+            "that enters the new variants in the old one"
+        )
 
     @property
     def unseen(self) -> str | None:
@@ -62,7 +87,7 @@ def look(
         drifted = asked not in known.expected
         # A shift that ended between the two reads looks like drift, once.
         if not drifted or ledger.read(door, experiment) == book:
-            return Look(book, known, carrier, asked, drifted)
+            return Look(book, known, carrier, asked, drifted, experiment.split.names)
 
 
 def _carrier(door: Door, ref: Ref) -> Object:

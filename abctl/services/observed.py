@@ -14,7 +14,9 @@ from abctl.sources._telemetry import Telemetry
 def observed(
     experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
 ) -> Mapping[str, int] | None:
-    """Requests of each variant in the present epoch; None while nothing counts yet.
+    """Requests of each variant in the present epoch; None until its first poll is over.
+
+    Also None where the epoch is of other variants.
 
     Args:
         experiment: whose variants.
@@ -27,13 +29,14 @@ def observed(
     """
     now = source.now()
     epochs = ledger.epochs(now, experiment.design.settle_seconds)
-    if not epochs or epochs[-1].end <= epochs[-1].start:
+    # Of other variants nobody knows the counters.
+    if not epochs or epochs[-1].split.names != experiment.split.names:
         return None
     window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
     cache = cache_of(source, now)
     samples = read(source, [window], selectors.values(), now, cache=cache)
-    if not any(samples.found.values()):
+    if not samples.over or not any(samples.found.values()):
         return None
     polls = samples.polls(selectors.values())
     return {

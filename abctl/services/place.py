@@ -49,6 +49,7 @@ class Place:
         experiment: of the file, or made up for an object that abctl did not make.
         ready: whether a variant can take requests; a text says why it cannot.
         words: which world it is, for people.
+        word: what the user called the experiment: its file, or KIND/NAME.
         state: the folder of the local stack; None in a cluster.
         adopted: whether there is no experiment file.
         found: the object that carries the split with its status, if it was read for that.
@@ -59,6 +60,7 @@ class Place:
     experiment: Experiment
     ready: Callable[[str], bool | str]
     words: str
+    word: str = "EXPERIMENT"
     state: Path | None = None
     adopted: bool = False
     found: Object | None = None
@@ -87,7 +89,8 @@ def find(word: str, where: Where, *, now: float) -> Place:
     if where.namespace:
         experiment = replace(experiment, namespace=where.namespace)
     state = where.state or STATE_ROOT / experiment.name
-    return _local(experiment, state) if _is_local(state, where) else _cluster(experiment, where)
+    found = _local(experiment, state) if _is_local(state, where) else _cluster(experiment, where)
+    return replace(found, word=word)
 
 
 def _is_local(state: Path, where: Where) -> bool:
@@ -137,6 +140,7 @@ def _adopted(word: str, where: Where, now: float) -> Place:
         experiment=experiment,
         ready=partial(readiness.ready, door, carrier, experiment, ()),
         words=f"{door.words}, namespace {namespace}",
+        word=word,
         adopted=True,
         # Its status is the pods' to tell, who were not asked yet.
         found=None if carrier.CAPABILITIES.inquiry else found,

@@ -1,7 +1,7 @@
 """How an experiment stands: the split as wanted, as programmed and as it was really seen."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 from statistics import NormalDist
 
@@ -13,6 +13,7 @@ from abctl.core.split import Split
 from abctl.platforms import Platform
 from abctl.services.look import look
 from abctl.services.tree import Tree, tree
+from abctl.services.unable import of_servers, of_tree
 
 _CONFIDENCE = 0.95
 
@@ -41,7 +42,9 @@ class Status:
         epochs: periods of a constant split, without what settles after a change.
         plan_changed: the parts of the experiment that are not as they were locked at the start.
         unseen: what could not be looked at, and why.
+        other_variants: that file, ledger and object are not of the same variants, and what to do.
         tree: the objects that carry it, down to the pods; None where nobody asked for them.
+        unable: variants that cannot answer, and why.
     """
 
     desired: Split | None
@@ -54,7 +57,9 @@ class Status:
     epochs: tuple[Epoch, ...]
     plan_changed: tuple[str, ...]
     unseen: tuple[str, ...] = ()
+    other_variants: str | None = None
     tree: Tree | None = None
+    unable: Mapping[str, str] = field(default_factory=dict)
 
 
 def status(
@@ -65,6 +70,7 @@ def status(
     clock: Callable[[], float],
     counts: Mapping[str, int] | None = None,
     objects: Iterable[Object] | None = None,
+    ready: Callable[[str], bool | str] | None = None,
 ) -> Status:
     """Look, and change nothing.
 
@@ -75,6 +81,7 @@ def status(
         clock: unix seconds; the current epoch lasts until now.
         counts: requests by variant since the last change, if anybody counted.
         objects: the experiment's, to look at them too; none where abctl did not make them.
+        ready: whether a variant can answer, or why not, where its server is no such object.
 
     Raises:
         NotFoundError: the experiment was not started.
@@ -82,6 +89,7 @@ def status(
     """
     seen = look(door, platform, experiment)
     below = None if objects is None else tree(door, platform, experiment, seen.carrier, objects)
+    names = seen.asked.names
     return Status(
         desired=seen.ledger.desired,
         asked=seen.asked,
@@ -93,7 +101,9 @@ def status(
         epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
         plan_changed=seen.ledger.changed_since(experiment),
         unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
+        other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
         tree=below,
+        unable=(of_servers(ready, names) if ready else {}) | (of_tree(below) if below else {}),
     )
 
 

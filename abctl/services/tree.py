@@ -1,6 +1,7 @@
 """The objects that carry an experiment, what each says of itself, and the pods at the end.
 
-A bounded number of requests, whatever the number of pods: one list for each kind, one for all pods.
+A bounded number of requests, whatever the number of pods: one list for each kind, one for all pods,
+and one for each Service that abctl did not make.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from abctl.platforms import Platform
 from abctl.services.readiness import CONDITIONS, unmet
 
 _REVISION = "serving.knative.dev/revision"
+_SERVICE_NAME = "kubernetes.io/service-name"
 # What kubelet calls it, in words.
 _WAITING = {
     "ImagePullBackOff": "its image cannot be pulled",
@@ -68,7 +70,8 @@ class Branch:
         name: of the variant or the shadow.
         role: which of them it is.
         parts: what the object that carries the split calls it, where that is another name.
-        servers: the objects that make its pods; none where the carrier itself does.
+        servers: the objects that make its pods, or the Service of somebody else that has them;
+            none where the carrier itself makes them.
         pods: every one of them.
     """
 
@@ -77,6 +80,15 @@ class Branch:
     parts: tuple[str, ...]
     servers: tuple[Node, ...]
     pods: tuple[Pod, ...]
+
+    @property
+    def why(self) -> str | None:
+        """Why it cannot answer; None where it can, or nobody knows."""
+        lacking = [f"{node.ref}: {node.why}" for node in self.servers if node.why]
+        if self.pods and not any(pod.ready for pod in self.pods):
+            first = self.pods[0]
+            lacking.append(f"none of {len(self.pods)} pods is ready ({first.name}: {first.why})")
+        return "; ".join(lacking) or None
 
 
 @dataclass(frozen=True)
@@ -114,12 +126,16 @@ def tree(
     ]
     pods = _list(door, experiment, "v1", "Pod", unread) if refs else []
     upstreams = platform.upstreams(carrier)
+    services_of = platform.CAPABILITIES.services
+    services = services_of(experiment, carrier) if services_of else {}
 
     def branch(name: str | None, role: Role) -> Branch:
         parts = tuple(part for part in upstreams.get(name or "", ()) if part != name)
-        own = [obj for obj in servers if _labels(obj).get(VARIANT) == name]
+        own = [_node(obj) for obj in servers if _labels(obj).get(VARIANT) == name]
+        if not own and (service := services.get(name or "")):
+            own = list(_service(door, service, unread))
         below = tuple(_pod(obj) for obj in pods if _is_of(obj, name, parts))
-        return Branch(name or role, role, parts, tuple(map(_node, own)), below)
+        return Branch(name or role, role, parts, tuple(own), below)
 
     branches = [branch(name, "variant") for name in platform.split_of(carrier).names]
     branches += [branch(experiment.shadow.name, "shadow")] if experiment.shadow else []
@@ -127,7 +143,7 @@ def tree(
     return Tree(
         Node(Ref.of(carrier), platform.refusal(carrier), tuple(_conditions(carrier))),
         (*([proxy] if proxy.servers else []), *branches),
-        tuple(unread),
+        tuple(dict.fromkeys(unread)),
     )
 
 
@@ -145,6 +161,21 @@ def _list(
 
 def _node(obj: Object) -> Node:
     return Node(Ref.of(obj), unmet(obj, CONDITIONS[obj["kind"]]), tuple(_conditions(obj)))
+
+
+def _service(door: Door, ref: Ref, unread: list[str]) -> Iterator[Node]:
+    """A Service and whether anything answers behind it; nothing where nobody keeps account."""
+    try:
+        labels = {_SERVICE_NAME: ref.name}
+        slices = door.list("discovery.k8s.io/v1", "EndpointSlice", ref.namespace, labels)
+    except ClusterError as error:
+        unread.append(error.message)
+        return
+    known = [each for slice_ in slices for each in slice_.get("endpoints") or ()]
+    ready = [each for each in known if (each.get("conditions") or {}).get("ready") is not False]
+    if slices:
+        lacking = f"none of its {len(known)} endpoints is ready" if known else "it has no endpoint"
+        yield Node(ref, None if ready else lacking, ())
 
 
 def _labels(obj: Object) -> Mapping[str, str]:

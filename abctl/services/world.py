@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from abctl.cluster import Door
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.change import Object, Ref
+from abctl.core.epochs import LEDGER_PREFIX, ledger_of
 from abctl.core.experiment import Experiment
-from abctl.errors import NotFoundError
+from abctl.errors import ClusterError, NotFoundError
 from abctl.local import stack
 from abctl.platforms import platform
 
@@ -36,17 +37,38 @@ def door(experiment: Experiment, state_dir: Path) -> Door:
     return DirectoryDoor(state_dir / WORLD, live)
 
 
+def was_started(state_dir: Path) -> bool:
+    """Whether an experiment ran there that somebody may still want to judge."""
+    for path in (state_dir / WORLD / "objects").glob(f"*/ConfigMap/{LEDGER_PREFIX}*.json"):
+        try:
+            entries = ledger_of(json.loads(path.read_bytes())).entries
+        except (OSError, ValueError, ClusterError):
+            return True  # nobody can say that it was not
+        if any(entry.phase != "intent" for entry in entries):
+            return True
+    return False
+
+
 def ready(state_dir: Path, variant: str) -> bool | str:
     """Whether a variant's model server can take requests; if not, why.
 
     Raises:
         NotFoundError: no local stack runs there.
     """
-    server = next(s for s in stack.read(state_dir).servers if s.variant == variant)
+    running = stack.read(state_dir)
+    servers = {server.variant: server for server in running.servers}
+    if variant not in servers:
+        return f"{state_dir} runs no server of it, only of {' and '.join(servers)}"
+    server = servers[variant]
+    for process in running.dead:
+        if process.name == server.process:
+            return f"{process.name} {process.ending}"
     try:
         _get(server.url, f"/v2/models/{server.model}/ready")
+    except TimeoutError:
+        return f"{server.process} does not answer within {_TIMEOUT_SECONDS:g} s on {server.url}"
     except (OSError, HTTPException) as error:
-        return f"{server.url} does not say that {server.model} is ready ({error})"
+        return f"{server.process} does not say on {server.url} that it is ready ({error})"
     return True
 
 

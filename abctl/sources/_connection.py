@@ -23,7 +23,7 @@ from urllib3.util.retry import Retry
 from abctl.errors import SourceError
 
 _TIMEOUT_SECONDS = 30.0
-_PASSING = (429, 500, 502, 503, 504)
+PASSING = (429, 500, 502, 503, 504)
 # What Prometheus does anyway. Others want to be told, and Prometheus leaves alone what it does not
 # know: no times moved into the past or onto a grid (VictoriaMetrics), an error in place of half an
 # answer (Thanos, a cluster of VictoriaMetrics), and samples as they were scraped (Thanos).
@@ -145,7 +145,7 @@ class Connection:
             total=3,
             connect=1,
             backoff_factor=0.2,
-            status_forcelist=_PASSING,
+            status_forcelist=PASSING,
             raise_on_status=False,
             respect_retry_after_header=False,
         )

@@ -4,18 +4,19 @@ import json
 import re
 from ast import literal_eval
 
-from requests.exceptions import ConnectionError as NoConnection
 from requests.exceptions import (
+    ChunkedEncodingError,
     JSONDecodeError,
     ProxyError,
     SSLError,
     Timeout,
     TooManyRedirects,
 )
+from requests.exceptions import ConnectionError as NoConnection
 from urllib3.exceptions import ProtocolError
 
-from abctl.errors import SourceError
-from abctl.sources._connection import Connection, IncompleteError, place_of
+from abctl.errors import SourceAwayError, SourceError
+from abctl.sources._connection import PASSING, Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
 # Or what VictoriaMetrics, Thanos and Mimir say in place of that.
@@ -32,14 +33,17 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
     """The error for an answer that did not come, or was none of Prometheus."""
     if isinstance(error, Timeout):
         message = f"{place} did not answer within {by.timeout_seconds:g} seconds"
-        return SourceError(message, "is it overloaded? timeout: 2m in source.prometheus waits on")
+        hint = "is it overloaded? timeout: 2m in source.prometheus waits on"
+        return SourceAwayError(message, hint)
     if isinstance(error, IncompleteError):
-        return SourceError(
+        return SourceAwayError(
             f"{place} does not answer for everything: {by.redacted(str(error))[:_SAID_LENGTH]}",
             "a store or a server behind it is away: counts without it would be too small",
         )
     if isinstance(error, NoConnection):
         return _unconnected(error, place, by)
+    if isinstance(error, ChunkedEncodingError):
+        return SourceAwayError(f"{place} ended in the middle of an answer", "is it restarting?")
     if isinstance(error, TooManyRedirects) and error.response is not None:
         to = place_of(error.response.headers.get("location", ""))
         hint = "give the address that it leads to; if it is a login, credentials are missing"
@@ -53,7 +57,7 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
 def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
     if isinstance(error, ProxyError):
         proxy = by.proxy_url or "the proxy of the environment (HTTPS_PROXY, HTTP_PROXY)"
-        return SourceError(f"{place}: {proxy} does not let us through", "proxyUrl, or NO_PROXY")
+        return SourceAwayError(f"{place}: {proxy} does not let us through", "proxyUrl, or NO_PROXY")
     found = _TLS.search(str(error))
     if found or isinstance(error, SSLError):
         reason = found[1].strip() if found else "the server broke it off"
@@ -61,8 +65,8 @@ def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
     cause = error.args[0] if error.args else None
     if isinstance(getattr(cause, "reason", cause), ProtocolError):
         hint = "does it speak https? does it want a certificate, or a proxy in between?"
-        return SourceError(f"{place} breaks the connection off (sent: {by.identity})", hint)
-    return SourceError(
+        return SourceAwayError(f"{place} breaks the connection off (sent: {by.identity})", hint)
+    return SourceAwayError(
         f"nothing answers at {place}",
         "is Prometheus up (abctl local status), and does the name lead there from here? else give "
         "--prometheus URL, or in the file source.prometheus.service for one in the cluster",
@@ -87,7 +91,9 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
             "or --prometheus-config",
         )
     hint = "is there a path in front of /api/v1? url: https://host/path" if status == 404 else ""  # noqa: PLR2004
-    return SourceError(f"{place} answered HTTP {status}: {said}", hint)
+    # These were asked again already, for a moment.
+    kind = SourceAwayError if status in PASSING else SourceError
+    return kind(f"{place} answered HTTP {status}: {said}", hint)
 
 
 def _tls_hint(reason: str, by: Connection) -> str:

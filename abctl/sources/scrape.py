@@ -12,6 +12,7 @@ no harm.
 import fcntl
 import json
 import math
+import os
 import re
 import sys
 import threading
@@ -19,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +32,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.errors import SourceError, UsageError
+from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.sources import Outline, Series
 from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
@@ -82,10 +84,11 @@ class Scraper:
     """
 
     def __init__(self, path: Path, targets: Sequence[Target], kept: Sequence[str] = KEPT) -> None:
+        self._path = path
         self._targets = targets
         self._kept = tuple(kept)
         try:
-            self._file = path.open("ab+")
+            self._file = path.open("ab+", buffering=0)
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror}", "can its folder be written?") from None
         try:
@@ -120,6 +123,9 @@ class Scraper:
 
         Args:
             at: unix seconds that the samples are stamped with; ascending from call to call.
+
+        Raises:
+            SourceError: it cannot be written; what was read is lost, and the file as it was.
         """
         silent, lines = [], []
         pages = self._pool.map(_page, [target.address for target in self._targets])
@@ -131,9 +137,20 @@ class Scraper:
             document = {"at": at, "job": "scrape", "instance": target.address}
             document |= {"labels": target.labels} if target.labels else {}
             lines.append(json.dumps(document | {"samples": kept}) + "\n")
-        self._file.write("".join(lines).encode())
-        self._file.flush()
+        self._append("".join(lines).encode())
         return silent
+
+    def _append(self, text: bytes) -> None:
+        """All of it or nothing: half a line would make the next one unreadable."""
+        end = self._file.seek(0, 2)
+        try:
+            while text:
+                text = text[self._file.write(text) :]
+        except OSError as error:
+            self._file.truncate(end)
+            raise SourceError(
+                f"{self._path}: {error.strerror}", "is its disk full? what was read now is lost"
+            ) from None
 
 
 def _page(address: str) -> str | None:
@@ -193,7 +210,7 @@ class Scraped:
                 file.seek(self._read_bytes)
                 text = file.read()
         except FileNotFoundError:
-            raise SourceError(
+            raise SourceAwayError(
                 f"{self._path}: nothing was scraped yet",
                 "abctl scrape fills it; on a local stack: abctl local status",
             ) from None
@@ -234,14 +251,26 @@ def open_source(options: Mapping[str, str]) -> Scraped:
 
 
 def main(port: int, interval_seconds: float, path: Path, targets: Sequence[str]) -> None:
-    """Scrape every so many seconds; GET on the port says 200 as soon as the first round is over."""
+    """Scrape every so many seconds; GET on the port says 200 as soon as the first round is over.
+
+    What cannot be written is a gap in the evidence, and no reason to end.
+    """
     scraper = Scraper(path, [Target(address) for address in targets])
     scraper.scrape(time.time())
     server = ThreadingHTTPServer(("127.0.0.1", port), _Alive)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    trouble = ""
     while True:
         time.sleep(interval_seconds - time.time() % interval_seconds)
-        scraper.scrape(time.time())
+        try:
+            scraper.scrape(time.time())
+        except SourceError as error:
+            if error.message != trouble:
+                with suppress(OSError):  # the log may be on the same disk
+                    os.write(sys.stderr.fileno(), f"{error.message}; tried again\n".encode())
+            trouble = error.message
+        else:
+            trouble = ""
 
 
 class _Alive(BaseHTTPRequestHandler):

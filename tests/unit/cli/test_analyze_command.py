@@ -137,13 +137,25 @@ def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
         else:
             pages(0.8)
 
-    monkeypatch.setattr("abctl.cli.analyze.time.sleep", meanwhile)
+    monkeypatch.setattr("abctl.cli._watch.time.sleep", meanwhile)
     assert analyze("--watch", "--interval", "5s", "--exit-code") == 0
     out, err = capsys.readouterr()
     assert waits == [5, 5]
     assert (out.count("\nCONTINUE\n"), out.count("\nSHIP treatment\n")) == (1, 1)
-    assert "error: pages.jsonl: nothing was scraped yet; looking again in 5s\n" in err
+    assert "pages.jsonl: nothing was scraped yet; NOT SEEN SINCE 20" in err
+    assert err.count("Z, looking again in 5s\n") == 1
     assert analyze("--watch", "--interval", "0s") == 2
+
+
+def test_a_watch_ends_with_what_no_time_will_heal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages(0.7)
+    monkeypatch.setattr(
+        "abctl.cli._watch.time.sleep", lambda _: Path("pages.jsonl").write_text("x\n")
+    )
+    assert analyze("--watch", "--exit-code") == 6
+    assert "is no page of samples" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:

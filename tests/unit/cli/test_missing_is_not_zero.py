@@ -135,7 +135,10 @@ CASES: Mapping[str, Case] = {
     ),
     "another name in the file": Case(
         12,
-        ("variants: not as in the plan that was locked", "has other variants: control, treatment"),
+        (
+            "variants: not as in the plan that was locked",
+            "the ledger is of control and treatment, the experiment of control and candidate",
+        ),
         edit=("name: treatment", "name: candidate"),
     ),
     "NaN": Case(6, ('bucket="0",code="2xx",', "value nan, a counter is finite"), at(40, "NaN")),

@@ -38,7 +38,7 @@ def world(tmp_path):
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_PUT = do_PATCH = do_POST = answer  # noqa: N815 - as the library calls them
+        do_GET = do_PUT = do_PATCH = do_POST = do_DELETE = answer  # noqa: N815 - as the library calls them
 
         def log_message(self, *_):
             pass
@@ -173,3 +173,80 @@ def test_without_an_answer_so_far_the_clock_is_asked_for(world):
     before = time.time()
     assert before <= world.now() <= time.time()
     assert [path for _, path, *_ in world.asked] == ["/version"]
+
+
+NEW = {**FOUND[1], "data": {"a": "1"}}
+WITH = {**FOUND[1], "metadata": {"name": "x", "resourceVersion": "1"}, "data": {"a": "1"}}
+GONE = failure(404, 'configmaps "x" not found')
+
+
+def stored(version, **data):
+    meta = {"name": "x", "resourceVersion": version, "managedFields": []}
+    return (200, {**FOUND[1], "metadata": meta, "data": data})
+
+
+WRITES = {
+    "create": (lambda door: door.create(NEW), GONE, stored("7", a="1"), stored("7", a="9")),
+    "replace": (
+        lambda door: door.replace(WITH),
+        stored("1", a="0"),
+        stored("2", a="1"),
+        stored("2", a="9"),
+    ),
+    "patch": (
+        lambda door: door.patch(
+            REF,
+            [
+                {"op": "test", "path": "/data/a", "value": "0"},
+                {"op": "replace", "path": "/data/a", "value": "1"},
+            ],
+        ),
+        stored("1", a="0"),
+        stored("2", a="1"),
+        stored("2", a="9"),
+    ),
+}
+SECOND = {
+    "create": failure(409, "exists", "AlreadyExists"),
+    "replace": failure(409, "modified", "Conflict"),
+    "patch": failure(422, "the server rejected our request", "Invalid"),
+}
+
+
+@pytest.mark.parametrize("verb", WRITES)
+@pytest.mark.parametrize("code", [500, 502, 503, 504])
+def test_a_write_in_doubt_is_read_back_before_anything_is_said(world, verb, code):
+    write, before, done, others = WRITES[verb]
+    doubt = failure(code, reason="InternalError")
+    # It was done: that is said, and nothing is sent again.
+    world.script += [doubt, done]
+    assert write(world)["data"] == {"a": "1"}
+    assert [asked[0] for asked in world.asked[1:]] == ["GET"]
+    # It was not done: it is sent again.
+    world.asked.clear()
+    world.script += [doubt, before, done]
+    assert write(world)["data"] == {"a": "1"}
+    verbs = [asked[0] for asked in world.asked]
+    assert verbs == [verbs[0], "GET", verbs[0]]
+    # It was done while it was sent again, which is refused for that.
+    world.script += [doubt, before, SECOND[verb], done]
+    assert write(world)["data"] == {"a": "1"}
+    # Somebody else was faster.
+    world.script += [doubt, others, SECOND[verb], others, others]
+    with pytest.raises(ConflictError):
+        write(world)
+
+
+def test_what_was_deleted_in_doubt_was_there(world):
+    world.script += [failure(504), GONE]
+    assert world.delete(REF)
+    world.script += [failure(504), FOUND, GONE, GONE]
+    assert world.delete(REF)
+    world.script += [GONE]
+    assert not world.delete(REF)
+
+
+def test_a_server_that_did_not_act_is_not_asked_whether_it_did(world):
+    world.script += [failure(429), stored("2", a="1")]
+    world.replace(WITH)
+    assert [asked[0] for asked in world.asked] == ["PUT", "PUT"]

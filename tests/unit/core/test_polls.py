@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abctl.core.polls import LEFT_OUT, Window, blind, cut, interval_seconds, uncovered_seconds
+from abctl.core.polls import (
+    LEFT_OUT,
+    Polls,
+    Window,
+    blind,
+    cut,
+    interval_seconds,
+    uncovered_seconds,
+)
 
 times = st.lists(st.integers(0, 10**6), min_size=6, max_size=6, unique=True).map(sorted)
 
@@ -31,6 +39,16 @@ def test_a_later_look_finds_the_polls_of_an_earlier_one(t: list[int], step: floa
     early, late = (cut([before, Window(1, t[2], end)], step) for end in (t[3], t[4]))
     # The last poll of the early look was not over.
     np.testing.assert_array_equal(early.edges[:-1], late.edges[: len(early.edges) - 1])
+
+
+@given(st.integers(0, 6), st.lists(st.booleans(), min_size=6, max_size=6))
+def test_polls_can_be_merged_however_few_are_over(over: int, missed: list[bool]) -> None:
+    whole = cut([Window(0, 0, 3), Window(1, 3, 6)], 1)
+    polls = Polls(whole.edges[: over + 1], whole.epoch[:over])
+    merged = polls.without_edges_after(np.array(missed[:over], dtype=bool))
+    assert (merged.edges[0], merged.edges[-1]) == (polls.edges[0], polls.edges[-1])
+    assert len(merged.edges) == len(merged.epoch) + 1
+    assert set(merged.epoch.tolist()) == set(polls.epoch.tolist())
 
 
 @pytest.mark.parametrize("step", [0.5, 2.0, 30.0, 120.0])

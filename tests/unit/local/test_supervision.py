@@ -213,3 +213,24 @@ def test_a_damaged_state_is_no_stack_and_is_cleaned_up(tmp_path: Path, content: 
         stack.read(tmp_path)
     assert not lifecycle.stop(tmp_path)
     assert not (tmp_path / "state.json").exists()
+
+
+def test_a_state_that_cannot_be_written_ends_nothing_and_is_written_later(
+    launch: Launch, started: Started
+) -> None:
+    state_dir = launch()
+    lifecycle.wait_ready(state_dir, SECONDS, silent)
+    # As on a full disk: what is to be written first cannot be.
+    supervisor = pid(state_dir, "supervisor")
+    in_the_way = state_dir / f".{stack.STATE_FILE}.{supervisor}"
+    in_the_way.mkdir()
+    os.kill(pid(state_dir, "two"), signal.SIGKILL)
+    log = state_dir / "logs" / "supervisor.log"
+    assert wait_for(lambda: "state.json cannot be written" in log.read_text(), SECONDS)
+    # Who looks sees what has ended all the same, though not how.
+    assert [(p.name, p.ending) for p in stack.read(state_dir).dead] == [("two", "ended")]
+    assert len(started()) == 2
+    in_the_way.rmdir()
+    assert wait_for(lambda: "SIGKILL" in stack.read(state_dir).dead[0].ending, SECONDS)
+    assert log.read_text().count("cannot be written") == 1
+    assert lifecycle.stop(state_dir)

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,12 @@ import scipy.stats
 import yaml
 
 from abctl.cli.main import run
+from abctl.cluster.directory import DirectoryDoor
 from abctl.core.assignment import bucket, point
+from abctl.core.epochs import Entry, ledger_of, new_object, with_ledger
+from abctl.core.experiment import Experiment
 from abctl.core.split import Split
+from abctl.services import world
 from abctl.services.assign import assign, count
 from abctl.services.load import load
 
@@ -25,6 +31,8 @@ Screen = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     beta = "cohorts: [{header: x-cohort, value: beta, variant: treatment}]"
     text = EXPERIMENT.replace("buckets: 32", f"buckets: 32, override: x-force, {beta}")
     Path("iris.yaml").write_text(text, encoding="utf-8")
@@ -87,6 +95,88 @@ def test_another_split_can_be_tried(capsys: Screen) -> None:
     assert alice["variant"] == "treatment"
 
 
+AT = 1_800_000_000.0
+EVEN, MORE = (Split(("control", "treatment"), shares) for shares in ((5000, 5000), (2000, 8000)))
+
+
+def begin(*later: Entry) -> Experiment:
+    """Starts it in its usual folder, with a split that is not in the file."""
+    experiment = load(Path("iris.yaml"))
+    obj = new_object(experiment, Entry(AT - 9, "me", None, experiment.split, "", "intent"))
+    for entry in later:
+        obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
+    DirectoryDoor(Path(".abctl/iris") / world.WORLD).create(obj)
+    Path(".abctl/iris/state.json").touch()
+    return experiment
+
+
+def basis(capsys: Screen, *options: str) -> tuple[object, object, str]:
+    """Who says the split, its share of the treatment, and that in words, in every form."""
+    assert run(["assign", "iris.yaml", "alice", *options]) == 0
+    said = capsys.readouterr().err.strip()
+    for form in (["-o", "json"], ["-o", "yaml"], ["--count", "-o", "json"]):
+        assert run(["assign", "iris.yaml", "alice", *options, *form]) == 0
+        out, err = capsys.readouterr()
+        found = yaml.safe_load(out)
+        assert (err, found["why"]) == ("", said)
+    return found["splitOf"], found["split"]["treatment"], said
+
+
+def test_the_ledgers_split_goes_before_that_of_the_file(capsys: Screen) -> None:
+    of, share, said = basis(capsys)
+    assert (of, share) == ("file", 0.3)
+    assert said.endswith("30%): nothing has been applied in the local stack in .abctl/iris")
+    first = Entry(AT, "me", None, EVEN, "", "applied")
+    begin(first)
+    of, share, said = basis(capsys)
+    assert (of, share) == ("ledger", 0.5)
+    when = "since 2027-01-15T08:00:00Z (control 50%, treatment 50%)"
+    assert said == f"by the ledger's split {when} in the local stack in .abctl/iris"
+    (noe,) = items(capsys, "Noé")
+    assert noe["why"] == f"point {point(SALT, 'Noé')} is in 5000..9999 of treatment"
+    assert basis(capsys, "--split", "20/80")[:2] == ("option", 0.8)
+
+
+def test_what_is_open_or_of_others_is_said(capsys: Screen) -> None:
+    begin()
+    of, share, said = basis(capsys)
+    assert (of, share, "it is not known to be in effect yet" in said) == ("file", 0.3, True)
+    shutil.rmtree(".abctl")
+    done, intent = (Entry(AT, "me", None, EVEN, "", p) for p in ("applied", "intent"))
+    begin(done, replace(intent, before=EVEN, after=MORE))
+    of, share, said = basis(capsys)
+    assert (of, share) == ("ledger", 0.5)
+    assert "a shift to control 20%, treatment 80% is not finished" in said
+    text = Path("iris.yaml").read_text()
+    Path("iris.yaml").write_text(text.replace(SALT, "another"))
+    assert "warning: assignment of the file differs" in basis(capsys)[2]
+    Path("iris.yaml").write_text(
+        text.replace("name: treatment", "name: next").replace("variant: treatment", "variant: next")
+    )
+    assert run(["assign", "iris.yaml", "alice", "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["splitOf"] == "file"
+    assert "is of other variants, control and treatment" in found["why"]
+
+
+def test_a_cluster_that_does_not_answer_is_no_end_unless_it_was_named(
+    capsys: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "current-context": "away",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "contexts": [{"name": "away", "context": {"cluster": "c"}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    of, share, said = basis(capsys)
+    assert (of, share) == ("file", 0.3)
+    assert "nobody knows whether there is a ledger: context away: no answer from http" in said
+    assert run(["assign", "iris.yaml", "alice", "--context", "away"]) == 5
+    assert "no answer from http" in capsys.readouterr().err
+    assert basis(capsys, "--context", "away", "--split", "50/50")[0] == "option"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -124,10 +214,12 @@ def test_ids_come_from_stdin_one_a_line() -> None:
 @pytest.mark.parametrize("output", ["json", "yaml", "table"])
 def test_no_ids_are_an_empty_answer(output: str) -> None:
     done = piped(b"", "-", "-o", output)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
     if output == "table":
         assert done.stdout == b""
+        assert done.stderr.startswith(b"by the file's starting split (control 70%, treatment 30%)")
     else:
+        assert done.stderr == b""
         assert not yaml.safe_load(done.stdout)["items"]
 
 

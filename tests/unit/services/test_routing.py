@@ -1,7 +1,9 @@
 """The probe against an entrance that routes rightly, and wrongly in one way at a time."""
 
 import dataclasses
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,12 +13,17 @@ import pytest
 from abctl.core.assignment import explain
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
+from abctl.services import _probing
 from abctl.services._routing import probe
 from abctl.services.checks import Check
 
 # Which variant answers: (headers, how many requests came before) -> its name.
 Answer = Callable[[dict[str, str], int], str]
 USERS = 200
+
+
+class RefusedError(Exception):
+    """The server behind the entrance does not answer."""
 
 
 @contextmanager
@@ -27,9 +34,17 @@ def entrance(answer: Answer, status: int = 200) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            headers = {k.lower(): v for k, v in self.headers.items()}
-            self.send_response(status)
-            if name := answer({**headers, ":path": self.path}, next(seen)):
+            headers, name = {k.lower(): v for k, v in self.headers.items()}, ""
+            try:
+                name = answer({**headers, ":path": self.path}, next(seen))
+            except RefusedError:
+                self.send_response(503)
+            except TimeoutError:
+                self.close_connection = True
+                return
+            else:
+                self.send_response(status)
+            if name:
                 self.send_header("x-ab-variant", name)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -154,3 +169,53 @@ def test_requests_that_are_drawn_by_themselves_are_asked_once(
     each = make_experiment(shares_bp=(5000, 5000), unit="request", key=None, salt=None)
     found = checks(each, lambda _, before: ("control", "treatment")[before % 2])
     assert levels(found) == {"shares": "ok"}
+
+
+@pytest.mark.parametrize("dead", ["silent", "refusing"])
+def test_a_dead_variant_ends_the_probe_soon_and_those_who_answer_are_told(
+    experiment: Experiment, dead: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind an Envoy: it tries again for some time before it says 503, or waits itself."""
+    monkeypatch.setattr(_probing, "_TIMEOUT_SECONDS", 0.5)
+    over = threading.Event()
+
+    def answer(headers: dict[str, str], before: int) -> str:
+        name = right(experiment)(headers, before)
+        if name == "treatment":
+            over.wait(20.0 if dead == "silent" else 0.2)
+            raise TimeoutError if dead == "silent" else RefusedError
+        return name
+
+    began, told = time.monotonic(), list[tuple[int, int]]()
+    with entrance(answer) as url:
+        (found,) = probe(
+            experiment,
+            experiment.split,
+            url,
+            first=0,
+            users=1000,
+            report=lambda done, total: told.append((done, total)),
+        )
+        over.set()
+    assert time.monotonic() - began < 10.0
+    assert found.level == "error"
+    said = "no answer within 0.5 s" if dead == "silent" else "HTTP 503"
+    assert said in found.message
+    assert "were not sent any more; answered: control " in found.message
+    assert "is a variant dead?" in found.hint
+    assert told[-1][0] < told[-1][1] == 2000
+
+
+def test_a_slow_entrance_is_not_waited_for_endlessly(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_probing, "_LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(_probing, "_LONGEST_SECONDS_EACH", 0.0)
+
+    def answer(headers: dict[str, str], before: int) -> str:
+        time.sleep(0.2)
+        return right(experiment)(headers, before)
+
+    (found,) = checks(experiment, answer).values()
+    assert re.match(r"only \d+ of 400 requests were answered in time", found.message)
+    assert "--users" in found.hint

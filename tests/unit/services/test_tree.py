@@ -161,7 +161,7 @@ def test_what_may_not_be_seen_is_said_and_the_rest_is_shown(make, monkeypatch):
 
     monkeypatch.setattr(World, "list", refused)
     _, found = make("istio", {})
-    assert found.unread == ("pods is forbidden",) * 2
+    assert found.unread == ("pods is forbidden",)
     assert [b.servers for b in found.branches] == [(), ()]
 
 

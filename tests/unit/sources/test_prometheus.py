@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from api_server import DEADLINE_SECONDS
 
-from abctl.errors import SourceError
+from abctl.errors import SourceAwayError, SourceError
 from abctl.local.identity import wait_for
 from abctl.sources import open_source
 from abctl.sources.prometheus import Prometheus
@@ -87,8 +87,10 @@ def test_every_other_answer_is_one_error(
 ) -> None:
     monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
     source = Prometheus(serve(lambda *_: answer))
-    with pytest.raises(SourceError, match=message):
+    with pytest.raises(SourceError, match=message) as caught:
         source.series("n", 0, 60)
+    # Whoever watches waits for what may pass, and for nothing else.
+    assert isinstance(caught.value, SourceAwayError) == (answer[0] >= 500)
 
 
 def test_a_server_that_does_not_answer_is_given_up(
@@ -103,7 +105,7 @@ def test_a_server_that_does_not_answer_is_given_up(
         return 200, success([asked.wait(10), "1"])
 
     source = Prometheus(serve(silent), {"timeout_seconds": 0.05})
-    with pytest.raises(SourceError, match=r"did not answer within 0\.05 seconds"):
+    with pytest.raises(SourceAwayError, match=r"did not answer within 0\.05 seconds"):
         source.now()
     asked.set()
     assert wait_for(lambda: bool(queries), DEADLINE_SECONDS)  # it has come by then, if not yet

@@ -1,0 +1,87 @@
+"""Answers to writes are lost on the way from a real API server: nobody blames somebody else."""
+
+import itertools
+import time
+from dataclasses import replace
+
+import pytest
+from api_server import ADMIN_TOKEN
+from doubtful import FAULTS, gateway
+
+from abctl.cluster.kube import KubeDoor
+from abctl.core.epochs import ledger_of, ledger_ref
+from abctl.core.experiment import Model
+from abctl.core.split import Split
+from abctl.errors import ConflictError
+from abctl.platforms import envoy
+from abctl.services.delete import delete
+from abctl.services.shift import shift
+from abctl.services.start import start
+
+OPTIONS = {"why": "test", "clock": time.time, "sleep": time.sleep, "timeout_seconds": 10.0}
+A, B = (Split(("control", "treatment"), shares) for shares in ((9000, 1000), (7000, 3000)))
+
+
+@pytest.fixture
+def lossy(cluster):
+    if not hasattr(cluster, "certificate"):
+        pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
+    with gateway(cluster) as running:
+        yield running
+
+
+@pytest.fixture
+def door(cluster, lossy, tmp_path):
+    """By way of the gateway."""
+    path = cluster.write_kubeconfig(tmp_path / "config", ADMIN_TOKEN, url=lossy.url)
+    return KubeDoor(kubeconfig=path, sleep=lambda _: None)
+
+
+@pytest.fixture
+def experiment(make_experiment, namespace):
+    made = make_experiment(shares_bp=A.shares_bp)
+    model = Model("iris", "v1", image="abctl/iris:v1")
+    variants = tuple(replace(v, model=model) for v in made.variants)
+    return replace(made, namespace=namespace, variants=variants)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, door, experiment, fault):
+    start(door, envoy, experiment, actor="ann", **OPTIONS)
+    splits = itertools.cycle([B, A])
+    steps = 2
+    for number in itertools.count(1):
+        to, lossy.writes = next(splits), 0
+        lossy.faulty = {number: FAULTS[fault]}
+        assert shift(door, envoy, experiment, to, actor="ann", **OPTIONS).changed
+        entries = ledger_of(door.get(ledger_ref(experiment))).entries
+        steps += 2
+        assert [e.phase for e in entries] == ["intent", "applied"] * (steps // 2)
+        assert envoy.split_of(door.get(envoy.target(experiment))) == entries[-1].after == to
+        if lossy.writes < number:
+            break
+    assert number == 4  # intent, weights, outcome
+
+
+def test_every_lost_answer_of_a_start_and_of_a_deletion(lossy, door, experiment):
+    every = itertools.cycle(FAULTS.values())
+    lossy.faulty = {number: next(every) for number in range(1, 100, 2)}
+    start(door, envoy, experiment, actor="ann", **OPTIONS)
+    assert [e.phase for e in ledger_of(door.get(ledger_ref(experiment))).entries] == [
+        "intent",
+        "applied",
+    ]
+    told = []
+    assert len(delete(door, envoy, experiment, told.append)) == len(told)
+    assert all(line.endswith(" deleted") for line in told)
+
+
+def test_somebody_else_who_was_faster_is_still_named(lossy, door, cluster, experiment):
+    start(door, envoy, experiment, actor="ann", **OPTIONS)
+    book = door.get(ledger_ref(experiment))
+    # Bob shifts while Ann's intent is on its way, and her answer is lost.
+    owner = KubeDoor(kubeconfig=cluster.kubeconfig)
+    shift(owner, envoy, experiment, B, actor="bob", **OPTIONS)
+    lossy.writes, lossy.faulty = 0, {1: FAULTS["not done, 504"]}
+    with pytest.raises(ConflictError, match="changed by somebody else"):
+        door.replace({**book, "data": {**book["data"], "mine": "1"}})

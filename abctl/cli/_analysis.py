@@ -7,8 +7,9 @@ from itertools import groupby
 from rich.text import Text
 
 from abctl.cli._effects import effects, of_what
-from abctl.cli._layout import Row, prose, table
+from abctl.cli._layout import Row, table
 from abctl.cli._plot import intervals, room
+from abctl.cli._prose import prose
 from abctl.core import figures
 from abctl.core.analysis import Analysis, MetricResult, Reading, VariantResult
 from abctl.core.moment import format_moment
@@ -40,8 +41,25 @@ def screen(found: Analysis, wide: bool, *, verdict_first: bool = False) -> Text:
     blocks = [verdict, *blocks] if verdict_first else [*blocks, verdict]
     shown = [Text("\n").join(block) for block in blocks if any(map(len, block))]
     text = Text("\n\n").join(shown)
-    text.no_wrap, text.overflow, text.end = True, "ignore", ""
+    text.end = ""
     return text
+
+
+def news(before: Analysis, now: Analysis) -> bool:
+    """Whether more is to be told than that the numbers have moved on."""
+    return _told(before) != _told(now)
+
+
+def _told(found: Analysis) -> tuple[object, ...]:
+    comparisons = [comparison for metric in found.metrics for comparison in metric.comparisons]
+    return (
+        found.verdict.kind,
+        found.verdict.treatment,
+        [(each.kind, each.treatment) for each in found.verdict.treatments],
+        [epoch.split for epoch in found.epochs],
+        [[claim.proven for claim in each.claims] for each in comparisons],
+        [isinstance(each.effect, NotEstimable) for each in comparisons],
+    )
 
 
 def _lines(said: Iterable[str]) -> list[Text]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from abctl.cli._layout import Row, prose, table
+from abctl.cli._layout import Row, table
+from abctl.cli._prose import prose
 from abctl.core import figures
 from abctl.core.analysis import Analysis, Comparison, MetricResult
 from abctl.core.question import Question, question

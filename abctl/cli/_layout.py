@@ -1,26 +1,19 @@
-"""Tables and prose for people: no wider than the terminal, nor than 80 columns where none is.
+"""Tables for people, no wider than the terminal, nor than 80 columns where none is.
 
-Words are never cut, nor a number from its unit. What is too long to share a line has one of its
-own: a long name above its row, and where many columns do not fit they go on in a table below.
+What is too long to share a line has one of its own: a long name stands above its row, and where
+many columns do not fit they go on in a table below.
 """
 
-import re
-import shutil
-import sys
-import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rich.text import Text
 
-_USUAL = 80
-_GAP = "  "
+from abctl.cli._prose import prose, width
+
+GAP = "  "
 # A last column of prose with less room than that is hard to read.
-_READABLE = 30
-# The space in "1.25 ms" and in "p < 0.0001".
-_HELD = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d)\b)| (?=[=<] \S)|(?<= [=<]) (?=\S)")
-_COMMA = re.compile(r'(?<="),(?=[a-zA-Z_])')
-_HOLD = "\0"
+READABLE = 30
 
 
 @dataclass(frozen=True)
@@ -40,35 +33,6 @@ class Row:
     mark: str = ""
 
 
-def width() -> int:
-    """The columns of the terminal, but no fewer than 80; what is narrower wraps by itself."""
-    return max(_USUAL, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _USUAL
-
-
-def prose(text: str, indent: int = 0, hanging: int | None = None, room: int | None = None) -> str:
-    """Words in lines that fit.
-
-    Args:
-        text: one paragraph.
-        indent: of its first line.
-        hanging: of the others; two more, unless it is given.
-        room: how wide a line may be; by default all that there is.
-    """
-    first, others = " " * indent, " " * (indent + 2 if hanging is None else hanging)
-    room = width() if room is None else room
-    # A selector may have spaces after its commas: a long one goes on in the next line.
-    words = (w if len(w) < room - indent else _COMMA.sub(", ", w) for w in text.split(" "))
-    lines = textwrap.wrap(
-        _HELD.sub(_HOLD, " ".join(words)),
-        room,
-        initial_indent=first,
-        subsequent_indent=others,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines).replace(_HOLD, " ")
-
-
 def table(rows: Sequence[Row], *, left: Collection[str] = (), last: str | None = None) -> Text:
     """Rows under the names of their columns, which are those of the first row.
 
@@ -80,13 +44,11 @@ def table(rows: Sequence[Row], *, left: Collection[str] = (), last: str | None =
     names = list(rows[0].cells)
     head = Row({name: name for name in names})
     groups = list(_groups(names, [head, *rows], last))
-    shown = Text("\n\n").join(
+    return Text("\n\n").join(
         _Grid(group, left, last if last in group else None).text([head, *rows], told=group is end)
         for end in groups[-1:]
         for group in groups
     )
-    shown.no_wrap, shown.overflow = True, "ignore"
-    return shown
 
 
 def _groups(names: Sequence[str], rows: Sequence[Row], last: str | None) -> Iterator[list[str]]:
@@ -96,7 +58,7 @@ def _groups(names: Sequence[str], rows: Sequence[Row], last: str | None) -> Iter
     room = width() - min(longest, width() // 3)
     group, used = [first], 0
     for name in others:
-        wide = len(_GAP) + _widest(name, rows, _READABLE if name == last else None)
+        wide = len(GAP) + _widest(name, rows, READABLE if name == last else None)
         if used + wide > room and len(group) > 1:
             yield group
             group, used = [first], 0
@@ -121,14 +83,14 @@ class _Grid:
         """All rows; with what is said below them, if that is to be told here."""
         first, *others = self.names
         widths = {name: _widest(name, rows) for name in others if name != self.last}
-        used = sum(len(_GAP) + each for each in widths.values())
-        prose_least = len(_GAP) + _widest(self.last, rows, _READABLE) if self.last else 0
+        used = sum(len(GAP) + each for each in widths.values())
+        prose_least = len(GAP) + _widest(self.last, rows, READABLE) if self.last else 0
         room = max(1, width() - used - prose_least)
         labels = [len(row.cells[first]) for row in rows]
         widths = {first: max((each for each in labels if each <= room), default=0), **widths}
         lines: list[Text] = []
         for row in rows:
-            lines += self._row(row, widths, width() - used - widths[first] - len(_GAP))
+            lines += self._row(row, widths, width() - used - widths[first] - len(GAP))
             if told:
                 lines += [Text(prose(each, 2, 4)) for each in row.below]
         return Text("\n").join(lines)
@@ -144,10 +106,10 @@ class _Grid:
             cell.ljust(widths[name]) if name in self.left else cell.rjust(widths[name])
             for name, cell in zip(others, cells, strict=True)
         ]
-        start = _GAP.join([label.ljust(widths[first]), *placed])
+        start = GAP.join([label.ljust(widths[first]), *placed])
         ends = self._ends(row, prose_room)
         for number, end in enumerate(ends):
-            line = Text(f"{start}{_GAP}{end}".rstrip(), row.style)
+            line = Text(f"{start}{GAP}{end}".rstrip(), row.style)
             if row.mark and number == 0:
                 line.stylize(row.mark, 0, len(label))
             yield line

@@ -1,13 +1,13 @@
 """`abctl analyze`: is it better, and may it ship?"""
 
-import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
 from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
@@ -101,8 +101,12 @@ def analyze(
     else:
         place = find_place(str(experiment), state, kubeconfig, context, namespace)
 
+        first = True
+
         def look() -> "Analysis":
-            with questions_bar() as progress:
+            nonlocal first
+            bar, first = questions_bar() if first else nullcontext(_unseen), False
+            with bar as progress:
                 return service.analyze(
                     place.door,
                     place.experiment,
@@ -113,18 +117,35 @@ def analyze(
                     progress=progress,
                 )
 
-    found = look()
-    show(found, output, experiment)
-    while watch and found.verdict.kind == "continue":
-        time.sleep(wait_seconds)
-        try:
-            found = look()
-        except SourceError as error:
-            say(f"error: {error.message}; looking again in {interval}")
-        else:
-            show(found, output, experiment)
+    if watch:
+        found = _watch(look, wait_seconds, output, experiment)
+    else:
+        show(found := look(), output, experiment)
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.verdict.kind])
+
+
+def _unseen(_done: int, _total: int) -> None:
+    """Progress that is not shown: the screen is taken."""
+
+
+def _watch(
+    look: "Callable[[], Analysis]", every_seconds: float, output: Output, experiment: Path | None
+) -> "Analysis":
+    """Looks until there is a verdict; gives the last one."""
+    from abctl.cli._analysis import news, screen  # noqa: PLC0415
+    from abctl.cli._watch import Watch  # noqa: PLC0415
+
+    return Watch(
+        look,
+        lambda found: show(found, output, experiment),
+        lambda found: screen(found, output is Output.wide, verdict_first=True),
+        # Machines have each look, people what is new.
+        lambda one, two: output in PEOPLE and not news(one, two),
+        every_seconds=every_seconds,
+        over=lambda found: found.verdict.kind != "continue",
+        passing=SourceError,
+    ).follow(output)
 
 
 def show(found: "Analysis", output: Output, experiment: Path | None = None) -> None:
@@ -138,5 +159,5 @@ def show(found: "Analysis", output: Output, experiment: Path | None = None) -> N
     from abctl.cli._analysis import hint, screen  # noqa: PLC0415
 
     emit("Analysis", found.document(), output, partial(screen, found))
-    if output in (Output.table, Output.wide):
+    if output in PEOPLE:
         say(f"hint: {hint(found, None if experiment is None else str(experiment))}")

@@ -27,7 +27,8 @@ def observed(
     """
     now = source.now()
     epochs = ledger.epochs(now, experiment.design.settle_seconds)
-    if not epochs or epochs[-1].end <= epochs[-1].start:
+    # While a change settles, or is not finished, the last epoch is the one before it.
+    if not epochs or epochs[-1].end < now:
         return None
     window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}

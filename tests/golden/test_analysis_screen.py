@@ -94,6 +94,7 @@ def claim(
     null: Delta,
     result: Estimate | NotEstimable,
     bound: float | None = None,
+    *,
     p: float = 1.0,
     p_adjusted: float | None = None,
 ) -> Claim:
@@ -115,7 +116,7 @@ def analysis() -> Analysis:
         "treatment",
         ACCURACY,
         (
-            claim("better", NONE, ACCURACY, 0.0042, 0.0123, 0.0246),
+            claim("better", NONE, ACCURACY, 0.0042, p=0.0123, p_adjusted=0.0246),
             claim("harm", NONE, ACCURACY, 0.0279),
         ),
         (Reading(once, "holds for one look at the planned end only"),),
@@ -128,7 +129,7 @@ def analysis() -> Analysis:
         "treatment",
         LATENCY,
         (
-            claim("non-inferior", half, LATENCY, 0.4999, 0.049),
+            claim("non-inferior", half, LATENCY, 0.4999, p=0.049),
             claim("harm", half, LATENCY, -0.044),
         ),
     )

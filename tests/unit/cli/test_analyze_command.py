@@ -137,12 +137,12 @@ def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
         else:
             pages(0.8)
 
-    monkeypatch.setattr("abctl.cli.analyze.time.sleep", meanwhile)
+    monkeypatch.setattr("abctl.cli._watch.time.sleep", meanwhile)
     assert analyze("--watch", "--interval", "5s", "--exit-code") == 0
     out, err = capsys.readouterr()
     assert waits == [5, 5]
     assert (out.count("\nCONTINUE\n"), out.count("\nSHIP treatment\n")) == (1, 1)
-    assert "error: pages.jsonl: nothing was scraped yet; looking again in 5s\n" in err
+    assert "pages.jsonl: nothing was scraped yet; looking again every 5s\n" in err
     assert analyze("--watch", "--interval", "0s") == 2
 
 

@@ -7,6 +7,7 @@ import typer
 
 from abctl.cli import _watch
 from abctl.cli._output import Output
+from abctl.cli._watch import Watch
 from abctl.errors import NotFoundError, UnreachableError
 
 ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
@@ -29,7 +30,7 @@ def watch(monkeypatch, capsys):
             return found
 
         with pytest.raises(typer.Exit) as ended:
-            _watch.follow(look, print, lambda thing: f"table of {thing}", output, str.__eq__)
+            Watch(look, print, lambda thing: f"table of {thing}", str.__eq__).follow(output)
         assert ended.value.exit_code == 130
         return capsys.readouterr()
 
@@ -45,7 +46,7 @@ def test_elsewhere_only_what_is_new_is_printed(watch):
 def test_an_outage_is_told_once_and_is_no_end(watch):
     printed = watch("a", GONE, GONE, "a", GONE, "b")
     assert printed.out.split() == ["a", "b"]
-    assert printed.err == "no answer from the server; looking again\n" * 2
+    assert printed.err == "no answer from the server; looking again every 2s\n" * 2
 
 
 def test_on_a_terminal_it_is_shown_in_place_and_the_last_one_stays(watch):
@@ -76,4 +77,4 @@ def test_what_no_time_will_heal_ends_it(things, monkeypatch):
         return found
 
     with pytest.raises(type(things[-1])):
-        _watch.follow(look, print, str, Output.table, str.__eq__)
+        Watch(look, print, str, str.__eq__).follow(Output.table)

@@ -1,50 +1,77 @@
 """An analysis as a screen: who, what, and what follows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import groupby
 
 from rich.text import Text
 
+from abctl.cli._effects import effects, of_what
+from abctl.cli._layout import Row, table
 from abctl.cli._plot import intervals, room
+from abctl.cli._prose import prose
 from abctl.core import figures
-from abctl.core.analysis import Analysis, Claim, Comparison, MetricResult, Reading
+from abctl.core.analysis import Analysis, MetricResult, Reading, VariantResult
 from abctl.core.moment import format_moment
 from abctl.core.split import format_share
-from abctl.core.verdict import mismatch
-from abctl.stats.estimate import Estimate, NotEstimable
+from abctl.core.verdict import deviation
+from abctl.stats.estimate import NotEstimable
 from abctl.stats.srm import SrmResult
 
 _COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "magenta"}
-_LEFT = {"VARIANT", "METRIC", "ROLE", "PROVEN", "METHOD", "EFFECT", "LIFT", "TEST", "NOTE"}
 _NONE: Mapping[str, str] = {}
-_HUGE_LOG_E = 20.0
-_HAIR = 1e-5
-
-Row = dict[str, str]
 
 
-def screen(found: Analysis, wide: bool) -> Text:
-    """Everything for a person; lines are never wrapped, columns never cut."""
-    text = Text(no_wrap=True, overflow="ignore", end="")
-    blocks = [
-        list(_heading(found)),
-        _columns([dict(row) for row in _variants(found)]),
-        _columns([row for metric in found.metrics for row in _metric(found, metric, wide)]),
-        list(dict.fromkeys(_unknown(found))),
-        list(intervals(found, room())),
-        _columns(list(_readings(found))) if wide else [],
-        list(_beliefs(found)) if wide else [],
-        list(dict.fromkeys(_remarks(found))) if wide else [],
-        [_srm(found), *(f"note: {note}" for note in found.notes)],
+def screen(found: Analysis, wide: bool, *, verdict_first: bool = False) -> Text:
+    """Everything for a person, in lines that fit.
+
+    Args:
+        found: what to show.
+        wide: also how it was found.
+        verdict_first: where what comes last may not be seen.
+    """
+    verdict = [_verdict(found)]
+    blocks: list[list[Text]] = [
+        _lines(_heading(found)),
+        list(_totals(found)),
+        list(effects(found, wide)),
+        [Text("\n").join(map(Text, intervals(found, room())))],
+        *((list(_readings(found)), list(_beliefs(found)), _lines(_remarks(found))) if wide else ()),
+        _lines([_split(found), *(f"note: {note}" for note in found.notes)]),
     ]
-    for block in filter(None, blocks):
-        text.append("\n".join(block) + "\n\n")
+    blocks = [verdict, *blocks] if verdict_first else [*blocks, verdict]
+    shown = [Text("\n").join(block) for block in blocks if any(map(len, block))]
+    text = Text("\n\n").join(shown)
+    text.end = ""
+    return text
+
+
+def news(before: Analysis, now: Analysis) -> bool:
+    """Whether more is to be told than that the numbers have moved on."""
+    return _told(before) != _told(now)
+
+
+def _told(found: Analysis) -> tuple[object, ...]:
+    comparisons = [comparison for metric in found.metrics for comparison in metric.comparisons]
+    return (
+        found.verdict.kind,
+        found.verdict.treatment,
+        [(each.kind, each.treatment) for each in found.verdict.treatments],
+        [epoch.split for epoch in found.epochs],
+        [[claim.proven for claim in each.claims] for each in comparisons],
+        [isinstance(each.effect, NotEstimable) for each in comparisons],
+    )
+
+
+def _lines(said: Iterable[str]) -> list[Text]:
+    return [Text(prose(each)) for each in dict.fromkeys(said)]
+
+
+def _verdict(found: Analysis) -> Text:
     verdict = found.verdict
     name = f"{verdict.kind.upper()} {verdict.treatment or ''}".rstrip()
-    text.append(name, style=f"bold {_COLORS[verdict.kind]}")
-    for reason in verdict.reasons:
-        text.append(f"\n  {reason}")
-    return text
+    reasons = (Text(prose(reason, 2, 4)) for reason in verdict.reasons)
+    return Text("\n").join([Text(name, f"bold {_COLORS[verdict.kind]}"), *reasons])
 
 
 def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -> str:
@@ -75,180 +102,99 @@ def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -
 
 
 def _heading(found: Analysis) -> Iterator[str]:
+    looks = "any number of looks" if found.test == "sequential" else "one look"
+    yield f"{found.experiment}: by {found.unit}, {looks} at alpha {found.alpha:g}"
     began = ""
     if found.started is not None:
         when = format_moment(found.started, "seconds")
-        began = f", for {figures.duration(found.elapsed_seconds)} since {when}"
-    looks = "any number of looks" if found.test == "sequential" else "one look"
-    yield f"{found.experiment}: {looks} at alpha {found.alpha:g}, by {found.unit}{began}"
+        began = f"since {when} ({figures.duration(found.elapsed_seconds)}), "
+    yield f"{began}evidence: {found.source}"
     splits = [
         "/".join(format_share(share) for share in split.shares_bp)
         for split, _ in groupby(found.epochs, key=lambda epoch: epoch.split)
     ]
-    yield f"splits: {', then '.join(splits) or 'none has settled yet'}; evidence: {found.source}"
+    yield f"splits: {', then '.join(splits) or 'none has settled yet'}"
 
 
-def _variants(found: Analysis) -> Iterator[Row]:
-    shown = [m for m in found.metrics if m.of not in ("errors", "latency")]
-    for variant in found.variants:
-        yield {
-            "VARIANT": variant.name,
-            "REQUESTS": figures.count(variant.requests),
-            **{m.name.upper(): figures.value(variant.values[m.name], m.unit) for m in shown},
-            "SERVER ERRORS": figures.value(variant.error_ratio, "share"),
-            "LATENCY P50": figures.value(variant.latency_p50_seconds, "seconds"),
-            "P95": figures.value(variant.latency_p95_seconds, "seconds"),
-        }
+def _totals(found: Analysis) -> Iterator[Text]:
+    """What every variant got and did, whenever it was."""
+    view = found.remarks.get("latency", "").partition(",")[0].partition(";")[0]
+    yield Text(prose(f"in total, over all periods{f' (latency: {view})' if view else ''}:"))
+    yield table([Row(_total(found, variant)) for variant in found.variants])
 
 
-def _metric(found: Analysis, metric: MetricResult, wide: bool) -> Iterator[Row]:
-    for comparison in metric.comparisons:
-        result = comparison.effect
-        row = {"METRIC": _name(metric), "ROLE": metric.role}
-        if len(found.variants) > 2:  # noqa: PLR2004  # control and one treatment
-            row["VARIANT"] = comparison.treatment
-        if isinstance(result, NotEstimable):
-            blank = dict.fromkeys(("CONTROL", "TREATMENT", "EFFECT", "LIFT", "P"), "-")
-            row |= blank | {"PROVEN": "not estimable"}
-            extra = {"METHOD": metric.method, "GUARANTEE": "-", "E": "-"}
-        else:
-            row |= {
-                "CONTROL": figures.value(result.control, metric.unit),
-                "TREATMENT": figures.value(result.treatment, metric.unit),
-                "EFFECT": _effect(result, metric),
-                "LIFT": _lift(result),
-                "P": _p(_deciding(comparison), result),
-                "PROVEN": _proven(metric, comparison),
-            }
-            extra = {"METHOD": metric.method, "GUARANTEE": result.guarantee, "E": _e(result)}
-        yield row | (extra | {"POLLS": str(metric.polls)} if wide else {})
-
-
-def _readings(found: Analysis) -> Iterator[Row]:
+def _total(found: Analysis, variant: VariantResult) -> dict[str, str]:
+    seconds = partial(figures.value, unit="seconds")
+    cells = {
+        "VARIANT": variant.name,
+        "REQUESTS": figures.count(variant.requests),
+        "ERRORS": figures.value(variant.error_ratio, "share"),
+        "LATENCY MEAN": seconds(variant.latency_mean_seconds),
+        "P50": seconds(variant.latency_p50_seconds),
+        "P95": seconds(variant.latency_p95_seconds),
+    }
     for metric in found.metrics:
-        for comparison in metric.comparisons:
-            for reading in comparison.readings:
-                yield {"METRIC": _name(metric), **_reading(metric, reading)}
+        if metric.of not in ("errors", "latency"):
+            name = f"{metric.name} ({metric.of})" if metric.name in cells else metric.name
+            cells[name] = figures.value(variant.values[metric.name], metric.unit)
+    return cells
 
 
-def _reading(metric: MetricResult, reading: Reading) -> Row:
+def _readings(found: Analysis) -> Iterator[Text]:
+    """Classical tests: each with its own interval and p, two-sided."""
+    rows = [
+        _reading(metric, comparison.treatment, reading)
+        for metric in found.metrics
+        for comparison in metric.comparisons
+        for reading in comparison.readings
+    ]
+    if rows:
+        yield Text(prose("other tests, which decide nothing; two-sided, of any difference:"))
+        yield table(rows, left={"TEST"})
+
+
+def _reading(metric: MetricResult, treatment: str, reading: Reading) -> Row:
     result = reading.result
-    row = {"TEST": result.method}
+    row = {"METRIC": f"{of_what(metric)} of {treatment}", "TEST": result.method}
     if isinstance(result, NotEstimable):
-        return row | {"EFFECT": "-", "P": "-", "NOTE": f"not estimable: {result.reason}"}
+        return Row(row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {result.reason}"])
+    ends = [figures.difference(end, metric.unit) for end in result.interval]
+    effect = f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
     notes = "; ".join((*result.notes, *filter(None, [reading.caveat])))
-    return row | {"EFFECT": _effect(result, metric), "P": f"{result.p:.2g}", "NOTE": notes}
-
-
-def _unknown(found: Analysis) -> Iterator[str]:
-    """Why effects are not known, as far as the verdict does not say so."""
-    said = "\n".join(found.verdict.reasons)
-    for metric in found.metrics:
-        for comparison in metric.comparisons:
-            effect = comparison.effect
-            if isinstance(effect, NotEstimable) and effect.reason not in said:
-                yield f"{_name(metric)}: not estimable: {effect.reason}"
+    return Row(row | {"EFFECT": effect, "P": f"{result.p:.2g}"}, [notes] if notes else [])
 
 
 def _remarks(found: Analysis) -> Iterator[str]:
     for metric in found.metrics:
-        yield from (f"{_name(metric)}: {each}" for each in metric.remarks)
+        yield from (f"{of_what(metric)}: {each}" for each in metric.remarks)
         for comparison in metric.comparisons:
-            if isinstance(comparison.effect, Estimate):
-                yield from (f"{_name(metric)}: {each}" for each in comparison.effect.notes)
+            if not isinstance(comparison.effect, NotEstimable):
+                yield from (f"{of_what(metric)}: {each}" for each in comparison.effect.notes)
 
 
-def _beliefs(found: Analysis) -> Iterator[str]:
+def _beliefs(found: Analysis) -> Iterator[Text]:
     rows = [
-        {
-            "METRIC": _name(metric),
-            "VARIANT": belief.variant,
-            "P(BETTER)": "-" if belief.better is None else f"{belief.better:.2%}",
-            "P(BEST)": f"{belief.best:.2%}",
-            "EXPECTED LOSS": figures.difference(belief.loss, metric.unit).removeprefix("+"),
-        }
+        Row(
+            {
+                "METRIC": f"{of_what(metric)} of {belief.variant}",
+                "P(BETTER)": "-" if belief.better is None else f"{belief.better:.2%}",
+                "P(BEST)": f"{belief.best:.2%}",
+                "EXPECTED LOSS": figures.difference(belief.loss, metric.unit).removeprefix("+"),
+            }
+        )
         for metric in found.metrics
         for belief in metric.beliefs
     ]
-    yield from _columns(rows)
-    yield from {f"Bayesian, {b.caveat}": None for m in found.metrics for b in m.beliefs}
+    if rows:
+        yield table(rows)
+        yield from _lines(f"Bayesian, {b.caveat}" for m in found.metrics for b in m.beliefs)
 
 
-def _srm(found: Analysis) -> str:
+def _split(found: Analysis) -> str:
     if found.srm is None:
         return "split: not checked yet"
     if isinstance(found.srm, SrmResult):
-        names = [variant.name for variant in found.variants]
-        said = mismatch(found.srm, names)
         verb = "NOT as ordered" if found.srm.mismatch else "as ordered"
-        return f"split: {verb}, {said}"
+        names = [variant.name for variant in found.variants]
+        return f"split: {verb}: {deviation(found.srm, names)}"
     return f"split: not checked, {found.srm.reason}"
-
-
-def _name(metric: MetricResult) -> str:
-    return metric.name if metric.quantile is None else f"{metric.name} p{metric.quantile * 100:g}"
-
-
-def _effect(result: Estimate, metric: MetricResult) -> str:
-    ends = [figures.difference(_seen(end, result.effect), metric.unit) for end in result.interval]
-    return f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
-
-
-def _lift(result: Estimate) -> str:
-    if result.lift is None:
-        return "-"
-    ends = [figures.relative(_seen(end, result.lift)) for end in result.lift_interval or ()]
-    return figures.relative(result.lift) + (f" ({figures.interval(ends)})" if ends else "")
-
-
-def _seen(end: float, effect: float) -> float:
-    """An end that a test has set lies a hair beside 0: nobody needs to read the hair."""
-    return 0.0 if abs(end) < _HAIR * abs(effect) else end
-
-
-def _deciding(comparison: Comparison) -> Claim | None:
-    """The claim whose p is shown: what is proven, or what shipping needs."""
-    proven = [claim for claim in comparison.claims if claim.proven]
-    return (*proven, *comparison.claims, None)[0]
-
-
-def _p(claim: Claim | None, otherwise: Estimate) -> str:
-    result = claim.result if claim and isinstance(claim.result, Estimate) else otherwise
-    p = claim.p_adjusted if claim and claim.p_adjusted is not None else result.p
-    return figures.probability(p).removeprefix("p ").removeprefix("= ")
-
-
-def _e(result: Estimate) -> str:
-    if result.log_e is None:
-        return "-"
-    if abs(result.log_e) > _HUGE_LOG_E:
-        return f"e^{result.log_e:.0f}"
-    return f"{2.718281828459045**result.log_e:.3g}"
-
-
-def _proven(metric: MetricResult, comparison: Comparison) -> str:
-    words = {"better": "better", "harm": "worse", "non-inferior": "within margin"}
-    if metric.role == "guardrail":
-        words["harm"] = "worse than margin"
-        if comparison.proven("harm"):
-            words["non-inferior"] = "at another look within"
-    said = [words[claim.says] for claim in comparison.claims if claim.proven]
-    if metric.role == "secondary":
-        return "-"
-    margin = f" of {figures.size(comparison.claims[0].null, metric.unit)}"
-    return (", ".join(said) or "not yet") + (margin if metric.role == "guardrail" and said else "")
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    if not rows:
-        return []
-    names = list(rows[0])
-    table = [names, *([row.get(name, "-") for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-    return [
-        "  ".join(
-            cell.ljust(width) if name in _LEFT else cell.rjust(width)
-            for cell, width, name in zip(line, widths, names, strict=True)
-        ).rstrip()
-        for line in table
-    ]

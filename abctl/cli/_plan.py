@@ -8,7 +8,7 @@ from abctl.core.delta import format_delta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.table import Table
+    from rich.text import Text
 
     from abctl.services.plan import Answer, Question, Row
     from abctl.stats.delta import Delta
@@ -65,43 +65,51 @@ def table(answer: "Answer", *, wide: bool) -> object:
     """What each size of effect and each way of looking takes, and remarks below."""
     from rich.console import Group  # noqa: PLC0415
 
+    from abctl.cli._prose import prose  # noqa: PLC0415
+
     asked = answer.question
-    head = ["MARGIN" if asked.is_margin else "MDE", *(["EFFECT"] if wide else [])]
+    size = "MARGIN" if asked.is_margin else "MDE"
     sizes = [
-        ([_short(row.size, asked), *([f"{row.effect:+.4g}"] if wide else [])], row)
+        ({size: _short(row.size, asked)} | ({"EFFECT": f"{row.effect:+.4g}"} if wide else {}), row)
         for row in answer.trade_off
     ]
-    ways = [([_WAYS[how]], row) for how, row in answer.looking]
     looks = f"LOOKS, FOR {_short(answer.row.size, asked)}"
-    return Group(
-        _rows(answer, head, sizes), "", _rows(answer, [looks], ways), "", *_remarks(answer)
-    )
+    ways = [({looks: _WAYS[how]}, row) for how, row in answer.looking]
+    remarks = map(prose, _remarks(answer))
+    return Group(_rows(answer, sizes), "", _rows(answer, ways), "", *remarks)
 
 
-def _rows(answer: "Answer", head: list[str], rows: list[tuple[list[str], "Row"]]) -> "Table":
+def _rows(answer: "Answer", rows: "list[tuple[dict[str, str], Row]]") -> "Text":
     """A table of rows with what comes before each; the row that was asked for in bold."""
-    from rich.table import Table  # noqa: PLC0415
+    from abctl.cli import _layout  # noqa: PLC0415
 
-    shown, asked = Table(box=None, pad_edge=False), answer.question
+    asked, shown = answer.question, []
     early = any(row.expected_total is not None for _, row in rows)
-    names = [f"T{i}" for i in range(1, len(asked.shares))]
-    columns = [*head, "CONTROL", *(names if len(names) > 1 else ["TREATMENT"]), "TOTAL"]
-    columns += ["EXPECTED"] if early else []
-    columns += ["DAYS"] if asked.units_per_day else []
-    columns += ["EXPECTED DAYS"] if asked.units_per_day and early else []
-    for column in columns:
-        shown.add_column(column, justify="right")
+    alike = _alike(asked)
     for first, row in rows:
         # A test for one look takes what it takes.
         expected_total = row.total if row.expected_total is None else row.expected_total
         days, expected_days = row.days, row.expected_days
-        cells = [*first, *(f"{n:,}" for n in row.n), f"{row.total:,}"]
-        cells += [f"{expected_total:,.0f}"] if early else []
+        names = (_each(asked),) if alike else (f"T{i}" for i in range(1, len(asked.shares)))
+        treatments = dict(zip(names, (f"{n:,}" for n in row.n[1:]), strict=not alike))
+        cells = {**first, "CONTROL": f"{row.n[0]:,}", **treatments, "TOTAL": f"{row.total:,}"}
+        cells |= {"EXPECTED": f"{expected_total:,.0f}"} if early else {}
         if days is not None:
-            cells += [_days(days)]
-            cells += [_days(days if expected_days is None else expected_days)] if early else []
-        shown.add_row(*cells, style="bold" if row == answer.row else None)
-    return shown
+            cells["DAYS"] = _days(days)
+            expected_days = days if expected_days is None else expected_days
+            cells |= {"EXPECTED DAYS": _days(expected_days)} if early else {}
+        shown.append(_layout.Row(cells, style="bold" if row == answer.row else ""))
+    return _layout.table(shown)
+
+
+def _alike(asked: "Question") -> bool:
+    """Whether all treatments get the same, so that one column says it."""
+    return len(set(asked.shares[1:])) == 1
+
+
+def _each(asked: "Question") -> str:
+    treatments = len(asked.shares) - 1
+    return "TREATMENT" if treatments == 1 else f"EACH OF {treatments:,}"
 
 
 def _remarks(answer: "Answer") -> "Iterator[str]":
@@ -116,7 +124,7 @@ def _remarks(answer: "Answer") -> "Iterator[str]":
     sides = "one-sided" if asked.one_way else "two-sided"
     yield f"alpha {asked.alpha:g} {sides}, power {asked.power:g}"
     if asked.alpha_each < asked.alpha:
-        yield f"each of {asked.comparisons} comparisons has alpha / {asked.comparisons}"
+        yield f"each of {asked.comparisons:,} comparisons has alpha / {asked.comparisons:,}"
     if asked.design_effect != 1:
         users = row.total / asked.requests_per_user
         yield (

@@ -5,9 +5,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from abctl.core import figures
-from abctl.core.analysis import Analysis, Comparison, MetricResult
-from abctl.stats.estimate import Estimate
+from abctl.cli._effects import named, written
+from abctl.core.analysis import Analysis
+from abctl.core.question import Question, question
 
 _NARROWEST, _WIDEST = 25, 61
 _AROUND = 1.1
@@ -23,25 +23,24 @@ def room() -> int:
 def intervals(found: Analysis, columns: int) -> Iterator[str]:
     """A line for each effect, each to a scale of its own with 0 in the middle; none without room.
 
+    They are the intervals of the table: relative where the margin is.
+
     Args:
         found: whose effects.
         columns: how wide a line may be.
     """
-    rows = [
-        (_name(found, metric, comparison), metric, comparison, comparison.effect)
-        for metric in found.metrics
-        for comparison in metric.comparisons
-        if isinstance(comparison.effect, Estimate)
-    ]
-    if not rows:
-        return
     lines = []
-    for name, metric, comparison, effect in rows:
-        margin = _margin(comparison, effect.control)
-        seen = [effect.effect, margin or 0.0, *effect.interval]
-        reach = _AROUND * max(abs(x) for x in seen if math.isfinite(x))
-        ends = [figures.difference(x, metric.unit) for x in (-reach, reach)]
-        lines.append((name, ends, metric.direction, effect, margin, reach or 1.0))
+    for metric in found.metrics:
+        for comparison in metric.comparisons:
+            asked = question(comparison)
+            if not isinstance(asked, Question) or asked.effect is None:
+                continue
+            known = [end for end in asked.ends if end is not None and math.isfinite(end)]
+            reach = _AROUND * max(abs(x) for x in (asked.effect, asked.null.value, *known)) or 1.0
+            ends = [written(metric, asked)(x, 0) for x in (-reach, reach)]
+            lines.append((named(found, metric, comparison), ends, metric.direction, asked, reach))
+    if not lines:
+        return
     names, lefts, rights = (
         max(map(len, each))
         for each in zip(*((name, *ends) for name, ends, *_ in lines), strict=True)
@@ -50,36 +49,28 @@ def intervals(found: Analysis, columns: int) -> Iterator[str]:
     if width < _NARROWEST:
         return
     half = (width - 1) // 2
-    for name, (low, high), direction, effect, margin, reach in lines:
+    for name, (low, high), direction, asked, reach in lines:
         better = "better →" if direction == "increase" else "← better"
-        bar = _bar(effect, margin, reach, half)
+        bar = _bar(asked, asked.effect or 0.0, reach, half)
         yield f"{name:<{names}}  {low:>{lefts}} {bar} {high:<{rights}}  {better}"
     yield _LEGEND
 
 
-def _bar(effect: Estimate, margin: float | None, reach: float, half: int) -> str:
+def _bar(asked: Question, effect: float, reach: float, half: int) -> str:
     def at(x: float) -> int:
         return round(half + max(-1.0, min(1.0, x / reach)) * half)
 
     cells = ["·"] * (2 * half + 1)
-    low, high = effect.interval
+    low, high = (
+        open_end if end is None else end
+        for end, open_end in zip(asked.ends, (-math.inf, math.inf), strict=True)
+    )
     for i in range(at(low), at(high) + 1):
         cells[i] = "─"
     cells[at(low)] = "├" if math.isfinite(low) else "◄"
     cells[at(high)] = "┤" if math.isfinite(high) else "►"
     cells[half] = "┼" if cells[half] == "─" else "│"
-    if margin is not None:
-        cells[at(margin)] = "╎"
-    cells[at(effect.effect)] = "●"
+    if asked.null.value:
+        cells[at(asked.null.value)] = "╎"
+    cells[at(effect)] = "●"
     return "".join(cells)
-
-
-def _margin(comparison: Comparison, control: float) -> float | None:
-    """What a guardrail may be worse by, as an effect."""
-    claim = comparison.claim("non-inferior")
-    return None if claim is None else claim.null.absolute(control)
-
-
-def _name(found: Analysis, metric: MetricResult, comparison: Comparison) -> str:
-    several = len(found.variants) > 2  # noqa: PLR2004 - control and one treatment
-    return f"{metric.name} of {comparison.treatment}" if several else metric.name

@@ -28,6 +28,7 @@ from abctl.cli._place import (
     find_place,
     who,
 )
+from abctl.cli._prose import prose
 from abctl.core.duration import format_duration
 from abctl.core.split import Split, format_share
 from abctl.errors import AbctlError
@@ -160,15 +161,15 @@ def _explain(planned: "Plan", place: "Place") -> None:
     if seen.other_variants:
         say(f"warning: {seen.other_variants}\nhint: {seen.remedy}")
     if seen.drifted:
-        say(f"somebody set {planned.before} without abctl; a shift enters it in the ledger")
+        say(prose(f"somebody set {planned.before} without abctl; a shift enters it in the ledger"))
     if intent := seen.ledger.intent:
-        say(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
+        say(prose(f"an earlier shift of {intent.actor} to {intent.after} was not finished"))
     # Without a file there is no plan that could have changed.
     if not place.adopted and (parts := seen.ledger.changed_since(experiment)):
         listed = ", ".join(parts)
         say(f"warning: {listed} of the file differ from what was locked at the start")
-    say(f"from {planned.before}")
-    say(f"to   {planned.after}")
+    say(prose(f"from {planned.before}", hanging=5))
+    say(prose(f"to   {planned.after}", hanging=5))
     unit = experiment.assignment.unit
     if unit != "request":
         for (old, new), moved_bp in planned.moves.items():
@@ -205,4 +206,4 @@ def _answer(
         **done,
     }
     trial = " (dry run)" if answer["dryRun"] else ""
-    emit("Shift", answer, order.output, lambda _: f"{before} -> {wanted}{trial}")
+    emit("Shift", answer, order.output, lambda _: prose(f"{before} -> {wanted}{trial}"))

@@ -37,7 +37,7 @@ def _row(each: "VariantSummary") -> dict[str, Any]:
         "requests": each.requests,
         "errors": dict(each.errors),
         "latencyMs": latency
-        and {"p50": latency.p50, "p95": latency.p95, "p99": latency.p99, "max": latency.max},
+        and {name: getattr(latency, name) for name in ("p50", "p95", "p99", "max", "mean")},
         "users": each.users,
         "feedbackSent": each.feedback_sent,
         "feedbackLost": each.feedback_lost,
@@ -46,27 +46,41 @@ def _row(each: "VariantSummary") -> dict[str, Any]:
 
 
 def table(summary: "Summary") -> object:
-    """A line for each variant, and remarks below."""
+    """What the client saw of each variant, and remarks below."""
     from rich.console import Group  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
 
-    shown = Table("VARIANT", box=None, pad_edge=False)
-    for column in ("REQUESTS", "USERS", "P50", "P95", "P99", "MAX ms", "FEEDBACK", "LOST"):
-        shown.add_column(column, justify="right")
-    shown.add_column("ERRORS")
-    for each in summary.variants:
-        latency = each.latency_ms
-        times = (latency.p50, latency.p95, latency.p99, latency.max) if latency else ()
-        shown.add_row(
-            each.variant,
-            f"{each.requests:,}",
-            f"{each.users:,}",
-            *([f"{ms:.1f}" for ms in times] or ["-"] * 4),
-            f"{each.feedback_sent:,}",
-            f"{each.feedback_lost:,}",
-            ", ".join(f"{what} {count:,}" for what, count in each.errors.items()) or "none",
-        )
-    return Group(shown, "", *_remarks(summary))
+    from abctl.cli import _layout  # noqa: PLC0415
+    from abctl.cli._prose import prose  # noqa: PLC0415
+
+    caption = "as the client saw it (latency: with the way there and back):"
+    rows = [
+        _layout.Row({"VARIANT": each.variant, **_seen(each)}, [_told(each)])
+        for each in summary.variants
+    ]
+    return Group(caption, _layout.table(rows), "", *map(prose, _remarks(summary)))
+
+
+def _seen(each: "VariantSummary") -> dict[str, str]:
+    latency = each.latency_ms
+
+    def shown(milliseconds: float) -> str:
+        return f"{milliseconds:,.1f} ms"
+
+    return {
+        "REQUESTS": f"{each.requests:,}",
+        "USERS": f"{each.users:,}",
+        "LATENCY MEAN": shown(latency.mean) if latency else "-",
+        "P50": shown(latency.p50) if latency else "-",
+        "P95": shown(latency.p95) if latency else "-",
+        "P99": shown(latency.p99) if latency else "-",
+        "MAX": shown(latency.max) if latency else "-",
+    }
+
+
+def _told(each: "VariantSummary") -> str:
+    errors = ", ".join(f"{what} {count:,}" for what, count in each.errors.items()) or "none"
+    lost = f", {each.feedback_lost:,} lost" if each.feedback_lost else ""
+    return f"errors: {errors}; feedback: {each.feedback_sent:,}{lost}"
 
 
 def _remarks(summary: "Summary") -> Iterator[str]:

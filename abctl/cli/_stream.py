@@ -8,9 +8,13 @@ from typing import Any
 import typer
 
 from abctl.cli._output import API_VERSION, Output
+from abctl.cli._prose import prose, width
 
 Row = dict[str, Any]
 _CHUNK = 1000
+_GAP = "  "
+# Of the last column, at least.
+_READABLE = 24
 
 
 def stream(
@@ -49,18 +53,40 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def _table(chunks: Iterable[list[Row]], columns: Sequence[str] | None) -> None:
     """Columns as wide as the first rows need; who comes later must do with that."""
-    widths: dict[str, int] = {}
+    room, widths = width(), dict[str, int]()
     for chunk in chunks:
-        lines = []
+        lines = list[str]()
         if not widths:
-            shown = columns or list(chunk[0])
-            widths = {c: max(len(c), *(len(_cell(row[c])) for row in chunk)) for c in shown}
-            lines.append("  ".join(c.upper().ljust(widths[c]) for c in shown).rstrip())
-        lines += (
-            "  ".join(_cell(row[c]).ljust(width) for c, width in widths.items()).rstrip()
-            for row in chunk
-        )
+            widths = _widths(chunk, columns or list(chunk[0]), room)
+            lines += _lines({name: name.upper() for name in widths}, widths, room)
+        for row in chunk:
+            lines += _lines({name: _cell(row[name]) for name in widths}, widths, room)
         typer.echo("\n".join(lines))
+
+
+def _widths(rows: list[Row], names: Sequence[str], room: int) -> dict[str, int]:
+    """Of all columns; of the first as far as it leaves room for the last, which is of prose."""
+    sizes = {n: [len(n), *(len(_cell(row[n])) for row in rows)] for n in names}
+    widest = {name: max(each) for name, each in sizes.items()}
+    first, *middle, last = names
+    used = sum(len(_GAP) + widest[name] for name in middle) + len(_GAP)
+    most = max(len(first), room - used - min(widest[last], _READABLE))
+    return widest | {first: max(size for size in sizes[first] if size <= most)}
+
+
+def _lines(cells: dict[str, str], widths: dict[str, int], room: int) -> Iterator[str]:
+    line = _GAP.join(cells[name].ljust(size) for name, size in widths.items()).rstrip()
+    if len(line) <= room:
+        yield line
+        return
+    first, *middle, last = widths
+    if len(cells[first]) > widths[first]:
+        yield cells[first]
+        cells |= {first: ""}
+    start = _GAP.join(cells[name].ljust(widths[name]) for name in (first, *middle)) + _GAP
+    for part in prose(cells[last], 0, 0, max(_READABLE, room - len(start))).split("\n"):
+        yield f"{start}{part}".rstrip()
+        start = " " * len(start)
 
 
 def _cell(value: object) -> str:

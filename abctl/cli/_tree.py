@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from abctl.cli._prose import prose, width
+
 if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree as Shown
@@ -10,6 +12,10 @@ if TYPE_CHECKING:
     from abctl.core.change import Ref
     from abctl.services.tree import Condition, Node, Pod, Tree
 
+# A line, and whether what it says is good.
+Said = tuple[str, bool | None]
+# Columns by which a branch is further right than what it is of.
+_STEP = 4
 # Of these, True is what something is wrong with: KServe's says that nobody stopped the service.
 _WELL_WHEN_FALSE = frozenset({"Stopped"})
 
@@ -64,37 +70,37 @@ def shown(tree: "Tree", wide: bool) -> "Shown":
     """
     from rich.tree import Tree as Shown  # noqa: PLC0415 - rich is slow to import
 
-    root = Shown(_node(tree.carrier, "no complaint"))
-    _add(root, _conditions(tree.carrier, wide))
+    root = Shown(_text(0, *_node(tree.carrier, "no complaint")))
+    _add(root, 1, _conditions(tree.carrier, wide))
     for branch in tree.branches:
         title = {"shadow": f"{branch.name} (gets copies)"}.get(branch.role, branch.name)
-        under = root.add(_text(" = ".join((title, *branch.parts))))
+        under = root.add(_text(1, " = ".join((title, *branch.parts))))
         for node in branch.servers:
-            _add(under.add(_node(node, "ready")), _conditions(node, wide))
+            _add(under.add(_text(2, *_node(node, "ready"))), 3, _conditions(node, wide))
         if branch.pods:
             ready = sum(pod.ready for pod in branch.pods)
             well = ready == len(branch.pods)
-            count = under.add(_text(f"{ready} of {len(branch.pods)} pods ready", good=well))
-            _add(count, (_pod(pod) for pod in branch.pods if wide or not pod.ready))
+            count = under.add(_text(2, f"{ready} of {len(branch.pods)} pods ready", good=well))
+            _add(count, 3, (_pod(pod) for pod in branch.pods if wide or not pod.ready))
     return root
 
 
-def _add(under: "Shown", lines: "Iterator[Text]") -> None:
+def _add(under: "Shown", depth: int, lines: "Iterator[Said]") -> None:
     for line in lines:
-        under.add(line)
+        under.add(_text(depth, *line))
 
 
-def _node(node: "Node", well: str) -> "Text":
-    return _text(f"{_name(node.ref)}  {node.why or well}", good=node.why is None)
+def _node(node: "Node", well: str) -> Said:
+    return f"{_name(node.ref)}  {node.why or well}", node.why is None
 
 
-def _conditions(node: "Node", wide: bool) -> "Iterator[Text]":
+def _conditions(node: "Node", wide: bool) -> "Iterator[Said]":
     for condition in node.conditions:
         said = condition.message or condition.reason
         told = bool(node.why and said and said in node.why)
         good = "False" if condition.type in _WELL_WHEN_FALSE else "True"
         if wide or (condition.status != good and not told):
-            yield _text(_said(condition))
+            yield _said(condition), None
 
 
 def _said(condition: "Condition") -> str:
@@ -102,17 +108,18 @@ def _said(condition: "Condition") -> str:
     return f"{condition.type}={condition.status}{f'  {said}' if said else ''}"
 
 
-def _pod(pod: "Pod") -> "Text":
+def _pod(pod: "Pod") -> Said:
     again = f", {pod.restarts} restarts" if pod.restarts else ""
-    return _text(f"pod/{pod.name}  {'ready' if pod.ready else pod.why}{again}", good=pod.ready)
+    return f"pod/{pod.name}  {'ready' if pod.ready else pod.why}{again}", pod.ready
 
 
 def _name(ref: "Ref") -> str:
     return f"{ref.kind.lower()}/{ref.name}"
 
 
-def _text(text: str, *, good: bool | None = None) -> "Text":
+def _text(depth: int, text: str, good: bool | None = None) -> "Text":
     """As Text, because messages come from elsewhere and may have brackets, which rich reads."""
     from rich.text import Text  # noqa: PLC0415
 
-    return Text(text, "" if good is None else ("green" if good else "red"))
+    style = "" if good is None else ("green" if good else "red")
+    return Text(prose(text, room=width() - _STEP * depth), style)

@@ -1,12 +1,13 @@
 """`abctl analyze`: is it better, and may it ship?"""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
 from abctl.cli._place import (
     ContextOption,
     KubeconfigOption,
@@ -16,13 +17,11 @@ from abctl.cli._place import (
 )
 from abctl.cli._progress import questions_bar
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
-from abctl.cli._watch import looks
 from abctl.core.duration import parse_duration_seconds
-from abctl.core.moment import format_moment
 from abctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from abctl.core.analysis import Analysis
     from abctl.services.place import Place
@@ -104,8 +103,12 @@ def analyze(
     else:
         place = here = find_place(str(experiment), state, kubeconfig, context, namespace)
 
+        first = True
+
         def look() -> "Analysis":
-            with questions_bar() as progress:
+            nonlocal first
+            bar, first = questions_bar() if first else nullcontext(_unseen), False
+            with bar as progress:
                 return service.analyze(
                     here.door,
                     here.experiment,
@@ -116,23 +119,39 @@ def analyze(
                     progress=progress,
                 )
 
-    for found in _news(looks(look, wait_seconds), interval):
-        show(found, output, experiment, place)
-        if not watch or found.verdict.kind != "continue":
-            break
+    if watch:
+        found = _watch(
+            look, wait_seconds, output, lambda found: show(found, output, experiment, place)
+        )
+    else:
+        show(found := look(), output, experiment, place)
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.verdict.kind])
 
 
-def _news(seen: "Iterator[tuple[Analysis, str]]", interval: str) -> "Iterator[Analysis]":
-    """Every analysis that is new; that nobody answers is said once."""
-    told = ""
-    for found, trouble in seen:
-        if not trouble:
-            yield found
-        elif trouble != told:
-            say(f"{trouble}; NOT SEEN SINCE {format_moment(found.at)}, looking again in {interval}")
-        told = trouble
+def _unseen(_done: int, _total: int) -> None:
+    """Progress that is not shown: the screen is taken."""
+
+
+def _watch(
+    look: "Callable[[], Analysis]",
+    every_seconds: float,
+    output: Output,
+    answer: "Callable[[Analysis], None]",
+) -> "Analysis":
+    """Looks until there is a verdict; gives the last one."""
+    from abctl.cli._analysis import news, screen  # noqa: PLC0415
+    from abctl.cli._watch import Watch  # noqa: PLC0415
+
+    return Watch(
+        look,
+        answer,
+        lambda found: screen(found, output is Output.wide, verdict_first=True),
+        # Machines have each look, people what is new.
+        lambda one, two: output in PEOPLE and not news(one, two),
+        every_seconds=every_seconds,
+        over=lambda found: found.verdict.kind != "continue",
+    ).follow(output)
 
 
 def show(
@@ -152,7 +171,7 @@ def show(
     from abctl.cli._analysis import hint, screen  # noqa: PLC0415
 
     emit("Analysis", found.document(), output, partial(screen, found))
-    if output in (Output.table, Output.wide):
+    if output in PEOPLE:
         dead: Mapping[str, str] = {}
         if place is not None and found.verdict.kind == "invalid":
             from abctl.services.unable import unable  # noqa: PLC0415

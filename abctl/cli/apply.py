@@ -24,6 +24,7 @@ from abctl.cli._place import (
     find_cluster,
     who,
 )
+from abctl.cli._prose import prose
 from abctl.cli._shift import shares, unconfirmed
 from abctl.core.change import Ref
 
@@ -74,7 +75,7 @@ def apply(
         done = {"dryRun": True, "confirmed": None}
         emit("Apply", answer | done, output, lambda _: "\n".join(f"{n} (dry run)" for n in names))
         return
-    say(f"to apply: {', '.join(names)}")
+    say(prose(f"to apply: {', '.join(names)}"))
     require_consent("Apply?", yes=yes)
     confirmed = service.apply(
         door,

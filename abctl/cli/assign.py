@@ -156,16 +156,22 @@ def _emit(census: "Census", output: Output, about: Row) -> None:
 
     def table(_: bool) -> object:
         from rich.console import Group  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
 
-        shown = Table("VARIANT", box=None, pad_edge=False)
-        for column in ("SPLIT", "UNITS", "SHARE", "OUTSIDE"):
-            shown.add_column(column, justify="right")
-        for name, units in census.units.items():
-            share = f"{units / total:.2%}" if total else "-"
-            planned, outside = format_share(census.split[name]), str(census.outside[name])
-            shown.add_row(name, planned, str(units), share, outside)
+        from abctl.cli import _layout  # noqa: PLC0415
+
+        shown = [
+            _layout.Row(
+                {
+                    "VARIANT": name,
+                    "SPLIT": format_share(census.split[name]),
+                    "UNITS": f"{units:,}",
+                    "SHARE": f"{units / total:.2%}" if total else "-",
+                    "OUTSIDE": f"{census.outside[name]:,}",
+                }
+            )
+            for name, units in census.units.items()
+        ]
         p = "too few to test the split" if census.p is None else f"chi-squared p = {census.p:.3g}"
-        return Group(shown, p)
+        return Group(_layout.table(shown), p)
 
     emit("AssignmentCount", {**about, "variants": rows, "p": census.p}, output, table)

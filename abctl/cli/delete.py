@@ -14,6 +14,7 @@ from abctl.cli._place import (
     YesOption,
     find_cluster,
 )
+from abctl.cli._prose import prose
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +45,7 @@ def delete(
 
     place = find_cluster(what, kubeconfig, context, namespace)
     names = [str(ref) for ref in service.refs(place.platform, place.experiment)]
-    say(f"to delete: {', '.join(names)}")
+    say(prose(f"to delete: {', '.join(names)}"))
     trial = dry_run is not DryRun.none
     if not trial:
         require_consent("Delete?", yes=yes)

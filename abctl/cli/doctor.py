@@ -90,14 +90,11 @@ def doctor(
 
 
 def _table(checks: "Sequence[Check]") -> object:
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from abctl.cli._layout import Row, table  # noqa: PLC0415
 
-    shown = Table(box=None, pad_edge=False)
-    for column in ("", "CHECK", "FOUND"):
-        shown.add_column(column)
+    rows = []
     for check in checks:
         hint = f"\n→ {check.hint}" if check.hint and check.level != "ok" else ""
-        level = Text(check.level, style=_STYLES[check.level])
-        shown.add_row(level, Text(check.name), Text(check.message + hint))
-    return shown
+        cells = {"": check.level, "CHECK": check.name, "FOUND": check.message + hint}
+        rows.append(Row(cells, mark=_STYLES[check.level]))
+    return table(rows, left={"CHECK"}, last="FOUND")

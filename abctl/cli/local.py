@@ -169,21 +169,28 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
 def _show(stack: "Stack", output: Output) -> None:
     def table(wide: bool) -> object:
         from rich.console import Group  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
 
-        places = Table.grid(padding=(0, 2))
-        places.add_row("entrance", stack.entrance_url)
-        for server in stack.servers:
-            places.add_row(f"only {server.variant}", server.url)
-        places.add_row("envoy", stack.envoy_admin_url)
-        places.add_row("prometheus", stack.prometheus_url or "none: abctl scrapes by itself")
-        processes = Table(box=None, pad_edge=False)
-        for column in ("PROCESS", "PID", "STATUS", *(("LOG",) if wide else ())):
-            processes.add_column(column, justify="right" if column == "PID" else "left")
-        for p in stack.processes:
-            shown = f"{p.status}: {p.ending}" if p.status == "dead" else p.status
-            processes.add_row(p.name, str(p.pid), shown, *((str(p.log),) if wide else ()))
-        return Group(places, "", processes)
+        from abctl.cli._layout import Row, table  # noqa: PLC0415
+
+        places = {
+            "entrance": stack.entrance_url,
+            **{f"only {server.variant}": server.url for server in stack.servers},
+            "envoy": stack.envoy_admin_url,
+            "prometheus": stack.prometheus_url or "none: abctl scrapes by itself",
+        }
+        where = [Row({"PLACE": name, "ADDRESS": url}) for name, url in places.items()]
+        processes = [
+            Row(
+                {
+                    "PROCESS": p.name,
+                    "PID": str(p.pid),
+                    "STATUS": f"{p.status}: {p.ending}" if p.status == "dead" else p.status,
+                },
+                [f"log {p.log}"] if wide else [],
+            )
+            for p in stack.processes
+        ]
+        return Group(table(where, last="ADDRESS"), "", table(processes, last="STATUS"))
 
     emit("LocalStack", _document(stack), output, table)
     if stack.dead:

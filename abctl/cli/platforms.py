@@ -40,27 +40,25 @@ def platforms(*, output: OutputOption = Output.table) -> None:
     ]
 
     def table(wide: bool) -> object:
-        from rich.table import Table  # noqa: PLC0415
+        from abctl.cli import _layout  # noqa: PLC0415
 
-        shown = Table("PLATFORM", box=None, pad_edge=False, padding=(0, 1))
-        for column in ("GRAIN", "VARIANTS"):
-            shown.add_column(column, justify="right")
-        for column in ("USERS", "OVERRIDE", "COHORTS", "SHADOW", "STATUS"):
-            shown.add_column(column)
-        if wide:
-            shown.add_column("GATEWAY")
-            shown.add_column("IMAGES")
+        able = ("USERS", "OVERRIDE", "COHORTS", "SHADOW", "STATUS", "GATEWAY", "IMAGES")
+        shown = []
         for name, can in found.items():
-            able = (can.sticky, can.override, can.cohorts, can.shadow)
-            shown.add_row(
-                name,
-                format_share(TOTAL_BP // can.parts),
-                str(can.max_variants or "any"),
-                *map(_word, able),
-                can.reports,
-                *map(_word, (can.entrance, can.images) if wide else ()),
-            )
-        return shown
+            cells = {
+                "PLATFORM": name,
+                "GRAIN": format_share(TOTAL_BP // can.parts),
+                "VARIANTS": str(can.max_variants or "any"),
+                "USERS": _word(can.sticky),
+                "OVERRIDE": _word(can.override),
+                "COHORTS": _word(can.cohorts),
+                "SHADOW": _word(can.shadow),
+                "STATUS": can.reports,
+            }
+            if wide:
+                cells |= {"GATEWAY": _word(can.entrance), "IMAGES": _word(can.images)}
+            shown.append(_layout.Row(cells))
+        return _layout.table(shown, left=able)
 
     emit("PlatformList", {"items": rows}, output, table)
 

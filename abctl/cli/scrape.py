@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import say
+from abctl.cli._prose import prose
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import Interrupted, UsageError
 
@@ -78,7 +79,7 @@ def scrape(
                 missing = scraper.scrape(time.time())
                 rounds += 1
                 if missing != silent:
-                    say(f"silent: {', '.join(missing)}" if missing else "all answer again")
+                    say(prose(f"silent: {', '.join(missing)}") if missing else "all answer again")
                     silent = missing
                 if bar and task is not None:
                     bar.update(task, completed=rounds, description=f"{rounds} rounds")

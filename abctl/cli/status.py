@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from abctl.services.status import Status
 
 _COUNT_SECONDS = 15.0
+_NOTHING_YET = "requests: none has counted since the last change of the split (design.settle)"
 
 
 def register(app: typer.Typer) -> None:
@@ -73,10 +74,10 @@ def status(
         emit("Status", _document(place.experiment, found), output, partial(_table, found))
 
     if watch:
-        from abctl.cli._watch import follow  # noqa: PLC0415
+        from abctl.cli._watch import Watch  # noqa: PLC0415
 
         wide = output is Output.wide
-        follow(looks, answer, lambda found: _table(found, wide), output, _same)
+        Watch(looks, answer, lambda found: _table(found, wide), _same).follow(output)
     else:
         answer(looks())
 
@@ -89,18 +90,35 @@ class _Looks:
         # The local stack has processes instead: abctl local status shows them.
         self._objects = _objects(place) if place.state is None else None
         self._counted_at = -inf
+        self._counted_of: object = None
         self._counts: Mapping[str, int] | None = None
         self._uncounted = ""
 
     def __call__(self) -> "Status":
+        # Counters are scraped every so often.
+        if time.monotonic() - self._counted_at >= _COUNT_SECONDS:
+            self._count()
+        found = self._status()
+        # What was counted of another split says nothing of this one.
+        split = found.desired, found.asked, found.intent
+        if self._counted_of not in (None, split):
+            self._count()
+            found = self._status()
+        self._counted_of = split
+        unseen = (*found.unseen, *filter(None, [self._uncounted]))
+        # Without a file there is no plan that could have changed.
+        changed = () if self._place.adopted else found.plan_changed
+        return replace(found, unseen=unseen, plan_changed=changed)
+
+    def _count(self) -> None:
+        self._counts, self._uncounted = _counts(self._place, self._url, self._config)
+        self._counted_at = time.monotonic()
+
+    def _status(self) -> "Status":
         from abctl.services import status as service  # noqa: PLC0415
 
         place = self._place
-        # Counters are scraped every so often.
-        if (now := time.monotonic()) - self._counted_at >= _COUNT_SECONDS:
-            self._counts, self._uncounted = _counts(place, self._url, self._config)
-            self._counted_at = now
-        found = service.status(
+        return service.status(
             place.door,
             place.platform,
             place.experiment,
@@ -109,10 +127,6 @@ class _Looks:
             objects=self._objects,
             ready=place.ready if place.state else None,
         )
-        unseen = (*found.unseen, *filter(None, [self._uncounted]))
-        # Without a file there is no plan that could have changed.
-        changed = () if place.adopted else found.plan_changed
-        return replace(found, unseen=unseen, plan_changed=changed)
 
 
 def _same(one: "Status", two: "Status") -> bool:
@@ -143,7 +157,8 @@ def _counts(
             place.experiment, place.state, url, prometheus_config=config, door=place.door
         )
         asked = telemetry(place.experiment, place.door)
-        return observed(place.experiment, entries, source, asked), ""
+        counts = observed(place.experiment, entries, source, asked)
+        return counts, "" if counts and any(counts.values()) else _NOTHING_YET
     except (SourceError, NotFoundError) as error:
         return None, f"requests: {error.message}"
 
@@ -190,22 +205,25 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
 
 def _table(found: "Status", wide: bool) -> object:
     from rich.console import Group  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    shown = Table(box=None, pad_edge=False)
-    for column in ("VARIANT", "DESIRED", "ASKED", "PROGRAMMED", "OBSERVED"):
-        shown.add_column(column, justify="left" if column == "VARIANT" else "right")
-    splits = (found.desired, found.asked, found.programmed)
+    from abctl.cli._layout import Row, table  # noqa: PLC0415
+    from abctl.cli._prose import prose  # noqa: PLC0415
+
+    splits = {"DESIRED": found.desired, "ASKED": found.asked, "PROGRAMMED": found.programmed}
+    rows = []
     for name in found.asked.names:
-        shares = (_share(split, name) for split in splits)
+        shares = {
+            what: "-" if split is None else format_share(split[name])
+            for what, split in splits.items()
+        }
         observed = found.observed and found.observed.get(name)
-        seen = f"{observed.share:.2%} of {observed.count}" if observed else "-"
-        shown.add_row(name, *shares, seen)
+        seen = f"{observed.share:.2%} ({observed.count:,})" if observed else "-"
+        rows.append(Row({"VARIANT": name, **shares, "OBSERVED": seen}))
     # As Text, because reasons come from elsewhere and may have brackets, which rich would read.
-    lines = (*_remarks(found), *(_epochs(found) if wide else ()))
+    lines = [Text(prose(each)) for each in (*_remarks(found), *(_epochs(found) if wide else ()))]
     below = ("", tree_shown(found.tree, wide)) if found.tree else ()
-    return Group(shown, *map(Text, lines), *below)
+    return Group(table(rows), *lines, *below)
 
 
 def _remarks(found: "Status") -> "Iterator[str]":

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
@@ -28,6 +28,9 @@ class Claim:
         p_adjusted: of what shipping needs, with all primaries and treatments accounted for (Holm);
             None elsewhere.
         proven: whether the null is rejected.
+        level: what the p of the result is held against: alpha, or its share of it (Holm).
+        bound: the one-sided bound of the effect at that level; relative where the null is. It lies
+            on the far side of the null exactly if that is rejected. None where there is none.
     """
 
     says: Says
@@ -35,6 +38,8 @@ class Claim:
     result: Result
     p_adjusted: float | None
     proven: bool
+    level: float | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,7 @@ class VariantResult:
         latency_p50_seconds, latency_p95_seconds: of its requests, wherever the preset measures.
         coverage: None where the source has nothing of it.
         selectors: what was asked for, by total and part.
+        latency_mean_seconds: of the same requests as the quantiles.
     """
 
     name: str
@@ -178,6 +184,7 @@ class VariantResult:
     latency_p95_seconds: float | None
     coverage: Coverage | None
     selectors: Mapping[str, Mapping[str, str]]
+    latency_mean_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -218,6 +225,7 @@ class Analysis:
         elapsed_seconds: since then.
         srm: the check of the split; None where there was nothing to check.
         notes: what a reader should know besides.
+        remarks: how the preset measures what the totals have of it: errors, latency.
     """
 
     experiment: str
@@ -237,6 +245,7 @@ class Analysis:
     srm: SrmResult | NotEstimable | None
     notes: tuple[str, ...]
     verdict: Verdict
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None."""
@@ -248,11 +257,11 @@ _TIMES = ("at", "started", "start", "end")
 
 def _fields(data: Any) -> dict[str, Any]:
     found = {}
-    for field in fields(data):
-        value = getattr(data, field.name)
-        first, *others = field.name.split("_")
+    for each in fields(data):
+        value = getattr(data, each.name)
+        first, *others = each.name.split("_")
         name = first + "".join(word.capitalize() for word in others)
-        found[name] = format_moment(value) if field.name in _TIMES and value else _plain(value)
+        found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
     return found
 
 

@@ -1,36 +1,75 @@
 """Numbers as a person reads them: rounded, with their unit; machines get them unrounded."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
 from abctl.stats.delta import Delta
+
+# A number, with so many more digits than usual.
+Written = Callable[[float, int], str]
 
 _SHARE, _SECONDS = "share", "seconds"
 _LENGTHS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 _SMALLEST_P = 1e-4
+# From here on an exponent is easier to read.
+_ENDLESS = 1e15
+_MOST_DIGITS = 5
 
 
 def value(number: float | None, unit: str) -> str:
-    """A value of a metric: `93.4%`, `1.25 ms`, `12.3`."""
+    """A value of a metric: `93.4%`, `1.25 ms`, `12.3`, `1,234,567`."""
     if number is None or not math.isfinite(number):
         return "-"
     if unit == _SHARE:
         return f"{number:.2%}"
-    return _time(number, "") if unit == _SECONDS else f"{number:,.4g}"
+    return _time(number, "") if unit == _SECONDS else _rounded(number, "", 4)
 
 
-def difference(number: float, unit: str) -> str:
-    """A difference, with its sign: `+1.2pp`, `-0.31 ms`; an open end is `…`."""
+def difference(number: float, unit: str, more: int = 0) -> str:
+    """A difference, with its sign: `+1.2pp`, `-0.31 ms`; an open end is `…`.
+
+    Args:
+        number: the difference.
+        unit: of the metric.
+        more: digits than usual.
+    """
     if not math.isfinite(number):
         return "…"
     if unit == _SHARE:
-        return f"{number * 100:+.2f}pp"
-    return _time(number, "+") if unit == _SECONDS else f"{number:+,.4g}"
+        return f"{number * 100:+.{2 + more}f}pp"
+    return _time(number, "+", more) if unit == _SECONDS else _rounded(number, "+", 4 + more)
 
 
-def relative(number: float) -> str:
-    """A relative difference: `+1.3%`; an open end is `…`."""
-    return f"{number:+.1%}" if math.isfinite(number) else "…"
+def relative(number: float, more: int = 0) -> str:
+    """A relative difference: `+1.3%`, with more digits if wanted; an open end is `…`."""
+    return f"{number:+,.{1 + more}%}" if math.isfinite(number) else "…"
+
+
+def apart(number: float, boundary: float, written: Written) -> tuple[str, str]:
+    """A number and the boundary beside it, with as many digits as it takes to tell them apart.
+
+    Args:
+        number: that lies on one side of the boundary.
+        boundary: an effect; none is just `0`.
+        written: `difference` or `relative`: gives a number with some more digits than usual.
+    """
+    for more in range(_MOST_DIGITS):
+        one, other = written(number, more), limit(boundary, written, more)
+        if one != other and re.search("[1-9]", one if other == "0" else one + other):
+            return one, other
+    return beside(number, boundary, written), limit(boundary, written)
+
+
+def beside(number: float, boundary: float, written: Written) -> str:
+    """A number that is too near to a boundary for digits to tell: `just under +1.00pp`."""
+    side = "above" if number > boundary else "under"
+    return f"just {side} {limit(boundary, written)}"
+
+
+def limit(boundary: float, written: Written, more: int = 0) -> str:
+    """A boundary: `0`, or a margin with its sign."""
+    return written(boundary, more) if boundary else "0"
 
 
 def interval(ends: Sequence[str]) -> str:
@@ -61,7 +100,14 @@ def duration(seconds: float) -> str:
     return f"{max(0.0, seconds):.3g} s"
 
 
-def _time(seconds: float, sign: str) -> str:
+def _time(seconds: float, sign: str, more: int = 0) -> str:
     if abs(seconds) >= 1:
-        return f"{seconds:{sign}.3g} s"
-    return f"{seconds * 1000:{sign}.3g} ms"
+        return f"{_rounded(seconds, sign, 3 + more)} s"
+    return f"{_rounded(seconds * 1000, sign, 3 + more)} ms"
+
+
+def _rounded(number: float, sign: str, significant: int) -> str:
+    """So many significant digits; all those before the point where there are more."""
+    if 10 ** (significant - 1) <= abs(number) < _ENDLESS:
+        return f"{number:{sign},.0f}"
+    return f"{number:{sign},.{significant}g}"

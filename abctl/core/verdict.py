@@ -29,6 +29,8 @@ from abctl.stats.estimate import Estimate
 from abctl.stats.srm import SrmResult
 
 _MIN_COVERED_RATIO = 0.9
+# A share that is off as seldom as that is told apart from the usual ones.
+_UNUSUAL_P = 0.05
 _STALE_INTERVALS, _STALE_SECONDS = 10.0, 120.0
 
 
@@ -198,18 +200,26 @@ def distrust(
                 "from a worker that died"
             )
     if isinstance(srm, SrmResult) and srm.mismatch:
-        yield f"the traffic does not follow the split: {mismatch(srm, names)}"
+        yield f"the traffic does not follow the split: {deviation(srm, names)}"
 
 
-def mismatch(srm: SrmResult, names: Sequence[str]) -> str:
-    """The variant that is furthest off, in words."""
+def deviation(srm: SrmResult, names: Sequence[str]) -> str:
+    """The variant that is furthest off, and whether that may be chance, in words."""
     total = max(1.0, sum(srm.observed))
     off = [abs(o - e) for o, e in zip(srm.observed, srm.expected, strict=True)]
     i = off.index(max(off))
-    return (
-        f"{names[i]} got {srm.observed[i] / total:.2%} of {total:,.0f} requests, expected "
-        f"{srm.expected[i] / total:.2%} ({figures.probability(srm.p)})"
-    )
+    got, due = (f"{each[i]:,.0f}" for each in (srm.observed, srm.expected))
+    said = f"{names[i]} got {got} of {total:,.0f} requests ({srm.observed[i] / total:.2%})"
+    if got == due and not srm.mismatch:
+        return f"{said}, as many as expected ({figures.probability(srm.p)})"
+    p = figures.probability(srm.p)
+    if srm.mismatch:
+        chance = f"more than chance explains ({p})"
+    elif srm.p < _UNUSUAL_P:
+        chance = f"unusual, but chance may still explain it ({p}, an alarm at {srm.alpha:g})"
+    else:
+        chance = f"a difference that chance explains ({p})"
+    return f"{said}, {due} expected ({srm.expected[i] / total:.2%}): {chance}"
 
 
 def _early(design: Design, elapsed: float, sizes: Sequence[Size]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Each metric, each treatment against the control: which method, which questions, which answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ _ONE_LOOK = "holds for one look at the planned end only"
 _INDEPENDENT = "takes the requests of one unit as independent, which makes it too sure"
 _NOTHING_YET = "nothing counts yet: the split has only just been set (design.settle)"
 _ZERO = Delta(0.0, relative=False)
+# By treatment: it and the control, or why there is nothing to compare.
+Streams = Mapping[str, Stream[Any] | str]
 _TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
 
 
@@ -55,18 +57,32 @@ class Comparing:
 
     def metrics(self) -> tuple[MetricResult, ...]:
         """The result of every metric; primaries and treatments corrected for one another."""
-        found = [self._metric(metric) for metric in self.experiment.metrics]
-        return _adjusted(found, self.experiment.design.alpha)
+        metrics = self.experiment.metrics
+        streams = [self._streams(metric) for metric in metrics]
+        found = [self._metric(*each) for each in zip(metrics, streams, strict=True)]
+        adjusted = _adjusted(found, self.experiment.design.alpha)
+        return tuple(
+            replace(result, comparisons=tuple(self._bounded(metric, mine, result.comparisons)))
+            for metric, mine, result in zip(metrics, streams, adjusted, strict=True)
+        )
 
-    def _metric(self, metric: Metric) -> MetricResult:
+    def _streams(self, metric: Metric) -> Streams:
+        """The control with each treatment; of each that cannot be compared, why not."""
         control, *treatments = (variant.name for variant in self.experiment.variants)
-        parts = {name: self.telemetry.parts(metric, name) for name in (control, *treatments)}
+        parts = self._parts(metric)
         polls = self._polls(parts)
         buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
-        streams = {
+        return {
             name: self._stream(metric, {control: parts[control], name: parts[name]}, polls, buckets)
             for name in treatments
         }
+
+    def _parts(self, metric: Metric) -> dict[str, Parts]:
+        return {v.name: self.telemetry.parts(metric, v.name) for v in self.experiment.variants}
+
+    def _metric(self, metric: Metric, streams: Streams) -> MetricResult:
+        control, parts = self.experiment.variants[0].name, self._parts(metric)
+        polls = self._polls(parts)
         return MetricResult(
             name=metric.name,
             role=metric.role,
@@ -81,7 +97,8 @@ class Comparing:
             remarks=tuple(self._remarks(metric)),
             polls=0 if polls is None else int(polls.counted.sum()),
             comparisons=tuple(
-                self._comparison(metric, [control, name], streams[name]) for name in treatments
+                self._comparison(metric, [control, name], stream)
+                for name, stream in streams.items()
             ),
             beliefs=beliefs(metric, list(parts), list(streams.values())),
         )
@@ -100,6 +117,24 @@ class Comparing:
                 *self._readings(metric, names),
             ),
         )
+
+    def _bounded(
+        self, metric: Metric, streams: Streams, comparisons: Iterable[Comparison]
+    ) -> Iterator[Comparison]:
+        """Gives each claim the bound of the level that it has come to be judged at."""
+        method = self._methods(metric)[1]
+
+        def bound(claim: Claim, stream: Stream[Any] | str) -> float | None:
+            result, level = claim.result, claim.level
+            if isinstance(result, Estimate) and level is not None and level != result.alpha:
+                plan = replace(self._plan(metric, result.alternative, claim.null), alpha=level)
+                result = _estimate(method, stream, plan)
+            return result.bound(claim.null) if isinstance(result, Estimate) else None
+
+        for comparison in comparisons:
+            stream = streams[comparison.treatment]
+            claims = (replace(each, bound=bound(each, stream)) for each in comparison.claims)
+            yield replace(comparison, claims=tuple(claims))
 
     def _clustered(self, metric: Metric) -> bool:
         """Whether variance is taken between buckets of units; latency is by request only."""
@@ -162,8 +197,10 @@ class Comparing:
             margin = metric.margin or _ZERO
             null = replace(margin, value=margin.value if bad == "greater" else -margin.value)
         for says, alternative in questions.items():
-            result = _estimate(method, stream, self._plan(metric, alternative, null))
-            yield Claim(says, null, result, None, isinstance(result, Estimate) and result.rejects)
+            plan = self._plan(metric, alternative, null)
+            result = _estimate(method, stream, plan)
+            proven = isinstance(result, Estimate) and result.rejects
+            yield Claim(says, null, result, None, proven, plan.alpha)
 
     def _plan(self, metric: Metric, alternative: Alternative, null: Delta) -> Plan:
         return Plan(
@@ -261,4 +298,4 @@ def _corrected(claim: Claim, step: tuple[float, float] | None, alpha: float) -> 
     left, before = step
     p = min(1.0, max(before, left * claim.result.p))
     at_alpha = claim.result.log_e is not None and p <= alpha
-    return replace(claim, p_adjusted=p, proven=p < alpha or at_alpha)
+    return replace(claim, p_adjusted=p, proven=p < alpha or at_alpha, level=alpha / left)

@@ -13,7 +13,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class LatencyMs:
-    """Quantiles of the good answers, as the client saw them, in milliseconds.
+    """Quantiles and mean of the good answers, as the client saw them, in milliseconds.
 
     With a rate they count from the moment at which the request was due, so that a slow answer also
     counts for the requests that had to wait behind it; timers add up to 1 ms.
@@ -23,6 +23,7 @@ class LatencyMs:
     p95: float
     p99: float
     max: float
+    mean: float
 
 
 @dataclass(frozen=True)
@@ -180,4 +181,5 @@ def _latency_ms(ordered: list[float]) -> LatencyMs:
     def at(quantile: float) -> float:
         return 1000 * ordered[math.ceil(quantile * len(ordered)) - 1]
 
-    return LatencyMs(at(0.5), at(0.95), at(0.99), 1000 * ordered[-1])
+    mean = 1000 * math.fsum(ordered) / len(ordered)
+    return LatencyMs(at(0.5), at(0.95), at(0.99), 1000 * ordered[-1], mean)

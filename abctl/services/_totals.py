@@ -11,7 +11,7 @@ from abctl.core.polls import Polls, cut
 from abctl.services._summaries import summarize
 from abctl.services.evidence import MissingError, Parts, Rows, Samples
 from abctl.sources._presets import ERRORS, LATENCY
-from abctl.sources._telemetry import Telemetry
+from abctl.sources._telemetry import MEAN, Telemetry
 from abctl.stats.summary import Counts, Events, Histogram, Moments
 
 
@@ -30,8 +30,8 @@ def variant(
     found = asked.totals(name)
     requests = samples.rows(found["requests"]["n"], whole)
     outside = samples.rows(found["outside"]["n"], whole) if "outside" in found else None
-    latency, unit = found[LATENCY], asked.preset.latency_unit_seconds
-    late = asked.late_errors
+    unit, late = asked.preset.latency_unit_seconds, asked.late_errors
+    p50, p95, mean = _latencies(samples, found, whole, unit)
     return VariantResult(
         name=name,
         requests=_counted(requests),
@@ -49,14 +49,11 @@ def variant(
             for metric in experiment.metrics
         },
         error_ratio=_value("proportion", samples, found[ERRORS], whole, elsewhere=late),
-        latency_p50_seconds=_value(
-            "quantile", samples, latency, whole, quantile=0.5, unit_seconds=unit
-        ),
-        latency_p95_seconds=_value(
-            "quantile", samples, latency, whole, quantile=0.95, unit_seconds=unit
-        ),
+        latency_p50_seconds=p50,
+        latency_p95_seconds=p95,
         coverage=samples.coverage(found["requests"]["n"]),
         selectors=found,
+        latency_mean_seconds=mean,
     )
 
 
@@ -89,6 +86,30 @@ def _value(
             return float(top[0] / n[0]) if n[0] > 0 else None
         case Histogram() as histogram:
             return _quantile(histogram, quantile or 0.5)
+    return None
+
+
+def _latencies(
+    samples: Samples, totals: Mapping[str, Parts], whole: Polls, unit_seconds: float
+) -> tuple[float | None, float | None, float | None]:
+    """Median, 95th percentile and mean; None where nobody counts them."""
+    if not (parts := totals[LATENCY]):
+        return None, None, None
+    try:
+        found = summarize("quantile", samples, parts, whole, unit_seconds=unit_seconds).pooled()
+    except MissingError:
+        return None, None, None
+    assert isinstance(found, Histogram)
+    seconds = _sum(samples, totals.get(MEAN, {}), whole)
+    mean = None if seconds is None else seconds * unit_seconds / float(found.counts.sum())
+    return _quantile(found, 0.5), _quantile(found, 0.95), mean
+
+
+def _sum(samples: Samples, parts: Parts, whole: Polls) -> float | None:
+    """What was counted in all; None where the source does not have it, or was not asked for it."""
+    for selector in parts.values():
+        if selector in samples.found and (rows := samples.rows(selector, whole)).labels:
+            return float(rows.total().sum())
     return None
 
 

@@ -18,7 +18,7 @@ from abctl.services.evidence import Samples
 from abctl.services.read import Progress, read
 from abctl.sources import Source
 from abctl.sources._cache import cache_of
-from abctl.sources._telemetry import Telemetry
+from abctl.sources._telemetry import MEAN, Telemetry
 
 # By metric, variant and part.
 Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -90,6 +90,11 @@ class Evidence:
                 for variant in self.experiment.variants:
                     yield from self.telemetry.parts(reading, variant.name).values()
 
+    def _told(self) -> Iterator[str]:
+        """Of these, what is only told, and was not asked for by every abctl that saved evidence."""
+        for variant in self.experiment.variants:
+            yield from self.telemetry.totals(variant.name).get(MEAN, {}).values()
+
     def require_whole(self) -> None:
         """Make sure that the samples are those that the experiment and its ledger ask for.
 
@@ -109,7 +114,7 @@ class Evidence:
             return
         if (self.samples.windows, self.samples.now) != (self.windows, self.now):
             raise SourceError(f"{self.place}: the samples are for another time than the ledger's")
-        if missing := set(self.queries()) - self.samples.found.keys():
+        if missing := set(self.queries()) - self.samples.found.keys() - set(self._told()):
             raise SourceError(
                 f"{self.place} was not asked for {min(missing)}",
                 "metrics cannot be added to evidence that was saved; gather it anew",

@@ -93,6 +93,7 @@ def judge(evidence: Evidence) -> Analysis:
             without_share=idle,
             ended=end is not None,
         ),
+        remarks=asked.preset.remarks,
     )
 
 

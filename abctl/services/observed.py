@@ -29,8 +29,11 @@ def observed(
     """
     now = source.now()
     epochs = ledger.epochs(now, experiment.design.settle_seconds)
+    # While a change settles, or is not finished, the last epoch is the one before it.
+    if not epochs or epochs[-1].end < now:
+        return None
     # Of other variants nobody knows the counters.
-    if not epochs or epochs[-1].split.names != experiment.split.names:
+    if epochs[-1].split.names != experiment.split.names:
         return None
     window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
     selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}

@@ -1,5 +1,6 @@
 """A preset for one experiment (pure): every selector of every variant, in full."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,8 @@ from abctl.errors import SourceError
 from abctl.sources._placeholders import Names, fill
 from abctl.sources._presets import ERRORS, LATENCY, OPTIONAL_PARTS, PARTS, Parts, Preset
 
+# Of a variant's totals: what the mean takes besides the histogram of latencies.
+MEAN = "latencyMean"
 _OF_VARIANT = ("$variant", "$upstream", "$version", "$model")
 # What is counted where something happens; without such an event the series may not exist.
 _NUMERATORS = frozenset(("successes", "events"))
@@ -39,6 +42,9 @@ class Telemetry:
             LATENCY: self.preset.named.get(LATENCY, {}).get("quantile", {}),
         }
         found = {"requests": {"n": self.preset.requests}, **outside, **measured}
+        if histogram := measured[LATENCY].get("histogram"):
+            # Every histogram of Prometheus has the sum of its values beside it.
+            found[MEAN] = {"sum": re.sub(r"_bucket(?=\{)", "_sum", histogram, count=1)}
         names = self.names[variant]
         return {
             name: {p: fill(s, names) for p, s in parts.items()} for name, parts in found.items()

@@ -9,6 +9,7 @@ A *method* is a module in `abctl.stats.methods` with
 Effects are treatment minus control, always.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,6 +94,22 @@ class Estimate:
     def rejects(self) -> bool:
         """Whether the null is rejected at alpha."""
         return self.p < self.alpha or (self.log_e is not None and self.p <= self.alpha)
+
+    def bound(self, null: Delta) -> float | None:
+        """How far the effect goes at most, or at least: the finite end of a one-sided interval.
+
+        Args:
+            null: of the plan; if it is relative, so is the bound.
+
+        Returns:
+            An effect or a lift on the alternative's side of the null exactly if that is rejected;
+            None where there is none: no lift can be excluded, or the estimate is two-sided.
+        """
+        interval = self.lift_interval if null.relative else self.interval
+        if interval is None or self.alternative == "two-sided":
+            return None
+        end = interval[0 if self.alternative == "greater" else 1]
+        return end if math.isfinite(end) else None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ LATENCY = replace(
     p=0.2,
     log_e=60.5,
 )
+NONE = Delta(0.0, relative=False)
 ERRORS = NotEstimable("ratio_sequence", "under half of the buckets have data in both variants")
 BELIEFS = (
     Belief("control", None, 0.0042, 0.0171, "not valid for stopping"),
@@ -88,11 +89,24 @@ def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResul
     )
 
 
-def claims(first: str, margin: Delta, result: Estimate | NotEstimable, proven: bool) -> tuple:
-    return tuple(
-        Claim(says, margin, result, 0.0246 if says == "better" else None, proven and i == 0)  # type: ignore[arg-type]
-        for i, says in enumerate((first, "harm"))
-    )
+def claim(
+    says: str,
+    null: Delta,
+    result: Estimate | NotEstimable,
+    bound: float | None = None,
+    *,
+    p: float = 1.0,
+    p_adjusted: float | None = None,
+) -> Claim:
+    """A claim whose bound lies where its p says."""
+    if isinstance(result, NotEstimable):
+        return Claim(says, null, result, None, proven=False)  # type: ignore[arg-type]
+    # Here guardrails are what may not grow.
+    up = (says == "harm") == (null.value > 0)
+    result = replace(result, p=p, alternative="greater" if up else "less")
+    level = 0.05 if p_adjusted is None else 0.05 * p / p_adjusted
+    proven = p <= level
+    return Claim(says, null, result, p_adjusted, proven, level, bound)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -101,14 +115,23 @@ def analysis() -> Analysis:
     accuracy = Comparison(
         "treatment",
         ACCURACY,
-        claims("better", Delta(0, relative=False), ACCURACY, True),
+        (
+            claim("better", NONE, ACCURACY, 0.0042, p=0.0123, p_adjusted=0.0246),
+            claim("harm", NONE, ACCURACY, 0.0279),
+        ),
         (Reading(once, "holds for one look at the planned end only"),),
     )
+    half, pp = Delta(0.5, relative=True), Delta(0.005, relative=False)
     errors = Comparison(
-        "treatment", ERRORS, claims("non-inferior", Delta(0.005, relative=False), ERRORS, False)
+        "treatment", ERRORS, tuple(claim(says, pp, ERRORS) for says in ("non-inferior", "harm"))
     )
     latency = Comparison(
-        "treatment", LATENCY, claims("non-inferior", Delta(0.5, relative=True), LATENCY, True)
+        "treatment",
+        LATENCY,
+        (
+            claim("non-inferior", half, LATENCY, 0.4999, p=0.049),
+            claim("harm", half, LATENCY, -0.044),
+        ),
     )
     watched = Coverage(1, 1, 15.0, 0.999, 4.0, 212.0, 0.0)
     return Analysis(
@@ -138,6 +161,7 @@ def analysis() -> Analysis:
                 0.0009,
                 watched,
                 {"requests": {"n": 'ab_requests_total{variant="control"}'}},
+                0.00041,
             ),
             VariantResult("treatment", None, None, {"accuracy": None}, None, None, None, None, {}),
         ),
@@ -160,6 +184,7 @@ def analysis() -> Analysis:
         ),
         notes=("control: model servers restarted 1x",),
         verdict=Verdict("continue", None, ("guardrail errors of treatment: not estimable yet",)),
+        remarks={"latency": "inside the model server, of every request that was randomized"},
     )
 
 

@@ -142,8 +142,7 @@ def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
     out, err = capsys.readouterr()
     assert waits == [5, 5]
     assert (out.count("\nCONTINUE\n"), out.count("\nSHIP treatment\n")) == (1, 1)
-    assert "pages.jsonl: nothing was scraped yet; NOT SEEN SINCE 20" in err
-    assert err.count("Z, looking again in 5s\n") == 1
+    assert "pages.jsonl: nothing was scraped yet; looking again every 5s\n" in err
     assert analyze("--watch", "--interval", "0s") == 2
 
 

@@ -1,5 +1,6 @@
 """Looking again and again: in place on a terminal, and on through outages, until Ctrl-C."""
 
+import re
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import typer
 
 from abctl.cli import _watch
 from abctl.cli._output import Output
+from abctl.cli._watch import Watch
 from abctl.errors import NotFoundError, UnreachableError
 
 ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
@@ -29,7 +31,7 @@ def watch(monkeypatch, capsys):
             return found
 
         with pytest.raises(typer.Exit) as ended:
-            _watch.follow(look, print, lambda thing: f"table of {thing}", output, str.__eq__)
+            Watch(look, print, lambda thing: f"table of {thing}", str.__eq__).follow(output)
         assert ended.value.exit_code == 130
         return capsys.readouterr()
 
@@ -45,7 +47,7 @@ def test_elsewhere_only_what_is_new_is_printed(watch):
 def test_an_outage_is_told_once_and_is_no_end(watch):
     printed = watch("a", GONE, GONE, "a", GONE, "b")
     assert printed.out.split() == ["a", "b"]
-    assert printed.err == "no answer from the server; looking again\n" * 2
+    assert printed.err == "no answer from the server; looking again every 2s\n" * 2
 
 
 def test_on_a_terminal_it_is_shown_in_place_and_the_last_one_stays(watch):
@@ -57,7 +59,7 @@ def test_on_a_terminal_it_is_shown_in_place_and_the_last_one_stays(watch):
     assert [each in shown for each in ("table of a", "table of b")] == [True, True]
     # Nothing is wiped, so nothing flickers.
     assert "\x1b[2J" not in shown
-    assert "NOT SEEN SINCE: no answer from the server" in frames[-1]
+    assert re.search(r"STALE, last refresh 20\S+Z: no answer from the server", frames[-1])
     assert "table of b" in frames[-1]
 
 
@@ -76,4 +78,4 @@ def test_what_no_time_will_heal_ends_it(things, monkeypatch):
         return found
 
     with pytest.raises(type(things[-1])):
-        _watch.follow(look, print, str, Output.table, str.__eq__)
+        Watch(look, print, str, str.__eq__).follow(Output.table)

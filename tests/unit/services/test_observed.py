@@ -86,3 +86,20 @@ def test_another_look_reads_what_is_new(make_experiment, ledger, tmp_path, monke
 
 def test_while_it_settles_nothing_counts(make_experiment, ledger) -> None:
     assert observed(make_experiment(), ledger, Steady(105.0), telemetry(make_experiment())) is None
+
+
+def test_after_a_shift_nothing_of_the_old_split_is_told(make_experiment, ledger) -> None:
+    shift = (
+        Entry(at, "me", EVEN, EVEN, "", phase)
+        for at, phase in ((300.0, "intent"), (301.0, "applied"))
+    )
+    later = Ledger("{}", (*ledger.entries, *shift))
+    asked = telemetry(make_experiment())
+    assert observed(make_experiment(), ledger, Steady(300.0), asked)
+    assert (
+        observed(make_experiment(), Ledger("{}", later.entries[:3]), Steady(300.5), asked) is None
+    )
+    assert observed(make_experiment(), later, Steady(305.0), asked) is None
+    found = observed(make_experiment(), later, Steady(321.0), asked)
+    assert found is not None
+    assert found["control"] <= 10

@@ -1,0 +1,123 @@
+"""Tables for people, no wider than the terminal, nor than 80 columns where none is.
+
+What is too long to share a line has one of its own: a long name stands above its row, and where
+many columns do not fit they go on in a table below.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+from abctl.cli._prose import prose, width
+
+GAP = "  "
+# A last column of prose with less room than that is hard to read.
+READABLE = 30
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        cells: by column; the first is what the row is about.
+        below: what is said of it, in lines of its own.
+        style: of the row.
+        mark: the style of its first cell.
+    """
+
+    cells: dict[str, str]
+    below: Sequence[str] = field(default_factory=tuple)
+    style: str = ""
+    mark: str = ""
+
+
+def table(rows: Sequence[Row], *, left: Collection[str] = (), last: str | None = None) -> Text:
+    """Rows under the names of their columns, which are those of the first row.
+
+    Args:
+        rows: at least one.
+        left: columns of words; the others are of numbers, at the right. The first is of words.
+        last: the last column, if it is of prose.
+    """
+    names = list(rows[0].cells)
+    head = Row({name: name for name in names})
+    groups = list(_groups(names, [head, *rows], last))
+    return Text("\n\n").join(
+        _Grid(group, left, last if last in group else None).text([head, *rows], told=group is end)
+        for end in groups[-1:]
+        for group in groups
+    )
+
+
+def _groups(names: Sequence[str], rows: Sequence[Row], last: str | None) -> Iterator[list[str]]:
+    """The columns of each table, of which the first is in all."""
+    first, *others = names
+    longest = max(len(row.cells.get(first, "")) for row in rows)
+    room = width() - min(longest, width() // 3)
+    group, used = [first], 0
+    for name in others:
+        wide = len(GAP) + _widest(name, rows, READABLE if name == last else None)
+        if used + wide > room and len(group) > 1:
+            yield group
+            group, used = [first], 0
+        group, used = [*group, name], used + wide
+    yield group
+
+
+def _widest(name: str, rows: Sequence[Row], most: int | None = None) -> int:
+    found = max(len(row.cells.get(name, "-")) for row in rows)
+    return found if most is None else min(found, most)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Columns that fit beside one another."""
+
+    names: Sequence[str]
+    left: Collection[str]
+    last: str | None
+
+    def text(self, rows: Sequence[Row], *, told: bool) -> Text:
+        """All rows; with what is said below them, if that is to be told here."""
+        first, *others = self.names
+        widths = {name: _widest(name, rows) for name in others if name != self.last}
+        used = sum(len(GAP) + each for each in widths.values())
+        prose_least = len(GAP) + _widest(self.last, rows, READABLE) if self.last else 0
+        room = max(1, width() - used - prose_least)
+        labels = [len(row.cells[first]) for row in rows]
+        widths = {first: max((each for each in labels if each <= room), default=0), **widths}
+        lines: list[Text] = []
+        for row in rows:
+            lines += self._row(row, widths, width() - used - widths[first] - len(GAP))
+            if told:
+                lines += [Text(prose(each, 2, 4)) for each in row.below]
+        return Text("\n").join(lines)
+
+    def _row(self, row: Row, widths: dict[str, int], prose_room: int) -> Iterator[Text]:
+        first, *others = widths
+        label = row.cells[first]
+        if len(label) > widths[first]:
+            yield Text(label, row.mark or row.style)
+            label = ""
+        cells = [row.cells.get(name, "-") for name in others]
+        placed = [
+            cell.ljust(widths[name]) if name in self.left else cell.rjust(widths[name])
+            for name, cell in zip(others, cells, strict=True)
+        ]
+        start = GAP.join([label.ljust(widths[first]), *placed])
+        ends = self._ends(row, prose_room)
+        for number, end in enumerate(ends):
+            line = Text(f"{start}{GAP}{end}".rstrip(), row.style)
+            if row.mark and number == 0:
+                line.stylize(row.mark, 0, len(label))
+            yield line
+            start = " " * len(start)
+
+    def _ends(self, row: Row, room: int) -> list[str]:
+        """The lines of the last column, if it is of prose."""
+        if self.last is None:
+            return [""]
+        paragraphs = row.cells.get(self.last, "-").split("\n")
+        return [line for each in paragraphs for line in prose(each, 0, 0, room).split("\n")]

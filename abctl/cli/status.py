@@ -213,10 +213,7 @@ def _table(found: "Status", wide: bool) -> object:
     splits = {"DESIRED": found.desired, "ASKED": found.asked, "PROGRAMMED": found.programmed}
     rows = []
     for name in found.asked.names:
-        shares = {
-            what: "-" if split is None else format_share(split[name])
-            for what, split in splits.items()
-        }
+        shares = {what: _share(split, name) for what, split in splits.items()}
         observed = found.observed and found.observed.get(name)
         seen = f"{observed.share:.2%} ({observed.count:,})" if observed else "-"
         rows.append(Row({"VARIANT": name, **shares, "OBSERVED": seen}))

@@ -98,7 +98,7 @@ def test_each_command_says_so_and_what_to_do(
         code = run([*words, "--state", "state"])
         out, err = capsys.readouterr()
         assert code in codes, f"{name}: {out}{err}"
-        said = out + err
+        said = " ".join(f"{out} {err}".split())  # lines end where the screen does
         if name == "assign":
             assert f"is of other variants, {known[0]} and {known[1]}" in said
             continue

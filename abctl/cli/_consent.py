@@ -28,6 +28,8 @@ def require_consent(question: str, *, yes: bool) -> bool:
             return True
     except typer.Abort:
         say("")  # the end of the line with the question
-        raise Interrupted("interrupted: nothing was changed") from None
+        raise Interrupted(
+            "interrupted: nothing was changed", "the same command asks again, --yes does not ask"
+        ) from None
     say("nothing was changed")
     raise typer.Exit(Interrupted.exit_code)

@@ -14,6 +14,7 @@ from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
 _INSTALL = "pip install 'abctl[local]'"
+_SETTINGS = "MLServer reads it: docs.seldon.ai/mlserver says what it may hold"
 _TRAIN = "run `make models`, or name another folder with --models"
 
 
@@ -38,7 +39,10 @@ def command(
         raise ClusterError("ab-runtime is not installed", _INSTALL)
     _check_model(server, model_dir)
     if glob.escape(str(state_dir)) != str(state_dir):
-        raise UsageError(f"--state {state_dir}: MLServer finds no model below a path with * ? [")
+        raise UsageError(
+            f"--state {state_dir}: MLServer finds no model below a path with * ? [",
+            "name a folder without them",
+        )
     folder = state_dir / "servers" / server.variant
     metrics = state_dir / "metrics" / server.variant
     for each in (folder, metrics):
@@ -89,7 +93,7 @@ def _json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
             raise NotFoundError(f"no model: {path} does not exist", _TRAIN) from None
         return missing
     except ValueError as error:
-        raise SpecError(f"{path}: not JSON: {error}") from None
+        raise SpecError(f"{path}: not JSON: {error}", _SETTINGS) from None
     if not isinstance(data, dict):
-        raise SpecError(f"{path}: must be a mapping")
+        raise SpecError(f"{path}: must be a mapping", _SETTINGS)
     return data

@@ -81,7 +81,7 @@ class Misfit:
 
     place: Place
     message: str
-    hint: str = ""
+    hint: str
 
 
 class Platform(Protocol):

@@ -160,7 +160,10 @@ class Connection:
         if self.bearer_token_file or self.bearer_token_env:
             token = _secret(self.bearer_token_file, self.bearer_token_env)
             if not (token.isascii() and token.isprintable()):
-                raise SourceError("the bearer token has characters that no token has")
+                raise SourceError(
+                    "the bearer token has characters that no token has",
+                    "bearerTokenFile or bearerTokenEnv may name something else than a token",
+                )
             return f"Bearer {token}"
         return None
 
@@ -280,7 +283,7 @@ def _secret(file: str | None, env: str | None) -> str:
         reason = getattr(error, "strerror", None) or "no text"
         raise SourceError(f"{file}: {reason}", "it should hold a secret") from None
     if not text:
-        raise SourceError(f"{file}: empty, it should hold a secret")
+        raise SourceError(f"{file}: empty", "it should hold a secret")
     return text
 
 
@@ -292,4 +295,7 @@ def _variable(name: str) -> str:
 
 def _unusable(key: str, path: str, error: Exception) -> SourceError:
     reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-    return SourceError(f"source.prometheus.tlsConfig.{key}: {path}: {reason}")
+    return SourceError(
+        f"source.prometheus.tlsConfig.{key}: {path}: {reason}",
+        "it should be PEM, and found from where abctl runs",
+    )

@@ -27,6 +27,7 @@ FORMAT = 1
 _LARGEST_BYTES = 2**28
 # Digits do not get much smaller with more effort.
 _LEVEL = 3
+_WRITES_ONE = "saved evidence is a file: abctl analyze EXPERIMENT --save FILE writes one"
 _DIGEST = b'"sha256": "'
 
 T = TypeVar("T")
@@ -126,8 +127,7 @@ def _read(path: Path) -> bytes:
         with gzip.open(path) as file:
             text = file.read(_LARGEST_BYTES + 1)
     except FileNotFoundError:
-        hint = "abctl analyze EXPERIMENT --save FILE writes one"
-        raise SourceError(f"{path}: no such file", hint) from None
+        raise SourceError(f"{path}: no such file", _WRITES_ONE) from None
     except gzip.BadGzipFile:
         _foreign(path, "not compressed with gzip, or damaged")
     except EOFError:
@@ -135,15 +135,18 @@ def _read(path: Path) -> bytes:
     except zlib.error as error:
         _damaged(path, str(error))
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None
+        raise SourceError(f"{path}: {error.strerror}", _WRITES_ONE) from None
     if len(text) > _LARGEST_BYTES:
-        raise SourceError(f"{path}: over {_LARGEST_BYTES:,} bytes when it is unpacked")
+        raise SourceError(f"{path}: over {_LARGEST_BYTES:,} bytes when it is unpacked", _WRITES_ONE)
     return text
 
 
 def _require_readable(path: Path, size: int) -> None:
     if size > _LARGEST_BYTES:
-        raise SourceError(f"{path}: the evidence takes {size:,} bytes, more than is read")
+        raise SourceError(
+            f"{path}: the evidence takes {size:,} bytes, more than is read",
+            "fewer metrics, or selectors that find fewer series",
+        )
 
 
 def _digest(text: bytes) -> str:
@@ -151,9 +154,7 @@ def _digest(text: bytes) -> str:
 
 
 def _foreign(path: Path, why: str) -> NoReturn:
-    raise SourceError(
-        f"{path}: no saved evidence: {why}", "abctl analyze EXPERIMENT --save FILE writes one"
-    )
+    raise SourceError(f"{path}: no saved evidence: {why}", _WRITES_ONE)
 
 
 def _damaged(path: Path, why: str) -> NoReturn:

@@ -39,6 +39,7 @@ _TIMEOUT_SECONDS = 2.0
 _INTERVAL_SECONDS = 1.0
 _MOST_AT_ONCE = 16
 _LARGEST_PAGE = 2**24
+_SCRAPES = "it should be a file that abctl scrape has written"
 START_TIME = "process_start_time_seconds"
 KEPT = ("ab_", START_TIME)
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
@@ -199,7 +200,7 @@ class Scraped:
                 "abctl scrape fills it; on a local stack: abctl local status",
             ) from None
         except OSError as error:
-            raise SourceError(f"{self._path}: {error.strerror}") from None
+            raise SourceError(f"{self._path}: {error.strerror}", _SCRAPES) from None
         whole = text[: text.rfind(b"\n") + 1]
         for line in whole.splitlines():
             try:
@@ -211,7 +212,9 @@ class Scraped:
                     series, value = _parted(sample)
                     self._samples[series, target].append((at, value))
             except (ValueError, LookupError, TypeError, AttributeError):
-                raise SourceError(f"{self._path}: {line[:60]!r} is no page of samples") from None
+                raise SourceError(
+                    f"{self._path}: {line[:60]!r} is no page of samples", _SCRAPES
+                ) from None
         self._read_bytes += len(whole)
 
 

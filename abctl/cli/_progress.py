@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from abctl.cli._output import screen
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -28,7 +30,6 @@ def questions_bar() -> Iterator[Callable[[int, int], None]]:
 def requests_bar(of: str = "requests") -> "Progress":
     """A bar of what is done of how much, for a terminal; it is gone when it is over."""
     from rich import progress  # noqa: PLC0415 - rich is slow to import
-    from rich.console import Console  # noqa: PLC0415
 
     columns = (
         progress.TextColumn(of),
@@ -36,4 +37,4 @@ def requests_bar(of: str = "requests") -> "Progress":
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
     )
-    return progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    return progress.Progress(*columns, console=screen(stderr=True), transient=True)

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import typer
-
-from abctl.cli._output import API_VERSION, Output
+from abctl.cli._output import API_VERSION, Output, put
 
 Row = dict[str, Any]
 _CHUNK = 1000
@@ -18,19 +16,19 @@ def stream(kind: str, rows: Iterable[Row], output: Output, columns: Sequence[str
     chunks = _chunks(rows)
     if output is Output.json:
         head = json.dumps({"apiVersion": API_VERSION, "kind": kind})
-        typer.echo(f'{head[:-1]}, "items": [', nl=False)
+        put(f'{head[:-1]}, "items": [', nl=False)
         separator = "\n"
         for chunk in chunks:
             lines = (json.dumps(row, allow_nan=False) for row in chunk)
-            typer.echo(separator + ",\n".join(lines), nl=False)
+            put(separator + ",\n".join(lines), nl=False)
             separator = ",\n"
-        typer.echo("\n]}")
+        put("\n]}")
     elif output is Output.yaml:
         import yaml  # noqa: PLC0415
 
-        typer.echo(f"apiVersion: {API_VERSION}\nkind: {kind}\nitems:")
+        put(f"apiVersion: {API_VERSION}\nkind: {kind}\nitems:")
         for chunk in chunks:
-            typer.echo(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
+            put(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
     else:
         _table(chunks, None if output is Output.wide else columns)
 
@@ -54,7 +52,7 @@ def _table(chunks: Iterable[list[Row]], columns: Sequence[str] | None) -> None:
             "  ".join(_cell(row[c]).ljust(width) for c, width in widths.items()).rstrip()
             for row in chunk
         )
-        typer.echo("\n".join(lines))
+        put("\n".join(lines))
 
 
 def _cell(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from abctl.cli._output import Output, say
+from abctl.cli._output import Output, say, screen
 from abctl.core.moment import format_moment
 from abctl.errors import Interrupted, UnreachableError
 
@@ -74,16 +74,16 @@ def _one_after_another(
 def _in_place(
     looks: Iterator[tuple[T, str]], answer: Callable[[T], None], table: Callable[[T], Any]
 ) -> None:
-    from rich.console import Console, Group  # noqa: PLC0415 - rich is slow to import
+    from rich.console import Group  # noqa: PLC0415 - rich is slow to import
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     found, trouble = next(looks)
     try:
-        with Live(console=Console(highlight=False), screen=True, auto_refresh=False) as screen:
+        with Live(console=screen(), screen=True, auto_refresh=False) as live:
             while True:
                 said = f"NOT SEEN SINCE: {trouble}" if trouble else format_moment(time.time())
-                screen.update(Group(table(found), "", Text(said, "dim")), refresh=True)
+                live.update(Group(table(found), "", Text(said, "dim")), refresh=True)
                 found, trouble = next(looks)
     finally:
         answer(found)  # what was last seen stays to be read

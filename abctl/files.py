@@ -42,12 +42,21 @@ _REMEDIES = {
 _OTHERWISE = "can you read and write there? else name another place"
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file for reading.
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file for reading; `-` is stdin.
 
     Raises:
         OSError: there is none, or it is none.
     """
+    if str(path) == STDIN:
+        yield sys.stdin.buffer
+        return
+    with os.fdopen(_descriptor(path), "rb") as file:
+        yield file
+
+
+def _descriptor(path: Path) -> int:
     try:
         # Without a writer the opening of a FIFO would never return.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -62,10 +71,10 @@ def opened(path: Path) -> BinaryIO:
         if kind != stat.S_IFIFO or not _OF_THE_SHELL.fullmatch(str(path)):
             _require(kind, path)
         os.set_blocking(descriptor, True)
-        return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
 
 
 def _require(kind: int, path: Path) -> None:
@@ -76,20 +85,23 @@ def _require(kind: int, path: Path) -> None:
         raise OSError(errno.EINVAL, _KINDS[kind], str(path))
 
 
-def read(path: Path, most_bytes: int) -> bytes:
+def read(path: Path, most_bytes: int = 2**24) -> bytes:
     """All that a file holds; `-` is stdin.
 
     Raises:
         OSError: it cannot be read, or holds more.
     """
-    if str(path) == STDIN:
-        found = sys.stdin.buffer.read(most_bytes + 1)
-    else:
-        with opened(path) as file:
-            found = file.read(most_bytes + 1)
+    with opened(path) as file:
+        found = file.read(most_bytes + 1)
     if len(found) > most_bytes:
         raise OSError(errno.EFBIG, f"over {most_bytes:,} bytes", str(path))
     return found
+
+
+def home() -> Path | None:
+    """The user's folder; None for one of whom the system knows nothing, as in many a container."""
+    found = os.path.expanduser("~")  # noqa: PTH111 - the other one fails where there is none
+    return None if found == "~" else Path(found)
 
 
 @contextmanager

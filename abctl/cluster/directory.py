@@ -22,6 +22,7 @@ from typing import Any
 from abctl.cluster import Operations
 from abctl.core.change import Object, Ref, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
+from abctl.files import read as read_file
 
 _APPLIED = ".applied"
 _MADE_MEANWHILE = "somebody else has just made it: try again"
@@ -153,14 +154,14 @@ class DirectoryDoor:
 
     def _applied(self, ref: Ref) -> Object:
         path = self._file(ref).with_suffix(_APPLIED)
-        applied: Object = json.loads(path.read_bytes()) if path.exists() else {}
+        applied: Object = json.loads(read_file(path)) if path.exists() else {}
         return applied
 
     def _read(self, ref: Ref) -> Object:
         path = self._file(ref)
         try:
             with _files(path):
-                obj: Object = json.loads(path.read_bytes())
+                obj: Object = json.loads(read_file(path))
             found, version = Ref.of(obj), obj["metadata"]["resourceVersion"]
         except FileNotFoundError as error:
             raise NotFoundError(f"no {ref} in {self._root}", _START) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
+from abctl.files import read
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
@@ -87,12 +88,14 @@ def _check_model(server: Server, model_dir: Path) -> None:
 
 def _json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        data = json.loads(read(path))
+    except (FileNotFoundError, NotADirectoryError):
         if missing is None:
             raise NotFoundError(f"no model: {path} does not exist", _TRAIN) from None
         return missing
-    except ValueError as error:
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}", _SETTINGS) from None
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"{path}: not JSON: {error}", _SETTINGS) from None
     if not isinstance(data, dict):
         raise SpecError(f"{path}: must be a mapping", _SETTINGS)

@@ -87,6 +87,10 @@ def find(word: str, where: Where, *, now: float) -> Place:
     from abctl.services.load import load  # noqa: PLC0415 - not needed for KIND/NAME
 
     experiment = load(Path(word))
+    if where.state:
+        from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
+
+        stack.require_folder(where.state)
     if where.namespace:
         experiment = replace(experiment, namespace=where.namespace)
     state = where.state or STATE_ROOT / experiment.name

@@ -18,11 +18,14 @@ Anything else that escapes is a bug (exit 1).
 
 
 class AbctlError(Exception):
-    """An error for a user: one message with place and value, one hint with the next step."""
+    """An error for a user: one message with place and value, one hint with the next step.
+
+    There is none without a hint: whoever is told what is wrong is told what to do.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

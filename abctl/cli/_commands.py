@@ -8,7 +8,7 @@ import typer
 import typer.core
 import typer.main
 
-from abctl.errors import Interrupted, UsageError
+from abctl.errors import UsageError
 
 # In the order of the work; each is a module of this package with `register(app)`.
 COMMANDS = {
@@ -71,8 +71,8 @@ class Commands(typer.core.TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; an interrupted one ends with our words, typer would end it without any."""
+        """Run a command; typer would end an interrupted one without a word."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
+            raise typer.Abort from None

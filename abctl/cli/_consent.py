@@ -6,6 +6,7 @@ import typer
 
 from abctl.cli._output import say
 from abctl.errors import Interrupted, UsageError
+from abctl.foreign import shown
 
 
 def require_consent(question: str, *, yes: bool) -> bool:
@@ -24,10 +25,12 @@ def require_consent(question: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("nobody is here to ask", "repeat it with --yes, or see it with --dry-run")
     try:
-        if typer.confirm(question, err=True):
+        if typer.confirm(shown(question), err=True):
             return True
     except typer.Abort:
         say("")  # the end of the line with the question
-        raise Interrupted("interrupted: nothing was changed") from None
+        raise Interrupted(
+            "interrupted: nothing was changed", "the same command asks again, --yes does not ask"
+        ) from None
     say("nothing was changed")
     raise typer.Exit(Interrupted.exit_code)

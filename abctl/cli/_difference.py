@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from abctl.cli._output import screen
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -36,7 +38,5 @@ def colored(shown: Iterable[str]) -> "Text":
 
 def show(before: "Object | None", after: "Object") -> None:
     """The diff on stderr, for people who are about to be asked."""
-    from rich.console import Console  # noqa: PLC0415
-
-    console = Console(stderr=True, highlight=False)
-    console.print(colored(lines(before, after)) or "no differences", soft_wrap=True)
+    shown = colored(lines(before, after)) or "no differences"
+    screen(stderr=True).print(shown, soft_wrap=True)

@@ -1,11 +1,19 @@
-"""stdout is data, stderr is everything else."""
+"""stdout is data, stderr is everything else; both are reached from here alone.
+
+What others wrote (names, messages, logs) is shown, never sent: a terminal would obey it.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from abctl.foreign import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 API_VERSION = "abctl.dev/v1"
 
@@ -37,20 +45,38 @@ def emit(
     """
     document = {"apiVersion": API_VERSION, "kind": kind, **data}
     if output is Output.json:
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+        put(json.dumps(document, indent=2, allow_nan=False))
     elif output is Output.yaml:
         import yaml  # noqa: PLC0415
 
-        typer.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
-    elif isinstance(shown := table(output is Output.wide), str):
-        typer.echo(shown)
+        put(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    elif isinstance(answer := table(output is Output.wide), str):
+        put(answer)
     else:
-        from rich.console import Console  # noqa: PLC0415
-
         # Whoever laid it out has seen to its width.
-        Console(highlight=False).print(shown, soft_wrap=True)
+        screen().print(answer, soft_wrap=True)
+
+
+def put(text: str, *, nl: bool = True) -> None:
+    """Text on stdout."""
+    typer.echo(shown(text), nl=nl)
 
 
 def say(message: str) -> None:
     """A remark for people, on stderr."""
-    typer.echo(message, err=True)
+    typer.echo(shown(message), err=True)
+
+
+def screen(*, stderr: bool = False) -> "Console":
+    """What prints whatever rich can print: as it is, without brackets being read as markup."""
+    from rich.console import Console, ConsoleOptions, RenderableType  # noqa: PLC0415 - slow
+    from rich.segment import Segment  # noqa: PLC0415 - slow
+
+    class Screen(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            for each in super().render(renderable, options):
+                yield each if each.control else each._replace(text=shown(each.text))
+
+    return Screen(stderr=stderr, highlight=False, markup=False, emoji=False)

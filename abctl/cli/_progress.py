@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from abctl.cli._output import say
+from abctl.cli._output import say, screen
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,7 +32,6 @@ def questions_bar() -> Iterator[Callable[[int, int], None]]:
 def requests_bar(of: str = "requests") -> "Progress":
     """A bar of what is done of how much, for a terminal; it is gone when it is over."""
     from rich import progress  # noqa: PLC0415 - rich is slow to import
-    from rich.console import Console  # noqa: PLC0415
 
     columns = (
         progress.TextColumn(of),
@@ -40,7 +39,7 @@ def requests_bar(of: str = "requests") -> "Progress":
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
     )
-    return progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    return progress.Progress(*columns, console=screen(stderr=True), transient=True)
 
 
 @contextmanager
@@ -52,7 +51,6 @@ def stages() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]
     """
     if sys.stderr.isatty():
         from rich import progress  # noqa: PLC0415 - rich is slow to import
-        from rich.console import Console  # noqa: PLC0415
 
         columns = (
             progress.SpinnerColumn(),
@@ -60,7 +58,7 @@ def stages() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]
             progress.BarColumn(),
             progress.TimeElapsedColumn(),
         )
-        with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with progress.Progress(*columns, console=screen(stderr=True), transient=True) as bar:
             task = bar.add_task("", total=None)
             yield (
                 lambda words: bar.update(task, description=words, completed=0, total=None),

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import typer
-
-from abctl.cli._output import API_VERSION, Output
+from abctl.cli._output import API_VERSION, Output, put
 from abctl.cli._prose import prose, width
 
 Row = dict[str, Any]
@@ -27,20 +25,20 @@ def stream(
     chunks = _chunks(rows)
     if output is Output.json:
         head = json.dumps({"apiVersion": API_VERSION, "kind": kind, **about})
-        typer.echo(f'{head[:-1]}, "items": [', nl=False)
+        put(f'{head[:-1]}, "items": [', nl=False)
         separator = "\n"
         for chunk in chunks:
             lines = (json.dumps(row, allow_nan=False) for row in chunk)
-            typer.echo(separator + ",\n".join(lines), nl=False)
+            put(separator + ",\n".join(lines), nl=False)
             separator = ",\n"
-        typer.echo("\n]}")
+        put("\n]}")
     elif output is Output.yaml:
         import yaml  # noqa: PLC0415
 
         head = yaml.safe_dump({"apiVersion": API_VERSION, "kind": kind, **about}, sort_keys=False)
-        typer.echo(f"{head}items:")
+        put(f"{head}items:")
         for chunk in chunks:
-            typer.echo(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
+            put(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
     else:
         _table(chunks, None if output is Output.wide else columns)
 
@@ -61,7 +59,7 @@ def _table(chunks: Iterable[list[Row]], columns: Sequence[str] | None) -> None:
             lines += _lines({name: name.upper() for name in widths}, widths, room)
         for row in chunk:
             lines += _lines({name: _cell(row[name]) for name in widths}, widths, room)
-        typer.echo("\n".join(lines))
+        put("\n".join(lines))
 
 
 def _widths(rows: list[Row], names: Sequence[str], room: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 
-from abctl.cli._output import PEOPLE, Output, say
+from abctl.cli._output import PEOPLE, Output, put, say, screen
 from abctl.core.duration import format_duration
 from abctl.core.moment import format_moment
 from abctl.errors import AbctlError, Interrupted, SourceAwayError, UnreachableError
@@ -79,26 +79,25 @@ class Watch(Generic[T]):
             told = trouble
             if found is not last and not self.same(last, found):
                 if gap:
-                    typer.echo()
+                    put("")
                 self.answer(found)
                 last = found
         return last
 
     def _in_place(self) -> T:
-        from rich.console import Console  # noqa: PLC0415 - rich is slow to import
-        from rich.live import Live  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415 - rich is slow to import
 
-        looks, console = self._looks(), Console(highlight=False)
+        looks, console = self._looks(), screen()
         first = next(looks)
         found, _ = first
         refreshed = ""
         try:
-            with Live(console=console, screen=True, auto_refresh=False) as shown:
+            with Live(console=console, screen=True, auto_refresh=False) as live:
                 for found, trouble in chain([first], looks):
                     if not trouble:
                         refreshed = format_moment(time.time(), "seconds")
                     said = f"STALE, last refresh {refreshed}: {trouble}" if trouble else refreshed
-                    shown.update(_fitting(console, said, self.table(found)), refresh=True)
+                    live.update(_fitting(console, said, self.table(found)), refresh=True)
         finally:
             self.answer(found)  # what was last seen stays to be read
         return found

@@ -89,7 +89,9 @@ def analyze(
 
     wait_seconds = parse_duration_seconds(interval)
     if wait_seconds < _SHORTEST_WAIT_SECONDS:
-        raise UsageError(f"--interval {interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s")
+        raise UsageError(
+            f"--interval {interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s", "--interval 1m"
+        )
     if (experiment is None) == (from_ is None):
         raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
     place: Place | None = None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from abctl.services.assign import Basis, Census
     from abctl.services.place import Where
 
+_ENCODING = "headers are compared byte by byte, so ids are UTF-8: iconv -t UTF-8 makes it so"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -116,11 +118,13 @@ def _ids(units: Iterable[str]) -> Iterator[str]:
                 try:
                     yield line.decode().rstrip("\r\n")
                 except UnicodeDecodeError:
-                    raise UsageError(f"stdin, line {number}: {line!r} is not UTF-8") from None
+                    raise UsageError(
+                        f"stdin, line {number}: {line!r} is not UTF-8", _ENCODING
+                    ) from None
         elif unit.isascii() or unit.encode(errors="replace").decode() == unit:
             yield unit
         else:
-            raise UsageError(f"id {unit!r} is not UTF-8")
+            raise UsageError(f"id {unit!r} is not UTF-8", _ENCODING)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -100,7 +100,7 @@ class _Bar:
 
     def say(self, message: str) -> None:
         """A line above the bar."""
-        self._bar.console.print(message, markup=False, highlight=False)
+        self._bar.console.print(message)
 
     def requests(self, done: int, total: int) -> None:
         """The bar goes on."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, put, say, screen
 from abctl.cli._place import ExperimentArgument, StateOption
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
@@ -122,7 +122,7 @@ def logs(
     for source, line in service.logs(
         folder, process, lines=tail, sleep=time.sleep if follow else None
     ):
-        typer.echo(line if process else f"{source} | {line}")
+        put(line if process else f"{source} | {line}")
 
 
 @_app.command()
@@ -236,11 +236,9 @@ def _document(stack: "Stack") -> dict[str, Any]:
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Lines on stderr; on a terminal a spinner shows below them that it goes on."""
-    from rich.console import Console  # noqa: PLC0415
-
-    console = Console(stderr=True, highlight=False)
+    console = screen(stderr=True)
     if not console.is_terminal:
         yield say
         return
     with console.status("starting (about ten seconds) ..."):
-        yield lambda message: console.print(message, markup=False)
+        yield console.print

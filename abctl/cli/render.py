@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._output import say
+from abctl.cli._output import put, say
 from abctl.cli._place import ExperimentArgument
 
 
@@ -40,4 +40,4 @@ def render(
         )
     if not objects:
         say(f"note: {loaded.platform} needs nothing before the rest")
-    typer.echo(service.to_yaml(objects), nl=False)
+    put(service.to_yaml(objects), nl=False)

@@ -2,6 +2,8 @@
 
 import typer
 
+from abctl.cli._output import put
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -15,4 +17,4 @@ def schema() -> None:
     """
     from abctl.services.schema import text  # noqa: PLC0415 - only when it runs
 
-    typer.echo(text(), nl=False)
+    put(text(), nl=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._output import say
+from abctl.cli._output import say, screen
 from abctl.cli._prose import prose
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import Interrupted, UsageError
@@ -104,11 +104,10 @@ def _bar() -> "Progress | nullcontext[None]":
     if not sys.stderr.isatty():
         return nullcontext()
     from rich import progress  # noqa: PLC0415 - rich is slow to import
-    from rich.console import Console  # noqa: PLC0415
 
     columns = (
         progress.SpinnerColumn(),
         progress.TextColumn("{task.description}"),
         progress.TimeElapsedColumn(),
     )
-    return progress.Progress(*columns, console=Console(stderr=True), transient=True)
+    return progress.Progress(*columns, console=screen(stderr=True), transient=True)

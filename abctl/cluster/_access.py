@@ -10,6 +10,7 @@ from abctl.cluster import _login, _proxy, _tls, kubeconfig
 from abctl.cluster._line import Direct, Line
 from abctl.cluster._login import Login
 from abctl.cluster.kubeconfig import Context, Entry, unusable
+from abctl.files import read
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -51,8 +52,6 @@ def find(path: Path | None, context: str | None) -> Access:
     Raises:
         UnreachableError: there is no configuration, or it is wrong.
     """
-    if path and not path.is_file():
-        raise unusable(f"no kubeconfig {path}")
     files = str(path or kubeconfig.files())
     if not files and context is None and kubeconfig.in_pod():
         return _of_pod()
@@ -67,9 +66,10 @@ def _of_pod() -> Access:
     login = _login.of_file(ACCOUNT / "token")
     login.headers()
     try:
-        namespace = (ACCOUNT / "namespace").read_text().strip()
-    except OSError as error:
-        raise unusable(f"{here.words}: {error.strerror}") from None
+        namespace = read(ACCOUNT / "namespace").decode().strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no text"
+        raise unusable(f"{here.words}: namespace: {reason}") from None
     return _made(server, namespace, "this pod's cluster", login, here)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from abctl.cluster.kubeconfig import Entry, unusable
+from abctl.files import read as read_file
 
 Certificate = tuple[Path | bytes, Path | bytes]
 Headers = list[tuple[str, str]]
@@ -44,7 +45,7 @@ def of_file(path: Path) -> Login:
 
     def read() -> str:
         try:
-            token = path.read_text().strip()
+            token = read_file(path).decode().strip()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no text"
             raise unusable(f"{path}: {reason}") from None

@@ -21,6 +21,7 @@ _TRY_AGAIN = {
 _FORBIDDEN = re.compile(r'cannot (\S+) resource "([^"]+)"(?: in API group "([^"]*)")?')
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
 _MOST_FIELDS = 4  # that are named
+_REFUSED = "the reason is the server's: change what it names, or see what would be sent: abctl diff"
 _NO_SUCH_RESOURCE = "the server could not find the requested resource"
 
 
@@ -79,7 +80,7 @@ def of(code: int, status: Mapping[str, Any], ref: Ref, context: str) -> ClusterE
         case HTTPStatus.CONFLICT:
             error = _conflict(status, ref)
         case _:
-            error = ClusterError(f"{ref} is refused ({code}): {message}")
+            error = ClusterError(f"{ref} is refused ({code}): {message}", _REFUSED)
     return error
 
 
@@ -96,13 +97,17 @@ def _not_found(message: str, status: Mapping[str, Any], ref: Ref) -> NotFoundErr
         return NotFoundError(message, f"kubectl create namespace {ref.namespace}")
     # Its usual words only say the same once more.
     more = "" if message.endswith(f'"{ref.name}" not found') else f" ({message})"
-    return NotFoundError(f"no {ref} in namespace {ref.namespace}{more}")
+    return NotFoundError(
+        f"no {ref} in namespace {ref.namespace}{more}",
+        f"kubectl get {ref.kind.lower()} -n {ref.namespace} lists what is there; "
+        "abctl apply FILE makes it",
+    )
 
 
 def _permission(message: str, ref: Ref) -> str:
-    """What to ask for; nothing where an admission webhook said no."""
+    """What to ask for; other words are an admission webhook's, or a policy's."""
     if not (match := _FORBIDDEN.search(message)):
-        return ""
+        return "no lack of rights but a rule of the cluster: change the object, or ask who made it"
     verb, resource, group = match.groups()
     full = f"{resource}.{group}" if group else resource
     return (
@@ -116,7 +121,7 @@ def _conflict(status: Mapping[str, Any], ref: Ref) -> ConflictError:
     if any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
         return _managed(ref, causes)
     if status.get("reason") == "AlreadyExists":
-        return ConflictError(f"{ref} exists already")
+        return ConflictError(f"{ref} exists already", "somebody else has just made it: try again")
     return ConflictError(f"{ref} was changed by somebody else", "read it again")
 
 
@@ -128,7 +133,7 @@ def _managed(ref: Ref, causes: Iterable[Mapping[str, str]]) -> ConflictError:
         manager = found[1] if found else "somebody else"
         fields.setdefault(manager, []).append(cause.get("field", "").removeprefix("."))
     if fields.keys() == {FIELD_MANAGER}:
-        return OwnConflictError(f"{ref}: set by another operation of {FIELD_MANAGER}")
+        return OwnConflictError(f"{ref}: set by another operation of {FIELD_MANAGER}", "try again")
     parts = []
     for manager in sorted(fields.keys() - {FIELD_MANAGER}):
         named, rest = fields[manager][:_MOST_FIELDS], fields[manager][_MOST_FIELDS:]

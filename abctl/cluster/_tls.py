@@ -7,6 +7,7 @@ from pathlib import Path
 
 from abctl.cluster._login import Certificate
 from abctl.cluster.kubeconfig import Entry, unusable
+from abctl.files import opened, read
 
 
 def context(cluster: Entry, certificate: Certificate | None) -> ssl.SSLContext:
@@ -18,7 +19,7 @@ def context(cluster: Entry, certificate: Certificate | None) -> ssl.SSLContext:
     authority = cluster.data("certificate-authority")
     try:
         if authority is None and (path := cluster.path("certificate-authority")):
-            authority = path.read_bytes()
+            authority = read(path)
         tls = ssl.create_default_context(cadata=authority and authority.decode())
     except (ssl.SSLError, ValueError):
         raise unusable(f"{cluster.words}: certificate-authority: no certificate in it") from None
@@ -28,13 +29,13 @@ def context(cluster: Entry, certificate: Certificate | None) -> ssl.SSLContext:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     tls.set_alpn_protocols(["http/1.1"])
     if certificate:
-        with ExitStack() as held:
-            chain, key = (held.enter_context(_file(part)) for part in certificate)
-            try:
+        try:
+            with ExitStack() as held:
+                chain, key = (held.enter_context(_file(part)) for part in certificate)
                 tls.load_cert_chain(chain, key, password=_no_password)
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                raise unusable(f"client-certificate and client-key: {reason}") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise unusable(f"client-certificate and client-key: {reason}") from None
     return tls
 
 
@@ -42,7 +43,8 @@ def context(cluster: Entry, certificate: Certificate | None) -> ssl.SSLContext:
 def _file(part: Path | bytes) -> Iterator[Path]:
     """A file that holds it; one of ours can be read by nobody else and is gone at once."""
     if isinstance(part, Path):
-        yield part
+        with opened(part):
+            yield part
         return
     from tempfile import NamedTemporaryFile  # noqa: PLC0415
 

@@ -22,8 +22,11 @@ from typing import Any
 from abctl.cluster import Operations
 from abctl.core.change import Object, Ref, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
+from abctl.files import read as read_file
 
 _APPLIED = ".applied"
+_MADE_MEANWHILE = "somebody else has just made it: try again"
+_START = "abctl local up EXPERIMENT makes it; --state names another folder"
 _NEXT_STEP = "restore the file, or remove the directory and start anew"
 
 
@@ -62,7 +65,7 @@ class DirectoryDoor:
             self._root.mkdir(parents=True, exist_ok=True)
         with self._locked() as lock:
             if self._file(ref).exists():
-                raise ConflictError(f"{ref} exists already")
+                raise ConflictError(f"{ref} exists already", _MADE_MEANWHILE)
             return self._write(obj, lock)
 
     def replace(self, obj: Object) -> Object:
@@ -83,7 +86,10 @@ class DirectoryDoor:
             except ClusterError as error:
                 raise type(error)(f"{ref}: {error.message}", error.hint) from error
             if _identity(after) != _identity(stored):
-                raise ClusterError(f"{ref}: its address and resourceVersion cannot be patched")
+                raise ClusterError(
+                    f"{ref}: its address and resourceVersion cannot be patched",
+                    "make another object, and delete this one",
+                )
             return after if dry_run else self._update(stored, after, lock)
 
     def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:  # noqa: ARG002 - nobody else manages fields here
@@ -137,7 +143,10 @@ class DirectoryDoor:
         group = ref.api_version.rpartition("/")[0]
         parts = (ref.namespace, f"{ref.kind}.{group}" if group else ref.kind, f"{ref.name}.json")
         if any("/" in part or part.startswith(".") for part in parts):
-            raise ClusterError(f"{ref} in {ref.namespace!r}: not the name of an object")
+            raise ClusterError(
+                f"{ref} in {ref.namespace!r}: not the name of an object",
+                "names have no / and do not begin with a dot",
+            )
         return self._root.joinpath("objects", *parts)
 
     def _has(self, ref: Ref) -> bool:
@@ -145,17 +154,17 @@ class DirectoryDoor:
 
     def _applied(self, ref: Ref) -> Object:
         path = self._file(ref).with_suffix(_APPLIED)
-        applied: Object = json.loads(path.read_bytes()) if path.exists() else {}
+        applied: Object = json.loads(read_file(path)) if path.exists() else {}
         return applied
 
     def _read(self, ref: Ref) -> Object:
         path = self._file(ref)
         try:
             with _files(path):
-                obj: Object = json.loads(path.read_bytes())
+                obj: Object = json.loads(read_file(path))
             found, version = Ref.of(obj), obj["metadata"]["resourceVersion"]
         except FileNotFoundError as error:
-            raise NotFoundError(f"no {ref} in {self._root}") from error
+            raise NotFoundError(f"no {ref} in {self._root}", _START) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ClusterError(f"{path}: not an object of abctl ({reason})", _NEXT_STEP) from error
@@ -213,7 +222,7 @@ class DirectoryDoor:
             with _files(path):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError as error:
-            raise NotFoundError(f"no directory {self._root}") from error
+            raise NotFoundError(f"no directory {self._root}", _START) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield _Lock(path, descriptor)
@@ -243,7 +252,10 @@ def _check_keys(obj: Object) -> None:
     """Keys of a ConfigMap become names of files."""
     for key in obj.get("data", {}) if obj["kind"] == "ConfigMap" else ():
         if "/" in key or key.startswith("."):
-            raise ClusterError(f"{Ref.of(obj)}: {key!r} cannot be a key of its data")
+            raise ClusterError(
+                f"{Ref.of(obj)}: {key!r} cannot be a key of its data",
+                "it becomes the name of a file: without / and no dot at its begin",
+            )
 
 
 def _stored_part(obj: Object) -> dict[str, Any]:

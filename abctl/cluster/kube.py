@@ -162,7 +162,9 @@ class KubeDoor:
         path = f"{self._path(pod, f'{pod.name}:{port}')}/proxy/{path}"
         code, answer = self._wire.ask_once(path, _POD_TIMEOUT_SECONDS)
         if code == HTTPStatus.SERVICE_UNAVAILABLE:
-            raise NotReadyError(f"{pod} does not answer on port {port}")
+            raise NotReadyError(
+                f"{pod} does not answer on port {port}", f"kubectl describe {pod} may say why"
+            )
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, pod, self.words)
         return answer

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from abctl.errors import UnreachableError
+from abctl.files import home
+from abctl.files import read as read_file
 
 _HINT = "name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context"
 _Document = tuple[Path, Mapping[str, Any]]
@@ -60,7 +62,8 @@ class Context:
 
 def files() -> str:
     """The files of $KUBECONFIG, or the usual one, as far as they exist; joined as given."""
-    given = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    own = home()
+    given = os.environ.get("KUBECONFIG") or (str(own / ".kube" / "config") if own else "")
     return os.pathsep.join(path for path in given.split(os.pathsep) if Path(path).is_file())
 
 
@@ -125,10 +128,12 @@ def _document(path: Path) -> Mapping[str, Any]:
     # The libyaml of PyYAML, where it has one: files of many clusters are large.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506 - both are safe
+        found = yaml.load(read_file(path), Loader=loader)  # noqa: S506 - both are safe
+    except FileNotFoundError:
+        raise unusable(f"no kubeconfig {path}") from None
     except OSError as error:
         raise unusable(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         # Its words would quote the file, with the secrets in it.
         raise unusable(f"{path}: not YAML") from None
     if not isinstance(found, Mapping | None):

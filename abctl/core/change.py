@@ -11,6 +11,7 @@ from typing import Any
 from abctl.errors import ClusterError, ConflictError
 
 Object = Mapping[str, Any]
+_READ_AGAIN = "somebody else may have changed it: the same command reads it again"
 
 
 @dataclass(frozen=True)
@@ -128,16 +129,18 @@ def _apply(top: dict[str, Any], steps: list[str], operation: Mapping[str, Any]) 
         old = parent[key]
     except (LookupError, TypeError, ValueError) as error:
         if verb == "test":
-            raise ConflictError(f"{path}: is not there any more") from error
-        raise ClusterError(f"{path}: cannot {verb}, no such path") from error
+            raise ConflictError(f"{path}: is not there any more", _READ_AGAIN) from error
+        raise ClusterError(f"{path}: cannot {verb}, no such path", _READ_AGAIN) from error
     if verb == "test" and old != operation["value"]:
-        raise ConflictError(f"{path}: changed since it was read")
+        raise ConflictError(f"{path}: changed since it was read", _READ_AGAIN)
     if verb == "replace":
         parent[key] = deepcopy(operation["value"])
     elif verb == "remove":
         del parent[key]
     elif verb != "test":
-        raise ClusterError(f"{path}: {verb!r} is not supported")
+        raise ClusterError(
+            f"{path}: {verb!r} is not supported", "add, remove, replace and test are"
+        )
 
 
 def _key(parent: Any, step: str) -> Any:

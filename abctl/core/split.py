@@ -42,7 +42,10 @@ class Split:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.shares_bp) or len(set(self.names)) != len(self.names):
-            raise SpecError(f"split of {list(self.names)}: one share for each, no name twice")
+            raise SpecError(
+                f"split of {', '.join(self.names)}: {len(self.shares_bp)} shares",
+                "one share for each variant, no name twice",
+            )
         if any(share < 0 for share in self.shares_bp) or sum(self.shares_bp) != TOTAL_BP:
             total = format_share(sum(self.shares_bp))
             raise SpecError(

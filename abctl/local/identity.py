@@ -53,7 +53,10 @@ class Identity:
         if not wait_for(lambda: not self.alive, grace_seconds):
             self.send(signal.SIGKILL)
             if not wait_for(lambda: not self.alive, grace_seconds):
-                raise NotReadyError(f"process {self.pid} does not end, not even by SIGKILL")
+                raise NotReadyError(
+                    f"process {self.pid} does not end, not even by SIGKILL",
+                    f"it waits for the kernel, maybe for a disk: cat /proc/{self.pid}/stack",
+                )
 
 
 def wait_for(condition: Callable[[], bool], timeout_seconds: float) -> bool:

@@ -74,8 +74,7 @@ def require_own(state_dir: Path) -> None:
     Raises:
         UsageError: it is no folder, or holds other files than those of a stack.
     """
-    if state_dir.exists() and not state_dir.is_dir():
-        raise UsageError(f"--state {state_dir}: not a folder")
+    stacks.require_folder(state_dir)
     if state_dir.exists() and any(state_dir.iterdir()) and not (state_dir / LOCK_FILE).exists():
         raise UsageError(
             f"--state {state_dir}: holds files that are not of a local stack",

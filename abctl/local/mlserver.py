@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
+from abctl.files import read
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
 _INSTALL = "pip install 'abctl[local]'"
+_SETTINGS = "MLServer reads it: docs.seldon.ai/mlserver says what it may hold"
 _TRAIN = "run `make models`, or name another folder with --models"
 
 
@@ -38,7 +40,10 @@ def command(
         raise ClusterError("ab-runtime is not installed", _INSTALL)
     _check_model(server, model_dir)
     if glob.escape(str(state_dir)) != str(state_dir):
-        raise UsageError(f"--state {state_dir}: MLServer finds no model below a path with * ? [")
+        raise UsageError(
+            f"--state {state_dir}: MLServer finds no model below a path with * ? [",
+            "name a folder without them",
+        )
     folder = state_dir / "servers" / server.variant
     metrics = state_dir / "metrics" / server.variant
     for each in (folder, metrics):
@@ -83,13 +88,15 @@ def _check_model(server: Server, model_dir: Path) -> None:
 
 def _json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        data = json.loads(read(path))
+    except (FileNotFoundError, NotADirectoryError):
         if missing is None:
             raise NotFoundError(f"no model: {path} does not exist", _TRAIN) from None
         return missing
-    except ValueError as error:
-        raise SpecError(f"{path}: not JSON: {error}") from None
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}", _SETTINGS) from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: not JSON: {error}", _SETTINGS) from None
     if not isinstance(data, dict):
-        raise SpecError(f"{path}: must be a mapping")
+        raise SpecError(f"{path}: must be a mapping", _SETTINGS)
     return data

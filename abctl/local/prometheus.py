@@ -19,7 +19,10 @@ def find(environment: Mapping[str, str] = os.environ) -> Path | None:
     """
     if named := environment.get("ABCTL_PROMETHEUS"):
         if not os.access(named, os.X_OK) or Path(named).is_dir():
-            raise UsageError(f"ABCTL_PROMETHEUS={named}: no such program")
+            raise UsageError(
+                f"ABCTL_PROMETHEUS={named}: no such program",
+                "name the program itself; without it, abctl takes that of the PATH or scrapes",
+            )
         return Path(named).resolve()
     found = shutil.which("prometheus", path=environment.get("PATH"))
     return Path(found) if found else None

@@ -9,7 +9,8 @@ from pathlib import Path
 from signal import Signals
 from typing import Any, Literal
 
-from abctl.errors import NotFoundError
+from abctl.errors import NotFoundError, UsageError
+from abctl.files import read as read_file
 from abctl.local.identity import Identity, wait_for
 
 HOST = "127.0.0.1"
@@ -17,6 +18,7 @@ SUPERVISOR = "supervisor"
 _API_VERSION = "abctl.dev/v1"
 STATE_FILE = "state.json"
 _NOTED_SECONDS = 0.5
+_CLEAN = "abctl local down cleans up, abctl local up starts afresh"
 
 Status = Literal["starting", "ready", "dead"]
 
@@ -173,15 +175,28 @@ def read(state_dir: Path) -> Stack:
 
 def _noted(state_dir: Path) -> Stack:
     try:
-        return Stack.parse(json.loads((state_dir / STATE_FILE).read_text()))
+        return Stack.parse(json.loads(read_file(state_dir / STATE_FILE)))
     except FileNotFoundError:
         raise NotFoundError(
             f"no local stack runs in {state_dir}", "abctl local up EXPERIMENT starts one"
         ) from None
-    except (ValueError, LookupError, TypeError) as error:
-        raise NotFoundError(
-            f"{state_dir / STATE_FILE} is damaged ({error})", "abctl local down removes it"
-        ) from None
+    except OSError as error:
+        require_folder(state_dir)
+        raise NotFoundError(f"{error.filename}: {error.strerror}", _CLEAN) from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise NotFoundError(f"{state_dir / STATE_FILE} is damaged ({error})", _CLEAN) from None
+
+
+def require_folder(state_dir: Path) -> None:
+    """Make sure that a state folder is none, or a folder.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if state_dir.exists() and not state_dir.is_dir():
+        raise UsageError(
+            f"--state {state_dir}: not a folder", "the folder of a local stack: .abctl/EXPERIMENT"
+        )
 
 
 def known(state_dir: Path) -> bool:

@@ -83,7 +83,7 @@ class Misfit:
 
     place: Place
     message: str
-    hint: str = ""
+    hint: str
 
 
 class Platform(Protocol):

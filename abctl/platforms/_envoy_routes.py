@@ -133,7 +133,10 @@ def _cohort(rules: Assignment, cohort: Cohort) -> Json:
     if cohort.variant is not None:
         return _fixed(match, cohort.variant)
     if cohort.split is None:
-        raise SpecError(f"cohort {cohort.header}={cohort.value}: neither a variant nor a split")
+        raise SpecError(
+            f"cohort {cohort.header}={cohort.value}: neither a variant nor a split",
+            "variant: treatment, or split: 50/50",
+        )
     if rules.unit != "request":
         # Without a key the hash would be random per request; such requests fall through.
         match.append({"name": rules.key, "string_match": {"safe_regex": {"regex": "(?s).+"}}})

@@ -25,10 +25,16 @@ def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split
     """
     known = variants_of(names)
     if len(known) < len(names) and list(names) != places(known):
-        raise ClusterError(f"{Ref.of(obj)}: {', '.join(names)}: one comes more than once")
+        raise ClusterError(
+            f"{Ref.of(obj)}: {', '.join(names)}: one comes more than once",
+            "a split needs different names: rename one of them in the object",
+        )
     total = sum(weights)
     if total <= 0 or min(weights) < 0:
-        raise ClusterError(f"{Ref.of(obj)}: the weights {list(weights)} make no split")
+        raise ClusterError(
+            f"{Ref.of(obj)}: the weights {list(weights)} make no split",
+            "weights are 0 or more, and one of them above 0: set them in the object",
+        )
     exact = dict.fromkeys(known, 0.0)
     for name, weight in zip(names, weights, strict=True):
         exact[name] += weight * TOTAL_BP / total
@@ -118,7 +124,10 @@ def splitting(
     found = [each for each in rules if each.get("name") == SPLIT and targets(each)]
     found = found or [each for each in rules if len(targets(each)) > 1]
     if not found:
-        raise ClusterError(f"{Ref.of(obj)}: no {rule} has several {several}, so there is no split")
+        raise ClusterError(
+            f"{Ref.of(obj)}: no {rule} has several {several}, so there is no split",
+            f"name the object that splits, or give a {rule} of it a second one",
+        )
     if any(targets(each) != targets(found[0]) for each in found):
         raise ClusterError(
             f"{Ref.of(obj)}: several {rule}s split between different {several}",

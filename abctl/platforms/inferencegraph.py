@@ -174,11 +174,16 @@ def _steps(obj: Object) -> list[Json]:
         splitters = {_ROOT: splitters[_ROOT]}
     if len(splitters) != 1:
         found = ", ".join(splitters) or "none"
-        raise ClusterError(f"{Ref.of(obj)}: must have one node that is a Splitter ({found})")
+        raise ClusterError(
+            f"{Ref.of(obj)}: must have one node that is a Splitter ({found})",
+            f"call the node that splits {_ROOT}",
+        )
     (node,) = splitters.values()
     steps: list[Json] = node.get("steps") or []
     if not steps:
-        raise ClusterError(f"{Ref.of(obj)}: its Splitter has no steps")
+        raise ClusterError(
+            f"{Ref.of(obj)}: its Splitter has no steps", "give it a step for each variant"
+        )
     return steps
 
 

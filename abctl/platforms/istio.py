@@ -138,7 +138,10 @@ def split_of(obj: Object) -> Split:
         for route in _istio_routes.splitting(obj)
     ]
     if any(each != weights[0] for each in weights):
-        raise ClusterError(f"{Ref.of(obj)}: routes to the same destinations differ in weights")
+        raise ClusterError(
+            f"{Ref.of(obj)}: routes to the same destinations differ in weights",
+            "give them the same weights; then a shift changes them together",
+        )
     return _weighted.split_of(obj, _names(obj), weights[0])
 
 

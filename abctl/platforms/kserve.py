@@ -105,7 +105,9 @@ def split_of(obj: Object) -> Split:
     _require_knative(obj)
     predictor = obj.get("spec", {}).get("predictor")
     if predictor is None:
-        raise ClusterError(f"{Ref.of(obj)}: no predictor, so there is no split")
+        raise ClusterError(
+            f"{Ref.of(obj)}: no predictor, so there is no split", "name one with spec.predictor"
+        )
     percent = predictor.get(_FIELD)
     return _of_percent(obj, _ALL if percent is None else percent)
 
@@ -168,7 +170,9 @@ def objections(obj: Object) -> tuple[str, ...]:
 
 def _of_percent(obj: Object, percent: int) -> Split:
     if not 0 <= percent <= _ALL:
-        raise ClusterError(f"{Ref.of(obj)}: {_FIELD} {percent}, must be from 0 to 100")
+        raise ClusterError(
+            f"{Ref.of(obj)}: {_FIELD} {percent}, must be from 0 to 100", "set it in the object"
+        )
     share = percent * TOTAL_BP // _ALL
     return Split(_names(obj), (TOTAL_BP - share, share))
 

@@ -46,6 +46,7 @@ _IMAGE = "nginxinc/nginx-unprivileged:1.28-alpine"
 _USER = 101
 _LISTEN = 8080
 _MOUNT, _FILE = "/etc/abctl", "nginx.conf"
+_BLOCK = "it takes one block of split_clients, as `abctl render` writes it"
 _HEADER = re.compile(r"[a-z0-9-]+")
 # nginx does not watch its configuration.
 _RUN = f"""\
@@ -149,7 +150,9 @@ def split_of(obj: Object) -> Split:
     try:
         return _nginx_split.read(found[2])
     except (SpecError, LookupError, ValueError) as error:
-        raise ClusterError(f"{Ref.of(obj)}: split_clients holds no split ({error})") from error
+        raise ClusterError(
+            f"{Ref.of(obj)}: split_clients holds no split ({error})", _BLOCK
+        ) from error
 
 
 def programmed(obj: Object) -> Split | None:
@@ -160,7 +163,7 @@ def programmed(obj: Object) -> Split | None:
         return _nginx_loaded.split_of(loaded)
     except (SpecError, LookupError, TypeError) as error:
         message = f"{Ref.of(obj)}: what its pods have loaded is no split ({loaded})"
-        raise ClusterError(message) from error
+        raise ClusterError(message, "kubectl exec POD -- nginx -T shows what it has") from error
 
 
 def refusal(obj: Object) -> str | None:
@@ -175,8 +178,10 @@ def _find(obj: Object) -> tuple[str, re.Match[str]]:
         try:
             found.append((key, _nginx_split.find(text)))
         except ValueError as error:
-            raise ClusterError(f"{Ref.of(obj)}: {key} has {error}") from error
+            raise ClusterError(f"{Ref.of(obj)}: {key} has {error}", _BLOCK) from error
     blocks = [(key, match) for key, match in found if match]
     if len(blocks) != 1:
-        raise ClusterError(f"{Ref.of(obj)}: {len(blocks)} files with split_clients, must be one")
+        raise ClusterError(
+            f"{Ref.of(obj)}: {len(blocks)} files with split_clients, must be one", _BLOCK
+        )
     return blocks[0]

@@ -160,5 +160,7 @@ def _sharing(obj: Object) -> list[Json]:
     predictors = obj.get("spec", {}).get("predictors") or []
     sharing = [predictor for predictor in predictors if not predictor.get("shadow")]
     if not sharing:
-        raise ClusterError(f"{Ref.of(obj)}: no predictor, so there is no split")
+        raise ClusterError(
+            f"{Ref.of(obj)}: no predictor, so there is no split", "name one with spec.predictors"
+        )
     return sharing

@@ -155,7 +155,9 @@ def _objections(obj: Object) -> Iterator[str]:
 def _candidates(obj: Object) -> list[Json]:
     candidates: list[Json] = obj.get("spec", {}).get("candidates") or []
     if not candidates:
-        raise ClusterError(f"{Ref.of(obj)}: no candidates, so there is no split")
+        raise ClusterError(
+            f"{Ref.of(obj)}: no candidates, so there is no split", "name one with spec.candidates"
+        )
     return candidates
 
 

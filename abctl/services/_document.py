@@ -11,9 +11,11 @@ from typing import Any
 
 import yaml
 
+from abctl import files
 from abctl.errors import SpecError
 
 _MOST_BYTES = 1_000_000
+_SHOULD_BE = "name a file of YAML that you can read; - is stdin"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -45,11 +47,7 @@ def read_text(path: Path) -> str:
         SpecError: no such file, not readable, not UTF-8, larger than any experiment.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise SpecError(f"{path}: over {_MOST_BYTES:,} bytes", "is it an experiment file?")
-        return data.decode("utf-8-sig")
+        return files.read(path, _MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file", _instead_of(path)) from None
     except IsADirectoryError:
@@ -57,7 +55,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: byte {error.start} is not UTF-8", "save it as UTF-8") from None
     except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}", "can you read it, and its folder?") from None
+        raise SpecError(f"{path}: {error.strerror}", _SHOULD_BE) from None
 
 
 def _instead_of(path: Path) -> str:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, TypeVar
 from abctl.core.delta import parse_delta
 from abctl.core.duration import format_duration, parse_duration_seconds
 from abctl.core.split import format_share, parse_share_bp
-from abctl.errors import SpecError
-from abctl.services._part import Form
+from abctl.services._part import Form, UnfitError
 from abctl.stats.delta import Delta
 
 T = TypeVar("T")
@@ -20,7 +19,7 @@ def text(*examples: str) -> Form:
 
     def parse(written: str) -> str:
         if not (stripped := written.strip()):
-            raise SpecError(f"{written!r}, must be text")
+            raise UnfitError(f"{written!r}, must be text")
         return stripped
 
     return Form(parse, {**_examples(examples), "minLength": 1, "type": "string"})
@@ -32,9 +31,9 @@ def whole(least: int, most: int) -> Form:
     def parse(written: str) -> int:
         number = _number(int, written, "a whole number")
         if number < least:
-            raise SpecError(f"{written!r}, must be greater than or equal to {least}")
+            raise UnfitError(f"{written!r}, must be greater than or equal to {least}")
         if number > most:
-            raise SpecError(f"{written!r}, must be less than or equal to {most}")
+            raise UnfitError(f"{written!r}, must be less than or equal to {most}")
         return number
 
     told = {"maximum": most, "minimum": least, "type": "integer"}
@@ -47,9 +46,9 @@ def between(low: float, high: float) -> Form:
     def parse(written: str) -> float:
         number = _number(float, written, "a number")
         if not number > low:  # nor is what is not a number
-            raise SpecError(f"{written!r}, must be greater than {low}")
+            raise UnfitError(f"{written!r}, must be greater than {low}")
         if number >= high:
-            raise SpecError(f"{written!r}, must be less than {high}")
+            raise UnfitError(f"{written!r}, must be less than {high}")
         return number
 
     told = {"exclusiveMaximum": high, "exclusiveMinimum": low, "type": "number"}
@@ -60,12 +59,12 @@ def _number(convert: Callable[[str], T], written: str, what: str) -> T:
     try:
         return convert(written)
     except ValueError:
-        raise SpecError(f"{written!r}, must be {what}") from None
+        raise UnfitError(f"{written!r}, must be {what}") from None
 
 
 def _flag(written: str) -> bool:
     if written not in ("true", "false"):
-        raise SpecError(f"{written!r}, must be true or false")
+        raise UnfitError(f"{written!r}, must be true or false")
     return written == "true"
 
 
@@ -85,7 +84,7 @@ def _matching(pattern: str, meaning: str, *examples: str, secret: bool = False) 
 
     def parse(written: str) -> str:
         if not re.fullmatch(pattern, written):
-            raise SpecError(f"{'' if secret else f'{written!r}, '}must be {meaning}")
+            raise UnfitError(f"{'' if secret else f'{written!r}, '}must be {meaning}")
         return written
 
     return _written(parse, f"^{pattern}$", *examples)

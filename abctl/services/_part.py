@@ -14,6 +14,10 @@ from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 
+class UnfitError(ValueError):
+    """A text that is not what its key must hold; what the key is for is the hint."""
+
+
 class Part:
     """A mapping of the file.
 
@@ -60,7 +64,7 @@ class Form:
     """How a scalar is written.
 
     Attributes:
-        parse: gives the value of its text. Raises SpecError.
+        parse: gives the value of its text. Raises SpecError or UnfitError.
         schema: what editors are told of it (JSON Schema).
         what: it must be, for people.
         show: gives the text of a value.

@@ -15,12 +15,12 @@ class Problem:
 
     place: Place
     message: str
-    hint: str = ""
+    hint: str
 
 
 def as_error(problems: Sequence[Problem], file: str) -> SpecError:
-    """One error for all problems; the hint is that of the first that has one."""
-    hint = next((problem.hint for problem in problems if problem.hint), "")
+    """One error for all problems; the hint is that of the first."""
+    hint = problems[0].hint
     if len(problems) == 1:
         return SpecError(f"{_path(problems[0].place)} in {file}: {problems[0].message}", hint)
     lines = [f"  {_path(problem.place)}: {problem.message}" for problem in problems]

@@ -136,7 +136,11 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
         got_by = {name: _said(next(answers)) for name in asked}
         wrong = [f"{name} was answered by {got}" for name, got in got_by.items() if got != name]
         yield (
-            error("routing: override", f"{rules.override}: {'; '.join(wrong)}")
+            error(
+                "routing: override",
+                f"{rules.override}: {'; '.join(wrong)}",
+                "`abctl render` shows the routes that should force it",
+            )
             if wrong
             else ok("routing: override", f"{rules.override} forces {' or '.join(asked)}")
         )

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from abctl.errors import SpecError
-from abctl.services._part import Form, Part, form_of
+from abctl.services._part import Form, Part, UnfitError, form_of
 from abctl.services._problems import Place, Problem, as_error, did_you_mean
 
 P = TypeVar("P", bound=Part)
+_WHOLE = "see a complete one: abctl init"
 _About = tuple[type[Part], str] | None  # the nearest key: its part, and the name of its value
 
 
@@ -38,18 +39,19 @@ class _Reader:
     def part(self, part: type[Part], given: object, place: Place, about: _About) -> Any:
         if not isinstance(given, dict):
             return self._wrong(given, "a mapping", place, about)
+        known = [key.written for key in part.keys().values()]
+        # First, for what is missing may only be misspelt.
+        for other in (key for key in given if key not in known):
+            hint = did_you_mean(other, known)
+            self.problems.append(Problem((*place, other), "unknown key", hint))
         values: dict[str, Any] = {}
         for name, key in part.keys().items():
             here = (*place, key.written)
             if key.written not in given:
                 if key.default is ...:
-                    self.problems.append(Problem(here, "is missing"))
+                    self.problems.append(Problem(here, "is missing", _meaning((part, name))))
             elif (value := given[key.written]) is not None or not key.optional:
                 values[name] = self._value(key.holds, value, here, (part, name))
-        known = [key.written for key in part.keys().values()]
-        for other in (key for key in given if key not in known):
-            hint = did_you_mean(other, known)
-            self.problems.append(Problem((*place, other), "unknown key", hint))
         return part(**values)
 
     def _value(self, holds: Any, given: Any, place: Place, about: _About) -> Any:
@@ -70,8 +72,9 @@ class _Reader:
         try:
             return form.parse(given)
         except SpecError as error:
-            hint = error.hint or _meaning(about)
-            return self.problems.append(Problem(place, error.message, hint))
+            return self.problems.append(Problem(place, error.message, error.hint))
+        except UnfitError as error:
+            return self.problems.append(Problem(place, str(error), _meaning(about)))
 
     def _items(self, holds: Any, given: Any, place: Place, about: _About) -> Any:
         if not isinstance(given, list):
@@ -108,7 +111,7 @@ def _shown(value: object) -> str:
 def _meaning(about: _About) -> str:
     """What a key is for, as editors show it; and what it is when it is left out."""
     if about is None:
-        return ""
+        return _WHOLE
     part, name = about
     key = part.keys()[name]
     default = key.shown_default

@@ -175,7 +175,10 @@ def outcomes(experiment: Experiment) -> tuple[Outcome, ...]:
         elif metric.kind == "proportion":
             kind = "proportion"
         if found.setdefault(metric.of, outcome := Outcome(metric.of, kind)) != outcome:
-            raise SpecError(f"metrics: {metric.of!r} is of two kinds, cannot be simulated as both")
+            raise SpecError(
+                f"metrics: {metric.of!r} is of two kinds, cannot be simulated as both",
+                "give both metrics the same kind, or one of them another outcome",
+            )
     return tuple(found.values())
 
 

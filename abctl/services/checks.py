@@ -29,6 +29,6 @@ def warning(name: str, message: str, hint: str = "") -> Check:
     return Check(name, "warning", message, hint)
 
 
-def error(name: str, message: str, hint: str = "") -> Check:
+def error(name: str, message: str, hint: str) -> Check:
     """An experiment could not be run, or not be judged, like this."""
     return Check(name, "error", message, hint)

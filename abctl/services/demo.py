@@ -13,6 +13,7 @@ from typing import Protocol
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError
+from abctl.files import replace, writing
 from abctl.local.stack import Stack
 from abctl.platforms import platform
 from abctl.services import local, shift, world
@@ -88,8 +89,9 @@ class Outcome:
 def write_experiment(path: Path, candidate: str) -> None:
     """Write the demo's experiment file, with that version of the model as the treatment."""
     text = files("abctl.services").joinpath("demo.yaml").read_text(encoding="utf-8")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.replace("version: v2", f"version: {candidate}"), encoding="utf-8")
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, text.replace("version: v2", f"version: {candidate}"))
 
 
 def demo(

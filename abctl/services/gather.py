@@ -20,6 +20,7 @@ from abctl.sources import Source
 from abctl.sources._cache import cache_of
 from abctl.sources._telemetry import MEAN, Telemetry
 
+_GATHER_ANEW = "gather the evidence anew: abctl analyze EXPERIMENT --save FILE"
 # By metric, variant and part.
 Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
 
@@ -109,11 +110,15 @@ class Evidence:
                 "judge saved evidence with the experiment that it is of: abctl analyze --from FILE",
             )
         if (self.samples is None) != (not self.windows):
-            raise SourceError(f"{self.place}: samples and ledger do not belong together")
+            raise SourceError(
+                f"{self.place}: samples and ledger do not belong together", _GATHER_ANEW
+            )
         if self.samples is None:
             return
         if (self.samples.windows, self.samples.now) != (self.windows, self.now):
-            raise SourceError(f"{self.place}: the samples are for another time than the ledger's")
+            raise SourceError(
+                f"{self.place}: the samples are for another time than the ledger's", _GATHER_ANEW
+            )
         if missing := set(self.queries()) - self.samples.found.keys() - set(self._told()):
             raise SourceError(
                 f"{self.place} was not asked for {min(missing)}",

@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from abctl.errors import UsageError
+from abctl.files import replace
 from abctl.platforms import platform
 from abctl.services import load, schema
 
@@ -77,12 +78,10 @@ def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> l
     texts = {path: starter(name, platform_name)}
     if not beside.exists():
         texts[beside] = schema.text()
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", f"name a file in it: {path / 'experiment.yaml'}")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", "another name, or --force to overwrite it")
-    try:
-        for file, text in texts.items():
-            file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        hint = "is its folder there, and may you write there?"
-        raise UsageError(f"{error.filename}: {error.strerror}", hint) from None
+    for file, text in texts.items():
+        replace(file, text)
     return list(texts)

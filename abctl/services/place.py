@@ -80,12 +80,19 @@ def find(word: str, where: Where, *, now: float) -> Place:
         ClusterError: the object of that name carries no split, or cannot be read.
     """
     if where.state and where.cluster:
-        raise UsageError("--state is for a local stack, the other options are for a cluster")
+        raise UsageError(
+            "--state is for a local stack, the other options are for a cluster",
+            "leave --state out, or --context, --kubeconfig and -n",
+        )
     if not Path(word).exists() and adopt.is_address(word):
         return _adopted(word, where, now)
     from abctl.services.load import load  # noqa: PLC0415 - not needed for KIND/NAME
 
     experiment = load(Path(word))
+    if where.state:
+        from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
+
+        stack.require_folder(where.state)
     if where.namespace:
         experiment = replace(experiment, namespace=where.namespace)
     state = where.state or STATE_ROOT / experiment.name
@@ -129,7 +136,10 @@ def _cluster(experiment: Experiment, where: Where) -> Place:
 
 def _adopted(word: str, where: Where, now: float) -> Place:
     if where.state:
-        raise UsageError(f"{word}: a local stack is addressed by its experiment file")
+        raise UsageError(
+            f"{word}: a local stack is addressed by its experiment file",
+            "name the file, or leave --state out",
+        )
     door = _open(where)
     namespace = where.namespace or door.namespace
     carrier, experiment, found = adopt.experiment(door, word, namespace)

@@ -66,11 +66,11 @@ class ProxyPods:
     def _ask(self, obj: Object, pod: Object) -> Mapping[str, Any]:
         ref = Ref.of(pod)
         if (pod.get("status") or {}).get("phase") != "Running":
-            raise NotReadyError(f"{ref} does not run yet")
+            raise NotReadyError(f"{ref} does not run yet", f"kubectl describe {ref} says why")
         answer = self._door.ask_pod(ref, self._inquiry.port, self._inquiry.path)
         found = self._inquiry.status(obj, answer)
         if refusal := found.get("refusal"):
-            raise NotReadyError(f"{ref} {refusal}")
+            raise NotReadyError(f"{ref} {refusal}", f"kubectl logs {ref.name} may say more")
         return found
 
     def _split(self, obj: Object, status: Mapping[str, Any]) -> Split | None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.files import home
 from abctl.sources import Source
 
 # Late samples, from other servers or out of order, have come by then.
@@ -31,20 +32,22 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def cache_of(source: Source, now: float) -> "Cache | None":
-    """A cache for a source; None where it does not say as what its answers may be kept.
+    """A cache for a source; None where it does not say as what its answers may be kept, or where.
 
     Args:
         source: that is asked.
         now: its clock.
     """
     name = getattr(source, "cached_as", None)
-    return Cache(cache_folder(), name, now) if name else None
+    folder = cache_folder()
+    return Cache(folder, name, now) if name and folder else None
 
 
-def cache_folder() -> Path:
-    """Where it is kept: `$XDG_CACHE_HOME/abctl/evidence`."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "abctl" / "evidence"
+def cache_folder() -> Path | None:
+    """Where it is kept: `$XDG_CACHE_HOME/abctl/evidence`; None for a user who has no folder."""
+    given, own = os.environ.get("XDG_CACHE_HOME"), home()
+    folder = Path(given) if given else own and own / ".cache"
+    return folder and folder / "abctl" / "evidence"
 
 
 class Cache:

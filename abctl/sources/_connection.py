@@ -20,9 +20,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError, SSLError
 from urllib3.util.retry import Retry
 
+from abctl import files
 from abctl.errors import SourceError
 
 _TIMEOUT_SECONDS = 30.0
+_LONGEST_SECRET = 2**16
 PASSING = (429, 500, 502, 503, 504)
 # What Prometheus does anyway. Others want to be told, and Prometheus leaves alone what it does not
 # know: no times moved into the past or onto a grid (VictoriaMetrics), an error in place of half an
@@ -160,7 +162,10 @@ class Connection:
         if self.bearer_token_file or self.bearer_token_env:
             token = _secret(self.bearer_token_file, self.bearer_token_env)
             if not (token.isascii() and token.isprintable()):
-                raise SourceError("the bearer token has characters that no token has")
+                raise SourceError(
+                    "the bearer token has characters that no token has",
+                    "bearerTokenFile or bearerTokenEnv may name something else than a token",
+                )
             return f"Bearer {token}"
         return None
 
@@ -184,7 +189,8 @@ class Connection:
             return False
         if self.ca_file:
             try:
-                ssl.create_default_context(cafile=self.ca_file)
+                with files.opened(Path(self.ca_file)):
+                    ssl.create_default_context(cafile=self.ca_file)
             except OSError as error:
                 raise _unusable("caFile", self.ca_file, error) from None
         return self.ca_file or True
@@ -194,6 +200,9 @@ class Connection:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
+            for file in filter(None, (self.cert_file, self.key_file)):
+                with files.opened(Path(file)):
+                    pass
             # A key with a password would ask for it on the terminal.
             context.load_cert_chain(self.cert_file, self.key_file, password="")
         except (OSError, ValueError) as error:
@@ -275,12 +284,12 @@ def _secret(file: str | None, env: str | None) -> str:
     if file is None:
         return _variable(env or "")
     try:
-        text = Path(file).read_text(encoding="utf-8").strip()
+        text = files.read(Path(file), _LONGEST_SECRET).decode().strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise SourceError(f"{file}: {reason}", "it should hold a secret") from None
     if not text:
-        raise SourceError(f"{file}: empty, it should hold a secret")
+        raise SourceError(f"{file}: empty", "it should hold a secret")
     return text
 
 
@@ -292,4 +301,7 @@ def _variable(name: str) -> str:
 
 def _unusable(key: str, path: str, error: Exception) -> SourceError:
     reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-    return SourceError(f"source.prometheus.tlsConfig.{key}: {path}: {reason}")
+    return SourceError(
+        f"source.prometheus.tlsConfig.{key}: {path}: {reason}",
+        "it should be PEM, and found from where abctl runs",
+    )

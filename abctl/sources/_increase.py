@@ -252,7 +252,10 @@ def require_counter(series: Series) -> None:
             "check that the selector names a counter (..._total, ..._count, ..._bucket)",
         )
     if (times[1:] <= times[:-1]).any():
-        raise SourceError(f"{_name(series)}: samples are not in the order of time")
+        raise SourceError(
+            f"{_name(series)}: samples are not in the order of time",
+            "the source is damaged, or no Prometheus: try another one that has the same samples",
+        )
 
 
 def _name(series: Series) -> str:

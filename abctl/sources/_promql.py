@@ -71,7 +71,9 @@ def _checked(operator: str, value: str) -> str:
     try:
         re.compile(value if "~" in operator else "")
     except re.error as error:
-        raise SourceError(f"{value!r} is not a regular expression: {error}") from None
+        raise SourceError(
+            f"{value!r} is not a regular expression: {error}", 'name{label=~"a|b.*"} is one'
+        ) from None
     return value
 
 

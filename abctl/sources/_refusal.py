@@ -3,6 +3,7 @@
 import json
 import re
 from ast import literal_eval
+from http import HTTPStatus
 
 from requests.exceptions import (
     ChunkedEncodingError,
@@ -26,6 +27,7 @@ _TOO_MUCH = re.compile(
 )
 _SAID_LENGTH = 300  # cut once no secret is in it: part of one would not be recognized
 _HINT = "give the address of the server itself: --prometheus URL"
+_PATH = "is there a path in front of /api/v1? url: https://host/path"
 _TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
 
 
@@ -81,7 +83,8 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     if status in (400, 422):
         if TOO_MANY not in said and _TOO_MUCH.search(reason):
             said = f"{TOO_MANY}: {said}"
-        hint = "" if TOO_MANY in said else 'a selector is a name{label="value"}'
+        fewer = "ask for fewer series with selectors of your own, or raise the server's limit"
+        hint = fewer if TOO_MANY in said else 'a selector is a name{label="value"}'
         return SourceError(f"{place} refused {query}: {said}", hint)
     if status in (401, 403):
         quoted = f": {said}" if said and not said.startswith("<") else ""
@@ -90,7 +93,9 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
             "basicAuth, bearerTokenFile, tlsConfig or headers (a tenant) in source.prometheus, "
             "or --prometheus-config",
         )
-    hint = "is there a path in front of /api/v1? url: https://host/path" if status == 404 else ""  # noqa: PLR2004
+    hint = "its log may say why; try again, or ask another server: --prometheus URL"
+    if status == HTTPStatus.NOT_FOUND:
+        hint = _PATH
     # These were asked again already, for a moment.
     kind = SourceAwayError if status in PASSING else SourceError
     return kind(f"{place} answered HTTP {status}: {said}", hint)

@@ -2,14 +2,15 @@
 
 It is JSON, compressed with gzip: what wrote it, the evidence, and the arrays that the evidence
 names by their numbers. The same evidence makes the same bytes. `zcat FILE | jq` shows it.
+
+Its digest tells whether it was damaged on its way. It is no signature: whoever alters the file can
+write another digest.
 """
 
 import gzip
 import hashlib
 import json
-import os
 import platform
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -18,15 +19,20 @@ from typing import NoReturn, TypeVar
 
 from abctl import __version__
 from abctl.errors import SourceError
+from abctl.files import opened, replacing
 from abctl.sources import Source
 from abctl.sources._plain import DamagedError, Writer, array_of_plain, array_to_plain, value_of
 
 API_VERSION, KIND = "abctl.dev/v1", "Evidence"
 # To be raised whenever files of before could not be read any more.
 FORMAT = 1
-_LARGEST_BYTES = 2**28
+# A small file can unpack to any size, and JSON takes many times its size once it is read.
+_MOST = {b"": 2**28, b",": 2**24, b"[": 2**20, b"{": 2**20}
+_WORDS = {b"": "bytes", b",": "values", b"[": "lists", b"{": "mappings"}
+_CHUNK_BYTES = 2**20
 # Digits do not get much smaller with more effort.
 _LEVEL = 3
+_WRITES_ONE = "saved evidence is a file: abctl analyze EXPERIMENT --save FILE writes one"
 _DIGEST = b'"sha256": "'
 
 T = TypeVar("T")
@@ -36,29 +42,19 @@ def save(path: Path, evidence: object) -> None:
     """Write evidence (a frozen dataclass), whole or not at all.
 
     Raises:
-        SourceError: the file cannot be written, or would be too large to be read again.
+        UsageError: the file cannot be written.
+        SourceError: it would be too large to be read again.
     """
-    digest, size = hashlib.sha256(), 0
-    try:
-        descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with (
-                os.fdopen(descriptor, "wb") as raw,
-                gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as file,
-            ):
-                for line in _lines(evidence):
-                    digest.update(line)
-                    size += len(line)
-                    file.write(line)
-                file.write(_DIGEST + digest.hexdigest().encode() + b'"}\n')
-            _require_readable(path, size)
-            Path(unfinished).chmod(0o644)
-            Path(unfinished).replace(path)
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}", "can the folder be written?") from None
+    digest, size = hashlib.sha256(), _Size(path, "fewer metrics, or selectors of fewer series")
+    with (
+        replacing(path) as raw,
+        gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as file,
+    ):
+        for line in _lines(evidence):
+            digest.update(line)
+            size.add(line)
+            file.write(line)
+        file.write(_DIGEST + digest.hexdigest().encode() + b'"}\n')
 
 
 def _lines(evidence: object) -> Iterator[bytes]:
@@ -88,7 +84,7 @@ def load(path: Path, cls: type[T]) -> T:
     """Read evidence of the class that was saved.
 
     Raises:
-        SourceError: no such file, damaged, cut short, altered, or something else altogether.
+        SourceError: no such file, damaged, cut short, or something else altogether.
     """
     text = _read(path)
     try:
@@ -110,7 +106,7 @@ def load(path: Path, cls: type[T]) -> T:
             "read it with the abctl that wrote it",
         )
     if _digest(text) != document.get("sha256"):
-        _damaged(path, "altered after it was written (its sha256 differs)")
+        _damaged(path, "it is not what was written (its sha256 differs)")
     arrays = document.get("arrays")
     if not isinstance(arrays, list):
         _damaged(path, "it has no list of arrays")
@@ -121,13 +117,41 @@ def load(path: Path, cls: type[T]) -> T:
     return read
 
 
+class _Size:
+    """How much of everything there is so far.
+
+    Args:
+        path: of the file, for errors.
+        hint: what to do where it is too much.
+    """
+
+    def __init__(self, path: Path, hint: str) -> None:
+        self._path, self._hint = path, hint
+        self._found = dict.fromkeys(_MOST, 0)
+
+    def add(self, piece: bytes) -> None:
+        """Count a piece.
+
+        Raises:
+            SourceError: it is too much.
+        """
+        for what, most in _MOST.items():
+            self._found[what] += piece.count(what) if what else len(piece)
+            if self._found[what] > most:
+                raise SourceError(
+                    f"{self._path}: over {most:,} {_WORDS[what]} once it is unpacked", self._hint
+                )
+
+
 def _read(path: Path) -> bytes:
+    size, pieces = _Size(path, "abctl writes no such file: gather the evidence anew"), []
     try:
-        with gzip.open(path) as file:
-            text = file.read(_LARGEST_BYTES + 1)
+        with opened(path) as raw, gzip.GzipFile(fileobj=raw) as file:
+            while piece := file.read(_CHUNK_BYTES):
+                size.add(piece)
+                pieces.append(piece)
     except FileNotFoundError:
-        hint = "abctl analyze EXPERIMENT --save FILE writes one"
-        raise SourceError(f"{path}: no such file", hint) from None
+        raise SourceError(f"{path}: no such file", _WRITES_ONE) from None
     except gzip.BadGzipFile:
         _foreign(path, "not compressed with gzip, or damaged")
     except EOFError:
@@ -135,15 +159,8 @@ def _read(path: Path) -> bytes:
     except zlib.error as error:
         _damaged(path, str(error))
     except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None
-    if len(text) > _LARGEST_BYTES:
-        raise SourceError(f"{path}: over {_LARGEST_BYTES:,} bytes when it is unpacked")
-    return text
-
-
-def _require_readable(path: Path, size: int) -> None:
-    if size > _LARGEST_BYTES:
-        raise SourceError(f"{path}: the evidence takes {size:,} bytes, more than is read")
+        raise SourceError(f"{path}: {error.strerror}", _WRITES_ONE) from None
+    return b"".join(pieces)
 
 
 def _digest(text: bytes) -> str:
@@ -151,9 +168,7 @@ def _digest(text: bytes) -> str:
 
 
 def _foreign(path: Path, why: str) -> NoReturn:
-    raise SourceError(
-        f"{path}: no saved evidence: {why}", "abctl analyze EXPERIMENT --save FILE writes one"
-    )
+    raise SourceError(f"{path}: no saved evidence: {why}", _WRITES_ONE)
 
 
 def _damaged(path: Path, why: str) -> NoReturn:

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abctl.errors import SourceAwayError, SourceError, UsageError
+from abctl.files import opened, writing
 from abctl.sources import Outline, Series
 from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
@@ -40,6 +42,8 @@ from abctl.sources._promql import Selector, unescape
 _TIMEOUT_SECONDS = 2.0
 _MOST_AT_ONCE = 16
 _LARGEST_PAGE = 2**24
+_SCRAPES = "it should be a file that abctl scrape has written"
+_FIRST = b'{"at": '  # of each line
 START_TIME = "process_start_time_seconds"
 KEPT = ("ab_", START_TIME)
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
@@ -80,17 +84,17 @@ class Scraper:
         kept: beginnings of the names of the metrics that are kept.
 
     Raises:
-        SourceError: the file cannot be written, or somebody else writes it.
+        UsageError: the file cannot be written.
+        SourceError: it holds something else, or somebody else writes it.
     """
 
     def __init__(self, path: Path, targets: Sequence[Target], kept: Sequence[str] = KEPT) -> None:
         self._path = path
         self._targets = targets
         self._kept = tuple(kept)
-        try:
+        _require_own(path)
+        with writing(path):
             self._file = path.open("ab+", buffering=0)
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}", "can its folder be written?") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -153,6 +157,16 @@ class Scraper:
             ) from None
 
 
+def _require_own(path: Path) -> None:
+    """Make sure that a file is none yet, or one of scrapes: its last line may be taken away."""
+    if not path.exists():
+        return
+    with writing(path), opened(path) as file:
+        first = file.read(len(_FIRST))
+    if first and first != _FIRST:
+        raise SourceError(f"{path}: holds something else than scrapes", "name another file")
+
+
 def _page(address: str) -> str | None:
     """The page of a target; None where it does not answer as it should."""
     connection = HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
@@ -206,29 +220,36 @@ class Scraped:
     def _read_on(self) -> None:
         """Take in what was appended since the last call."""
         try:
-            with self._path.open("rb") as file:
+            with opened(self._path) as file:
                 file.seek(self._read_bytes)
-                text = file.read()
+                # Never two pages at once: a file of a month is large.
+                for line in iter(partial(file.readline, 2 * _LARGEST_PAGE), b""):
+                    if not line.endswith(b"\n") and len(line) < 2 * _LARGEST_PAGE:
+                        break  # it is being written
+                    self._take(line)
+                    self._read_bytes += len(line)
         except FileNotFoundError:
             raise SourceAwayError(
                 f"{self._path}: nothing was scraped yet",
                 "abctl scrape fills it; on a local stack: abctl local status",
             ) from None
         except OSError as error:
-            raise SourceError(f"{self._path}: {error.strerror}") from None
-        whole = text[: text.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            try:
-                page = json.loads(line)
-                labels = {"job": page["job"], "instance": page["instance"]}
-                target = json.dumps(page.get("labels", {}) | labels)
-                at = float(page["at"])
-                for sample in page["samples"]:
-                    series, value = _parted(sample)
-                    self._samples[series, target].append((at, value))
-            except (ValueError, LookupError, TypeError, AttributeError):
-                raise SourceError(f"{self._path}: {line[:60]!r} is no page of samples") from None
-        self._read_bytes += len(whole)
+            raise SourceError(f"{self._path}: {error.strerror}", _SCRAPES) from None
+
+    def _take(self, line: bytes) -> None:
+        """A page."""
+        try:
+            page = json.loads(line)
+            labels = {"job": page["job"], "instance": page["instance"]}
+            target = json.dumps(page.get("labels", {}) | labels)
+            at = float(page["at"])
+            for sample in page["samples"]:
+                series, value = _parted(sample)
+                self._samples[series, target].append((at, value))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise SourceError(
+                f"{self._path}: {line[:60]!r} is no page of samples", _SCRAPES
+            ) from None
 
 
 def _parted(line: str) -> tuple[str, float]:

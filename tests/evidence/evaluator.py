@@ -75,7 +75,7 @@ class Server:
     def _count(self) -> None:
         self.asked += 1
         if self.fails_after is not None and self.asked > self.fails_after:
-            raise SourceError("the server went away")
+            raise SourceError("the server went away", "-")
 
     def _parse(self, query: str) -> tuple[str, str, int]:
         parts = re.fullmatch(r"(?:(\w+)\()?(\w+\{.*\})\[(\d+)ms\]\)?", query)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import typer
 
+from abctl.cli._app import app
 from abctl.cli._commands import COMMANDS
-from abctl.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 GROUP: Any = typer.main.get_command(app)

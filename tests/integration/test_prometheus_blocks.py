@@ -118,7 +118,7 @@ def test_too_many_samples_at_once_are_asked_for_in_parts(server: str) -> None:
         def _outline(self, selector: str, ms: np.ndarray, since: int) -> Outline:
             asked.append(len(ms))
             if len(ms) > 3:
-                raise SourceError("query processing would load too many samples into memory")
+                raise SourceError("query processing would load too many samples into memory", "-")
             return super()._outline(selector, ms, since)
 
     parts = Limited(server).outline(SELECTORS[0], edges, BEGIN)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import typer
 
+from abctl.cli._app import app
 from abctl.cli._commands import COMMANDS
-from abctl.cli.main import app, run
+from abctl.cli.main import run
 
 SAID_ONCE = {"help", "version"}
 

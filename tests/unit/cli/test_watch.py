@@ -12,7 +12,7 @@ from abctl.cli._watch import Watch
 from abctl.errors import NotFoundError, UnreachableError
 
 ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
-GONE = UnreachableError("no answer from the server")
+GONE = UnreachableError("no answer from the server", "-")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_machines_get_one_answer_after_another_on_a_terminal_too(watch):
     assert watch("a", "b", terminal=True, output=Output.json).out.split() == ["a", "b"]
 
 
-@pytest.mark.parametrize("things", [[GONE], ["a", NotFoundError("it is gone")]])
+@pytest.mark.parametrize("things", [[GONE], ["a", NotFoundError("it is gone", "-")]])
 def test_what_no_time_will_heal_ends_it(things, monkeypatch):
     monkeypatch.setattr(_watch.time, "sleep", lambda _: None)
     left = list(things)

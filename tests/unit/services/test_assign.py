@@ -227,7 +227,9 @@ def test_no_ids_are_an_empty_answer(output: str) -> None:
 def test_a_line_that_is_not_utf8_is_named() -> None:
     done = piped(b"alice\n\xff\n", "-")
     assert done.returncode == 2
-    assert done.stderr == b"error: stdin, line 2: b'\\xff\\n' is not UTF-8\n"
+    error, hint = done.stderr.decode().splitlines()
+    assert error == r"error: stdin, line 2: b'\xff\n' is not UTF-8"
+    assert "iconv" in hint
 
 
 @pytest.mark.process

@@ -78,7 +78,7 @@ def test_what_no_experiment_can_have_is_refused(
 def test_a_folder_that_is_not_there_is_named(capsys: Screen) -> None:
     assert run(["init", "nowhere/mine.yaml"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: nowhere/mine.yaml: No such file or directory\nhint: ")
+    assert said.startswith("error: nowhere/mine.yaml cannot be written: No such file")
 
 
 def test_a_platform_that_holds_no_user_gets_requests(monkeypatch: pytest.MonkeyPatch) -> None:

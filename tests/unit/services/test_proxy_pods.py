@@ -122,7 +122,7 @@ def test_what_differs_in_more_than_the_split_is_not_what_is_wanted(world):
 
 
 @pytest.mark.parametrize(
-    "pod", [("Pending", {}), ("Running", NotReadyError("pod/a does not answer"))]
+    "pod", [("Pending", {}), ("Running", NotReadyError("pod/a does not answer", "-"))]
 )
 def test_a_pod_that_does_not_answer_is_waited_for(world, pod):
     status = world.status(a=pod)
@@ -139,7 +139,7 @@ def test_an_answer_of_somebody_else_is_no_split():
 
 
 def test_why_nobody_can_tell_is_told(world):
-    status = world.status(a=("Running", ClusterError("you may not")))
+    status = world.status(a=("Running", ClusterError("you may not", "-")))
     assert status == {"unseen": "you may not"}
     seen = {**world.carrier, "status": status}
     assert (world.platform.programmed(seen), world.platform.refusal(seen)) == (None, None)
@@ -147,7 +147,7 @@ def test_why_nobody_can_tell_is_told(world):
 
 
 def test_other_objects_have_their_own_status(world):
-    world.door.pods = {"a": ("Running", ClusterError("not asked"))}
+    world.door.pods = {"a": ("Running", ClusterError("not asked", "-"))}
     meta = world.carrier["metadata"]
     for other in ({"name": "x"}, {"labels": {}}):
         assert world.pods.status({**world.carrier, "metadata": {**meta, **other}}) is None

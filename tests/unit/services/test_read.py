@@ -139,7 +139,7 @@ def test_where_nobody_counts_drops_every_sample_is_read() -> None:
 
         def custom_query(self, query: str, params: Mapping[str, str]) -> list[Any]:
             if "resets" in query:
-                raise SourceError("vector cannot contain metrics with the same labelset")
+                raise SourceError("vector cannot contain metrics with the same labelset", "-")
             return super().custom_query(query, params)
 
     now, stored = FIRST + 300 * 15.0, calm(320)

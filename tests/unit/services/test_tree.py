@@ -157,7 +157,7 @@ def test_why_a_pod_is_not_ready_in_plain_words(make, status, why):
 
 def test_what_may_not_be_seen_is_said_and_the_rest_is_shown(make, monkeypatch):
     def refused(*_):
-        raise ClusterError("pods is forbidden")
+        raise ClusterError("pods is forbidden", "-")
 
     monkeypatch.setattr(World, "list", refused)
     _, found = make("istio", {})

@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from abctl.core.split import Split
-from abctl.errors import SourceError
+from abctl.errors import SourceError, UsageError
 from abctl.sources import file
 
 Target = tuple[tuple[str, str], ...]
@@ -193,7 +195,7 @@ def test_what_is_not_as_it_must_be_is_told_with_its_place(
 def test_a_number_that_was_altered_is_noticed(example: Path) -> None:
     text = text_of(example).replace("2.1", "2.2")
     example.write_bytes(gzip.compress(text.encode()))
-    with pytest.raises(SourceError, match="altered after it was written"):
+    with pytest.raises(SourceError, match="not what was written"):
         file.load(example, Everything)
 
 
@@ -229,20 +231,52 @@ def test_what_was_never_evidence_is_refused(tmp_path: Path, data: bytes, message
 
 def test_sizes_are_bounded(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = file.load(example, Everything)
-    monkeypatch.setattr(file, "_LARGEST_BYTES", 100)
-    with pytest.raises(SourceError, match="over 100 bytes when it is unpacked"):
-        file.load(example, Everything)
-    with pytest.raises(SourceError, match="more than is read"):
-        file.save(tmp_path / "other.json.gz", saved)
-    with pytest.raises(SourceError, match="No such file or directory"):
+    with pytest.raises(UsageError, match="No such file or directory"):
         file.save(tmp_path / "missing" / "e.json.gz", saved)
+    for what, words in ((b"", "bytes"), (b",", "values"), (b"[", "lists"), (b"{", "mappings")):
+        monkeypatch.setitem(file._MOST, what, 3)
+        with pytest.raises(SourceError, match=f"over 3 {words} once it is unpacked"):
+            file.load(example, Everything)
+        with pytest.raises(SourceError, match=f"over 3 {words} once it is unpacked"):
+            file.save(tmp_path / "other.json.gz", saved)
+        monkeypatch.undo()
     assert [p.name for p in tmp_path.iterdir()] == ["e.json.gz"]
+
+
+@pytest.mark.parametrize("filling", [b" ", b"[],", b"{},", b"1.5,", b'"",'])
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_before_it_does(
+    tmp_path: Path, filling: bytes
+) -> None:
+    path = tmp_path / "bomb.json.gz"
+    with gzip.open(path, "wb", compresslevel=1) as packed:
+        packed.write(b"[")
+        for _ in range(2**7):
+            packed.write(filling * (2**22 // len(filling)))
+    assert path.stat().st_size < 2**23
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SourceError, match="once it is unpacked"):
+        file.load(path, Everything)
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 400 * 2**10
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_a_file_has_the_mode_that_the_umask_leaves(
+    example: Path, tmp_path: Path, mask: int
+) -> None:
+    saved, path = file.load(example, Everything), tmp_path / "other.json.gz"
+    before = os.umask(mask)
+    try:
+        file.save(path, saved)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_places_that_hold_no_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         file.load(tmp_path / "none", Everything)
-    with pytest.raises(SourceError, match="Is a directory"):
+    with pytest.raises(SourceError, match="a folder, not a file"):
         file.load(tmp_path, Everything)
 
 

@@ -101,8 +101,16 @@ def test_two_do_not_write_one_file(page: Page, tmp_path: Path) -> None:
         pytest.raises(SourceError, match="somebody else scrapes into it"),
     ):
         Scraper(file, [Target(address(page))])
-    with pytest.raises(SourceError, match="Is a directory"):
+    with pytest.raises(UsageError, match="a folder, not a file"):
         Scraper(tmp_path, [])
+
+
+def test_a_file_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "iris.yaml"
+    file.write_text("kind: Experiment, without an end of the line")
+    with pytest.raises(SourceError, match="holds something else than scrapes"):
+        Scraper(file, [])
+    assert file.read_text() == "kind: Experiment, without an end of the line"
 
 
 def test_what_is_no_page_is_silence_and_no_sample(page: Page, tmp_path: Path) -> None:

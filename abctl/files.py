@@ -1,0 +1,166 @@
+"""Files that a user names: read within bounds, and never half written.
+
+Reading raises OSError, as opening does, with words for people in `strerror`: who reads knows best
+what the file should have been. Where a file is meant, a FIFO would be waited for and a device may
+never end; what a shell puts in the place of a file (`<(...)`) is read as one.
+"""
+
+import errno
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from abctl.errors import UsageError
+
+STDIN = "-"
+_OF_THE_SHELL = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
+_KINDS = {
+    stat.S_IFIFO: "a FIFO, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+}
+_REMEDIES = {
+    errno.ENOENT: "is its folder there?",
+    errno.ENOTDIR: "a part of that path is a file: name another place",
+    errno.EEXIST: "a part of that path is a file: name another place",
+    errno.EISDIR: "name a file in it",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EROFS: "that file system is read-only: name another place",
+    errno.ENOSPC: "make room there, or name another place",
+    errno.EDQUOT: "make room there, or name another place",
+    errno.EFBIG: "make room there (ulimit -f says how large a file may be), or name another place",
+    errno.EMFILE: "ulimit -n says how many files may be open: raise it",
+    errno.ENFILE: "too many files are open on this machine: end what opens them",
+    errno.EIO: "the disk or the terminal is broken or gone",
+}
+_OTHERWISE = "can you read and write there? else name another place"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file for reading; `-` is stdin.
+
+    Raises:
+        OSError: there is none, or it is none.
+    """
+    if str(path) == STDIN:
+        yield sys.stdin.buffer
+        return
+    with os.fdopen(_descriptor(path), "rb") as file:
+        yield file
+
+
+def _descriptor(path: Path) -> int:
+    try:
+        # Without a writer the opening of a FIFO would never return.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:
+        raise OSError(errno.EINVAL, "no name of a file", str(path)) from None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # what a socket says
+            raise OSError(error.errno, _KINDS[stat.S_IFSOCK], str(path)) from None
+        raise
+    try:
+        kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if kind != stat.S_IFIFO or not _OF_THE_SHELL.fullmatch(str(path)):
+            _require(kind, path)
+        os.set_blocking(descriptor, True)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _require(kind: int, path: Path) -> None:
+    """Make sure that it is a file."""
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, "a folder, not a file", str(path))
+    if kind != stat.S_IFREG:
+        raise OSError(errno.EINVAL, _KINDS[kind], str(path))
+
+
+def read(path: Path, most_bytes: int = 2**24) -> bytes:
+    """All that a file holds; `-` is stdin.
+
+    Raises:
+        OSError: it cannot be read, or holds more.
+    """
+    with opened(path) as file:
+        found = file.read(most_bytes + 1)
+    if len(found) > most_bytes:
+        raise OSError(errno.EFBIG, f"over {most_bytes:,} bytes", str(path))
+    return found
+
+
+def home() -> Path | None:
+    """The user's folder; None for one of whom the system knows nothing, as in many a container."""
+    found = os.path.expanduser("~")  # noqa: PTH111 - the other one fails where there is none
+    return None if found == "~" else Path(found)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses within is told with its place.
+
+    Raises:
+        UsageError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unwritten(error, path) from None
+
+
+def unwritten(error: OSError, path: object) -> UsageError:
+    """The error for something that cannot be written; `path` where the system names none."""
+    reason, remedy = error.strerror or str(error), _REMEDIES.get(error.errno or 0, _OTHERWISE)
+    return UsageError(f"{error.filename or path} cannot be written: {reason}", remedy)
+
+
+def refused(error: OSError) -> UsageError | None:
+    """The error for what the system refuses of a file, or has none left of; None for others."""
+    reason, hint = error.strerror or str(error), _REMEDIES.get(error.errno or 0)
+    if error.filename is None and hint is None:
+        return None
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return UsageError(f"{place}{reason}", hint or _OTHERWISE)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of another once everything is in it; else nothing has changed.
+
+    Raises:
+        UsageError: it cannot be written, or something that is no file is in its place.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.parent / f".abctl-{os.urandom(6).hex()}"
+    with writing(path):
+        if target.exists():
+            _require(stat.S_IFMT(target.stat().st_mode), path)
+        try:
+            # By mode and umask, as any other file.
+            with part.open("xb") as file:
+                yield file
+            part.replace(target)
+        except BaseException as error:
+            part.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename == str(part):
+                error.filename = str(path)
+            raise
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a text, whole or not at all.
+
+    Raises:
+        UsageError: as for `replacing`.
+    """
+    with replacing(path) as file:
+        file.write(text.encode())

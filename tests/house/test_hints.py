@@ -1,0 +1,46 @@
+"""No error without a hint: whoever is told what is wrong is told what to do."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from abctl import errors
+from abctl.platforms import Misfit
+from abctl.services import checks
+from abctl.services._problems import Problem
+
+ROOT = Path(__file__).parents[2]
+KINDS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if inspect.isclass(kind) and issubclass(kind, errors.AbctlError)
+}
+# mypy proves that whoever makes one of these gives a hint.
+TOLD = [*KINDS.values(), Problem, Misfit, checks.error]
+
+
+@pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)
+def test_none_can_be_made_without_a_hint(kind: type) -> None:
+    assert inspect.signature(kind).parameters["hint"].default is inspect.Parameter.empty
+
+
+def hints(path: Path) -> Iterator[ast.expr]:
+    """What stands where a hint is given, and what is called so below the command line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[_, given, *_]) if name in KINDS:
+                yield given
+            case ast.keyword(arg="hint", value=given):
+                yield given
+            case ast.Assign(targets=[ast.Name(id="hint")], value=given) if "cli" not in path.parts:
+                yield given
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "abctl").rglob("*.py")), ids=lambda p: p.name)
+def test_no_hint_is_empty(path: Path) -> None:
+    for given in hints(path):
+        empty = [n for n in ast.walk(given) if isinstance(n, ast.Constant) and n.value == ""]
+        assert not empty, f"line {given.lineno}"

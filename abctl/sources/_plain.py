@@ -176,6 +176,9 @@ def _bare(hint: Any, value: Any) -> tuple[Any, Any]:
     if get_origin(hint) in (Union, types.UnionType):
         (other,) = (member for member in get_args(hint) if member is not type(None))
         hint = type(None) if value is None and type(None) in get_args(hint) else other
+    # From numpy 2.5 on NDArray is an alias with a name (PEP 695): what it stands for is its value.
+    while (meant := getattr(get_origin(hint) or hint, "__value__", None)) is not None:
+        hint = meant[get_args(hint)] if get_args(hint) else meant
     origin = get_origin(hint)
     if is_dataclass(hint):
         return hint, _Record

@@ -245,7 +245,7 @@ class _Direct(HTTPAdapter):
     """By a proxy that was named, whatever the environment says; else by the environment's."""
 
     def __init__(self, proxy: str | None, tls: ssl.SSLContext | None, retry: Retry) -> None:
-        self._tls = {"ssl_context": tls} if tls else {}
+        self._tls: dict[str, Any] = {"ssl_context": tls} if tls else {}
         super().__init__(max_retries=retry)
         self._proxies = {"http": proxy, "https": proxy} if proxy else None
 

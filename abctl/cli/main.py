@@ -49,7 +49,7 @@ def _options(
 
 
 def main() -> None:
-    """Entry point; exit codes are those of the table in docs/cli.md."""
+    """Entry point; `abctl.errors` has the exit codes."""
     try:
         sys.exit(run(sys.argv[1:]))
     finally:

@@ -48,7 +48,7 @@ def _permissions(place: Place, refs: Sequence[Ref]) -> Check:
         kinds[ledger.api_version, ledger.kind] = ledger
     try:
         refused = [
-            f"{verb} {ref.kind}"
+            (verb, ref)
             for ref in kinds.values()
             for verb in (("get", "patch") if place.adopted else _VERBS)
             if not place.door.may(verb, ref)
@@ -56,8 +56,10 @@ def _permissions(place: Place, refs: Sequence[Ref]) -> Check:
     except ClusterError as failed:
         return error("permissions", failed.message, failed.hint)
     if refused:
-        hint = "k8s/base/namespace/rbac.yaml is the least that abctl needs"
-        return error("permissions", f"you may not {', '.join(refused)}", hint)
+        what = ", ".join(f"{verb} {ref.kind}" for verb, ref in refused)
+        where = " and in ".join(sorted({ref.namespace for _, ref in refused}))
+        hint = f"ask for a Role in {where} that may do that"
+        return error("permissions", f"you may not {what}", hint)
     return ok("permissions", f"all that it takes on {', '.join(kind for _, kind in kinds)}")
 
 

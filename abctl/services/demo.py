@@ -54,7 +54,7 @@ def demo(
     traffic: Traffic,
     *,
     state_dir: Path,
-    models_dir: Path,
+    models_dir: Path | None,
     report: Report,
     clock: Callable[[], float],
     sleep: Callable[[float], None],

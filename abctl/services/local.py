@@ -10,7 +10,7 @@ from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
 from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, scraper, stack
+from abctl.local import envoy, examples, lifecycle, mlserver, ports, prometheus, scraper, stack
 from abctl.local import logs as written
 from abctl.local.identity import Identity
 from abctl.local.plan import Plan
@@ -23,6 +23,7 @@ from abctl.services.place import STATE_ROOT
 TIMEOUT_SECONDS = 90.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _PORTS_OF_SERVER = 3
+_EXAMPLE = "iris"
 
 
 def default_state(name: str) -> Path:
@@ -52,7 +53,7 @@ def up(
     experiment: Experiment,
     *,
     state_dir: Path,
-    models_dir: Path,
+    models_dir: Path | None,
     port: int | None = None,
     tied: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
@@ -63,13 +64,14 @@ def up(
     Args:
         experiment: what to run; its split and its ledger start afresh.
         state_dir: the folder of the stack; what an earlier stack left there is removed.
-        models_dir: holds a folder for each `model.version`.
+        models_dir: holds a folder for each `model.version`; the example models if None.
         port: of the entrance; a free one if None.
         tied: stop the stack when this process ends, however it ends.
         timeout_seconds: how long to wait for readiness.
         report: told of the progress, in words.
 
     Raises:
+        UsageError: what it takes is not installed.
         SpecError: not an experiment for Envoy, or its models are others.
         NotFoundError: a model is missing.
         NotReadyError: something did not answer in time; everything is stopped again.
@@ -77,6 +79,12 @@ def up(
             (with its last lines); everything is stopped again. Or what runs there already is not
             what the file says; it is left alone.
     """
+    if experiment.platform != "envoy":
+        raise SpecError(
+            f"spec.platform: {experiment.platform}, but the local stack is an Envoy",
+            "write `platform: envoy`, or apply the experiment to a cluster",
+        )
+    mlserver.require_installed()
     state_dir = state_dir.resolve()
     door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
     launched = False
@@ -86,6 +94,8 @@ def up(
                 report(f"a stack runs in {state_dir} already")
             else:
                 lifecycle.prepare(state_dir)
+                if models_dir is None:
+                    models_dir = _examples(experiment, state_dir, report)
                 plan = _plan(experiment, state_dir, models_dir, port, tied)
                 start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
                 launched = True
@@ -176,11 +186,6 @@ def down(state_dir: Path, *, purge: bool = False) -> bool:
 def _plan(
     experiment: Experiment, state_dir: Path, models_dir: Path, port: int | None, tied: bool
 ) -> Plan:
-    if experiment.platform != "envoy":
-        raise SpecError(
-            f"spec.platform: {experiment.platform}, but the local stack is an Envoy",
-            "write `platform: envoy`, or apply the experiment to a cluster",
-        )
     program = prometheus.find()
     if port is not None:
         ports.require_free(port)
@@ -224,6 +229,23 @@ def _plan(
         processes=(),
     )
     return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
+
+
+def _examples(experiment: Experiment, state_dir: Path, report: Callable[[str], None]) -> Path:
+    """The folder of the example models that the experiment names, trained on the spot."""
+    wanted = {variant.name: variant.model for variant in experiment.served}
+    for variant, model in wanted.items():
+        if model.name != _EXAMPLE or model.version not in examples.VERSIONS:
+            raise NotFoundError(
+                f"no model of variant {variant}: {model.name} {model.version} is none of abctl's "
+                f"examples ({_EXAMPLE} {', '.join(examples.VERSIONS)})",
+                "--models names the folder that has one for each version",
+            )
+    folder = state_dir / "models"
+    trained = examples.write(folder, {model.version for model in wanted.values()})
+    found = ", ".join(f"{each.version} {each.accuracy:.1%} right" for each in trained)
+    report(f"trained the example models: {found}")
+    return folder
 
 
 def _runs(state_dir: Path) -> bool:

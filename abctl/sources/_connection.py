@@ -250,10 +250,10 @@ class _Direct(HTTPAdapter):
         self._proxies = {"http": proxy, "https": proxy} if proxy else None
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, **self._tls)
+        super().init_poolmanager(*args, **(options | self._tls))
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, **self._tls)
+        return super().proxy_manager_for(proxy, **(options | self._tls))
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         if self._proxies:

@@ -10,7 +10,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb')); \
 print(*project['build-system']['requires'], *project['project']['dependencies'], sep='\n')" > needed.txt \
     && pip install --no-cache-dir --constraint constraints.txt --requirement needed.txt
-COPY README.md LICENSE ./
+COPY LICENSE ./
 COPY abctl/ abctl/
 RUN ["pip", "install", "--no-cache-dir", "--no-deps", "--no-build-isolation", "."]
 

@@ -117,7 +117,7 @@ $(VENV)/bin/python:
 $(VENV)/local: $(RECIPES) | $(VENV)/bin/python
 	@echo "installing abctl and its local stack into $(VENV) (once) ..." >&2
 	@$(PIP) pip uv
-	@$(call install,-e '.[local]' -e model_servers/runtime)
+	@$(call install,-e '.[local]')
 	@touch $@
 
 $(VENV)/dev: $(VENV)/local

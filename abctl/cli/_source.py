@@ -18,6 +18,6 @@ PrometheusConfigOption = Annotated[
     typer.Option(
         metavar="FILE",
         envvar="ABCTL_PROMETHEUS_CONFIG",
-        help="How to reach it: a file with what source.prometheus may hold (docs/metrics.md).",
+        help="How to reach it: a file with what source.prometheus may hold (see abctl schema).",
     ),
 ]

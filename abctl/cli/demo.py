@@ -33,8 +33,13 @@ def demo(
         str, typer.Option(help="Version of the new model: v2, or v3, which is worse.")
     ] = "v2",
     models: Annotated[
-        Path, typer.Option(envvar="ABCTL_MODELS", help="Folder of the model servers.")
-    ] = Path("model_servers"),
+        Path | None,
+        typer.Option(
+            envvar="ABCTL_MODELS",
+            help="Holds a folder for each version of a model.",
+            show_default="trained here",
+        ),
+    ] = None,
     state: Annotated[
         Path, typer.Option(envvar="ABCTL_STATE", help="Folder for logs and evidence.")
     ] = _STATE,

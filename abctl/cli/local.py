@@ -19,6 +19,7 @@ _app = typer.Typer(
     help="Model servers, Envoy and Prometheus as processes of this machine.", no_args_is_help=True
 )
 
+_MODELS = Path("model_servers")
 WhichArgument = Annotated[
     str | None,
     typer.Argument(
@@ -38,9 +39,13 @@ def up(
     *,
     state: StateOption = None,
     models: Annotated[
-        Path,
-        typer.Option(envvar="ABCTL_MODELS", help="Holds a folder for each version of a model."),
-    ] = Path("model_servers"),
+        Path | None,
+        typer.Option(
+            envvar="ABCTL_MODELS",
+            help="Holds a folder for each version of a model.",
+            show_default=f"{_MODELS} if it is here, else the example models, trained here",
+        ),
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(
@@ -72,7 +77,7 @@ def up(
             stack = service.up(
                 loaded,
                 state_dir=state or service.default_state(loaded.name),
-                models_dir=models,
+                models_dir=models or (_MODELS if _MODELS.is_dir() else None),
                 port=port,
                 timeout_seconds=timeout,
                 report=report,

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Entry point; exit codes are those of the table in docs/cli.md."""
+    """Entry point; `abctl.errors` has the exit codes."""
     code = 130
     try:
         sys.unraisablehook = _interrupt_again

@@ -9,7 +9,7 @@ Operations = list[dict[str, Any]]  # of a JSON Patch
 
 
 class Door(Protocol):
-    """Kubernetes' own verbs, with its meaning of resourceVersion; tests/contract holds the laws.
+    """Kubernetes' own verbs, with its meaning of resourceVersion; its laws are tests.
 
     The status is the world's to write: in what is created or replaced it is ignored.
     """

@@ -110,10 +110,7 @@ def _permission(message: str, ref: Ref) -> str:
         return "no lack of rights but a rule of the cluster: change the object, or ask who made it"
     verb, resource, group = match.groups()
     full = f"{resource}.{group}" if group else resource
-    return (
-        f"ask for a Role in {ref.namespace} that may {verb} {full}; "
-        "k8s/base/namespace/rbac.yaml is the least that abctl needs"
-    )
+    return f"ask for a Role in {ref.namespace} that may {verb} {full}"
 
 
 def _conflict(status: Mapping[str, Any], ref: Ref) -> ConflictError:

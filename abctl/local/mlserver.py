@@ -2,21 +2,35 @@
 
 import glob
 import json
-import os
-import shutil
-import sysconfig
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
+from abctl import installation
+from abctl.errors import NotFoundError, SpecError, UsageError
 from abctl.files import read
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
-_INSTALL = "pip install 'abctl[local]'"
 _SETTINGS = "MLServer reads it: docs.seldon.ai/mlserver says what it may hold"
-_TRAIN = "run `make models`, or name another folder with --models"
+# The first Python that MLServer 1.7.1 does not run on; the extra `local` has the same bound.
+TOO_NEW = (3, 13)
+_EXTRA = "local"
+
+
+def require_installed() -> None:
+    """Make sure that there is a model server to start.
+
+    Raises:
+        UsageError: there is none, or none for this Python.
+    """
+    if all(map(find_spec, ("ab_runtime", "mlserver", "mlserver_sklearn"))):
+        return
+    if sys.version_info >= TOO_NEW:
+        raise installation.too_new("the local stack's MLServer", TOO_NEW, _EXTRA)
+    raise installation.lacks("MLServer", _EXTRA)
 
 
 def command(
@@ -31,13 +45,7 @@ def command(
         NotFoundError: the model is not there.
         SpecError: another model is there.
         UsageError: a state folder that MLServer cannot search.
-        ClusterError: the model server is not installed.
     """
-    program = shutil.which(
-        "ab-runtime", path=f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
-    )
-    if program is None:
-        raise ClusterError("ab-runtime is not installed", _INSTALL)
     _check_model(server, model_dir)
     if glob.escape(str(state_dir)) != str(state_dir):
         raise UsageError(
@@ -63,7 +71,7 @@ def command(
     (folder / "settings.json").write_text(json.dumps(settings, indent=1))
     return Command(
         name=server.process,
-        argv=(program, str(folder)),
+        argv=(sys.executable, "-P", "-m", "ab_runtime", str(folder)),
         folder=folder,
         environment={"OMP_NUM_THREADS": "1", **environment},
         ready_port=server.http_port,
@@ -76,7 +84,8 @@ def _check_model(server: Server, model_dir: Path) -> None:
     uri = settings.get("parameters", {}).get("uri")
     if uri and "://" not in uri and not (model_dir / uri).exists():
         path = (model_dir / uri).resolve()
-        raise NotFoundError(f"no model of variant {server.variant}: {path} does not exist", _TRAIN)
+        message = f"no model of variant {server.variant}: {path} does not exist"
+        raise NotFoundError(message, _elsewhere(model_dir))
     name = settings.get("name") or model_dir.name
     if name != server.model:
         raise SpecError(
@@ -86,12 +95,19 @@ def _check_model(server: Server, model_dir: Path) -> None:
         )
 
 
+def _elsewhere(model_dir: Path) -> str:
+    recipe = model_dir.parent / "train.py"
+    makes = f"python {recipe} makes those of that folder; " if recipe.is_file() else ""
+    return f"{makes}--models names the folder that has one for each version"
+
+
 def _json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         data = json.loads(read(path))
     except (FileNotFoundError, NotADirectoryError):
         if missing is None:
-            raise NotFoundError(f"no model: {path} does not exist", _TRAIN) from None
+            hint = _elsewhere(path.parent)
+            raise NotFoundError(f"no model: {path} does not exist", hint) from None
         return missing
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}", _SETTINGS) from None

@@ -1,7 +1,7 @@
 """What carries the split: pure translators between an experiment and Kubernetes objects.
 
 A platform is a module here with the names of the `Platform` protocol.
-Laws (tests/contract): `split_of(with_split(o, s)) == s`; the input stays unchanged; fields other
+Laws, which are tests: `split_of(with_split(o, s)) == s`; the input stays unchanged; fields other
 than the weights stay untouched; a split off the grain, or anything that the platform cannot
 express, is a SpecError before anything is written.
 

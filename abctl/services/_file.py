@@ -75,7 +75,7 @@ class Model(Part):
     name: Text
     """The name under which the model is served."""
     version: Text
-    """Its version; on the local stack also the folder below model_servers."""
+    """Its version; on the local stack also the folder below --models."""
     image: Text | None = None
     """The container image that serves it."""
     uri: Text | None = None

@@ -7,7 +7,6 @@ from abctl.cluster import Door
 from abctl.core.change import Ref
 from abctl.services.checks import Check, error, ok, warning
 
-_ROLES = "k8s/base/namespace/rbac.yaml has roles for it: abctl-shift for what is there, abctl"
 _EACH = ("get", "create", "patch", "delete")
 
 
@@ -59,8 +58,10 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     said = [f"you may {', '.join(may)}"] if may else []
     said += [f"not {name} ({', '.join(lacking)})" for name, lacking in refused.items() if lacking]
     words = "; ".join(said if may else ["you may not look", *said])
+    where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
+    hint = f"ask for a Role in {where} that may do that"
     if refused["look"]:
-        return error("permissions", words, _ROLES)
+        return error("permissions", words, hint)
     if refused["shift"] or (len(may) < len(refused) and not there):
-        return warning("permissions", words, _ROLES)
+        return warning("permissions", words, hint)
     return ok("permissions", words)

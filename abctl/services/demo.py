@@ -99,7 +99,7 @@ def demo(
     schedule: Schedule,
     *,
     state_dir: Path,
-    models_dir: Path,
+    models_dir: Path | None,
     report: Report,
     clock: Callable[[], float],
     sleep: Callable[[float], None],

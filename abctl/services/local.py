@@ -11,7 +11,7 @@ from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
 from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import envoy, lifecycle, mlserver, ports, prometheus, scraper, stack
+from abctl.local import envoy, examples, lifecycle, mlserver, ports, prometheus, scraper, stack
 from abctl.local import logs as written
 from abctl.local.identity import Identity
 from abctl.local.plan import Plan
@@ -27,6 +27,7 @@ SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _PORTS, _PORTS_OF_SERVER = 3, 3
 _MOST_STARTS = 5
+_EXAMPLE = "iris"
 
 
 def default_state(name: str) -> Path:
@@ -56,7 +57,7 @@ def up(
     experiment: Experiment,
     *,
     state_dir: Path,
-    models_dir: Path,
+    models_dir: Path | None,
     port: int | None = None,
     tied: bool = False,
     scrape_seconds: float = SCRAPE_SECONDS,
@@ -68,7 +69,7 @@ def up(
     Args:
         experiment: what to run; its split and its ledger start afresh.
         state_dir: the folder of the stack; what an experiment left there is moved aside in it.
-        models_dir: holds a folder for each `model.version`.
+        models_dir: holds a folder for each `model.version`; the example models if None.
         port: of the entrance; a free one if None.
         tied: stop the stack when this process ends, however it ends; then what the one before left
             is removed.
@@ -77,6 +78,7 @@ def up(
         report: told of the progress, in words.
 
     Raises:
+        UsageError: what it takes is not installed.
         SpecError: not an experiment for Envoy, or its models are others.
         NotFoundError: a model is missing.
         NotReadyError: something did not answer in time; everything is stopped again.
@@ -84,6 +86,12 @@ def up(
             (with its last lines); everything is stopped again. Or what runs there already is not
             what the file says; it is left alone.
     """
+    if experiment.platform != "envoy":
+        raise SpecError(
+            f"spec.platform: {experiment.platform}, but the local stack is an Envoy",
+            "write `platform: envoy`, or apply the experiment to a cluster",
+        )
+    mlserver.require_installed()
     starts = 1
     while True:
         try:
@@ -177,7 +185,7 @@ def _up(
     experiment: Experiment,
     *,
     state_dir: Path,
-    models_dir: Path,
+    models_dir: Path | None,
     port: int | None,
     tied: bool,
     scrape_seconds: float,
@@ -193,6 +201,8 @@ def _up(
                     report(f"a stack runs in {state_dir} already")
                 else:
                     _make_room(state_dir, keep=not tied, report=report)
+                    if models_dir is None:
+                        models_dir = _examples(experiment, state_dir, report)
                     free = until_it_runs.enter_context(_ports(experiment, port))
                     plan = _plan(
                         experiment,
@@ -243,11 +253,6 @@ def _plan(
     scrape_seconds: float,
     tied: bool,
 ) -> Plan:
-    if experiment.platform != "envoy":
-        raise SpecError(
-            f"spec.platform: {experiment.platform}, but the local stack is an Envoy",
-            "write `platform: envoy`, or apply the experiment to a cluster",
-        )
     program = prometheus.find()
     entrance, admin, counters, *behind = free
     servers = tuple(
@@ -293,6 +298,23 @@ def _plan(
         processes=(),
     )
     return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
+
+
+def _examples(experiment: Experiment, state_dir: Path, report: Callable[[str], None]) -> Path:
+    """The folder of the example models that the experiment names, trained on the spot."""
+    wanted = {variant.name: variant.model for variant in experiment.served}
+    for variant, model in wanted.items():
+        if model.name != _EXAMPLE or model.version not in examples.VERSIONS:
+            raise NotFoundError(
+                f"no model of variant {variant}: {model.name} {model.version} is none of abctl's "
+                f"examples ({_EXAMPLE} {', '.join(examples.VERSIONS)})",
+                "--models names the folder that has one for each version",
+            )
+    folder = state_dir / "models"
+    trained = examples.write(folder, {model.version for model in wanted.values()})
+    found = ", ".join(f"{each.version} {each.accuracy:.1%} right" for each in trained)
+    report(f"trained the example models: {found}")
+    return folder
 
 
 def _runs(state_dir: Path) -> bool:

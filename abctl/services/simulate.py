@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+from abctl import installation
 from abctl.core.experiment import Experiment
 from abctl.errors import SpecError, UnreachableError, UsageError
 from abctl.services._entrance import Entrance
@@ -50,9 +51,7 @@ def simulate(
 
         from abctl.services._run import Asked, Run  # noqa: PLC0415
     except ImportError as error:
-        raise UsageError(
-            f"simulate needs {error.name}, which is not installed", "pip install 'abctl[local]'"
-        ) from None
+        raise installation.lacks(f"what simulate needs ({error.name})", "local") from None
     asked = Asked(path, experiment.assignment.key, experiment.split.names, told, effects)
     requests = plan(traffic, Rows(*load_iris(return_X_y=True)), len(told))
 

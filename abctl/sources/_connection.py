@@ -18,6 +18,7 @@ from requests import PreparedRequest, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError, SSLError
+from urllib3.util import create_urllib3_context
 from urllib3.util.retry import Retry
 
 from abctl import files
@@ -151,7 +152,7 @@ class Connection:
             raise_on_status=False,
             respect_retry_after_header=False,
         )
-        adapter = _Direct(self.proxy_url, retry) if way is None else _Through(way, retry)
+        adapter = _Through(way, retry) if way else _Direct(self.proxy_url, self._tls(), retry)
         # Longer than the address that the client mounts an adapter of its own on.
         session.mount(f"{url.rstrip('/')}/", adapter)
         return session
@@ -194,6 +195,16 @@ class Connection:
             except OSError as error:
                 raise _unusable("caFile", self.ca_file, error) from None
         return self.ca_file or True
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """None: as requests does it."""
+        if not self.ca_file:
+            return None
+        # Python 3.13 refuses authorities without key usage or key identifiers, which many a one of
+        # a house's own has not; other programs take them.
+        context = create_urllib3_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
 
     def _certificate(self) -> str | tuple[str, str] | None:
         if not self.cert_file:
@@ -242,9 +253,16 @@ def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
 class _Direct(HTTPAdapter):
     """By a proxy that was named, whatever the environment says; else by the environment's."""
 
-    def __init__(self, proxy: str | None, retry: Retry) -> None:
+    def __init__(self, proxy: str | None, tls: ssl.SSLContext | None, retry: Retry) -> None:
+        self._tls: dict[str, Any] = {"ssl_context": tls} if tls else {}
         super().__init__(max_retries=retry)
         self._proxies = {"http": proxy, "https": proxy} if proxy else None
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **(options | self._tls))
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **(options | self._tls))
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         if self._proxies:

@@ -173,15 +173,23 @@ def _require(fits: bool, place: str, data: Any, what: str) -> None:
 
 def _bare(hint: Any, value: Any) -> tuple[Any, Any]:
     """A hint and its origin; a union is of nothing and one other type."""
+    hint = _meant(hint)
     if get_origin(hint) in (Union, types.UnionType):
         (other,) = (member for member in get_args(hint) if member is not type(None))
-        hint = type(None) if value is None and type(None) in get_args(hint) else other
+        hint = _meant(type(None) if value is None and type(None) in get_args(hint) else other)
     origin = get_origin(hint)
     if is_dataclass(hint):
         return hint, _Record
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return hint, Mapping
     return hint, Sequence if origin in (list, tuple) else origin
+
+
+def _meant(hint: Any) -> Any:
+    """What a name stands for (PEP 695); NDArray is one from numpy 2.5 on."""
+    while (value := getattr(get_origin(hint) or hint, "__value__", None)) is not None:
+        hint = value[get_args(hint)] if get_args(hint) else value
+    return hint
 
 
 def _items(hint: Any, count: int) -> list[Any]:

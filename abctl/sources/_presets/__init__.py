@@ -1,7 +1,7 @@
 """Presets (pure): which counters hold what, one file for each way to instrument.
 
 A metric of some kind is made of parts, each the sum of the counters that one selector finds.
-docs/metrics.md has them all in a table, with what each relies on.
+The page on metrics has them all in a table, with what each relies on.
 
 In selectors these stand for what the experiment says: `$experiment`, `$namespace`, `$variant`,
 `$model` and `$version` (of the variant), `$outcome` (what the metric is `of`), and `$upstream`:

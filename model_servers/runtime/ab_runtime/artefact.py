@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from ab_runtime.errors import StartError
 
-_AGAIN = "train it again: `make models`"
+_BOTH = "write both: the model, and its SHA-256 as `sha256sum` prints it"
 
 
 def load(path: Path) -> BaseEstimator:
@@ -23,19 +23,19 @@ def load(path: Path) -> BaseEstimator:
     checksum = path.with_name(path.name + ".sha256")
     for file in (path, checksum):
         if not file.is_file():
-            raise StartError(f"{file} is missing: run `make models`")
+            raise StartError(f"{file} is missing; {_BOTH}")
     content = path.read_bytes()
     wanted = checksum.read_text(encoding="utf-8").split()[:1]
     found = hashlib.sha256(content).hexdigest()
     if wanted != [found]:
         raise StartError(
             f"{path} was altered: its SHA-256 is {found}, but {checksum.name} says "
-            f"{' '.join(wanted) or 'nothing'}; {_AGAIN}"
+            f"{' '.join(wanted) or 'nothing'}; {_BOTH}"
         )
     try:
         model = joblib.load(io.BytesIO(content))
     except Exception as error:
-        raise StartError(f"{path} cannot be unpickled here ({error}); {_AGAIN}") from error
+        raise StartError(f"{path} cannot be unpickled here ({error}); {_BOTH}, here") from error
     if not isinstance(model, BaseEstimator):
         raise StartError(f"{path} holds a {type(model).__name__}, must be a scikit-learn estimator")
     return model

@@ -5,10 +5,12 @@ import ssl
 import subprocess
 import tempfile
 from base64 import b64encode
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import authorities
 import pytest
 
 from abctl.cluster.kube import KubeDoor
@@ -52,9 +54,9 @@ def made(tmp_path_factory):
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="module")
-def server(made):
-    """An API server that answers with the name in its client's certificate."""
+@contextmanager
+def running(tls):
+    """An API server that answers with the name in its client's certificate; its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -82,32 +84,38 @@ def server(made):
         def handle_error(self, *_):
             pass  # a client that does not trust us
 
+    server = Server(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def server(made):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(made["server.crt"], made["server.key"])
     tls.load_verify_locations(made["ca.crt"])
     tls.verify_mode = ssl.CERT_OPTIONAL
-    running = Server(("127.0.0.1", 0), Handler)
-    Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"https://127.0.0.1:{running.server_port}"
-    running.shutdown()
-    running.server_close()
+    with running(tls) as address:
+        yield address
 
 
 @pytest.fixture
 def names(server, tmp_path):
     """Whom the server takes us for, with this of the cluster and this of the user."""
+    return lambda cluster, user=None: ask(tmp_path, {"server": server, **cluster}, user)
 
-    def ask(cluster, user=None):
-        config = {
-            "current-context": "x",
-            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-            "clusters": [{"name": "x", "cluster": {"server": server, **cluster}}],
-            "users": [{"name": "x", "user": user or {}}],
-        }
-        (tmp_path / "config").write_text(json.dumps(config))
-        return KubeDoor(kubeconfig=tmp_path / "config").get(REF)["data"]["names"]
 
-    return ask
+def ask(folder, cluster, user=None):
+    config = {
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "clusters": [{"name": "x", "cluster": cluster}],
+        "users": [{"name": "x", "user": user or {}}],
+    }
+    (folder / "config").write_text(json.dumps(config))
+    return KubeDoor(kubeconfig=folder / "config").get(REF)["data"]["names"]
 
 
 def trusted(made):
@@ -138,6 +146,23 @@ def test_no_other_server_is_trusted(names, made, wrong):
     }
     with pytest.raises(UnreachableError, match="certificate"):
         names({**trusted(made), **wrong})
+
+
+@pytest.mark.parametrize("fault", authorities.FAULTS)
+def test_the_kubeconfigs_authority_need_not_please_strict_clients(tmp_path, monkeypatch, fault):
+    authorities.make(tmp_path, fault)
+    authority = (tmp_path / "ca.crt").read_bytes()
+    authorities.be_strict(monkeypatch, ssl, "create_default_context")
+    with running(authorities.serving(tmp_path)) as address:
+        for key, value in (
+            ("certificate-authority", "ca.crt"),
+            ("certificate-authority-data", b64encode(authority).decode()),
+        ):
+            assert ask(tmp_path, {"server": address, key: value}) == []
+        # Of those of the system Python expects what it likes.
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+        with pytest.raises(UnreachableError, match=authorities.FAULTS[fault][-1]):
+            ask(tmp_path, {"server": address})
 
 
 def test_only_who_says_so_trusts_everybody(names, made):

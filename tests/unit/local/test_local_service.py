@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from abctl.core.experiment import Experiment, Metric
+from abctl.core.experiment import Experiment, Metric, Model, Variant
 from abctl.errors import AbctlError, NotFoundError, UsageError
 from abctl.local import lifecycle
 from abctl.services import local
@@ -25,6 +25,13 @@ def test_only_envoy_runs_locally(make_experiment: Make, tmp_path: Path) -> None:
         up(replace(make_experiment(), platform="seldon"), tmp_path / "stack")
 
 
+@pytest.fixture
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model server; it is not started."""
+    monkeypatch.setattr("abctl.local.mlserver.require_installed", lambda: None)
+
+
+@pytest.mark.usefixtures("_installed")
 def test_what_cannot_start_leaves_no_stack(make_experiment: Make, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="model"):
         up(make_experiment(), tmp_path / "stack")
@@ -32,6 +39,27 @@ def test_what_cannot_start_leaves_no_stack(make_experiment: Make, tmp_path: Path
         local.status(tmp_path / "stack")
     with pytest.raises(NotFoundError, match="model"):
         up(make_experiment(), tmp_path / "stack")
+
+
+@pytest.mark.usefixtures("_installed")
+def test_only_the_example_models_need_no_folder(make_experiment: Make, tmp_path: Path) -> None:
+    other = Variant("treatment", Model("iris", "v9"))
+    experiment = make_experiment()
+    experiment = replace(experiment, variants=(experiment.variants[0], other))
+    with pytest.raises(NotFoundError, match="treatment: iris v9 is none of") as error:
+        local.up(experiment, state_dir=tmp_path / "stack", models_dir=None, report=silent)
+    assert error.value.hint == "--models names the folder that has one for each version"
+
+
+def test_what_is_there_stays_where_there_is_no_model_server(
+    make_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abctl.local.mlserver.find_spec", lambda _: None)
+    with lifecycle.locked(tmp_path):
+        (tmp_path / "evidence").touch()
+    with pytest.raises(UsageError, match="MLServer"):
+        local.up(make_experiment(), state_dir=tmp_path, models_dir=None, report=silent)
+    assert (tmp_path / "evidence").exists()
 
 
 def test_a_server_learns_of_feedback_and_not_of_what_it_measures_itself(

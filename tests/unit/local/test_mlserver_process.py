@@ -1,10 +1,12 @@
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from abctl.errors import AbctlError, NotFoundError, SpecError, UsageError
+from abctl.errors import NotFoundError, SpecError, UsageError
 from abctl.local import mlserver
 from abctl.local.stack import Server
 
@@ -37,12 +39,17 @@ def test_our_settings_go_over_the_models(model_dir: Path, tmp_path: Path) -> Non
     assert json.loads((model_dir / "settings.json").read_text())["http_port"] == 80
 
 
-def test_a_missing_model_says_how_to_make_it(model_dir: Path, tmp_path: Path) -> None:
+def test_a_missing_model_says_where_it_is_looked_for(model_dir: Path, tmp_path: Path) -> None:
+    recipe = model_dir.parent / "train.py"
     for name in ("model.joblib", "model-settings.json"):
         (model_dir / name).unlink()
         with pytest.raises(NotFoundError, match=name) as error:
             mlserver.command(SERVER, model_dir, {}, tmp_path)
-        assert "make models" in error.value.hint
+        assert error.value.hint == "--models names the folder that has one for each version"
+    recipe.touch()  # as in a checkout of abctl
+    with pytest.raises(NotFoundError) as error:
+        mlserver.command(SERVER, model_dir, {}, tmp_path)
+    assert error.value.hint.startswith(f"python {recipe} makes those of that folder; --models")
 
 
 @pytest.mark.parametrize(
@@ -60,10 +67,20 @@ def test_a_state_folder_that_mlserver_cannot_search(model_dir: Path, tmp_path: P
         mlserver.command(SERVER, model_dir, {}, tmp_path / "[1]")
 
 
+@pytest.mark.parametrize("lacking", ["mlserver", "mlserver_sklearn", "ab_runtime"])
 def test_without_mlserver_it_says_how_to_install_it(
-    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lacking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(AbctlError, match="not installed") as error:
-        mlserver.command(SERVER, model_dir, {}, tmp_path)
-    assert "abctl[local]" in error.value.hint
+    monkeypatch.setattr(mlserver, "find_spec", lambda name: name != lacking)
+    for version, message in (
+        ((3, 12, 1), "MLServer is not installed; the extra 'local' has it"),
+        ((3, 13, 0), "the local stack's MLServer needs a Python before 3.13, and this is 3."),
+    ):
+        monkeypatch.setattr(sys, "version_info", version)
+        with pytest.raises(UsageError, match=re.escape(message)) as error:
+            mlserver.require_installed()
+        assert "[local]" in error.value.hint
+        assert ("3.12" in error.value.hint) == (version >= (3, 13))
+    # A later one may run there.
+    monkeypatch.setattr(mlserver, "find_spec", lambda _: True)
+    mlserver.require_installed()

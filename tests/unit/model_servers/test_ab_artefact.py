@@ -42,16 +42,16 @@ def test_the_estimator_comes_back(model: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", ["model.joblib", "model.joblib.sha256"])
-def test_a_missing_file_says_how_to_make_it(model: Path, gone: str) -> None:
+def test_a_missing_file_is_named(model: Path, gone: str) -> None:
     model.with_name(gone).unlink()
-    with pytest.raises(StartError, match=f"{gone} is missing: run `make models`"):
+    with pytest.raises(StartError, match=f"{gone} is missing; write both"):
         artefact.load(model)
 
 
 def test_an_altered_model_is_never_unpickled(model: Path, tmp_path: Path) -> None:
     sprung = tmp_path / "sprung"
     model.write_bytes(pickle.dumps(Trap(sprung)))
-    with pytest.raises(StartError, match=r"was altered.*make models"):
+    with pytest.raises(StartError, match=r"was altered.*write both"):
         artefact.load(model)
     assert not sprung.exists()
     with pytest.raises(StartError):  # the trap works: with the right checksum it springs

@@ -1,10 +1,9 @@
 """The example models: the same every time, two alike and one worse."""
 
 import hashlib
-import importlib.util
+import runpy
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import joblib
 import numpy as np
@@ -13,32 +12,21 @@ from sklearn.datasets import load_iris
 
 from ab_runtime import artefact
 from ab_runtime.linear import linear_predict
+from abctl.local import examples
 
-ROOT = Path(__file__).parents[3]
+SERVERS = Path(__file__).parents[3] / "model_servers"
 ROWS = load_iris().data
 
 
 @pytest.fixture(scope="module")
-def train() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train", ROOT / "model_servers/train.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def folder(train: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["train.py", str(folder)])
-        train.main()
+    examples.write(folder)
     return folder
 
 
-def test_two_are_good_and_the_third_is_worse_and_slower(train: ModuleType) -> None:
-    trained = {version: (model, accuracy) for version, _, model, accuracy in train.train()}
+def test_two_are_good_and_the_third_is_worse_and_slower() -> None:
+    trained = {each.version: (each.model, each.accuracy) for each in examples.train()}
     assert list(trained) == ["v1", "v2", "v3"]
     assert trained["v1"][1] > 0.9
     assert trained["v2"][1] == trained["v1"][1]  # what is held out does not tell them apart
@@ -49,30 +37,36 @@ def test_two_are_good_and_the_third_is_worse_and_slower(train: ModuleType) -> No
     assert len(trained["v3"][0].estimators_) == 20
 
 
-def test_the_same_every_time(train: ModuleType, folder: Path) -> None:
-    for version, _, model, _ in train.train():
-        saved = joblib.load(folder / version / "model.joblib")
-        np.testing.assert_array_equal(saved.predict_proba(ROWS), model.predict_proba(ROWS))
+def test_the_same_every_time(folder: Path) -> None:
+    for each in examples.train():
+        saved = joblib.load(folder / each.version / "model.joblib")
+        np.testing.assert_array_equal(saved.predict_proba(ROWS), each.model.predict_proba(ROWS))
 
 
 def test_the_runtime_takes_what_is_written(folder: Path) -> None:
     for version in ("v1", "v2", "v3"):
         assert artefact.load(folder / version / "model.joblib").n_features_in_ == 4
         names = sorted(path.name for path in (folder / version).iterdir())
-        assert names == ["model.joblib", "model.joblib.sha256"]
+        settings = ["model-settings.json", "settings.json"]
+        assert names == [settings[0], "model.joblib", "model.joblib.sha256", settings[1]]
+        # Those of the images are the same.
+        for name in settings:
+            assert (folder / version / name).read_text() == (SERVERS / version / name).read_text()
         line = (folder / version / "model.joblib.sha256").read_text()
         content = (folder / version / "model.joblib").read_bytes()
         assert line == f"{hashlib.sha256(content).hexdigest()}  model.joblib\n"
 
 
+def test_only_those_that_are_wanted_are_trained(tmp_path: Path) -> None:
+    assert [each.version for each in examples.write(tmp_path, {"v3", "v1", "v9"})] == ["v1", "v3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v1", "v3"]
+
+
 def test_it_says_how_good_they_are(
-    train: ModuleType,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path)])
-    train.main()
+    runpy.run_path(str(SERVERS / "train.py"), run_name="__main__")
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed] == ["version", "v1", "v2", "v3"]
     assert "93.3%" in printed[1]

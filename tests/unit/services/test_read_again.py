@@ -208,7 +208,7 @@ def event(kind: str, stored: list[Stored], at: int) -> list[Stored]:
     found: list[Stored] = []
     for labels, times, values in stored:
         name = labels["__name__"]
-        counter, zero = name.endswith("_total"), labels.get("bucket") == "0"
+        counter, zero = map(np.bool_, (name.endswith("_total"), labels.get("bucket") == "0"))
         after = np.arange(len(times)) >= at
         if kind == "untold" and not counter:  # it says when it was scraped, not when it started
             found.append((labels | {"__name__": "up"}, times, np.ones(len(times))))

@@ -12,10 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import authorities
 import pytest
 import urllib3
 
 from abctl.errors import SourceError
+from abctl.sources import _connection
 from abctl.sources._connection import Connection, Way
 from abctl.sources.prometheus import Prometheus
 
@@ -252,6 +254,22 @@ def test_tls_trusts_whom_it_is_told_to(serve, papers: Path) -> None:
     _, plain = serve()
     said = refused(lambda: Prometheus(plain.replace("http:", "https:")))
     assert "it speaks http, not https" in said
+
+
+@pytest.mark.parametrize("fault", authorities.FAULTS)
+def test_an_authority_that_was_named_need_not_please_strict_clients(
+    serve, tmp_path: Path, monkeypatch, fault: str
+) -> None:
+    authorities.make(tmp_path, fault)
+    authority = str(tmp_path / "ca.crt")
+    for module in (_connection, urllib3.connection):
+        authorities.be_strict(monkeypatch, module, "create_urllib3_context")
+    _, url = serve(context=authorities.serving(tmp_path))
+    assert Prometheus(url, {"ca_file": authority}).now() == 1_700_000_000
+    # Of all others Python expects what it likes.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", authority)
+    said = refused(lambda: Prometheus(url))
+    assert authorities.FAULTS[fault][-1] in said
 
 
 def test_a_server_may_want_a_certificate(serve, papers: Path) -> None:

@@ -1,0 +1,100 @@
+"""The example models: Iris v1 and v2, alike on held-out flowers, and v3, worse and slower on purpose.
+
+They are trained where they are wanted, which takes about a second: a model that was pickled
+elsewhere need not be one here.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SEED = 42
+VERSIONS = ("v1", "v2", "v3")
+_SETTINGS = """\
+{
+  "debug": false,
+  "gzip_enabled": false,
+  "parallel_workers": 0
+}
+"""
+_MODEL_SETTINGS = """\
+{
+  "name": "iris",
+  "implementation": "ab_runtime.ABRuntime",
+  "parameters": {"uri": "./model.joblib", "version": "VERSION"}
+}
+"""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, what it is, and its accuracy on the 30% of the data that were held out."""
+
+    version: str
+    what: str
+    model: Any
+    accuracy: float
+
+
+def train(versions: Collection[str] = VERSIONS) -> Iterator[Trained]:
+    """Those of the example models that are named."""
+    import numpy as np  # noqa: PLC0415 - these take a second
+    from sklearn.datasets import load_iris  # noqa: PLC0415
+    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
+    rows, labels = load_iris(return_X_y=True)
+    x_train, x_test, y_train, y_test = train_test_split(
+        rows, labels, test_size=0.3, stratify=labels, random_state=SEED
+    )
+    wrong = y_train.copy()
+    rng = np.random.default_rng(SEED)
+    shuffled = rng.choice(len(wrong), size=len(wrong) // 2, replace=False)
+    wrong[shuffled] = rng.permutation(wrong[shuffled])
+    forest = RandomForestClassifier(20, random_state=SEED)
+    recipes = {
+        "v1": ("LogisticRegression(C=1)", LogisticRegression(max_iter=1000), y_train),
+        "v2": ("LogisticRegression(C=0.03)", LogisticRegression(C=0.03, max_iter=1000), y_train),
+        "v3": ("20 trees, half of the labels shuffled", forest, wrong),
+    }
+    for version in VERSIONS:
+        if version in versions:
+            what, model, y = recipes[version]
+            model.fit(x_train, y)
+            yield Trained(version, what, model, float(model.score(x_test, y_test)))
+
+
+def write(folder: Path, versions: Collection[str] = VERSIONS) -> list[Trained]:
+    """Train models and write for each a folder that the runtime serves; what was trained."""
+    trained = list(train(versions))
+    for each in trained:
+        _save(each, folder / each.version)
+    return trained
+
+
+def _save(trained: Trained, folder: Path) -> None:
+    """The model, its SHA-256 as `sha256sum -c` reads it, and settings for MLServer."""
+    import joblib  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    joblib.dump(trained.model, buffer)
+    content = buffer.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("settings.json", _SETTINGS),
+        ("model-settings.json", _MODEL_SETTINGS.replace("VERSION", trained.version)),
+        ("model.joblib.sha256", f"{hashlib.sha256(content).hexdigest()}  model.joblib\n"),
+    ):
+        _write(folder / name, text.encode())
+    _write(folder / "model.joblib", content)
+
+
+def _write(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

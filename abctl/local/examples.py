@@ -1,4 +1,4 @@
-"""The example models: Iris v1 and v2, alike on held-out flowers, and v3, worse and slower on purpose.
+"""The example models: Iris v1 and v2, alike on held-out flowers, and v3, worse and slower.
 
 They are trained where they are wanted, which takes about a second: a model that was pickled
 elsewhere need not be one here.

@@ -66,6 +66,8 @@ def up(
 ) -> Stack:
     """Start the stack and wait until everything answers; one that runs already is left alone.
 
+    Where a stranger takes one of its ports meanwhile, it starts again with others, a few times.
+
     Args:
         experiment: what to run; its split and its ledger start afresh.
         state_dir: the folder of the stack; what an experiment left there is moved aside in it.

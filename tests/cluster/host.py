@@ -41,7 +41,7 @@ def run(*words, **options):
     return done.stdout
 
 
-def wait_for(condition, what, seconds=90.0):
+def wait_for(condition, what, seconds=300.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
@@ -129,7 +129,7 @@ def disconnect():
     """The link goes with the node, maybe at this moment."""
     link = Path(f"/sys/class/net/{NAME}")
     subprocess.run(["ip", "link", "delete", NAME], capture_output=True, check=False)
-    wait_for(lambda: not link.exists(), f"the end of {NAME}", 30.0)
+    wait_for(lambda: not link.exists(), f"the end of {NAME}")
 
 
 def make_cgroups():
@@ -145,7 +145,7 @@ def remove_cgroups():
     for controller in _controllers():
         # Those below come first.
         for folder in sorted((controller / NAME).glob("**/"), reverse=True):
-            wait_for(lambda folder=folder: _removed(folder), f"the end of {folder}", 30.0)
+            wait_for(lambda folder=folder: _removed(folder), f"the end of {folder}")
 
 
 def _removed(folder):

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "k8s" / "overlays" / "kind-envoy"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 NAMESPACE = "models"
-SECONDS = 900.0
+SECONDS = 1200.0
 
 
 class Nodes(Cluster):

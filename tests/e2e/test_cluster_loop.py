@@ -9,7 +9,7 @@ from api_server import wait_for
 
 EXAMPLE = Path(__file__).parents[2] / "k8s" / "experiments" / "envoy.yaml"
 # For longer than it takes to settle: what comes after counts.
-TRAFFIC = ("--rate", 50, "--requests", 3750, "--users", 1500, "--seed", 1)
+TRAFFIC = ("--rate", 50, "--requests", 3750, "--duration", "15m", "--users", 1500, "--seed", 1)
 SETTLE = "30s"  # two scrapes
 
 pytestmark = pytest.mark.timeout(3000)

@@ -31,3 +31,18 @@ def test_no_room_is_called_by_a_name_that_says_nothing() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     assert not [p for p in SHIPPED if not ast.get_docstring(ast.parse(p.read_text()))]
+
+
+def fixed_waits(node: ast.AST, looping: bool = False) -> list[int]:
+    """The lines that sleep for some time, and not between two looks."""
+    looping = looping or isinstance(node, ast.While)
+    below = [line for each in ast.iter_child_nodes(node) for line in fixed_waits(each, looping)]
+    sleeps = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("sleep")
+    if sleeps and not looping and isinstance(node.args[0], ast.Constant):
+        below.append(node.lineno)
+    return below
+
+
+def test_no_test_waits_for_a_time_instead_of_what_it_needs() -> None:
+    found = {path: fixed_waits(ast.parse(path.read_text())) for path in ROOT.glob("tests/**/*.py")}
+    assert not {path: lines for path, lines in found.items() if lines}

@@ -106,7 +106,12 @@ def test_what_was_sent_is_what_the_servers_count_and_who_should_answer_does(
     stack: local.Stack,
 ) -> None:
     traffic = Traffic(
-        requests=1200, users=300, anonymous_ratio=0.1, noise=0.5, feedback_delay_seconds=0.1
+        requests=1200,
+        duration_seconds=DEADLINE_SECONDS,
+        users=300,
+        anonymous_ratio=0.1,
+        noise=0.5,
+        feedback_delay_seconds=0.1,
     )
     before = counted(stack)
     summary = simulate(EXPERIMENT, stack.entrance_url, traffic)
@@ -165,7 +170,7 @@ def test_users_move_only_to_the_treatment_that_grows_while_traffic_flows(
                 enough.set()
 
     # One connection: answers come in the order of the requests.
-    traffic = Traffic(requests=10**6, users=50, concurrency=1, seed=1)
+    traffic = Traffic(10**6, DEADLINE_SECONDS, users=50, concurrency=1, seed=1)
     thread = threading.Thread(target=grow)
     thread.start()
     summary = simulate(EXPERIMENT, stack.entrance_url, traffic, report=report, stop=enough)
@@ -183,6 +188,7 @@ def test_interrupted_the_command_still_says_what_was_done(
     path = tmp_path / "simulated.yaml"
     path.write_text(TEXT)
     options = ["--state", str(stack.state_dir), "--requests", "1000000", "-o", "json"]
+    options += ["--duration", "1h"]
     command = [sys.executable, "-c", "from abctl.cli.main import main; main()"]
     command += ["simulate", str(path), *options]
 

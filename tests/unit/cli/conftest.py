@@ -1,5 +1,6 @@
 """An experiment as the commands find it: its file, and a world with its ledger."""
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -29,9 +30,12 @@ def start_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     """Starts one in a folder of its own: `iris.yaml`, and the ledger in `state`.
 
     It is given the metrics and the design, when it was started (unix seconds), what happened to it
-    later, and what is to be otherwise in its file.
+    later, and what is to be otherwise in its file. Time stands still: how long a test takes to
+    write its pages and to read them is no gap between them.
     """
     monkeypatch.chdir(tmp_path)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
 
     def start(rest: str, at: float, *later: Entry, edits: Iterable[tuple[str, str]] = ()) -> None:
         text = f"{_HEAD}{rest}"

@@ -7,6 +7,7 @@ import pytest
 from abctl.core.experiment import Experiment, Metric, Model, Variant
 from abctl.errors import AbctlError, NotFoundError, UsageError
 from abctl.local import lifecycle
+from abctl.local.ports import PortTakenError
 from abctl.services import local
 
 Make = Callable[..., Experiment]
@@ -60,6 +61,23 @@ def test_what_is_there_stays_where_there_is_no_model_server(
     with pytest.raises(UsageError, match="MLServer"):
         local.up(make_experiment(), state_dir=tmp_path, models_dir=None, report=silent)
     assert (tmp_path / "evidence").exists()
+
+
+def test_a_stack_whose_ports_are_always_taken_is_given_up(
+    make_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, starts = list[str](), list[bool]()
+
+    def start(*_: object, **__: object) -> None:
+        starts.append(True)
+        raise PortTakenError("envoy ended with exit code 1; its last lines:\n  in use", "its log")
+
+    monkeypatch.setattr(local, "_up", start)
+    with pytest.raises(PortTakenError, match="in use"):
+        local.up(make_experiment(), state_dir=tmp_path, models_dir=tmp_path, report=said.append)
+    assert len(starts) == len(said) + 1 > 3
+    (again,) = set(said)
+    assert again.startswith("envoy ended with exit code 1: another program has its port; starting")
 
 
 def test_a_server_learns_of_feedback_and_not_of_what_it_measures_itself(

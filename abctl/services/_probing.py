@@ -69,7 +69,7 @@ class Asking:
             with self._line() as ask:
                 while (i := next_one()) is not None:
                     found[i] = ask(requests[i])
-                    if len(failures(found)) > _MOST_FAILURES:
+                    if len(failures(found)) >= _MOST_FAILURES:
                         over.set()
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:

@@ -172,6 +172,8 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
 
 
 def _show(stack: "Stack", output: Output) -> None:
+    from abctl.local import disk  # noqa: PLC0415 - only when it runs
+
     def table(wide: bool) -> object:
         from rich.console import Group  # noqa: PLC0415
 
@@ -198,13 +200,16 @@ def _show(stack: "Stack", output: Output) -> None:
         return Group(table(where, last="ADDRESS"), "", table(processes, last="STATUS"))
 
     emit("LocalStack", _document(stack), output, table)
+    full = disk.full(stack.state_dir)
     if stack.dead:
         ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
         raise ClusterError(
             f"in {stack.state_dir}: {ended}",
-            f"abctl local logs --process {stack.dead[-1].name} says why; "
+            f"{full or f'abctl local logs --process {stack.dead[-1].name} says why'}; "
             "abctl local down cleans up, abctl local up starts afresh",
         )
+    if full:
+        say(f"warning: {full}; what cannot be written is no evidence")
 
 
 def _document(stack: "Stack") -> dict[str, Any]:

@@ -18,14 +18,17 @@ class Deed:
     takes: Sequence[tuple[str, Ref]]
 
     def refused(self, door: Door) -> list[str]:
-        """What one may not do of it: `patch HTTPRoute`, once for each kind.
+        """What one may not do of it: `create/patch HTTPRoute`, once for each kind.
 
         Raises:
             ClusterError: it cannot be asked, or does not know a kind.
         """
         once = {(verb, ref.api_version, ref.kind): ref for verb, ref in self.takes}
-        refused = (each for each, ref in once.items() if not door.may(each[0], ref))
-        return [f"{verb} {kind}" for verb, _, kind in refused]
+        verbs: dict[str, list[str]] = {}
+        for (verb, _, kind), ref in once.items():
+            if not door.may(verb, ref):
+                verbs.setdefault(kind, []).append(verb)
+        return [f"{'/'.join(each)} {kind}" for kind, each in verbs.items()]
 
 
 def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
@@ -55,9 +58,9 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     """
     refused = {deed.name: deed.refused(door) for deed in needed}
     may = [name for name, lacking in refused.items() if not lacking]
-    said = [f"you may {', '.join(may)}"] if may else []
+    said = [", ".join(may)] if may else []
     said += [f"not {name} ({', '.join(lacking)})" for name, lacking in refused.items() if lacking]
-    words = "; ".join(said if may else ["you may not look", *said])
+    words = f"you may {'; '.join(said)}"
     where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
     hint = f"ask for a Role in {where} that may do that"
     if refused["look"]:

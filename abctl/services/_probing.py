@@ -18,7 +18,7 @@ Headers = Mapping[str, str]
 _AT_A_TIME = 8
 _TIMEOUT_SECONDS = 4.0
 # A variant that is dead fails all of its requests: so many say it as well as a thousand.
-_MOST_FAILURES = 12
+_MOST_FAILURES = 8
 # How long all may take together; what is on its way then is still waited for.
 _LONGEST_SECONDS, _LONGEST_SECONDS_EACH = 5.0, 0.008
 _TOLD_SECONDS = 0.2
@@ -69,7 +69,7 @@ class Asking:
             with self._line() as ask:
                 while (i := next_one()) is not None:
                     found[i] = ask(requests[i])
-                    if len(failures(found)) > _MOST_FAILURES:
+                    if len(failures(found)) >= _MOST_FAILURES:
                         over.set()
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:

@@ -79,9 +79,9 @@ def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -
     what, count = Counter(failed).most_common(1)[0]
     asked = sum(each is not None for each in answers)
     good = Counter(each.variant or "nobody" for each in answers if each and not each.failure)
-    others = ", ".join(f"{name} {n:,}" for name, n in sorted(good.items())) or "none at all"
-    rest = "" if asked == len(answers) else f" and {len(answers) - asked:,} were not sent any more"
-    message = f"{count} of {asked:,} requests: {what}{rest}; answered: {others}"
+    others = ", ".join(f"{name} answered {n:,}" for name, n in sorted(good.items()))
+    rest = "" if asked == len(answers) else f", {len(answers) - asked:,} were not sent any more"
+    message = f"{count} of {asked:,} requests failed ({what}){rest}; {others or 'none answered'}"
     hint = f"is a variant dead? else: is that the entrance? curl -i {url}"
     return error(_NAME, message, hint)
 

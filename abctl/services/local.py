@@ -11,7 +11,17 @@ from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
 from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import envoy, examples, lifecycle, mlserver, ports, prometheus, scraper, stack
+from abctl.local import (
+    disk,
+    envoy,
+    examples,
+    lifecycle,
+    mlserver,
+    ports,
+    prometheus,
+    scraper,
+    stack,
+)
 from abctl.local import logs as written
 from abctl.local.identity import Identity
 from abctl.local.plan import Plan
@@ -233,10 +243,14 @@ def _up(
                 sleep=time.sleep,
                 timeout_seconds=timeout_seconds,
             )
-        except BaseException:
+        except BaseException as error:
             if launched:
                 report("stopping what was started ...")
                 lifecycle.stop(state_dir)
+            if isinstance(error, OSError):
+                place = f"{error.filename}: " if error.filename else ""
+                hint = disk.full(state_dir) or f"can {state_dir} be written? --state names another"
+                raise ClusterError(f"{place}{error.strerror}", hint) from None
             raise
     return running
 

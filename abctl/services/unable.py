@@ -14,7 +14,7 @@ def unable(place: Place) -> Mapping[str, str]:
     found = of_servers(place.ready, place.experiment.split.names)
     if place.state is None:
         with suppress(ClusterError):
-            found = of_tree(_tree(place)) | found
+            found |= of_tree(_tree(place))  # which says more
     return found
 
 

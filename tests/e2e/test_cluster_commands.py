@@ -160,6 +160,68 @@ def test_what_is_there_already_is_shifted_without_a_file(abctl, crds, namespace)
     assert answer(abctl("status", "httproute/shop", "-o", "json"))["drifted"]
 
 
+def endpoints(namespace, service, *, ready):
+    """As the cluster's own controller writes them; `ready` is of each, none at all where empty."""
+    labels = {"kubernetes.io/service-name": service}
+    return json.dumps(
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": f"{service}-x", "namespace": namespace, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [
+                {"addresses": [f"10.0.0.{i + 1}"], "conditions": {"ready": each}}
+                for i, each in enumerate(ready)
+            ],
+        }
+    )
+
+
+def test_a_variant_without_ready_endpoints_is_seen(abctl, crds, namespace):
+    crds.kubectl("apply", "-n", namespace, "-f", "-", stdin=ROUTE)
+    # Where nobody keeps account of endpoints, nobody knows.
+    assert answer(abctl("status", "httproute/shop", "-o", "json"))["notReady"] == {}
+    for ready, why in (
+        ([False, False], "service/shop-v2: none of its 2 endpoints is ready"),
+        ([], "service/shop-v2: it has no endpoint"),
+        ([False, True], None),
+    ):
+        for service, each in (("shop-v1", [True]), ("shop-v2", ready)):
+            slices = endpoints(namespace, service, ready=each)
+            crds.kubectl("apply", "-f", "-", stdin=slices)
+        found = answer(abctl("status", "httproute/shop", "-o", "json"))
+        assert found["notReady"] == ({"shop-v2": why} if why else {})
+        _, out, _ = abctl("status", "httproute/shop", "-o", "wide")
+        assert (f"NOT READY: shop-v2: {why}" in out) == bool(why)
+        assert (f"{why}" in abctl("doctor", "httproute/shop")[1]) == bool(why)
+
+
+def test_the_next_release_of_what_is_shifted_is_said_to_be_another(abctl, crds, namespace):
+    with Controllers(crds, namespace, "httproutes"):
+        crds.kubectl("apply", "-n", namespace, "-f", "-", stdin=ROUTE)
+        while answer(abctl("status", "httproute/shop", "-o", "json"))["refusal"]:
+            pass
+        answer(abctl("shift", "httproute/shop", "shop-v2=30%", "--yes", "-o", "json"))
+        later = ROUTE.replace("shop-v2", "shop-v3").replace("shop-v1", "shop-v2")
+        crds.kubectl("apply", "-n", namespace, "-f", "-", stdin=later)
+        said = "the ledger is of shop-v1 and shop-v2, httproute/shop is of shop-v2 and shop-v3"
+        found = answer(abctl("status", "httproute/shop", "-o", "json"))
+        assert found["otherVariants"].startswith(f"{said}: kubectl delete configmap abctl-shop -n")
+        code, out, _ = abctl("status", "httproute/shop", "-o", "wide")
+        assert (code, f"OTHER VARIANTS: {said}" in out) == (0, True)
+        code, out, _ = abctl("doctor", "httproute/shop")
+        assert said in out
+        # The way back is open, and enters what was found.
+        code, out, err = abctl("rollback", "httproute/shop", "--yes", "-o", "json")
+        assert (code, json.loads(out)["to"]) == (0, {"shop-v2": 1.0, "shop-v3": 0.0}), err
+        assert f"warning: {said}\nhint: " in err
+        assert answer(abctl("status", "httproute/shop", "-o", "json"))["otherVariants"] is None
+    # Put away as the hint says, another one begins.
+    assert abctl("status", "httproute/shop")[0] == 0
+    crds.kubectl("delete", "configmap", "abctl-shop", "-n", namespace)
+    assert len(answer(abctl("status", "httproute/shop", "-o", "json"))["epochs"]) <= 1
+
+
 def test_the_world_is_said_and_a_stack_without_a_cluster_stays_local(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))

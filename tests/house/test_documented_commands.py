@@ -1,5 +1,6 @@
-"""Every command that the documents and the help show is one that abctl and make have."""
+"""Every command that documents, help and messages show is one that abctl and make have."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -17,6 +18,9 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("do
 INLINE, BLOCK = re.compile(r"`([^`\n]+)`"), re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 # Words of a sentence about a command, not of a command line.
 PROSE = {"...", "COMMAND"}
+# What stands for a value that a message puts in; and words that can only be arguments.
+VALUE = "VALUE"
+ARGUMENT = re.compile(r"--?[a-z].*|.*[=/%.*].*|[A-Z]+(/[A-Z]+)?")
 
 
 def shown(text: str) -> set[str]:
@@ -32,6 +36,55 @@ def in_help(command: Any) -> set[str]:
     lines = (line.strip() for line in (command.help or "").splitlines())
     found = {line.split(" | ")[0] for line in lines if line.startswith("abctl ")}
     return found.union(*map(in_help, getattr(command, "commands", {}).values()))
+
+
+def in_messages(path: Path) -> set[str]:
+    """The commands in the texts of a module; docstrings are for others to read."""
+    tree, owners = ast.parse(path.read_text()), (ast.Module, ast.FunctionDef, ast.ClassDef)
+    bodies = (node.body for node in ast.walk(tree) if isinstance(node, owners))
+    documentation = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
+    inner = {id(part) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in n.values}
+    texts = (text_of(n) for n in ast.walk(tree) if id(n) not in documentation | inner)
+    return {line for text in texts for line in commands_in(text)}
+
+
+def text_of(node: ast.AST) -> str:
+    """A text as somebody reads it."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return VALUE
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def commands_in(text: str) -> set[str]:
+    """The command lines of a sentence: as far as its words are arguments."""
+    found = set()
+    for rest in re.findall(r"\babctl ((?:local )?[a-z]+\b[^`\n]*)", text):
+        words = re.findall(r"'[^']*'|[^\s]+", rest.partition(" abctl ")[0])
+        name, *others = words[:2] if words[0] == "local" else words[:1]
+        line = [name.strip(".,;:)"), *(w.strip(".,;:)") for w in others)]
+        if line[0] not in COMMANDS:
+            continue  # a sentence about abctl
+        ended = any(w[-1] in ".,;:)" for w in words[: len(line)])
+        for word in [] if ended else words[len(line) :]:
+            option = line[-1].startswith("-") and takes_value(line)
+            if not (option or ARGUMENT.fullmatch(word.rstrip(".,;:)")) or word[0] == "'"):
+                break
+            line.append(word.rstrip(".,;:)"))
+            if word[-1] in ",;:)":
+                break
+        found.add(" ".join(["abctl", *line]))
+    return found
+
+
+def takes_value(words: list[str]) -> bool:
+    """Whether the option at the end of a command line wants a value."""
+    command = GROUP
+    for word in words:
+        if hasattr(command, "get_command") and not word.startswith("-"):
+            command = command.get_command(None, word) or command
+    return any(words[-1] in each.opts and not each.is_flag for each in command.params if each.opts)
 
 
 def parse(line: str) -> None:
@@ -53,9 +106,11 @@ def parse(line: str) -> None:
         command.make_context(path, list(words))
 
 
+MODULES = sorted((ROOT / "abctl").rglob("*.py"))
 LINES = sorted(
     {(path.name, line) for path in DOCUMENTS for line in shown(path.read_text())}
     | {(name, line) for name in COMMANDS for line in in_help(GROUP.get_command(None, name))}
+    | {(path.stem, line) for path in MODULES for line in in_messages(path)}
 )
 
 

@@ -109,6 +109,46 @@ def test_a_shift_by_an_account_with_the_least_rights(as_account, namespace, crds
     assert phases == ["observed", "intent", "applied"]
 
 
+@pytest.mark.parametrize("account", ["abctl", "abctl-shift", "nobody"])
+def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, capsys, account):
+    """The Job's own account (k8s/job.yaml) is abctl-shift, which neither applies nor deletes."""
+    file = str(K8S / "experiments" / "nginx.yaml")
+    kubeconfig = as_account("abctl-shift")
+    if account == "nobody":
+        crds.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
+    mine = ["--kubeconfig", str(as_account(account)), "-n", namespace, "-o", "json"]
+    owner = KubeDoor(kubeconfig=crds.kubeconfig)
+    place = find(file, Where(kubeconfig=kubeconfig, namespace=namespace), now=0.0)
+
+    def diagnosis(what):
+        assert run(["doctor", what, *mine]) in (0, 3)
+        checks = json.loads(capsys.readouterr().out)["checks"]
+        return {each["name"]: (each["level"], each["message"]) for each in checks}
+
+    before = diagnosis(file)["permissions"]
+    for obj in place.platform.objects(place.experiment):
+        owner.apply(obj)
+    found, adopted = diagnosis(file), diagnosis("cm/iris-nginx") if account != "nobody" else {}
+    errors = [name for name, (level, _) in found.items() if level == "error"]
+    if account == "abctl":
+        assert before == found["permissions"] == ("ok", "you may look, shift, apply")
+        assert adopted["permissions"] == ("ok", "you may look, shift")
+    elif account == "abctl-shift":
+        assert before[0] == "warning"  # somebody has to apply it first
+        level, message = found["permissions"]
+        assert (level, message.partition("; ")[0]) == ("ok", "you may look, shift")
+        assert "not apply (create/patch/delete Deployment, get/create/patch/delete " in message
+        assert "delete ConfigMap" in message
+        level, message = found["objects"]
+        assert (level, "you may not see service/iris-control" in message) == ("ok", True)
+        assert not {"permissions", "objects"} & set(errors)
+        assert adopted["permissions"] == ("ok", "you may look, shift")
+    else:
+        assert before[0] == found["permissions"][0] == "error"
+        lacking = "you may not look (get ConfigMap); not shift (patch/create/update ConfigMap)"
+        assert found["permissions"][1].startswith(lacking)
+
+
 def test_who_may_not_is_told_what_is_missing(as_account, namespace):
     door = KubeDoor(kubeconfig=as_account("abctl-shift"))
     with pytest.raises(ClusterError) as caught:

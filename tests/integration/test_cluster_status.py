@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sysconfig
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from api_server import DEADLINE_SECONDS, wait_for
+from api_server import wait_for
 
 from abctl.cli.main import run
 from abctl.cluster._wire import Wire
@@ -97,31 +98,51 @@ def test_its_requests_are_few_whatever_the_number_of_pods(
     assert few == many <= 6
 
 
+@contextmanager
+def watching(folder, *command):
+    """Runs a command; gives what it has answered and remarked so far, and ends it by Ctrl-C."""
+    out, err = folder / f"{command[0]}.out", folder / f"{command[0]}.err"
+    with out.open("w") as answers, err.open("w") as remarks:
+        running = subprocess.Popen([ABCTL, *command], stdout=answers, stderr=remarks)
+    try:
+        yield out.read_text, err.read_text
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+        assert err.read_text().count("looking again") == 1
+        assert "error" not in err.read_text().replace("error: interrupted", "")
+    finally:
+        if running.poll() is None:
+            os.kill(running.pid, signal.SIGKILL)
+            running.wait(60)
+
+
 def test_a_watch_outlives_an_api_server_that_goes_away(make_api_server, write_example, tmp_path):
     server, file = make_api_server(), write_example("envoy")
+    # What there is to count does not matter to who watches for a verdict.
+    pages = tmp_path / "pages.jsonl"
+    text = Path(file).read_text()
+    Path(file).write_text(f"{text}  source: {{scrape: {{file: {pages}}}}}\n")
     server.kubectl("create", "namespace", "models")
     place = ["--kubeconfig", str(server.kubeconfig)]
     assert run(["apply", file, "--yes", "--no-wait", *place]) == 0
-    out, err = tmp_path / "out", tmp_path / "err"
-    with out.open("w") as answers, err.open("w") as remarks:
-        watching = subprocess.Popen(
-            [ABCTL, "status", file, "--watch", "-o", "json", *place], stdout=answers, stderr=remarks
-        )
-    try:
-        wait_for(lambda: out.read_text().endswith("}\n"), "the first answer", err.read_text)
-        first = out.read_text()
+    status = ("status", file, "--watch", "-o", "json", *place)
+    analyze = ("analyze", file, "--watch", "--interval", "1s", "-o", "json", *place)
+    with (
+        watching(tmp_path, *status) as (out, err),
+        watching(tmp_path, *analyze) as (verdicts, remarks),
+    ):
+        wait_for(lambda: out().endswith("}\n"), "the first answer", err)
+        wait_for(lambda: verdicts().endswith("}\n"), "the first verdict", remarks)
+        first = out()
         server.kill()
-        wait_for(lambda: "; looking again" in err.read_text(), "word of the outage")
+        wait_for(lambda: "; looking again" in err(), "word of the outage", err)
+        wait_for(lambda: "looking again in 1s" in remarks(), "word of the outage", remarks)
         server.start()
+        known = verdicts().count('"kind": "Analysis"')
         # Nothing is said again that is known already; what is new is.
-        assert out.read_text() == first
+        assert out() == first
         server.kubectl("create", "-f", "-", stdin=pods("models", "control", range(1)))
-        wait_for(lambda: '"control-0"' in out.read_text(), "what is new", err.read_text)
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(DEADLINE_SECONDS) == 130
-        assert err.read_text().count("looking again") == 1
-        assert "error" not in err.read_text()
-    finally:
-        if watching.poll() is None:
-            os.kill(watching.pid, signal.SIGKILL)
-            watching.wait(DEADLINE_SECONDS)
+        wait_for(lambda: '"control-0"' in out(), "what is new", err)
+        again = "a look after the outage"
+        wait_for(lambda: verdicts().count('"kind": "Analysis"') > known, again, remarks)
+        assert "looking again" in remarks()

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -68,7 +70,7 @@ def experiment(name: str) -> Path:
 
 @contextmanager
 def abctl(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [str(ABCTL), "local", *map(str, arguments)]
+    command = [str(ABCTL), *map(str, arguments)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -79,9 +81,13 @@ def abctl(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def run(*arguments: object, code: int = 0) -> tuple[str, str]:
+    return command("local", *arguments, code=code)
+
+
+def command(*arguments: object, code: int = 0) -> tuple[str, str]:
     with abctl(*arguments) as process:
         out, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, err
+    assert process.returncode == code, out + err
     return out, err
 
 
@@ -113,7 +119,8 @@ def query(stack: dict[str, Any], promql: str) -> dict[str, float]:
 def test_two_stacks_side_by_side(started: Started) -> None:
     files = [experiment("red"), experiment("blue")]
     with ExitStack() as held:
-        starting = [held.enter_context(abctl("up", file, "--models", MODELS)) for file in files]
+        up = ("--models", MODELS)
+        starting = [held.enter_context(abctl("local", "up", file, *up)) for file in files]
         for process in starting:
             _, err = process.communicate(timeout=SECONDS)
             assert process.returncode == 0, err
@@ -137,19 +144,14 @@ def test_two_stacks_side_by_side(started: Started) -> None:
 
     # Everything that can be examined is well, and the probe is counted nowhere.
     before = query(red, counted)
-    diagnosis = subprocess.run(
-        [ABCTL, "doctor", "red.yaml", "--users", "300", "-o", "json"],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=True,
-    )
-    checks = json.loads(diagnosis.stdout)["checks"]
+    checks = json.loads(command("doctor", "red.yaml", "--users", 300, "-o", "json")[0])["checks"]
     assert [check["message"] for check in checks if check["level"] != "ok"] == []
     names = {check["name"] for check in checks}
     assert names >= {"source", "clock", "scrapes", "retention", "metric requests", "split"}
     assert names >= {f"routing: {what}" for what in ("shares", "stickiness", "assignment")}
     assert query(red, counted) == before
+    look_at_a_server_that_is_silent(pids(red)["mlserver-treatment"])
+    ask_who_gets_what_after_a_shift()
 
     _, err = run("up", "red.yaml", "--models", MODELS)
     assert "already" in err
@@ -174,6 +176,34 @@ def test_two_stacks_side_by_side(started: Started) -> None:
     run("down", "red")
 
 
+def look_at_a_server_that_is_silent(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        out, _ = command("status", "red.yaml")
+        assert "NOT READY: treatment: mlserver-treatment does not answer within 2 s" in out
+        began = time.monotonic()
+        out, err = command("doctor", "red.yaml", "-o", "json", code=3)
+        assert time.monotonic() - began < 30.0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    found = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert [name for name in found if found[name]["level"] == "error"] == [
+        "variant treatment",
+        "routing",
+    ]
+    assert "requests failed (no answer within" in found["routing"]["message"]
+    assert re.search(r"; control answered \d+$", found["routing"]["message"])
+    said = [line for line in err.splitlines() if line.endswith(" ...")]
+    assert [line.split()[0] for line in said] == ["looking", "looking", "asking", "asking"]
+
+
+def ask_who_gets_what_after_a_shift() -> None:
+    command("shift", "red.yaml", "100/0", "--yes")
+    out, err = command("assign", "red.yaml", *(f"user-{i}" for i in range(9)), "--count")
+    assert err.startswith("by the ledger's split since 20")
+    assert re.search(r"^treatment +0% +0 ", out, re.MULTILINE)
+
+
 @pytest.mark.usefixtures("_no_prometheus")
 def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
     file = experiment("iris")
@@ -193,11 +223,26 @@ def test_dead_processes_are_reported_and_cleaned_up(started: Started) -> None:
     assert "mlserver-treatment was ended by SIGKILL" in err
     (dead,) = [p for p in state("iris", code=5)["processes"] if p["status"] == "dead"]
     assert (dead["name"], dead["ending"]) == ("mlserver-treatment", "was ended by SIGKILL")
+    # So say the commands that look at the experiment, and the hint that sends there.
+    ended = "mlserver-treatment was ended by SIGKILL"
+    assert f"NOT READY: treatment: {ended}" in command("status", file)[0]
+    assert json.loads(command("status", file, "-o", "json")[0])["notReady"] == {"treatment": ended}
+    plan = file.read_text()
+    file.write_text(plan.replace("2pp", "3pp"))
+    out, err = command("analyze", file)
+    assert "\nINVALID\n" in out
+    assert f"hint: treatment cannot answer: {ended}; abctl status iris.yaml -o wide\n" in err
+    file.write_text(plan)
 
     os.kill(pids(stack)["supervisor"], signal.SIGKILL)
     assert wait_for(lambda: not started(), SECONDS)
     _, err = run("status", code=5)
     assert "supervisor ended" in err
+    # Nobody has stopped it; whatever is started next, what it left is kept, and can be read.
+    _, err = run("up", file, "--models", "nowhere", code=5)
+    (kept,) = Path(".abctl/iris/earlier").iterdir()
+    assert f"its ledger, evidence and logs are kept in {kept.resolve()}\n" in err
+    assert "scraped by abctl itself" in command("analyze", file, "--state", kept)[0]
     run("down")
     run("down")
 
@@ -210,7 +255,7 @@ def test_an_interrupted_start_leaves_nothing(
     never_ready.write_text("#!/bin/sh\nexec sleep 3600\n")
     never_ready.chmod(0o755)
     monkeypatch.setenv("ABCTL_PROMETHEUS", str(never_ready))
-    with abctl("up", experiment("iris"), "--models", MODELS) as process:
+    with abctl("local", "up", experiment("iris"), "--models", MODELS) as process:
         # Its own process, the supervisor, two model servers, Envoy and what is never ready.
         assert wait_for(lambda: len(started()) >= 6, SECONDS)
         process.send_signal(number)
@@ -241,7 +286,7 @@ def test_of_two_that_want_one_port_at_once_one_has_it_and_the_other_is_told() ->
     words = ("--models", MODELS, "--port", port)
     with ExitStack() as held:
         starting = [
-            held.enter_context(abctl("up", experiment(name), *words)) for name in ("red", "blue")
+            held.enter_context(abctl("local", "up", experiment(name), *words)) for name in ("red", "blue")
         ]
         said = {each.communicate(timeout=SECONDS)[1]: each.returncode for each in starting}
     assert sorted(said.values()) == [0, 5], said

@@ -1,11 +1,13 @@
 """Stacks of tiny servers, so that supervision is tested without the weight of real ones."""
 
+import ctypes
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from api_server import missing
 from own_ports import free_ports
 
 from abctl.local import lifecycle
@@ -13,6 +15,8 @@ from abctl.local.identity import Identity
 from abctl.local.plan import Command, Plan
 from abctl.local.stack import Stack
 
+# Of the kernel's headers: sched.h and mount.h.
+_NEW_MOUNTS, _RECURSIVE, _PRIVATE, _DETACH = 0x20000, 0x4000, 0x40000, 2
 OWN = Identity.of(os.getpid())
 SERVE = """
 import http.server as h, sys
@@ -42,13 +46,46 @@ def planned(state_dir: Path, codes: dict[str, str], starter: Identity, tied: boo
 
 
 @pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes, which this test and its children alone see, and which is gone then.
+
+    The mount is in a namespace of this thread's own, which takes the rights of root.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(name: str, *arguments: object) -> None:
+        if getattr(libc, name)(*arguments):
+            missing(f"a full disk: {name} says {os.strerror(ctypes.get_errno())} (needs root)")
+
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    try:
+        call("unshare", _NEW_MOUNTS)
+        try:
+            call("mount", b"none", b"/", None, _RECURSIVE | _PRIVATE, None)
+            call("mount", b"small", bytes(folder), b"tmpfs", 0, b"size=2m")
+            yield folder
+        finally:
+            libc.umount2(bytes(folder), _DETACH)
+            call("setns", before, _NEW_MOUNTS)
+    finally:
+        os.close(before)
+
+
+@pytest.fixture
 def launch(tmp_path: Path, started: object) -> Callable[..., Path]:
     """Starts a stack of Python programs that are told their port; gives its folder."""
 
     def launched(
-        name: str = "stack", *, starter: Identity = OWN, tied: bool = False, **codes: str
+        name: str = "stack",
+        *,
+        starter: Identity = OWN,
+        tied: bool = False,
+        under: Path = tmp_path,
+        **codes: str,
     ) -> Path:
-        state_dir = tmp_path / name
+        state_dir = under / name
         with lifecycle.locked(state_dir) as lock:
             assert lock is not None
             lifecycle.prepare(state_dir)

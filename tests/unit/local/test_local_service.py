@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from abctl.core.epochs import Entry, Phase, ledger_of, new_object, with_ledger
 from abctl.core.experiment import Experiment, Metric, Model, Variant
 from abctl.errors import AbctlError, NotFoundError, UsageError
 from abctl.local import lifecycle
 from abctl.local.ports import PortTakenError
-from abctl.services import local
+from abctl.services import ledger, local, world
 
 Make = Callable[..., Experiment]
 
@@ -139,3 +140,68 @@ def test_the_folder_of_somebody_else_is_left_alone(make_experiment: Make, tmp_pa
     with pytest.raises(UsageError, match="not a folder"):
         local.down(tmp_path / "file")
     assert (tmp_path / "logs").exists()
+
+
+def leave_behind(experiment: Experiment, state_dir: Path, *phases: Phase) -> None:
+    """What a stack leaves: its ledger and something that it counted."""
+    with lifecycle.locked(state_dir):
+        lifecycle.prepare(state_dir)
+    obj = new_object(experiment, Entry(1.0, "me", None, experiment.split, "", "intent"))
+    for phase in phases:
+        entry = Entry(2.0, "me", None, experiment.split, "", phase)
+        obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
+    world.door(experiment, state_dir).create(obj)
+    (state_dir / "scrapes.jsonl").write_text("counted")
+
+
+def start_again(experiment: Experiment, state_dir: Path, *, tied: bool = False) -> list[str]:
+    """Start, as far as it goes without a model; gives what was told."""
+    told: list[str] = []
+    with pytest.raises(NotFoundError, match="no model"):
+        local.up(
+            experiment,
+            state_dir=state_dir,
+            models_dir=state_dir / "models",
+            tied=tied,
+            report=told.append,
+        )
+    return told
+
+
+def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
+    make_experiment: Make, tmp_path: Path
+) -> None:
+    experiment, state_dir = make_experiment(), tmp_path / "stack"
+    for number in (1, 2, 3):
+        leave_behind(experiment, state_dir, "applied")
+        if number == 2:
+            (state_dir / "state.json").touch()  # nobody has stopped it
+        (told,) = start_again(experiment, state_dir)
+        kept = sorted((state_dir / lifecycle.EARLIER).iterdir())
+        assert len(kept) == number
+        assert str(kept[-1]) in told
+        assert told.startswith(
+            "an earlier stack was not stopped" if number == 2 else "an earlier stack was stopped"
+        )
+        for folder in kept:
+            assert (folder / "scrapes.jsonl").read_text() == "counted"
+            assert ledger_of(ledger.read(world.door(experiment, folder), experiment)).desired
+        assert not (state_dir / "scrapes.jsonl").exists()
+    assert not local.down(state_dir, purge=True)
+    assert not state_dir.exists()
+
+
+def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
+    make_experiment: Make, tmp_path: Path
+) -> None:
+    experiment, state_dir = make_experiment(), tmp_path / "stack"
+    leave_behind(experiment, state_dir)
+    assert start_again(experiment, state_dir) == []
+    leave_behind(experiment, state_dir, "applied")
+    assert start_again(experiment, state_dir, tied=True) == []
+    assert not (state_dir / lifecycle.EARLIER).exists()
+    # What nobody can read may be evidence.
+    leave_behind(experiment, state_dir)
+    (book,) = (state_dir / "world" / "objects").rglob("abctl-iris.json")
+    book.write_text("{")
+    assert len(start_again(experiment, state_dir)) == 1

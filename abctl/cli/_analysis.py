@@ -6,7 +6,7 @@ from itertools import groupby
 
 from rich.text import Text
 
-from abctl.cli._effects import effects, of_what
+from abctl.cli._effects import compared, named, of_what
 from abctl.cli._layout import Row, table
 from abctl.cli._plot import intervals, room
 from abctl.cli._prose import prose
@@ -22,25 +22,24 @@ _COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "mag
 _NONE: Mapping[str, str] = {}
 
 
-def screen(found: Analysis, wide: bool, *, verdict_first: bool = False) -> Text:
+def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Text:
     """Everything for a person, in lines that fit.
 
     Args:
         found: what to show.
         wide: also how it was found.
-        verdict_first: where what comes last may not be seen.
+        weightiest_first: where what comes last may not be seen; else the verdict ends it.
     """
-    verdict = [_verdict(found)]
-    blocks: list[list[Text]] = [
-        _lines(_heading(found)),
-        list(_totals(found)),
-        list(effects(found, wide)),
-        [Text("\n").join(map(Text, intervals(found, room())))],
-        *((list(_readings(found)), list(_beliefs(found)), _lines(_remarks(found))) if wide else ()),
-        _lines([_split(found), *(f"note: {note}" for note in found.notes)]),
-    ]
-    blocks = [verdict, *blocks] if verdict_first else [*blocks, verdict]
-    shown = [Text("\n").join(block) for block in blocks if any(map(len, block))]
+    heading, totals, effects = _lines(_heading(found)), _totals(found), compared(found, wide)
+    plot = [Text("\n").join(map(Text, intervals(found, room())))]
+    details = [_readings(found), _beliefs(found), _lines(_remarks(found))] if wide else []
+    notes = _lines([_split(found), *(f"note: {note}" for note in found.notes)])
+    name, reasons = [_name(found)], [Text(prose(each, 2, 4)) for each in found.verdict.reasons]
+    if weightiest_first:
+        blocks = [name, effects, reasons, totals, heading, notes, plot, *details]
+    else:
+        blocks = [heading, totals, effects, plot, *details, notes, [*name, *reasons]]
+    shown = [Text("\n").join(lines) for block in blocks if any(lines := list(block))]
     text = Text("\n\n").join(shown)
     text.end = ""
     return text
@@ -67,11 +66,10 @@ def _lines(said: Iterable[str]) -> list[Text]:
     return [Text(prose(each)) for each in dict.fromkeys(said)]
 
 
-def _verdict(found: Analysis) -> Text:
+def _name(found: Analysis) -> Text:
     verdict = found.verdict
     name = f"{verdict.kind.upper()} {verdict.treatment or ''}".rstrip()
-    reasons = (Text(prose(reason, 2, 4)) for reason in verdict.reasons)
-    return Text("\n").join([Text(name, f"bold {_COLORS[verdict.kind]}"), *reasons])
+    return Text(name, f"bold {_COLORS[verdict.kind]}")
 
 
 def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -> str:
@@ -143,7 +141,7 @@ def _total(found: Analysis, variant: VariantResult) -> dict[str, str]:
 def _readings(found: Analysis) -> Iterator[Text]:
     """Classical tests: each with its own interval and p, two-sided."""
     rows = [
-        _reading(metric, comparison.treatment, reading)
+        _reading(metric, named(found, metric, comparison), reading)
         for metric in found.metrics
         for comparison in metric.comparisons
         for reading in comparison.readings
@@ -153,9 +151,9 @@ def _readings(found: Analysis) -> Iterator[Text]:
         yield table(rows, left={"TEST"})
 
 
-def _reading(metric: MetricResult, treatment: str, reading: Reading) -> Row:
+def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
     result = reading.result
-    row = {"METRIC": f"{of_what(metric)} of {treatment}", "TEST": result.method}
+    row = {"METRIC": name, "TEST": result.method}
     if isinstance(result, NotEstimable):
         return Row(row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {result.reason}"])
     ends = [figures.difference(end, metric.unit) for end in result.interval]

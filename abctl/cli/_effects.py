@@ -22,7 +22,7 @@ _SIDES = {"greater": "above", "less": "under"}
 _HUGE_LOG_E = 20.0
 
 
-def effects(found: Analysis, wide: bool) -> Iterator[Text]:
+def compared(found: Analysis, wide: bool) -> Iterator[Text]:
     """The table, between what its numbers are and how its intervals are to be read."""
     pairs = [(metric, comparison) for metric in found.metrics for comparison in metric.comparisons]
     if not pairs:
@@ -30,8 +30,8 @@ def effects(found: Analysis, wide: bool) -> Iterator[Text]:
     what = "compared period by period (one split each), so values differ from the totals:"
     yield Text(prose(what))
     yield table([_row(found, *pair, wide) for pair in pairs], left={"PROVEN"})
-    legend = _legend(found, [question(comparison) for _, comparison in pairs])
-    yield Text(prose(legend, hanging=0), "dim")
+    if legend := _legend(found, [question(comparison) for _, comparison in pairs]):
+        yield Text(prose(legend, hanging=0), "dim")
 
 
 def _legend(found: Analysis, rows: Sequence[Question | NotEstimable]) -> str:
@@ -68,7 +68,7 @@ def _row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bo
     if isinstance(asked, NotEstimable):
         said = any(asked.reason in reason for reason in found.verdict.reasons)
         blank = dict.fromkeys(("CONTROL", "TREATMENT", "EFFECT", "P"), "-")
-        why = metric.role if said else f"{metric.role}: {asked.reason}"
+        why = f"{metric.role}: {'the verdict says why' if said else asked.reason}"
         return Row({"METRIC": label, **blank, "PROVEN": "not estimable"}, [why])
     result, unit = asked.result, metric.unit
     how = [_how(found, metric, comparison, asked)] if wide else []
@@ -78,7 +78,7 @@ def _row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bo
             "CONTROL": figures.value(result.control, unit),
             "TREATMENT": figures.value(result.treatment, unit),
             "EFFECT": figures.difference(result.effect, unit),
-            "P": figures.probability(asked.p).removeprefix("p ").removeprefix("= "),
+            "P": figures.probability(asked.p, result.alpha).removeprefix("p ").removeprefix("= "),
             "PROVEN": _proven(metric, asked),
         },
         [f"{metric.role}, {_asked(metric, asked)}? {'; '.join(_answer(metric, asked))}", *how],

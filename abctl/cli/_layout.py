@@ -5,7 +5,7 @@ many columns do not fit they go on in a table below.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.text import Text
 
@@ -14,6 +14,8 @@ from abctl.cli._prose import prose, width
 GAP = "  "
 # A last column of prose with less room than that is hard to read.
 READABLE = 30
+# Of the first column: what is longer may have a line of its own.
+_NARROWEST = 8
 
 
 @dataclass(frozen=True)
@@ -42,32 +44,39 @@ def table(rows: Sequence[Row], *, left: Collection[str] = (), last: str | None =
         last: the last column, if it is of prose.
     """
     names = list(rows[0].cells)
-    head = Row({name: name for name in names})
-    groups = list(_groups(names, [head, *rows], last))
-    return Text("\n\n").join(
-        _Grid(group, left, last if last in group else None).text([head, *rows], told=group is end)
-        for end in groups[-1:]
-        for group in groups
-    )
+    groups = _groups(names, rows, last)
+    if last is not None and len(groups) > 1:
+        # What does not fit beside the rest is said below it.
+        return table([_told_below(row, last) for row in rows], left=left)
+    grids = [_Grid(group, left, last) for group in groups]
+    *others, end = grids
+    shown = [*(grid.text(rows, told=False) for grid in others), end.text(rows, told=True)]
+    return Text("\n\n").join(shown)
 
 
-def _groups(names: Sequence[str], rows: Sequence[Row], last: str | None) -> Iterator[list[str]]:
+def _told_below(row: Row, name: str) -> Row:
+    cells = dict(row.cells)
+    paragraphs = cells.pop(name, "").split("\n")
+    return replace(row, cells=cells, below=[*paragraphs, *row.below])
+
+
+def _groups(names: Sequence[str], rows: Sequence[Row], last: str | None) -> list[list[str]]:
     """The columns of each table, of which the first is in all."""
     first, *others = names
-    longest = max(len(row.cells.get(first, "")) for row in rows)
-    room = width() - min(longest, width() // 3)
-    group, used = [first], 0
+    least = min(_widest(first, rows), max(len(first), _NARROWEST))
+    groups, used = [[first]], least
     for name in others:
         wide = len(GAP) + _widest(name, rows, READABLE if name == last else None)
-        if used + wide > room and len(group) > 1:
-            yield group
-            group, used = [first], 0
-        group, used = [*group, name], used + wide
-    yield group
+        if used + wide > width() and len(groups[-1]) > 1:
+            groups.append([first])
+            used = least
+        groups[-1].append(name)
+        used += wide
+    return groups
 
 
 def _widest(name: str, rows: Sequence[Row], most: int | None = None) -> int:
-    found = max(len(row.cells.get(name, "-")) for row in rows)
+    found = max(len(name), *(len(row.cells.get(name, "-")) for row in rows))
     return found if most is None else min(found, most)
 
 
@@ -80,16 +89,16 @@ class _Grid:
     last: str | None
 
     def text(self, rows: Sequence[Row], *, told: bool) -> Text:
-        """All rows; with what is said below them, if that is to be told here."""
+        """The names of the columns and all rows; with what is said below them, if it is to be."""
         first, *others = self.names
         widths = {name: _widest(name, rows) for name in others if name != self.last}
         used = sum(len(GAP) + each for each in widths.values())
         prose_least = len(GAP) + _widest(self.last, rows, READABLE) if self.last else 0
-        room = max(1, width() - used - prose_least)
-        labels = [len(row.cells[first]) for row in rows]
-        widths = {first: max((each for each in labels if each <= room), default=0), **widths}
+        room = max(len(first), width() - used - prose_least)
+        labels = [len(first), *(len(row.cells[first]) for row in rows)]
+        widths = {first: max(each for each in labels if each <= room), **widths}
         lines: list[Text] = []
-        for row in rows:
+        for row in (Row({name: name for name in self.names}), *rows):
             lines += self._row(row, widths, width() - used - widths[first] - len(GAP))
             if told:
                 lines += [Text(prose(each, 2, 4)) for each in row.below]

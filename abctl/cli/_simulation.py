@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from abctl.core import figures
+
 if TYPE_CHECKING:
     from abctl.services.simulate import Summary, VariantSummary
 
@@ -48,6 +50,7 @@ def _row(each: "VariantSummary") -> dict[str, Any]:
 def table(summary: "Summary") -> object:
     """What the client saw of each variant, and remarks below."""
     from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     from abctl.cli import _layout  # noqa: PLC0415
     from abctl.cli._prose import prose  # noqa: PLC0415
@@ -57,14 +60,15 @@ def table(summary: "Summary") -> object:
         _layout.Row({"VARIANT": each.variant, **_seen(each)}, [_told(each)])
         for each in summary.variants
     ]
-    return Group(caption, _layout.table(rows), "", *map(prose, _remarks(summary)))
+    remarks = (Text(prose(each)) for each in _remarks(summary))
+    return Group(caption, _layout.table(rows), "", *remarks)
 
 
 def _seen(each: "VariantSummary") -> dict[str, str]:
     latency = each.latency_ms
 
     def shown(milliseconds: float) -> str:
-        return f"{milliseconds:,.1f} ms"
+        return figures.value(milliseconds / 1000, "seconds")
 
     return {
         "REQUESTS": f"{each.requests:,}",

@@ -148,7 +148,7 @@ def _watch(
     return Watch(
         look,
         answer,
-        lambda found: screen(found, output is Output.wide, verdict_first=True),
+        lambda found: screen(found, output is Output.wide, weightiest_first=True),
         # Machines have each look, people what is new.
         lambda one, two: output in PEOPLE and not news(one, two),
         every_seconds=every_seconds,

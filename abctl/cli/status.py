@@ -20,6 +20,7 @@ from abctl.cli._place import (
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.cli._tree import document
 from abctl.cli._tree import shown as tree_shown
+from abctl.core.duration import format_duration
 from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import NotFoundError, SourceError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from abctl.services.status import Status
 
 _COUNT_SECONDS = 15.0
-_NOTHING_YET = "requests: none has counted since the last change of the split (design.settle)"
 
 
 def register(app: typer.Typer) -> None:
@@ -158,9 +158,15 @@ def _counts(
         )
         asked = telemetry(place.experiment, place.door)
         counts = observed(place.experiment, entries, source, asked)
-        return counts, "" if counts and any(counts.values()) else _NOTHING_YET
     except (SourceError, NotFoundError) as error:
         return None, f"requests: {error.message}"
+    if counts and any(counts.values()):
+        return counts, ""
+    settle = format_duration(place.experiment.design.settle_seconds)
+    return None, (
+        f"requests: none counts yet; what comes in the first {settle} after a change of the split "
+        "is left out (design.settle)"
+    )
 
 
 def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:

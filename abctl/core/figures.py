@@ -14,6 +14,8 @@ _LENGTHS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 _SMALLEST_P = 1e-4
 # From here on an exponent is easier to read.
 _ENDLESS = 1e15
+# A lift beyond that is of a control that is as good as 0.
+_SENSELESS = 1e4
 _MOST_DIGITS = 5
 
 
@@ -43,7 +45,11 @@ def difference(number: float, unit: str, more: int = 0) -> str:
 
 def relative(number: float, more: int = 0) -> str:
     """A relative difference: `+1.3%`, with more digits if wanted; an open end is `…`."""
-    return f"{number:+,.{1 + more}%}" if math.isfinite(number) else "…"
+    if not math.isfinite(number):
+        return "…"
+    if abs(number) >= _SENSELESS:
+        return f"{number * 100:+.{3 + more}g}%"
+    return f"{number:+,.{1 + more}%}"
 
 
 def apart(number: float, boundary: float, written: Written) -> tuple[str, str]:
@@ -87,9 +93,14 @@ def count(number: float | None) -> str:
     return "-" if number is None else f"{number:,.0f}"
 
 
-def probability(p: float) -> str:
-    """`p = 0.012`, `p < 0.0001`."""
-    return f"p = {p:.2g}" if p >= _SMALLEST_P else f"p < {_SMALLEST_P:f}".rstrip("0")
+def probability(p: float, alpha: float | None = None) -> str:
+    """`p = 0.012`, `p < 0.0001`; what is above alpha is never rounded down to it."""
+    if p < _SMALLEST_P:
+        return f"p < {_SMALLEST_P:f}".rstrip("0")
+    digits = 2
+    while alpha is not None and p > alpha and float(f"{p:.{digits}g}") <= alpha:
+        digits += 1
+    return f"p = {p:.{digits}g}"
 
 
 def duration(seconds: float) -> str:

@@ -212,7 +212,7 @@ def deviation(srm: SrmResult, names: Sequence[str]) -> str:
     said = f"{names[i]} got {got} of {total:,.0f} requests ({srm.observed[i] / total:.2%})"
     if got == due and not srm.mismatch:
         return f"{said}, as many as expected ({figures.probability(srm.p)})"
-    p = figures.probability(srm.p)
+    p = figures.probability(srm.p, srm.alpha)
     if srm.mismatch:
         chance = f"more than chance explains ({p})"
     elif srm.p < _UNUSUAL_P:
@@ -302,7 +302,7 @@ def _by(metric: MetricResult, claim: Claim, needed: float | None = None) -> str:
     if not isinstance(result, Estimate):
         return result.reason
     p = result.p if claim.p_adjusted is None else claim.p_adjusted
-    said = figures.probability(p)
+    said = figures.probability(p, result.alpha)
     if p != result.p:
         said += " by Holm"
     if needed is not None:

@@ -155,6 +155,25 @@ def test_it_rejects_exactly_if_the_interval_excludes_the_null(method, data):
         assert excludes(found.interval, 0.0) == excludes(found.lift_interval, 0.0)
 
 
+@each([method for method in METHODS if method.__name__ != f"{PACKAGE}.chi_squared"])
+@LAW
+@given(data=st.data())
+def test_a_bound_is_beyond_the_null_exactly_if_that_is_rejected(method, data):
+    stream = data.draw(streams(method.SUMMARY))
+    plan = replace(data.draw(plans), alternative=data.draw(st.sampled_from(["greater", "less"])))
+    if data.draw(st.booleans()):
+        plan = replace(plan, null=data.draw(any_null))
+    found = estimated(method, stream, plan)
+    assume(abs(found.p - plan.alpha) > 1e-6 * plan.alpha)
+    bound, null = found.bound(plan.null), plan.null.value
+    if bound is None:
+        # No lift can be excluded, or none that is large.
+        assert plan.null.relative or not found.rejects
+    else:
+        assert found.rejects == (bound > null if plan.alternative == "greater" else bound < null)
+    assert replace(found, alternative="two-sided").bound(plan.null) is None
+
+
 @each()
 @LAW
 @given(data=st.data())

@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from abctl.cli._analysis import screen
 from abctl.cli._output import Output
 from abctl.cli.analyze import show
 from abctl.core.analysis import (
@@ -202,6 +204,62 @@ def test_a_screen_is_as_it_was(
     if os.environ.get("ABCTL_GOLDEN") == "write":
         expected.write_text(out + err, encoding="utf-8")
     assert out + err == expected.read_text(encoding="utf-8")
+
+
+LONG = "conversion_of_returning_customers_within_seven_days_of_exposure"
+
+
+def several(found: Analysis) -> Analysis:
+    """Three treatments, of which one was better at an earlier look and is worse now."""
+    faded = replace(ACCURACY, notes=("the null was rejected at an earlier look and stays so",))
+    mixed = (
+        claim("better", NONE, faded, 1e-9, p=0.01, p_adjusted=0.02),
+        claim("harm", NONE, faded, -0.001, p=0.04),
+    )
+    metrics = []
+    for each in found.metrics:
+        (first,) = each.comparisons
+        others = [replace(first, treatment=name) for name in ("candidate-b", "candidate-c")]
+        if each.name == "accuracy":
+            others[1] = replace(others[1], claims=mixed)
+        metrics.append(replace(each, comparisons=(first, *others)))
+    variants = [replace(found.variants[0], name=name) for name in ("candidate-b", "candidate-c")]
+    return replace(found, metrics=tuple(metrics), variants=(*found.variants, *variants))
+
+
+def money(found: Analysis) -> Analysis:
+    """Long names, large counts, and means of money."""
+    revenue = replace(
+        ACCURACY,
+        control=1_234_567.8,
+        treatment=1_198_765.4,
+        effect=-35_802.4,
+        lift=-0.029,
+    )
+    harmed = Comparison(
+        "treatment",
+        revenue,
+        (claim("better", NONE, revenue, -61_234.5), claim("harm", NONE, revenue, -8.25, p=0.0499)),
+    )
+    shown = replace(metric("revenue_per_customer", "primary", "revenue", harmed), kind="mean")
+    long = replace(shown, name=LONG)
+    told = Comparison("treatment", replace(revenue, interval=(-80_000.0, 9_000.0)), ())
+    other = replace(shown, name="basket", role="secondary", comparisons=(told,))
+    values = {LONG: 1_234_567.8, "basket": 12.345, "revenue_per_customer": 1_300_000.0}
+    variants = (replace(each, requests=12_345_678_901.0, values=values) for each in found.variants)
+    return replace(found, metrics=(long, shown, other), variants=tuple(variants))
+
+
+@pytest.mark.parametrize("made", [several, money], ids=lambda made: made.__name__)
+def test_many_treatments_and_wide_numbers_fit_80_columns(
+    made: Callable[[Analysis], Analysis], analysis: Analysis
+) -> None:
+    shown = f"{screen(made(analysis), wide=False)}\n"
+    expected = HERE / f"analysis_{made.__name__}.txt"
+    if os.environ.get("ABCTL_GOLDEN") == "write":
+        expected.write_text(shown, encoding="utf-8")
+    assert shown == expected.read_text(encoding="utf-8")
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

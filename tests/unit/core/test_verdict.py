@@ -16,9 +16,9 @@ from abctl.core.analysis import (
     Verdict,
 )
 from abctl.core.experiment import Design
-from abctl.core.verdict import Size, distrust, verdict
+from abctl.core.verdict import Size, deviation, distrust, verdict
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
-from abctl.stats.srm import sequential
+from abctl.stats.srm import SrmResult, fixed, sequential
 
 DESIGN = Design(min_duration_seconds=100, max_duration_seconds=1000)
 FIXED = replace(DESIGN, test="fixed")
@@ -270,9 +270,29 @@ def test_a_wrong_split_is_told_with_names_and_numbers() -> None:
     off = sequential([[700, 300]], [[0.5, 0.5]])
     told = list(distrust(off, ("old", "new"), {}, ()))
     assert len(told) == 1
-    assert "old got 70.00% of 1,000 requests, expected 50.00% (p < 0.0001)" in told[0]
+    assert (
+        "old got 700 of 1,000 requests (70.00%), 500 expected (50.00%): more than chance explains "
+        "(p < 0.0001)"
+    ) in told[0]
     right = sequential([[510, 490]], [[0.5, 0.5]])
     assert list(distrust(right, ("old", "new"), {}, ())) == []
+
+
+@pytest.mark.parametrize(
+    ("got", "says"),
+    [
+        (50, "(50.00%), as many as expected (p = 1)"),
+        (55, "(55.00%), 50 expected (50.00%): a difference that chance explains (p = 0.32)"),
+        (63, ": unusual, but chance may still explain it (p = 0.0093, an alarm at 0.001)"),
+        (90, "(90.00%), 50 expected (50.00%): more than chance explains (p < 0.0001)"),
+    ],
+)
+def test_a_share_that_is_off_by_chance_is_called_so(got: int, says: str) -> None:
+    found = fixed([[got, 100 - got]], [[0.5, 0.5]])
+    assert isinstance(found, SrmResult)
+    said = deviation(found, ("new", "old"))
+    assert said.startswith(f"new got {got} of 100 requests (")
+    assert said.endswith(says)
 
 
 def test_a_changed_plan_is_not_trusted() -> None:

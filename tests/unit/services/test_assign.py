@@ -284,9 +284,9 @@ def test_requests_drawn_one_by_one_have_no_variant(capsys: Screen) -> None:
     text = EXPERIMENT.replace("unit: user, key: X-User-Id, salt: iris-2026-11", "unit: request")
     Path("iris.yaml").write_text(text, encoding="utf-8")
     assert run(["assign", "iris.yaml", "alice"]) == 0
-    row = capsys.readouterr().out.splitlines()[1]
-    assert (
-        row == "alice  -        -      each request is drawn by itself: control 70%, treatment 30%"
-    )
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "alice  -        -      each request is drawn by itself: control 70%, treatment",
+        "                       30%",
+    ]
     assert run(["assign", "iris.yaml", "alice", "--count"]) == 2
     assert capsys.readouterr().err.startswith("error: each request is drawn by itself")

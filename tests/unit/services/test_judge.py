@@ -331,7 +331,7 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
         )
         assert found.verdict.kind == "invalid"
         assert "the traffic does not follow the split" in found.verdict.reasons[0]
-        assert "expected 50.00%" in found.verdict.reasons[0]
+        assert "expected (50.00%): more than chance explains" in found.verdict.reasons[0]
 
 
 def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:

@@ -43,6 +43,7 @@ class Proxy:
             each = np.cumsum(rng.poisson(REQUESTS, STEPS))
             self._add(name, each, **labels, response_code="200", envoy_response_code_class="2")
             self._add("envoy_cluster_upstream_rq_completed", each, **labels)
+            self._add(duration.replace("_bucket", "_sum"), 4 * each, **labels, response_code="200")
             faster = each * 9 // 10
             for le, values in zip(EDGES_MS, (0 * each, 0 * each, faster, each, each), strict=True):
                 self._add(duration, values, **labels, le=le, response_code="200")
@@ -134,7 +135,9 @@ def test_errors_that_never_came_are_none_and_prove_the_margin(
         'istio_requests_total{reporter="source",'
         'destination_service="iris-control.models.svc.cluster.local"}'
     )
-    assert set(selected) == {"requests", "errors", "latency"}
+    assert set(selected) == {"requests", "errors", "latency", "latencyMean"}
+    assert selected["latencyMean"]["sum"].startswith("istio_request_duration_milliseconds_sum{")
+    assert found.remarks["latency"].startswith("by the calling proxy")
 
 
 def test_milliseconds_come_out_as_seconds(
@@ -146,6 +149,7 @@ def test_milliseconds_come_out_as_seconds(
     assert 0.005 <= latency.effect.control <= 0.010
     assert found.variants[0].latency_p50_seconds == pytest.approx(0.0032, abs=0.0003)
     assert found.variants[0].latency_p95_seconds == pytest.approx(0.0075, abs=0.0003)
+    assert found.variants[0].latency_mean_seconds == pytest.approx(0.004)
     assert found.variants[0].outside is None
 
 

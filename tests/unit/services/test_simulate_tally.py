@@ -40,6 +40,7 @@ def test_quantiles_are_those_of_the_good_answers() -> None:
     assert latency
     expected = 1000 * np.quantile(seconds, [0.5, 0.95, 0.99, 1], method="inverted_cdf")
     assert [latency.p50, latency.p95, latency.p99, latency.max] == pytest.approx(expected)
+    assert latency.mean == pytest.approx(1000 * seconds.mean())
 
 
 def test_errors_are_requests_and_an_unknown_variant_appears_only_if_met() -> None:

@@ -18,6 +18,8 @@ from abctl.core.split import TOTAL_BP, Split
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("abctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For the same tests once more, with other versions: pytest --hypothesis-profile=few
+settings.register_profile("few", settings.get_profile("abctl"), max_examples=5)
 settings.load_profile("abctl")
 
 # In a shell's background it is ignored, and whatever the tests start and interrupt inherits that.

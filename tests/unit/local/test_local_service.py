@@ -130,6 +130,7 @@ def test_down_keeps_the_folder_and_purge_removes_it(tmp_path: Path) -> None:
     assert not state_dir.exists()
 
 
+@pytest.mark.usefixtures("_installed")
 def test_the_folder_of_somebody_else_is_left_alone(make_experiment: Make, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     with pytest.raises(UsageError, match="not of a local stack"):

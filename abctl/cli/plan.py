@@ -136,15 +136,18 @@ def plan(
     if live and experiment is None:
         raise UsageError("--live without an experiment", "abctl plan iris.yaml --live")
     if experiment is not None:
-        loaded = load(experiment)
-        planned = service.metric_of(loaded, metric)
-        known |= service.of_experiment(loaded, planned)
+        place = None
         if live:
             place = find_place(str(experiment), state, kubeconfig, context, namespace)
+        loaded = place.experiment if place else load(experiment)
+        planned = service.metric_of(loaded, metric)
+        known |= service.of_experiment(loaded, planned)
+        if place:
             known["units_per_day"], measured = _measured(
                 place, planned.name, prometheus, prometheus_config
             )
-            baseline = baseline or str(measured())
+            if baseline is None:
+                known["baseline"] = measured()
         if loaded.assignment.unit != "request" and requests_per_user == 1:
             say(
                 f"one request per {loaded.assignment.unit} assumed: if they send more, add "
@@ -170,12 +173,12 @@ def plan(
         known |= {"size": _size(mde, margin), "is_margin": margin is not None}
     if "size" not in known:
         raise UsageError("no mde", "add --mde 2pp (percentage points) or --mde 2% (relative)")
-    if baseline is None:
-        raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
     of_kind = known.setdefault("kind", "proportion")
-    answer = service.plan(
-        service.Question(baseline=service.parse_baseline(baseline, of_kind), **known)
-    )
+    if baseline is not None:
+        known["baseline"] = service.parse_baseline(baseline, of_kind)
+    if "baseline" not in known:
+        raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
+    answer = service.plan(service.Question(**known))
     emit("Plan", document(answer), output, lambda wide: table(answer, wide=wide))
 
 

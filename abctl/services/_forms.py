@@ -95,16 +95,17 @@ def _examples(given: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 _DIGITS = r"^\s*\d+(\.\d+)?\s*"
-_PERCENT: dict[str, Any] = {"type": ["string", "number"], "minimum": 0, "maximum": 100}
+# Of all numbers only 0 needs no unit.
+_ZERO: dict[str, Any] = {"type": ["string", "number"], "minimum": 0, "maximum": 0}
 Share = Annotated[
     int,
     _written(
         parse_share_bp,
-        r"^\s*\d+(\.\d{1,2})?\s*%?\s*$",
+        r"^\s*(0|\d+(\.\d{1,2})?\s*%)\s*$",
         "70%",
         "12.5%",
         show=format_share,
-        **_PERCENT,
+        **_ZERO,
     ),
 ]
 Size = Annotated[Delta, _written(parse_delta, _DIGITS + "(pp|%|abs)$", "2pp", "2%", "0.5abs")]

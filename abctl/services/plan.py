@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from abctl.core.delta import format_delta
 from abctl.core.experiment import Direction, Experiment, Metric
-from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
+from abctl.core.split import TOTAL_BP, format_share, parse_shares_bp
 from abctl.errors import SpecError, UsageError
 from abctl.stats import power as sizing
 from abctl.stats.delta import Delta
@@ -21,6 +21,8 @@ Looking = Literal["fixed", "group-sequential", "sequential"]
 _PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
 _TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$")
 _PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+# Beyond it a square or its inverse is no number any more.
+_LARGEST = 1e100
 _OTHER_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _DURATIONS_DAYS = (7.0, 14.0, 28.0)
 
@@ -191,18 +193,22 @@ def of_experiment(experiment: Experiment, metric: Metric) -> dict[str, Any]:
 
 
 def parse_baseline(text: str, kind: Kind) -> float:
-    """The control's value: `5%` or `0.05` for proportions, any number for means.
+    """The control's value: `5%` for proportions, any number for means.
 
     Raises:
-        UsageError: a proportion that is not between 0 and 1, or no number.
+        UsageError: a proportion that is not between 0% and 100% or has no unit, or no number.
     """
-    percent = _PERCENT.match(text) if kind == "proportion" else None
+    hint = "write 5% for a proportion, 12.5 for a mean (--kind mean)"
+    percent = _PERCENT.match(text)
     try:
         value = float(percent[1]) / 100 if percent else float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or (kind == "proportion" and not 0 < value < 1):
-        raise UsageError(f"baseline {text!r} is no {kind}", "write 5% for a proportion, 12.5 else")
+    wrong = not 0 < value < 1 if kind == "proportion" else bool(percent)
+    if wrong or not abs(value) <= _LARGEST:
+        raise UsageError(f"baseline {text!r} is no {kind}", hint)
+    if kind == "proportion" and not percent:
+        raise UsageError(f"baseline {text!r} has no unit, must say which", hint)
     return value
 
 
@@ -232,7 +238,7 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
         if wanted < 1:
             raise UsageError(f"--treatments {wanted}, must be at least 1", "2 with A/B/C")
         return sizing.best_shares(wanted)
-    shares = tuple(parse_share_bp(part) for part in split.split("/"))
+    shares = parse_shares_bp(split)
     if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
         raise UsageError(f"split {split!r}", "one share above 0 for control and each treatment")
     if sum(shares) != TOTAL_BP:

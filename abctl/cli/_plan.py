@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from abctl.stats.delta import Delta
 
 _MANY_DAYS = 100
+_MANY_TREATMENTS = 5  # so many columns fit
 _WAYS = {
     "fixed": "1 (fixed)",
     "group-sequential": "5 (O'Brien-Fleming)",
@@ -85,7 +86,9 @@ def _rows(answer: "Answer", head: list[str], rows: list[tuple[list[str], "Row"]]
     shown, asked = Table(box=None, pad_edge=False), answer.question
     early = any(row.expected_total is not None for _, row in rows)
     names = [f"T{i}" for i in range(1, len(asked.shares))]
-    columns = [*head, "CONTROL", *(names if len(names) > 1 else ["TREATMENT"]), "TOTAL"]
+    alike = len(names) > _MANY_TREATMENTS and len({*asked.shares[1:]}) == 1
+    names = [f"EACH OF {len(names)}"] if alike else names
+    columns = [*head, "CONTROL", *(names if len(asked.shares) > 2 else ["TREATMENT"]), "TOTAL"]  # noqa: PLR2004 - a control and one
     columns += ["EXPECTED"] if early else []
     columns += ["DAYS"] if asked.units_per_day else []
     columns += ["EXPECTED DAYS"] if asked.units_per_day and early else []
@@ -95,7 +98,8 @@ def _rows(answer: "Answer", head: list[str], rows: list[tuple[list[str], "Row"]]
         # A test for one look takes what it takes.
         expected_total = row.total if row.expected_total is None else row.expected_total
         days, expected_days = row.days, row.expected_days
-        cells = [*first, *(f"{n:,}" for n in row.n), f"{row.total:,}"]
+        sizes = row.n[:2] if alike else row.n
+        cells = [*first, *(f"{n:,}" for n in sizes), f"{row.total:,}"]
         cells += [f"{expected_total:,.0f}"] if early else []
         if days is not None:
             cells += [_days(days)]

@@ -1,7 +1,6 @@
 """`abctl plan`: how many units an experiment needs, how long it takes, what else it could find."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +21,6 @@ from abctl.errors import SpecError, UsageError
 from abctl.stats.delta import Delta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from abctl.services.place import Place
 
 
@@ -136,18 +133,14 @@ def plan(
     if live and experiment is None:
         raise UsageError("--live without an experiment", "abctl plan iris.yaml --live")
     if experiment is not None:
-        place = None
-        if live:
-            place = find_place(str(experiment), state, kubeconfig, context, namespace)
+        where = (state, kubeconfig, context, namespace)
+        place = find_place(str(experiment), *where) if live else None
         loaded = place.experiment if place else load(experiment)
         planned = service.metric_of(loaded, metric)
         known |= service.of_experiment(loaded, planned)
         if place:
-            known["units_per_day"], measured = _measured(
-                place, planned.name, prometheus, prometheus_config
-            )
-            if baseline is None:
-                known["baseline"] = measured()
+            wanted = baseline is None
+            known |= _measured(place, planned.name, prometheus, prometheus_config, baseline=wanted)
         if loaded.assignment.unit != "request" and requests_per_user == 1:
             say(
                 f"one request per {loaded.assignment.unit} assumed: if they send more, add "
@@ -183,9 +176,14 @@ def plan(
 
 
 def _measured(
-    place: "Place", metric: str, prometheus_url: str | None, prometheus_config: Path | None
-) -> tuple[float, "Callable[[], float]"]:
-    """Units a day, and the control's value, which is asked for if nobody gave another."""
+    place: "Place",
+    metric: str,
+    prometheus_url: str | None,
+    prometheus_config: Path | None,
+    *,
+    baseline: bool,
+) -> dict[str, float]:
+    """Units a day, and the control's value if nobody gave another `baseline`."""
     from abctl.services import live  # noqa: PLC0415
     from abctl.services.analyze import analyze  # noqa: PLC0415
 
@@ -196,7 +194,8 @@ def _measured(
         prometheus_url=prometheus_url,
         prometheus_config=prometheus_config,
     )
-    return live.units_per_day(found), partial(live.baseline, found, metric)
+    known = {"units_per_day": live.units_per_day(found)}
+    return known | ({"baseline": live.baseline(found, metric)} if baseline else {})
 
 
 def _size(mde: str | None, margin: str | None) -> Delta:

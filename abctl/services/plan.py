@@ -21,6 +21,8 @@ Looking = Literal["fixed", "group-sequential", "sequential"]
 _PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
 _TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$")
 _PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+_MOST_REQUESTS = 1_000_000  # of a user
+_MOST_TREATMENTS = 1_000  # more would hardly have a share
 # Beyond it a square or its inverse is no number any more.
 _LARGEST = 1e100
 _OTHER_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -132,6 +134,16 @@ def plan(question: Question) -> Answer:
         SpecError: an effect that the baseline has no room for, or numbers that are no plan.
     """
     _check(question)
+    try:
+        return _answered(question)
+    except (SummaryError, ArithmeticError) as error:
+        raise SpecError(
+            f"these numbers make no plan: {error.args[-1]}",
+            "usual are --baseline 5% --mde 2pp --alpha 0.05 --power 0.8",
+        ) from None
+
+
+def _answered(question: Question) -> Answer:
     row = _row(question, question.size, question.test)
     if row is None:
         raise SpecError(
@@ -219,7 +231,7 @@ def parse_traffic_per_day(text: str) -> float:
         UsageError: no number over a time, or none.
     """
     match = _TRAFFIC.match(text)
-    if match is None or float(match[1]) == 0:
+    if match is None or not 0 < float(match[1]) <= _LARGEST:
         raise UsageError(
             f"traffic {text!r} is no rate",
             "write 10000/day; also /s, /min, /h, /week",
@@ -235,8 +247,9 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
     """
     if split is None:
         wanted = 1 if treatments is None else treatments
-        if wanted < 1:
-            raise UsageError(f"--treatments {wanted}, must be at least 1", "2 with A/B/C")
+        if not 1 <= wanted <= _MOST_TREATMENTS:
+            bounds = f"must be from 1 to {_MOST_TREATMENTS:,}"
+            raise UsageError(f"--treatments {wanted}, {bounds}", "2 with A/B/C")
         return sizing.best_shares(wanted)
     shares = parse_shares_bp(split)
     if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
@@ -253,8 +266,10 @@ def _check(question: Question) -> None:
         raise SpecError(
             "an effect of 0 cannot be planned for", "write what would matter: 2pp or 2%"
         )
-    if question.kind == "mean" and not (question.sd and question.sd > 0):
-        raise UsageError("a mean needs the standard deviation of a unit", "add --sd 12.5")
+    if question.kind == "mean" and not 0 < (question.sd or 0) <= _LARGEST:
+        given = "" if question.sd is None else f", over 0: --sd {question.sd:g}"
+        message = f"a mean needs the standard deviation of a unit{given}"
+        raise UsageError(message, "add --sd 12.5")
     if question.kind == "mean" and question.size.relative and question.baseline == 0:
         raise UsageError("nothing is relative to a baseline of 0", "write 0.5abs")
     if not 0 < question.alpha <= question.power < 1:
@@ -270,10 +285,14 @@ def clustering(per_user: float, cv: float, correlation: float) -> float:
     Raises:
         UsageError: numbers that describe no users.
     """
+    hint = "--requests-per-user 8 --requests-cv 1.2 --correlation 0.05"
+    given = {"requests-per-user": per_user, "requests-cv": cv, "correlation": correlation}
+    for option, value in given.items():
+        if not abs(value) <= _MOST_REQUESTS:
+            raise UsageError(f"--{option} {value:g}, must be at most {_MOST_REQUESTS:,}", hint)
     try:
         return sizing.design_effect(per_user, cv, correlation)
     except SummaryError as error:
-        hint = "--requests-per-user 8 --requests-cv 1.2 --correlation 0.05"
         raise UsageError(str(error), hint) from None
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -79,6 +80,8 @@ class Wire:
                 if self._ahead is None:
                     self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
                 status = _refusal.said(answer.body)
+                if answer.code < HTTPStatus.BAD_REQUEST and isinstance(status, _refusal.Quoted):
+                    raise _refusal.not_kubernetes(status, self.access.words, self.access.server)
                 if pause is None or not _refusal.is_temporary(answer.code, status):
                     return answer.code, status
                 wanted = _retry_after_seconds(answer.headers.get("Retry-After", ""))

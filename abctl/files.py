@@ -35,10 +35,21 @@ _REMEDIES = {
     errno.ENOSPC: "make room there, or name another place",
     errno.EDQUOT: "make room there, or name another place",
     errno.EFBIG: "make room there (ulimit -f says how large a file may be), or name another place",
+    errno.EINVAL: "name a file, new or old",
     errno.EMFILE: "ulimit -n says how many files may be open: raise it",
     errno.ENFILE: "too many files are open on this machine: end what opens them",
     errno.EIO: "the disk or the terminal is broken or gone",
 }
+# What can be at an end wherever anything is written or opened.
+_SPENT = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+)
 _OTHERWISE = "can you read and write there? else name another place"
 
 
@@ -125,11 +136,10 @@ def unwritten(error: OSError, path: object) -> UsageError:
 
 def refused(error: OSError) -> UsageError | None:
     """The error for what the system refuses of a file, or has none left of; None for others."""
-    reason, hint = error.strerror or str(error), _REMEDIES.get(error.errno or 0)
-    if error.filename is None and hint is None:
-        return None
-    place = f"{error.filename}: " if error.filename is not None else ""
-    return UsageError(f"{place}{reason}", hint or _OTHERWISE)
+    reason, hint = error.strerror or str(error), _REMEDIES.get(error.errno or 0, _OTHERWISE)
+    if error.filename is not None:
+        return UsageError(f"{error.filename}: {reason}", hint)
+    return UsageError(reason, hint) if error.errno in _SPENT else None
 
 
 @contextmanager

@@ -25,7 +25,10 @@ class DryRun(StrEnum):
 
 def _seconds(given: str | float) -> float:
     """A duration; a bare number is seconds."""
-    from abctl.core.duration import parse_duration_seconds  # noqa: PLC0415 - seldom given
+    from abctl.core.duration import (  # noqa: PLC0415 - seldom given
+        LONGEST_SECONDS,
+        parse_duration_seconds,
+    )
 
     try:
         found = float(given)
@@ -34,8 +37,11 @@ def _seconds(given: str | float) -> float:
             return parse_duration_seconds(str(given))
         except SpecError as error:
             raise UsageError(f"--timeout {error.message}", error.hint) from None
-    if not found >= 0:
-        raise UsageError(f"--timeout {given}, must be 0 or more", "write 90s, 5m, or seconds")
+    if not 0 <= found <= LONGEST_SECONDS:
+        raise UsageError(
+            f"--timeout {given}, must be 0 or more, and no more than a hundred years",
+            "write 90s, 5m, or seconds",
+        )
     return found
 
 
@@ -116,6 +122,15 @@ TimeoutOption = Annotated[
         parser=_seconds,
         metavar="DURATION",
         help="How long it may take until it is in effect: 90s, 5m, or seconds.",
+    ),
+]
+ReadyTimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        parser=_seconds,
+        metavar="DURATION",
+        help="How long it may take until everything is ready: 90s, 5m, or seconds.",
     ),
 ]
 ForceOption = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say, screen
-from abctl.cli._place import ExperimentArgument, StateOption
+from abctl.cli._place import ExperimentArgument, ReadyTimeoutOption, StateOption
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
 
@@ -56,9 +56,7 @@ def up(
             show_default="a free one",
         ),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds until everything must be ready.")
-    ] = 300,
+    timeout: ReadyTimeoutOption = 300.0,
     output: OutputOption = Output.table,
 ) -> None:
     """Start an experiment's servers, and wait until they answer.

@@ -1,7 +1,6 @@
 """`abctl plan`: how many units an experiment needs, how long it takes, what else it could find."""
 
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +21,6 @@ from abctl.errors import SpecError, UsageError
 from abctl.stats.delta import Delta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from abctl.services.place import Place
 
 
@@ -136,15 +133,14 @@ def plan(
     if live and experiment is None:
         raise UsageError("--live without an experiment", "abctl plan iris.yaml --live")
     if experiment is not None:
-        loaded = load(experiment)
+        where = (state, kubeconfig, context, namespace)
+        place = find_place(str(experiment), *where) if live else None
+        loaded = place.experiment if place else load(experiment)
         planned = service.metric_of(loaded, metric)
         known |= service.of_experiment(loaded, planned)
-        if live:
-            place = find_place(str(experiment), state, kubeconfig, context, namespace)
-            known["units_per_day"], measured = _measured(
-                place, planned.name, prometheus, prometheus_config
-            )
-            baseline = baseline or str(measured())
+        if place:
+            wanted = baseline is None
+            known |= _measured(place, planned.name, prometheus, prometheus_config, baseline=wanted)
         if loaded.assignment.unit != "request" and requests_per_user == 1:
             say(
                 f"one request per {loaded.assignment.unit} assumed: if they send more, add "
@@ -170,19 +166,24 @@ def plan(
         known |= {"size": _size(mde, margin), "is_margin": margin is not None}
     if "size" not in known:
         raise UsageError("no mde", "add --mde 2pp (percentage points) or --mde 2% (relative)")
-    if baseline is None:
-        raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
     of_kind = known.setdefault("kind", "proportion")
-    answer = service.plan(
-        service.Question(baseline=service.parse_baseline(baseline, of_kind), **known)
-    )
+    if baseline is not None:
+        known["baseline"] = service.parse_baseline(baseline, of_kind)
+    if "baseline" not in known:
+        raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
+    answer = service.plan(service.Question(**known))
     emit("Plan", document(answer), output, lambda wide: table(answer, wide=wide))
 
 
 def _measured(
-    place: "Place", metric: str, prometheus_url: str | None, prometheus_config: Path | None
-) -> tuple[float, "Callable[[], float]"]:
-    """Units a day, and the control's value, which is asked for if nobody gave another."""
+    place: "Place",
+    metric: str,
+    prometheus_url: str | None,
+    prometheus_config: Path | None,
+    *,
+    baseline: bool,
+) -> dict[str, float]:
+    """Units a day, and the control's value if nobody gave another `baseline`."""
     from abctl.services import live  # noqa: PLC0415
     from abctl.services.analyze import analyze  # noqa: PLC0415
 
@@ -193,7 +194,8 @@ def _measured(
         prometheus_url=prometheus_url,
         prometheus_config=prometheus_config,
     )
-    return live.units_per_day(found), partial(live.baseline, found, metric)
+    known = {"units_per_day": live.units_per_day(found)}
+    return known | ({"baseline": live.baseline(found, metric)} if baseline else {})
 
 
 def _size(mde: str | None, margin: str | None) -> Delta:

@@ -15,8 +15,9 @@ from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import ExperimentArgument, StateOption, YesOption
 from abctl.cli._progress import requests_bar
 from abctl.cli._simulation import document, table
+from abctl.core.delta import parse_delta
 from abctl.core.duration import parse_duration_seconds
-from abctl.errors import UnreachableError, UsageError
+from abctl.errors import SpecError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from abctl.services.simulate import Effect
@@ -49,7 +50,7 @@ def simulate(
     drift: Annotated[float, typer.Option(help="How much more noise by the end: 0.5 is +50%.")] = 0,
     effect: Annotated[
         list[str] | None,
-        typer.Option(help="Make up an effect: treatment=+0.03, treatment/revenue=-0.2."),
+        typer.Option(help="Make up an effect: treatment=+3pp, treatment/revenue=-0.2abs."),
     ] = None,
     feedback_delay: Annotated[str, typer.Option(help="Mean time until feedback.")] = "0s",
     anonymous: Annotated[float, typer.Option(help="Share of requests without user, 0 to 1.")] = 0,
@@ -67,7 +68,7 @@ def simulate(
 
     abctl simulate iris.yaml --users 5000 --requests 20000
 
-    abctl simulate iris.yaml --rate 200 --duration 5m --effect treatment=+0.03
+    abctl simulate iris.yaml --rate 200 --duration 5m --effect treatment=+3pp
     """
     from abctl.services import simulate as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
@@ -112,12 +113,17 @@ def _effect(text: str) -> "Effect":
 
     what, equals, size = text.partition("=")
     variant, slash, outcome = what.partition("/")
+    sign = -1 if size.startswith("-") else 1
     try:
-        number = float(size)
-    except ValueError:
-        number = float("nan")
-    if not (equals and variant and bool(slash) == bool(outcome) and abs(number) < float("inf")):
-        raise UsageError(f"effect {text!r}, must be VARIANT[/OUTCOME]=NUMBER", "treatment=+0.03")
+        delta = parse_delta(size.removeprefix("-").removeprefix("+"))
+    except SpecError:
+        delta = None
+    if not (equals and variant and bool(slash) == bool(outcome) and delta) or delta.relative:
+        raise UsageError(
+            f"effect {text!r}, must be VARIANT[/OUTCOME]=SIZE",
+            "treatment=+3pp (percentage points), treatment/revenue=-0.2abs (in the outcome's unit)",
+        )
+    number = sign * delta.value
     return Effect(variant, number, outcome) if outcome else Effect(variant, number)
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from http.client import responses
 from typing import Any
 
+from abctl import foreign
 from abctl.core.change import Ref
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
 
@@ -29,15 +30,19 @@ class OwnConflictError(ConflictError):
     """What is applied conflicts with what abctl itself has set, by another operation."""
 
 
+class Quoted(dict[str, Any]):
+    """What is no object at all: its words as the message of one."""
+
+
 def said(body: bytes) -> dict[str, Any]:
-    """The `Status` object of an answer; a proxy in between may say anything else."""
+    """The object of an answer, such as a `Status`; a proxy in between may say anything else."""
     try:
         found = json.loads(body)
     except ValueError:
         found = None
     if isinstance(found, dict):
         return found
-    return {"message": body.decode(errors="replace").strip()[:200]}
+    return Quoted({"message": foreign.said(body.decode(errors="replace"))})
 
 
 def is_temporary(code: int, status: Mapping[str, Any]) -> bool:
@@ -82,6 +87,14 @@ def of(code: int, status: Mapping[str, Any], ref: Ref, context: str) -> ClusterE
         case _:
             error = ClusterError(f"{ref} is refused ({code}): {message}", _REFUSED)
     return error
+
+
+def not_kubernetes(answer: Quoted, words: str, server: str) -> UnreachableError:
+    """Something else answers there."""
+    return UnreachableError(
+        f"{words}: {server} does not answer like an API server: {answer['message'] or 'nothing'}",
+        "is it the server of the kubeconfig, or does a proxy or a login page answer for it?",
+    )
 
 
 def not_installed(ref: Ref) -> NotFoundError:

@@ -136,6 +136,8 @@ class Wire:
         if self._ahead is None:
             self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
         status = _refusal.said(answer.body)
+        if answer.code < HTTPStatus.BAD_REQUEST and isinstance(status, _refusal.Quoted):
+            raise _refusal.not_kubernetes(status, self.access.words, self.access.server)
         return _Try(
             code=answer.code,
             status=status,

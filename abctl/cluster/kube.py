@@ -197,6 +197,9 @@ class KubeDoor:
             code, answer = ask()
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
+        if answer.keys().isdisjoint({"metadata", "items"}):
+            said = _refusal.Quoted(message=f"no object but {', '.join(answer) or 'nothing'}")
+            raise _refusal.not_kubernetes(said, self.words, self.access.server)
         return _without_managers(answer)
 
     def _when(self, ref: Ref, written: Callable[[dict[str, Any]], bool]) -> Done:

@@ -7,6 +7,7 @@ from abctl.errors import SpecError
 from abctl.stats.delta import Delta
 
 _DELTA = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|abs)?\s*$")
+_LARGEST = 1e100
 _HINT = (
     "write 2pp (two percentage points), 2% (relative to the control), "
     "or 0.5abs (in the metric's unit)"
@@ -17,7 +18,8 @@ def parse_delta(text: str) -> Delta:
     """`2pp`, `2%` or `0.5abs` as a size of effect.
 
     Raises:
-        SpecError: a bare number, which could mean any of the three, a negative one, or no number.
+        SpecError: a bare number, which could mean any of the three, a negative one, no number, or
+            one whose square is none.
     """
     match = _DELTA.match(str(text))
     if match is None:
@@ -25,6 +27,8 @@ def parse_delta(text: str) -> Delta:
     number, unit = float(match[1]), match[2]
     if unit is None:
         raise SpecError(f"{text!r} could be points or percent, must say which", _HINT)
+    if number > _LARGEST:
+        raise SpecError(f"{text!r} is larger than any effect", _HINT)
     return Delta(number if unit == "abs" else number / 100, relative=unit == "%")
 
 

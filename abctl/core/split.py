@@ -10,17 +10,36 @@ from dataclasses import dataclass
 from abctl.errors import SpecError
 
 TOTAL_BP = 10_000
-_PERCENT = re.compile(r"^\s*(\d+(?:\.(\d+))?)\s*%?\s*$")
+_SHARE = re.compile(r"^\s*(\d+(?:\.(\d+))?)\s*(%?)\s*$", re.ASCII)
 _DECIMALS = 2
 
 
 def parse_share_bp(text: str) -> int:
-    """'30%', '12.5%' or '30' as basis points.
+    """'30%' or '12.5%' as basis points.
 
     Raises:
-        SpecError: not a percentage of 0 to 100 with at most two decimals.
+        SpecError: not a percentage of 0 to 100 with at most two decimals, or a number that does not
+            say that it is one: 0.3 could be 30% as well.
     """
-    match = _PERCENT.match(str(text))
+    share_bp = _parse_bp(text)
+    if share_bp and "%" not in text:
+        number = float(text)
+        also = f", or {number:.0%}" if number <= 1 else ""
+        raise SpecError(f"share {text!r} has no unit, must say which", f"write {number:g}%{also}")
+    return share_bp
+
+
+def parse_shares_bp(text: str) -> tuple[int, ...]:
+    """'70/30' as basis points; there the sum says that they are percent.
+
+    Raises:
+        SpecError: one is not a percentage.
+    """
+    return tuple(map(_parse_bp, text.split("/")))
+
+
+def _parse_bp(text: str) -> int:
+    match = _SHARE.match(text)
     if not match or float(match[1]) > 100:  # noqa: PLR2004 - percent
         raise SpecError(f"share {text!r}, must be from 0% to 100%", "write 30% or 12.5%")
     if len(match[2] or "") > _DECIMALS:
@@ -104,7 +123,7 @@ class Split:
         if not words:
             raise SpecError("no split given", "write treatment=30% or 70/30")
         if len(words) == 1 and "/" in words[0]:
-            shares = tuple(parse_share_bp(part) for part in words[0].split("/"))
+            shares = parse_shares_bp(words[0])
             if len(shares) != len(self.names):
                 raise SpecError(
                     f"{words[0]!r}: {len(shares)} shares, {len(self.names)} variants",

@@ -23,6 +23,7 @@ from abctl.services._forms import (
     Text,
     Url,
     Variable,
+    Version,
     between,
     text,
     whole,
@@ -74,7 +75,7 @@ class Model(Part):
 
     name: Text
     """The name under which the model is served."""
-    version: Text
+    version: Version
     """Its version; on the local stack also the folder below --models."""
     image: Text | None = None
     """The container image that serves it."""

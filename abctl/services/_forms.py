@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from abctl.core.delta import parse_delta
 from abctl.core.duration import format_duration, parse_duration_seconds
 from abctl.core.split import format_share, parse_share_bp
+from abctl.foreign import shown
 from abctl.services._part import Form, UnfitError
 from abctl.stats.delta import Delta
 
@@ -15,11 +16,13 @@ T = TypeVar("T")
 
 
 def text(*examples: str) -> Form:
-    """Any text that is not empty."""
+    """Any text that is not empty, in one line, without what a terminal or a server would obey."""
 
     def parse(written: str) -> str:
         if not (stripped := written.strip()):
             raise UnfitError(f"{written!r}, must be text")
+        if shown(stripped) != stripped or "\n" in stripped:
+            raise UnfitError(f"{written!r}, must be text without control characters")
         return stripped
 
     return Form(parse, {**_examples(examples), "minLength": 1, "type": "string"})
@@ -95,16 +98,17 @@ def _examples(given: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 _DIGITS = r"^\s*\d+(\.\d+)?\s*"
-_PERCENT: dict[str, Any] = {"type": ["string", "number"], "minimum": 0, "maximum": 100}
+# Of all numbers only 0 needs no unit.
+_ZERO: dict[str, Any] = {"type": ["string", "number"], "minimum": 0, "maximum": 0}
 Share = Annotated[
     int,
     _written(
         parse_share_bp,
-        r"^\s*\d+(\.\d{1,2})?\s*%?\s*$",
+        r"^\s*(0|\d+(\.\d{1,2})?\s*%)\s*$",
         "70%",
         "12.5%",
         show=format_share,
-        **_PERCENT,
+        **_ZERO,
     ),
 ]
 Size = Annotated[Delta, _written(parse_delta, _DIGITS + "(pp|%|abs)$", "2pp", "2%", "0.5abs")]
@@ -121,6 +125,16 @@ Label = Annotated[
     str,
     _matching(
         r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and dashes"
+    ),
+]
+# It is the name of a folder, and a label.
+Version = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}",
+        "one name: at most 128 letters, digits and ._+-, the first no dot",
+        "v2",
+        "1.10.0",
     ),
 ]
 Service = Annotated[

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.core.duration import LONGEST_SECONDS
 from abctl.core.experiment import Experiment
 from abctl.errors import SpecError, UsageError
 
@@ -19,6 +20,21 @@ _BASE_SHARE = 0.1  # of requests that end in a click, a purchase, ...
 _MEAN_SPEND = 20.0  # of a purchase
 _SHARE_LIMIT = 1 - 1e-12
 _CHUNK = 4096
+# Beyond them no machine has the memory or the connections, or a number is none any more.
+_SIZES = "--duration and --rate say how much traffic there is"
+_FEATURES = "flowers are a few units long: 0.3 makes some hard to tell apart, 3 makes all so"
+_BOUNDS: dict[str, tuple[float, int, str]] = {
+    "requests": (1, 1_000_000_000, _SIZES),
+    "duration_seconds": (0.001, int(LONGEST_SECONDS), "--duration 90s, 10m"),
+    "users": (1, 10_000_000, "each takes memory: fewer users ask more often"),
+    "concurrency": (1, 1_000, "each is a connection: --rate says how many requests a second"),
+    "rate_per_second": (0.001, 1_000_000, "one machine sends some thousand a second"),
+    "seed": (0, 2**63, "any whole number: the same one, the same traffic"),
+    "noise": (0, 1_000, _FEATURES),
+    "drift": (-1, 1_000, "0.5 is half as much noise again by the end"),
+    "feedback_delay_seconds": (0, int(LONGEST_SECONDS), "--feedback-delay 30s"),
+    "anonymous_ratio": (0, 1, "0.05 is 5% of the requests"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,17 +73,13 @@ class Traffic:
     effects: tuple[Effect, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("requests", "duration_seconds", "users", "concurrency"):
-            _require(name, getattr(self, name), above=0)
-        if self.rate_per_second is not None:
-            _require("rate_per_second", self.rate_per_second, above=0)
-        for name in ("seed", "noise", "feedback_delay_seconds"):
-            _require(name, getattr(self, name), least=0)
-        _require("drift", self.drift, least=-1)
-        if not 0 <= self.anonymous_ratio <= 1:
-            raise UsageError(
-                f"--anonymous {self.anonymous_ratio:g}, must be from 0 to 1", "0.05 is 5%"
-            )
+        for name, (low, high, hint) in _BOUNDS.items():
+            value = getattr(self, name)
+            # Neither is what is not a number.
+            if value is not None and not low <= value <= high:
+                option = re.sub("_(seconds|per_second|ratio)$", "", name).replace("_", "-")
+                bounds = f"must be from {low:,g} to {high:,}"
+                raise UsageError(f"--{option} {value}, {bounds}", hint)
 
     @property
     def planned(self) -> int:
@@ -75,15 +87,6 @@ class Traffic:
         if self.rate_per_second is None:
             return self.requests
         return min(self.requests, math.ceil(self.rate_per_second * self.duration_seconds))
-
-
-def _require(
-    name: str, value: float, *, above: float = -math.inf, least: float = -math.inf
-) -> None:
-    if not (math.isfinite(value) and value > above and value >= least):
-        bound = f"over {above:g}" if above > -math.inf else f"at least {least:g}"
-        option = re.sub("_(seconds|per_second)$", "", name).replace("_", "-")
-        raise UsageError(f"--{option} {value:g}, must be {bound}", "abctl simulate --help")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from abctl.core.delta import format_delta
 from abctl.core.experiment import Direction, Experiment, Metric
-from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
+from abctl.core.split import TOTAL_BP, format_share, parse_shares_bp
 from abctl.errors import SpecError, UsageError
 from abctl.stats import power as sizing
 from abctl.stats.delta import Delta
@@ -21,6 +21,10 @@ Looking = Literal["fixed", "group-sequential", "sequential"]
 _PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
 _TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$")
 _PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+_MOST_REQUESTS = 1_000_000  # of a user
+_MOST_TREATMENTS = 1_000  # more would hardly have a share
+# Beyond it a square or its inverse is no number any more.
+_LARGEST = 1e100
 _OTHER_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _DURATIONS_DAYS = (7.0, 14.0, 28.0)
 
@@ -130,6 +134,16 @@ def plan(question: Question) -> Answer:
         SpecError: an effect that the baseline has no room for, or numbers that are no plan.
     """
     _check(question)
+    try:
+        return _answered(question)
+    except (SummaryError, ArithmeticError) as error:
+        raise SpecError(
+            f"these numbers make no plan: {error.args[-1]}",
+            "usual are --baseline 5% --mde 2pp --alpha 0.05 --power 0.8",
+        ) from None
+
+
+def _answered(question: Question) -> Answer:
     row = _row(question, question.size, question.test)
     if row is None:
         raise SpecError(
@@ -191,18 +205,22 @@ def of_experiment(experiment: Experiment, metric: Metric) -> dict[str, Any]:
 
 
 def parse_baseline(text: str, kind: Kind) -> float:
-    """The control's value: `5%` or `0.05` for proportions, any number for means.
+    """The control's value: `5%` for proportions, any number for means.
 
     Raises:
-        UsageError: a proportion that is not between 0 and 1, or no number.
+        UsageError: a proportion that is not between 0% and 100% or has no unit, or no number.
     """
-    percent = _PERCENT.match(text) if kind == "proportion" else None
+    hint = "write 5% for a proportion, 12.5 for a mean (--kind mean)"
+    percent = _PERCENT.match(text)
     try:
         value = float(percent[1]) / 100 if percent else float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or (kind == "proportion" and not 0 < value < 1):
-        raise UsageError(f"baseline {text!r} is no {kind}", "write 5% for a proportion, 12.5 else")
+    wrong = not 0 < value < 1 if kind == "proportion" else bool(percent)
+    if wrong or not abs(value) <= _LARGEST:
+        raise UsageError(f"baseline {text!r} is no {kind}", hint)
+    if kind == "proportion" and not percent:
+        raise UsageError(f"baseline {text!r} has no unit, must say which", hint)
     return value
 
 
@@ -213,7 +231,7 @@ def parse_traffic_per_day(text: str) -> float:
         UsageError: no number over a time, or none.
     """
     match = _TRAFFIC.match(text)
-    if match is None or float(match[1]) == 0:
+    if match is None or not 0 < float(match[1]) <= _LARGEST:
         raise UsageError(
             f"traffic {text!r} is no rate",
             "write 10000/day; also /s, /min, /h, /week",
@@ -229,10 +247,11 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
     """
     if split is None:
         wanted = 1 if treatments is None else treatments
-        if wanted < 1:
-            raise UsageError(f"--treatments {wanted}, must be at least 1", "2 with A/B/C")
+        if not 1 <= wanted <= _MOST_TREATMENTS:
+            bounds = f"must be from 1 to {_MOST_TREATMENTS:,}"
+            raise UsageError(f"--treatments {wanted}, {bounds}", "2 with A/B/C")
         return sizing.best_shares(wanted)
-    shares = tuple(parse_share_bp(part) for part in split.split("/"))
+    shares = parse_shares_bp(split)
     if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
         raise UsageError(f"split {split!r}", "one share above 0 for control and each treatment")
     if sum(shares) != TOTAL_BP:
@@ -247,8 +266,10 @@ def _check(question: Question) -> None:
         raise SpecError(
             "an effect of 0 cannot be planned for", "write what would matter: 2pp or 2%"
         )
-    if question.kind == "mean" and not (question.sd and question.sd > 0):
-        raise UsageError("a mean needs the standard deviation of a unit", "add --sd 12.5")
+    if question.kind == "mean" and not 0 < (question.sd or 0) <= _LARGEST:
+        given = "" if question.sd is None else f", over 0: --sd {question.sd:g}"
+        message = f"a mean needs the standard deviation of a unit{given}"
+        raise UsageError(message, "add --sd 12.5")
     if question.kind == "mean" and question.size.relative and question.baseline == 0:
         raise UsageError("nothing is relative to a baseline of 0", "write 0.5abs")
     if not 0 < question.alpha <= question.power < 1:
@@ -264,10 +285,14 @@ def clustering(per_user: float, cv: float, correlation: float) -> float:
     Raises:
         UsageError: numbers that describe no users.
     """
+    hint = "--requests-per-user 8 --requests-cv 1.2 --correlation 0.05"
+    given = {"requests-per-user": per_user, "requests-cv": cv, "correlation": correlation}
+    for option, value in given.items():
+        if not abs(value) <= _MOST_REQUESTS:
+            raise UsageError(f"--{option} {value:g}, must be at most {_MOST_REQUESTS:,}", hint)
     try:
         return sizing.design_effect(per_user, cv, correlation)
     except SummaryError as error:
-        hint = "--requests-per-user 8 --requests-cv 1.2 --correlation 0.05"
         raise UsageError(str(error), hint) from None
 
 

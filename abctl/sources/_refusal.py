@@ -17,6 +17,7 @@ from requests.exceptions import ConnectionError as NoConnection
 from urllib3.exceptions import ProtocolError
 
 from abctl.errors import SourceAwayError, SourceError
+from abctl.foreign import is_web_page, said
 from abctl.sources._connection import PASSING, Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
@@ -25,7 +26,6 @@ _TOO_MUCH = re.compile(
     rf"{TOO_MANY}|cannot (select|process) more than|exceeded \w+ limit"
     r"|exceeded the maximum number of"
 )
-_SAID_LENGTH = 300  # cut once no secret is in it: part of one would not be recognized
 _HINT = "give the address of the server itself: --prometheus URL"
 _PATH = "is there a path in front of /api/v1? url: https://host/path"
 _TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
@@ -39,7 +39,7 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
         return SourceAwayError(message, hint)
     if isinstance(error, IncompleteError):
         return SourceAwayError(
-            f"{place} does not answer for everything: {by.redacted(str(error))[:_SAID_LENGTH]}",
+            f"{place} does not answer for everything: {said(by.redacted(str(error)))}",
             "a store or a server behind it is away: counts without it would be too small",
         )
     if isinstance(error, NoConnection):
@@ -50,10 +50,19 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
         to = place_of(error.response.headers.get("location", ""))
         hint = "give the address that it leads to; if it is a login, credentials are missing"
         return SourceError(f"{place} sends us on to {to} (sent: {by.identity})", hint)
-    what, hint = type(error).__name__, _HINT
-    if isinstance(error, JSONDecodeError) and error.doc.lstrip().startswith("<"):
-        what, hint = f"with a web page; sent: {by.identity}", f"is it a login page? {_HINT}"
-    return SourceError(f"{place} does not answer like a Prometheus ({what})", hint)
+    if isinstance(error, JSONDecodeError) and is_web_page(error.doc):
+        return _web_page(error.doc, HTTPStatus.OK, place, by)
+    what = "no JSON" if isinstance(error, JSONDecodeError) else "other JSON"
+    message = f"{place} does not answer like a Prometheus ({what}, sent: {by.identity})"
+    return SourceError(message, _HINT)
+
+
+def _web_page(page: str, status: int, place: str, by: Connection) -> SourceError:
+    return SourceError(
+        f"{place} answered with {said(page)}, not like a Prometheus (HTTP {status}, sent: "
+        f"{by.identity})",
+        f"is it a login page, or a path too few? {_HINT}",
+    )
 
 
 def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
@@ -79,15 +88,17 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     """The error for an answer other than 200; `text` is all that the client tells of it."""
     parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
     status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
-    said = reason[:_SAID_LENGTH]
+    words = said(reason)  # cut once no secret is in it: part of one would not be recognized
+    if is_web_page(reason) and status not in (401, 403):
+        return _web_page(reason, status, place, by)
     if status in (400, 422):
-        if TOO_MANY not in said and _TOO_MUCH.search(reason):
-            said = f"{TOO_MANY}: {said}"
+        if TOO_MANY not in words and _TOO_MUCH.search(reason):
+            words = f"{TOO_MANY}: {words}"
         fewer = "ask for fewer series with selectors of your own, or raise the server's limit"
-        hint = fewer if TOO_MANY in said else 'a selector is a name{label="value"}'
-        return SourceError(f"{place} refused {query}: {said}", hint)
+        hint = fewer if TOO_MANY in words else 'a selector is a name{label="value"}'
+        return SourceError(f"{place} refused {query}: {words}", hint)
     if status in (401, 403):
-        quoted = f": {said}" if said and not said.startswith("<") else ""
+        quoted = f": {words}" if words and not is_web_page(reason) else ""
         return SourceError(
             f"{place} does not let us in (HTTP {status}, sent: {by.identity}){quoted}",
             "basicAuth, bearerTokenFile, tlsConfig or headers (a tenant) in source.prometheus, "
@@ -98,7 +109,7 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
         hint = _PATH
     # These were asked again already, for a moment.
     kind = SourceAwayError if status in PASSING else SourceError
-    return kind(f"{place} answered HTTP {status}: {said}", hint)
+    return kind(f"{place} answered HTTP {status}: {words or 'nothing more'}", hint)
 
 
 def _tls_hint(reason: str, by: Connection) -> str:

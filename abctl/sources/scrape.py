@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.files import opened, writing
+from abctl.foreign import is_web_page, said
 from abctl.sources import Outline, Series
 from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
@@ -123,7 +124,7 @@ class Scraper:
         self._file.close()
 
     def scrape(self, at: float) -> list[str]:
-        """Read every target once; gives those that did not answer.
+        """Read every target once; gives those that did not answer with a metrics page.
 
         Args:
             at: unix seconds that the samples are stamped with; ascending from call to call.
@@ -134,8 +135,8 @@ class Scraper:
         silent, lines = [], []
         pages = self._pool.map(_page, [target.address for target in self._targets])
         for target, page in zip(self._targets, pages, strict=True):
-            if page is None:
-                silent.append(target.address)
+            if page is None or is_web_page(page):
+                silent.append(f"{target.address} ({said(page)})" if page else target.address)
                 continue
             kept = [line for line in page.splitlines() if line.startswith(self._kept)]
             document = {"at": at, "job": "scrape", "instance": target.address}

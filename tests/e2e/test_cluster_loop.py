@@ -98,7 +98,7 @@ def test_a_better_candidate_is_promoted(nodes, abctl, make_experiment, send):
     file = make_experiment("v2")
     code, out, err = nodes.abctl("doctor", file, "--url", nodes.url("iris-envoy"))
     assert code == 0, out + err
-    better = ("--effect", "treatment=+0.08")
+    better = ("--effect", "treatment=+8pp")
     assert 0.05 < send(file, *better) < 0.15
 
     assert abctl("shift", file, "50/50", "--yes", "--why", "looks good")["confirmed"]
@@ -114,7 +114,7 @@ def test_a_better_candidate_is_promoted(nodes, abctl, make_experiment, send):
 def test_a_worse_candidate_is_stopped_and_rolled_back(nodes, abctl, make_experiment, send):
     file = make_experiment("v3")
     assert abctl("shift", file, "50/50", "--yes")["confirmed"]
-    assert 0.45 < send(file, "--effect", "treatment=-0.1") < 0.55
+    assert 0.45 < send(file, "--effect", "treatment=-10pp") < 0.55
     verdict = await_verdict(abctl, file, "stop")
     assert any("accuracy" in reason for reason in verdict["reasons"])
 

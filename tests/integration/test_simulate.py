@@ -217,7 +217,7 @@ def test_the_table_names_every_variant_and_what_was_made_up(
 ) -> None:
     path = tmp_path / "simulated.yaml"
     path.write_text(TEXT)
-    options = ["--url", stack.entrance_url, "--requests", "200", "--effect", "treatment=+0.1"]
+    options = ["--url", stack.entrance_url, "--requests", "200", "--effect", "treatment=+10pp"]
     assert run(["simulate", str(path), *options]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for words in (

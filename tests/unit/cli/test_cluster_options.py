@@ -31,7 +31,7 @@ def test_a_timeout_is_a_duration_or_seconds(given, seconds):
     assert _place._seconds(given) == seconds
 
 
-@pytest.mark.parametrize("given", ["-1", "nan", "5x", ""])
+@pytest.mark.parametrize("given", ["-1", "nan", "5x", "", "inf", "1e300"])
 def test_a_timeout_that_is_none_is_refused(given):
     with pytest.raises(UsageError, match="--timeout"):
         _place._seconds(given)

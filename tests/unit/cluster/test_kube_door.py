@@ -108,8 +108,23 @@ def test_a_webhooks_no_is_said_in_its_words_and_is_no_lack_of_rights(world):
 
 
 def test_a_proxy_that_answers_in_its_own_way_is_quoted(world):
-    world.script += [(418, "<html>a teapot</html>")]
-    with pytest.raises(ClusterError, match="a teapot"):
+    world.script += [(418, "<html><h1>a teapot</h1><p>and more</html>")]
+    with pytest.raises(ClusterError, match=r"\(418\): a web page \(a teapot\)$"):
+        world.get(REF)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<!doctype html><title>Sign in</title>", r"a web page \(Sign in\)"),
+        ("", "nothing"),
+        ("[1]", r"\[1\]"),
+        ({"hello": 1}, "no object but hello"),
+    ],
+)
+def test_what_is_no_api_server_is_told(world, body, words):
+    world.script += [(200, body)]
+    with pytest.raises(UnreachableError, match=f"does not answer like an API server: {words}$"):
         world.get(REF)
 
 

@@ -38,6 +38,11 @@ def test_nonsense_is_refused(text: str) -> None:
         parse_delta(text)
 
 
+def test_what_is_larger_than_any_number_is_refused() -> None:
+    with pytest.raises(SpecError, match="larger than any effect"):
+        parse_delta("9" * 400 + "abs")
+
+
 @given(
     st.integers(0, 10**6).map(lambda i: i / 1000),
     st.sampled_from(["pp", "%", "abs"]),

@@ -23,6 +23,12 @@ def test_anything_else_is_refused_with_the_next_step(text: str) -> None:
     assert caught.value.hint == "write 90s, 1m, 2h or 7d"
 
 
+@pytest.mark.parametrize("text", ["36526d", "9" * 5_000 + "s"])
+def test_what_no_clock_can_count_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is longer than a hundred years"):
+        parse_duration_seconds(text)
+
+
 @given(st.integers(0, 10**9))
 def test_what_is_written_is_read_back(seconds: int) -> None:
     assert parse_duration_seconds(format_duration(seconds)) == seconds

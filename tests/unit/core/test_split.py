@@ -17,7 +17,7 @@ def test_a_share_is_read_back_as_it_was_written(share_bp: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "share_bp"), [("30%", 3000), ("30", 3000), ("12.5%", 1250), (" 0.01 % ", 1)]
+    ("text", "share_bp"), [("30%", 3000), ("0", 0), ("12.5%", 1250), (" 0.01 % ", 1)]
 )
 def test_a_share_may_be_written_in_several_ways(text: str, share_bp: int) -> None:
     assert parse_share_bp(text) == share_bp
@@ -27,6 +27,17 @@ def test_a_share_may_be_written_in_several_ways(text: str, share_bp: int) -> Non
 def test_what_is_no_percentage_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="must be from 0% to 100%"):
         parse_share_bp(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("0.3", "write 0.3%, or 30%"), ("1", "write 1%, or 100%"), ("30", "write 30%")],
+)
+def test_a_share_without_a_unit_is_refused_like_any_size(text: str, hint: str) -> None:
+    for parse in (parse_share_bp, lambda text: TWO.parse_change((f"treatment={text}",))):
+        with pytest.raises(SpecError, match=f"share '{text}' has no unit") as caught:
+            parse(text)
+        assert caught.value.hint == hint
 
 
 def test_a_share_that_is_too_fine_is_said_to_be_just_that() -> None:
@@ -39,7 +50,8 @@ def test_a_share_that_is_too_fine_is_said_to_be_just_that() -> None:
     [
         (("50/50",), (5000, 5000)),
         (("treatment=12.5%",), (8750, 1250)),
-        (("treatment=100",), (0, 10_000)),
+        (("treatment=0",), (10_000, 0)),
+        (("0%/100%",), (0, 10_000)),
         (("control=80%", "treatment=20%"), (8000, 2000)),
         (("control=80%,treatment=20%",), (8000, 2000)),
     ],

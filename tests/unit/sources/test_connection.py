@@ -343,7 +343,8 @@ def test_nobody_is_sent_on(serve, monkeypatch) -> None:
 
 def test_a_login_page_is_no_answer(serve) -> None:
     _, url = serve(lambda *_: (200, "<!doctype html><title>Sign in</title>", {}))
-    assert "with a web page; sent: no credentials" in refused(lambda: Prometheus(url))
+    message = refused(lambda: Prometheus(url))
+    assert "a web page (Sign in), not like a Prometheus (HTTP 200, sent: no credentials)" in message
 
 
 def test_other_connections_lead_there_with_their_own_headers(serve) -> None:

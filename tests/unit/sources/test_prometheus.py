@@ -70,7 +70,12 @@ def success(result: Any) -> dict[str, Any]:
         ((404, "no 'page' \"here\""), "answered HTTP 404: no 'page' \"here\""),
         ((500, error("disk full")), "answered HTTP 500: disk full"),
         ((503, ""), "answered HTTP 503"),
-        ((200, "<html>hello</html>"), "does not answer like a Prometheus"),
+        ((200, "hello"), "does not answer like a Prometheus \\(no JSON"),
+        ((200, "<html>hello</html>"), "answered with a web page, not like a Prometheus"),
+        (
+            (404, "<!DOCTYPE html><title>404 Not Found</title><p>" + "x" * 9_000),
+            r"answered with a web page \(404 Not Found\), not like a Prometheus \(HTTP 404",
+        ),
         ((200, {"status": "success"}), "does not answer like a Prometheus"),
         ((200, success("text")), "does not answer like a Prometheus"),
         ((200, success([{"metric": {}, "histograms": []}])), "is a native histogram"),

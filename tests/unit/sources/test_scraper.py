@@ -118,6 +118,8 @@ def test_what_is_no_page_is_silence_and_no_sample(page: Page, tmp_path: Path) ->
     with Scraper(file, [Target(address(page))]) as scraper:
         page.status = 503
         assert scraper.scrape(1) == [address(page)]
+        page.status, page.body = 200, b"<!doctype html><title>Sign in</title>"
+        assert scraper.scrape(1.5) == [f"{address(page)} (a web page (Sign in))"]
         page.status, page.body = 200, b"ab_up \xff 1\n"
         assert scraper.scrape(2) == []
     with pytest.raises(SourceError, match="is no page of samples"):

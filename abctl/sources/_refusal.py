@@ -42,10 +42,8 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
             f"{place} does not answer for everything: {said(by.redacted(str(error)))}",
             "a store or a server behind it is away: counts without it would be too small",
         )
-    if isinstance(error, NoConnection):
+    if isinstance(error, NoConnection | ChunkedEncodingError):
         return _unconnected(error, place, by)
-    if isinstance(error, ChunkedEncodingError):
-        return SourceAwayError(f"{place} ended in the middle of an answer", "is it restarting?")
     if isinstance(error, TooManyRedirects) and error.response is not None:
         to = place_of(error.response.headers.get("location", ""))
         hint = "give the address that it leads to; if it is a login, credentials are missing"
@@ -66,6 +64,8 @@ def _web_page(page: str, status: int, place: str, by: Connection) -> SourceError
 
 
 def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
+    if isinstance(error, ChunkedEncodingError):
+        return SourceAwayError(f"{place} ended in the middle of an answer", "is it restarting?")
     if isinstance(error, ProxyError):
         proxy = by.proxy_url or "the proxy of the environment (HTTPS_PROXY, HTTP_PROXY)"
         return SourceAwayError(f"{place}: {proxy} does not let us through", "proxyUrl, or NO_PROXY")

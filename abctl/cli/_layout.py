@@ -62,8 +62,18 @@ def _told_below(row: Row, name: str) -> Row:
 
 def _groups(names: Sequence[str], rows: Sequence[Row], last: str | None) -> list[list[str]]:
     """The columns of each table, of which the first is in all."""
+    first = max(len(names[0]), _NARROWEST)
+    together = _fitting(names, rows, last, first)
+    # Where one table is not enough anyway, only very long names are put on lines of their own.
+    return together if len(together) == 1 else _fitting(names, rows, last, width() // 3)
+
+
+def _fitting(
+    names: Sequence[str], rows: Sequence[Row], last: str | None, most: int
+) -> list[list[str]]:
+    """The same, if the first column takes so much at most."""
     first, *others = names
-    least = min(_widest(first, rows), max(len(first), _NARROWEST))
+    least = _widest(first, rows, most)
     groups, used = [[first]], least
     for name in others:
         wide = len(GAP) + _widest(name, rows, READABLE if name == last else None)

@@ -9,8 +9,11 @@ import sys
 import textwrap
 
 _USUAL = 80
-# The space in "1.25 ms" and in "p < 0.0001".
-_HELD = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d)\b)| (?=[=<] \S)|(?<= [=<]) (?=\S)")
+_HELD = re.compile(
+    r"(?<=\d) (?=(?:ms|s|min|h|d)\b)"  # 1.25 ms
+    r"| (?=[=<] \S)|(?<= [=<]) (?=\S)"  # p < 0.0001
+    r"|(?<=\w) (?=\d+(?:\.\d+)?%(?:,|$))"  # control 70%
+)
 _COMMA = re.compile(r'(?<="),(?=[a-zA-Z_])')
 _HOLD = "\0"
 

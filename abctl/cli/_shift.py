@@ -173,7 +173,8 @@ def _explain(planned: "Plan", place: "Place") -> None:
     unit = experiment.assignment.unit
     if unit != "request":
         for (old, new), moved_bp in planned.moves.items():
-            say(f"     {format_share(moved_bp)} of all {unit}s move from {old} to {new}")
+            moved = f"{format_share(moved_bp)} of all {unit}s move from {old} to {new}"
+            say(prose(moved, indent=5))
 
 
 def unconfirmed(place: "Place") -> str:

@@ -243,7 +243,7 @@ def money(found: Analysis) -> Analysis:
     )
     shown = replace(metric("revenue_per_customer", "primary", "revenue", harmed), kind="mean")
     long = replace(shown, name=LONG)
-    told = Comparison("treatment", replace(revenue, interval=(-80_000.0, 9_000.0)), ())
+    told = Comparison("treatment", replace(revenue, interval=(-80_000.0, 9_000.0), p=0.3), ())
     other = replace(shown, name="basket", role="secondary", comparisons=(told,))
     values = {LONG: 1_234_567.8, "basket": 12.345, "revenue_per_customer": 1_300_000.0}
     variants = (replace(each, requests=12_345_678_901.0, values=values) for each in found.variants)

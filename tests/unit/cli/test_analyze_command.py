@@ -1,6 +1,8 @@
 """`abctl analyze` through the real command line, on pages that were scraped before."""
 
 import json
+import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +157,48 @@ def test_a_watch_ends_with_what_no_time_will_heal(
     )
     assert analyze("--watch", "--exit-code") == 6
     assert "is no page of samples" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("output", "answers"), [("table", 2), ("json", 4)])
+def test_a_watch_answers_people_when_there_is_news_and_machines_each_time(
+    output: str, answers: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages(0.7)
+    waits: list[float] = []
+
+    def meanwhile(seconds: float) -> None:
+        waits.append(seconds)
+        pages(0.7 if len(waits) < 3 else 0.8, rate=15.0 + len(waits))
+
+    monkeypatch.setattr("abctl.cli._watch.time.sleep", meanwhile)
+    assert analyze("--watch", "--interval", "5s", "-o", output) == 0
+    out = capsys.readouterr().out
+    said = "\nCONTINUE\n" if output == "table" else '"kind": "continue"'
+    assert out.count("iris: by user, " if output == "table" else '"kind": "Analysis"') == answers
+    assert said in out
+    assert len(waits) == 3
+
+
+def test_on_a_terminal_a_watch_shows_what_matters_first_and_in_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages(0.7)
+    for name, value in {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr("abctl.cli._watch.time.sleep", lambda _: pages(0.8))
+    assert analyze("--watch", "--interval", "5s") == 0
+    enter, leave, home = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
+    shown, _, left = capsys.readouterr().out.partition(enter)[2].partition(leave)
+    plain = [re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", frame) for frame in shown.split(home)[1:]]
+    first, last = (frame for frame in plain if frame.strip())
+    for frame, verdict in ((first, "CONTINUE"), (last, "SHIP treatment")):
+        lines = [line.strip() for line in frame.splitlines()]
+        assert lines[2] == verdict
+        assert sum(line.startswith(("accuracy ", "errors ")) for line in lines) == 2
+        assert len(lines) <= 24
+    assert left.count("iris: by user, ") == 1
+    assert "\nSHIP treatment\n" in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", left)
 
 
 def test_what_cannot_be_read_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:

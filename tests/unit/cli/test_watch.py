@@ -31,7 +31,12 @@ def watch(monkeypatch, capsys):
             return found
 
         with pytest.raises(typer.Exit) as ended:
-            Watch(look, print, lambda thing: f"table of {thing}", str.__eq__).follow(output)
+            Watch(
+                look,
+                print,
+                lambda thing: thing if "\n" in thing else f"table of {thing}",
+                str.__eq__,
+            ).follow(output)
         assert ended.value.exit_code == 130
         return capsys.readouterr()
 
@@ -65,6 +70,49 @@ def test_on_a_terminal_it_is_shown_in_place_and_the_last_one_stays(watch):
 
 def test_machines_get_one_answer_after_another_on_a_terminal_too(watch):
     assert watch("a", "b", terminal=True, output=Output.json).out.split() == ["a", "b"]
+
+
+def test_a_block_for_each_change_and_a_line_between_them(watch):
+    assert watch("a", "a", "b").out == "a\n\nb\n"
+    assert watch("a", "b", output=Output.json).out == "a\nb\n"
+
+
+def test_what_has_no_room_on_the_terminal_is_told_and_the_first_of_it_is_shown(watch, monkeypatch):
+    monkeypatch.setenv("LINES", "10")
+    monkeypatch.setenv("COLUMNS", "80")
+    tall = "\n".join(f"line {i}" for i in range(30))
+    out = watch(tall, terminal=True).out
+    shown, _, left = out.removeprefix(ENTER).partition(LEAVE)
+    assert "(of 30 lines the first 8: the terminal has no more)" in shown
+    assert "line 7" in shown
+    assert "line 8" not in shown
+    assert "line 29" in left
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_it_ends_when_it_is_over(terminal, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    waits, left = [], ["a", NotFoundError("not yet", "-"), "b", "c"]
+    monkeypatch.setattr(_watch.time, "sleep", waits.append)
+
+    def look():
+        if isinstance(found := left.pop(0), Exception):
+            raise found
+        return found
+
+    watch = Watch(
+        look,
+        print,
+        str,
+        str.__eq__,
+        every_seconds=60.0,
+        over=lambda found: found == "b",
+        passing=(NotFoundError,),
+    )
+    assert watch.follow(Output.table) == "b"
+    assert (waits, left) == ([60.0, 60.0], ["c"])
+    assert capsys.readouterr().out.endswith("b\n")
 
 
 @pytest.mark.parametrize("things", [[GONE], ["a", NotFoundError("it is gone", "-")]])

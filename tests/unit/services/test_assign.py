@@ -285,8 +285,8 @@ def test_requests_drawn_one_by_one_have_no_variant(capsys: Screen) -> None:
     Path("iris.yaml").write_text(text, encoding="utf-8")
     assert run(["assign", "iris.yaml", "alice"]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "alice  -        -      each request is drawn by itself: control 70%, treatment",
-        "                       30%",
+        "alice  -        -      each request is drawn by itself: control 70%,",
+        "                       treatment 30%",
     ]
     assert run(["assign", "iris.yaml", "alice", "--count"]) == 2
     assert capsys.readouterr().err.startswith("error: each request is drawn by itself")

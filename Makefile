@@ -23,12 +23,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo unit test lint format models controllers servers servers-all bench calibration overlays \
+  pythons wheels first-use long \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-demo: $(VENV)/local models ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
+demo: $(VENV)/local ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
 	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
 unit: $(VENV)/dev models ## the tests that need no process, within two minutes
@@ -48,7 +49,7 @@ format: $(VENV)/dev ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-models: $(VENV)/local ## train the models of the demo
+models: $(VENV)/local ## train the example models into model_servers, for images and tests
 	@$(BIN)/python model_servers/train.py
 
 # Knative comes last: it shares some libraries with the Prometheus of `servers`.
@@ -99,13 +100,26 @@ cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that nee
 	  ABCTL_TEST_NODES="$$kubeconfig" $(BIN)/pytest -q tests/e2e/test_cluster_{inside,loop,faults}.py; tested=$$?; \
 	  $(BIN)/python tests/cluster down && exit $$tested
 
+pythons: $(VENV)/dev ## the core on the newest Python that is here, with the newest of everything
+	@$(BIN)/python .ci/pythons
+
+long: $(VENV)/dev ## what takes long: the core on all Pythons that are here, error rates in their long form
+	@$(BIN)/python .ci/pythons --all
+	@$(MAKE) calibration
+
+wheels: $(VENV)/local ## build the wheels into dist: uvx --from 'dist/abctl-VERSION-py3-none-any.whl[local]' abctl demo
+	@.ci/wheels
+
+first-use: $(VENV)/local ## what somebody does who has the wheel and nothing else, up to the demo's verdict
+	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" .ci/first-use
+
 # Simulations of error rates say nothing of versions.
 test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
 	$(UV) --python build/lowest --resolution lowest-direct .
 	$(BIN)/uv pip freeze --python build/lowest | grep -v '^abctl' > build/lowest.txt
 	$(UV) --python build/lowest --constraint build/lowest.txt $(ORACLES)
-	build/lowest/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py \
+	build/lowest/bin/python -m pytest -q -n 2 --hypothesis-profile=few -p no:cacheprovider tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py \
 	  --ignore tests/unit/stats/test_peeking.py
 
 setup: $(VENV)/dev ## install everything, for work on abctl itself
@@ -126,4 +140,4 @@ $(VENV)/dev: $(VENV)/local
 	@touch $@
 
 clean: ## remove what was installed, built and trained
-	rm -rf $(VENV) build .abctl model_servers/*/model.joblib*
+	rm -rf $(VENV) build dist .abctl model_servers/*/model.joblib*

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from abctl.cli._prose import prose
+
 API_VERSION = "abctl.dev/v1"
 
 
@@ -54,3 +56,8 @@ def emit(
 def say(message: str) -> None:
     """A remark for people, on stderr."""
     typer.echo(message, err=True)
+
+
+def tell(message: str) -> None:
+    """A remark that may be long, such as one of every variant: in lines that fit."""
+    say(prose(message))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, say, tell
 from abctl.cli._place import ExperimentArgument, StateOption
+from abctl.cli._prose import prose
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
 
@@ -240,7 +241,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield say
+        yield tell
         return
     with console.status("starting (about ten seconds) ..."):
-        yield lambda message: console.print(message, markup=False)
+        yield lambda message: console.print(prose(message), markup=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abctl.cli._prose import prose
 from abctl.foreign import shown
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ def put(text: str, *, nl: bool = True) -> None:
 def say(message: str) -> None:
     """A remark for people, on stderr."""
     typer.echo(shown(message), err=True)
+
+
+def tell(message: str) -> None:
+    """A remark that may be long, such as one of every variant: in lines that fit."""
+    say(prose(message))
 
 
 def screen(*, stderr: bool = False) -> "Console":

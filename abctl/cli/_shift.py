@@ -11,7 +11,7 @@ import typer
 
 from abctl.cli._consent import require_consent
 from abctl.cli._difference import show
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, say, tell
 from abctl.cli._place import (
     ActorOption,
     ContextOption,
@@ -127,7 +127,7 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
             ready=place.ready,
             # While somebody thought about it the world may have changed.
             planned=None if asked else planned,
-            report=say,
+            report=tell,
         )
     except KeyboardInterrupt:
         say("the shift may be half done: the same command finishes it, a shift back reverts it")
@@ -161,9 +161,9 @@ def _explain(planned: "Plan", place: "Place") -> None:
     if seen.other_variants:
         say(f"warning: {seen.other_variants}\nhint: {seen.remedy}")
     if seen.drifted:
-        say(prose(f"somebody set {planned.before} without abctl; a shift enters it in the ledger"))
+        tell(f"somebody set {planned.before} without abctl; a shift enters it in the ledger")
     if intent := seen.ledger.intent:
-        say(prose(f"an earlier shift of {intent.actor} to {intent.after} was not finished"))
+        tell(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
     # Without a file there is no plan that could have changed.
     if not place.adopted and (parts := seen.ledger.changed_since(experiment)):
         listed = ", ".join(parts)

@@ -7,7 +7,7 @@ import typer
 
 from abctl.cli._consent import require_consent
 from abctl.cli._difference import show
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, say, tell
 from abctl.cli._place import (
     ActorOption,
     ContextOption,
@@ -24,7 +24,6 @@ from abctl.cli._place import (
     find_cluster,
     who,
 )
-from abctl.cli._prose import prose
 from abctl.cli._shift import shares, unconfirmed
 from abctl.core.change import Ref
 
@@ -75,7 +74,7 @@ def apply(
         done = {"dryRun": True, "confirmed": None}
         emit("Apply", answer | done, output, lambda _: "\n".join(f"{n} (dry run)" for n in names))
         return
-    say(prose(f"to apply: {', '.join(names)}"))
+    tell(f"to apply: {', '.join(names)}")
     require_consent("Apply?", yes=yes)
     confirmed = service.apply(
         door,
@@ -86,7 +85,7 @@ def apply(
         clock=door.now,
         sleep=time.sleep,
         timeout_seconds=timeout,
-        report=say,
+        report=tell,
         wait=wait,
         force=force,
     )

@@ -3,7 +3,7 @@
 import typer
 
 from abctl.cli._consent import require_consent
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, tell
 from abctl.cli._place import (
     ContextOption,
     DryRun,
@@ -14,7 +14,6 @@ from abctl.cli._place import (
     YesOption,
     find_cluster,
 )
-from abctl.cli._prose import prose
 
 
 def register(app: typer.Typer) -> None:
@@ -45,12 +44,12 @@ def delete(
 
     place = find_cluster(what, kubeconfig, context, namespace)
     names = [str(ref) for ref in service.refs(place.platform, place.experiment)]
-    say(prose(f"to delete: {', '.join(names)}"))
+    tell(f"to delete: {', '.join(names)}")
     trial = dry_run is not DryRun.none
     if not trial:
         require_consent("Delete?", yes=yes)
     if dry_run is not DryRun.client:
-        found = service.delete(place.door, place.platform, place.experiment, say, dry_run=trial)
+        found = service.delete(place.door, place.platform, place.experiment, tell, dry_run=trial)
         names = [str(ref) for ref in found]
     answer = {
         "experiment": place.experiment.name,

@@ -18,6 +18,7 @@ from abctl.services.telemetry import telemetry
 from abctl.sources import _presets
 from abctl.sources._presets import PARTS
 from abctl.sources._promql import Selector
+from abctl.sources._telemetry import MEAN
 
 EXAMPLES = Path(__file__).parents[2] / "k8s/experiments"
 GOLDEN = Path(__file__).parent / "preset_selectors.txt"
@@ -64,7 +65,7 @@ def resolved(name: str) -> dict[str, str]:
     asked, found = telemetry(experiment, World(carrier)), {}  # type: ignore[arg-type]
     for variant in experiment.split.names:
         totals = asked.totals(variant)
-        for total in ("requests", "outside"):
+        for total in ("requests", "outside", MEAN):
             found |= {f"{name} {variant} {total} {p}": s for p, s in totals.get(total, {}).items()}
         for metric in METRICS:
             if asked.measures(metric):

@@ -24,7 +24,7 @@ from abctl.services.load import load
 from abctl.services.read import read
 from abctl.services.telemetry import telemetry
 from abctl.sources import Series
-from abctl.sources._telemetry import Telemetry
+from abctl.sources._telemetry import MEAN, Telemetry
 from abctl.sources.prometheus import Prometheus
 from abctl.stats.summary import Histogram
 
@@ -122,6 +122,10 @@ def test_every_selector_finds_its_variant_and_nothing_else(world: World, preset:
         totals, everything = asked.totals(variant), world.everything(preset, variant)
         for selector in (totals["requests"]["n"], totals["errors"]["n"], everything):
             assert world.comes_to(selector, expected[variant]), selector
+        # The sum of as many latencies, between a hundredth of a millisecond and a second each.
+        unit = asked.preset.latency_unit_seconds
+        mean_seconds = world.total(totals[MEAN]["sum"]) * unit / expected[variant]
+        assert 0.00001 < mean_seconds < 1
 
 
 @pytest.mark.parametrize("preset", ["mlserver", "envoy"])

@@ -1,0 +1,97 @@
+"""What was counted of one split is never shown beside another."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from abctl.cli import status
+from abctl.core.epochs import Entry
+from abctl.core.split import Split
+from abctl.services import status as service
+from abctl.services.status import Observed, Status
+
+BEFORE, AFTER = (Split(("a", "b"), shares) for shares in ((9000, 1000), (5000, 5000)))
+NOTHING_YET = "requests: none counts yet; what comes in the first 30s after a change"
+
+
+class World:
+    """An experiment that is shifted, and counters of which only those since then are told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.split, self.intent, self.now = BEFORE, None, 0.0
+        self.reads = 0
+        place: Any = SimpleNamespace(
+            state="state", adopted=False, experiment=SimpleNamespace(source=None), platform=None
+        )
+        place.door = SimpleNamespace(now=lambda: self.now)
+        monkeypatch.setattr(status, "_counts", self.counts)
+        monkeypatch.setattr(service, "status", self.status)
+        monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.look = status._Looks(place, None, None)
+
+    def counts(self, *_: Any) -> tuple[dict[str, int] | None, str]:
+        self.reads += 1
+        if self.split == BEFORE and self.intent is None:
+            return {"a": 90, "b": 10}, ""
+        return None, NOTHING_YET
+
+    def status(self, *_: Any, counts: Any, **__: Any) -> Status:
+        seen = counts and {name: Observed(n, n / 100, (0, 1)) for name, n in counts.items()}
+        return Status(
+            self.split,
+            self.split,
+            None,
+            None,
+            seen,
+            False,
+            self.intent,
+            (),
+            (),  # type: ignore[arg-type]
+        )
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_counters_are_read_every_15_seconds(world: World) -> None:
+    for world.now in (0.0, 2.0, 14.0, 15.0, 17.0):
+        assert world.look().observed
+    assert world.reads == 2
+
+
+def test_a_shift_is_counted_anew_at_once_and_a_word_says_that_nothing_counts(world: World) -> None:
+    assert world.look().observed
+    world.now, world.split = 2.0, AFTER
+    found = world.look()
+    assert (found.observed, found.unseen) == (None, (NOTHING_YET,))
+    world.now = 4.0
+    assert world.look() == found
+    assert world.reads == 2
+
+
+def test_a_shift_that_is_not_finished_is_no_split_to_count_for(world: World) -> None:
+    assert world.look().observed
+    world.intent = Entry(1.0, "me", BEFORE, AFTER, "", "intent")  # type: ignore[assignment]
+    assert world.look().observed is None
+    assert replace(world.look(), intent=None).unseen == (NOTHING_YET,)
+
+
+@pytest.mark.parametrize("counts", [None, {"a": 0, "b": 0}])
+def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "abctl.core.epochs.ledger_of",
+        "abctl.services.ledger.read",
+        "abctl.services.analyze.source_of",
+        "abctl.services.telemetry.telemetry",
+    ):
+        monkeypatch.setattr(name, lambda *_, **__: None)
+    monkeypatch.setattr("abctl.services.observed.observed", lambda *_: counts)
+    experiment = SimpleNamespace(source=None, design=SimpleNamespace(settle_seconds=30.0))
+    place: Any = SimpleNamespace(state="state", adopted=False, door=None, experiment=experiment)
+    found, why = status._counts(place, None, None)
+    assert found is None
+    assert why.startswith(NOTHING_YET)

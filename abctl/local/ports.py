@@ -3,7 +3,6 @@
 import errno
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,8 +26,8 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
     A socket that is bound and does not listen keeps each of them: the kernel gives that port to
     nobody who wants just any, be it a server or a connection. Beside that socket a server may
     listen that asks for the port by its number and sets SO_REUSEADDR, as servers do. So may a
-    stranger, if he asks for that very number: `was_taken` tells whether he was first. This is known
-    of Linux alone; elsewhere the ports are free, but nothing keeps them.
+    stranger, if he asks for that very number: `was_taken` tells whether he was first. Linux is such
+    a system; where a socket keeps out servers too, the ports are free, but nothing keeps them.
 
     Raises:
         ClusterError: a named port is somebody else's, or nobody may have it.
@@ -42,16 +41,27 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
                     f"port {port} of {HOST} cannot be used: {error.strerror}",
                     "choose another one with --port, or leave it out for a free one",
                 ) from None
-        free = [_bind(_ANY, 0, held) for _ in range(count - len(named))]
-        if sys.platform != "linux":
+        found = [*named, *(_bind(_ANY, 0, held) for _ in range(count - len(named)))]
+        if not all(_lets_servers_in(port) for port in found):
             held.close()
-        yield [*named, *free]
+        yield found
 
 
 def was_taken(log: Path) -> bool:
     """Whether a server that has ended says that somebody else has its port."""
     said = log.read_text("utf-8", "replace").lower() if log.exists() else ""
     return any(words in said for words in _WORDS_OF_A_TAKEN_PORT)
+
+
+def _lets_servers_in(port: int) -> bool:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind((HOST, port))
+            server.listen()
+        except OSError:
+            return False
+    return True
 
 
 def _bind(host: str, port: int, held: ExitStack) -> int:

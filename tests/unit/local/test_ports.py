@@ -63,6 +63,14 @@ def test_who_wants_any_port_is_not_given_a_kept_one(
             assert wanting.getsockname()[1] != port
 
 
+def test_where_no_server_may_listen_on_a_kept_port_it_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("abctl.local.ports._lets_servers_in", lambda _: False)
+    with kept(2) as (port, _), socket.socket() as server:
+        server.bind((HOST, port))  # without SO_REUSEADDR
+
+
 def test_whoever_keeps_ports_at_the_same_time_has_others() -> None:
     with ExitStack() as held:
         many = [

@@ -16,7 +16,12 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.cli._progress import questions_bar
-from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._source import (
+    AllowCredentialsOption,
+    PrometheusConfigOption,
+    PrometheusOption,
+    with_credentials,
+)
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import SourceError, UsageError
 
@@ -41,6 +46,7 @@ def analyze(
     *,
     prometheus: PrometheusOption = None,
     prometheus_config: PrometheusConfigOption = None,
+    allow_credentials: AllowCredentialsOption = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -102,6 +108,7 @@ def analyze(
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
         place = find_place(str(experiment), state, kubeconfig, context, namespace)
+        place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
 
         def look() -> "Analysis":
             with questions_bar() as progress:

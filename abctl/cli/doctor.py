@@ -15,7 +15,12 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.cli._progress import requests_bar
-from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._source import (
+    AllowCredentialsOption,
+    PrometheusConfigOption,
+    PrometheusOption,
+    with_credentials,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +53,7 @@ def doctor(
     ] = 1_000,
     prometheus: PrometheusOption = None,
     prometheus_config: PrometheusConfigOption = None,
+    allow_credentials: AllowCredentialsOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -66,6 +72,7 @@ def doctor(
     from abctl.services.doctor import examine  # noqa: PLC0415 - the platforms load when asked
 
     place = find_place(what, state, kubeconfig, context, namespace)
+    place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
     with requests_bar() as bar:
         task = bar.add_task("", total=None, visible=False)
 

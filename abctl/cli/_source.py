@@ -1,9 +1,17 @@
-"""Options that say where the evidence is, each defined once."""
+"""Options that say where the evidence is, each defined once; and whose secrets lead there."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from abctl.cli._consent import require_consent
+from abctl.cli._output import say
+
+if TYPE_CHECKING:
+    from abctl.services.place import Place
 
 PrometheusOption = Annotated[
     str | None,
@@ -21,3 +29,42 @@ PrometheusConfigOption = Annotated[
         help="How to reach it: a file with what source.prometheus may hold (see abctl schema).",
     ),
 ]
+AllowCredentialsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-credentials",
+        metavar="HOST",
+        envvar="ABCTL_ALLOW_CREDENTIALS",
+        help="Where the secrets may be sent that the experiment file names; may be given again.",
+    ),
+]
+
+
+def with_credentials(
+    place: "Place",
+    prometheus: str | None,
+    prometheus_config: Path | None,
+    allowed: list[str] | None,
+    *,
+    ask: bool = True,
+) -> "Place":
+    """The place, with whether the secrets that its file names may be sent.
+
+    Where somebody is there they are asked, unless they have named the host. What the user names
+    by --prometheus-config is theirs to send.
+
+    Raises:
+        Interrupted: there was no answer.
+        typer.Exit: the answer was no.
+    """
+    from abctl.services import _secrets  # noqa: PLC0415 - only where there is an experiment
+
+    found = _secrets.sending(place.experiment)
+    if found is None or prometheus or prometheus_config:
+        return place
+    if not found.allowed_by(allowed or ()):
+        if not (ask and sys.stdin.isatty()):
+            return place  # whoever reads the evidence says what to do
+        require_consent(f"The experiment file wants to send {found}. Send it?", yes=False)
+    say(f"sending {found}")
+    return replace(place, experiment=_secrets.agreed(place.experiment))

@@ -16,7 +16,12 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.cli._progress import questions_bar
-from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._source import (
+    AllowCredentialsOption,
+    PrometheusConfigOption,
+    PrometheusOption,
+    with_credentials,
+)
 from abctl.core.duration import parse_duration_seconds
 from abctl.errors import UsageError
 
@@ -42,6 +47,7 @@ def analyze(
     *,
     prometheus: PrometheusOption = None,
     prometheus_config: PrometheusConfigOption = None,
+    allow_credentials: AllowCredentialsOption = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -103,8 +109,10 @@ def analyze(
             )
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
-        place = here = find_place(str(experiment), state, kubeconfig, context, namespace)
-
+        found_place = find_place(str(experiment), state, kubeconfig, context, namespace)
+        place = here = with_credentials(
+            found_place, prometheus, prometheus_config, allow_credentials
+        )
         first = True
 
         def look() -> "Analysis":

@@ -14,7 +14,12 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.cli._progress import stages
-from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._source import (
+    AllowCredentialsOption,
+    PrometheusConfigOption,
+    PrometheusOption,
+    with_credentials,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +52,7 @@ def doctor(
     ] = 1_000,
     prometheus: PrometheusOption = None,
     prometheus_config: PrometheusConfigOption = None,
+    allow_credentials: AllowCredentialsOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -65,6 +71,7 @@ def doctor(
     from abctl.services.doctor import examine  # noqa: PLC0415 - the platforms load when asked
 
     place = find_place(what, state, kubeconfig, context, namespace)
+    place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
     with stages() as (doing, report):
         checks = list(
             examine(

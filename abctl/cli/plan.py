@@ -15,7 +15,12 @@ from abctl.cli._place import (
     find_place,
 )
 from abctl.cli._plan import document, table
-from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._source import (
+    AllowCredentialsOption,
+    PrometheusConfigOption,
+    PrometheusOption,
+    with_credentials,
+)
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
 from abctl.stats.delta import Delta
@@ -106,6 +111,7 @@ def plan(
     correlation: Annotated[float, typer.Option(help="Of two requests of one user, 0 to 1.")] = 0.0,
     prometheus: PrometheusOption = None,
     prometheus_config: PrometheusConfigOption = None,
+    allow_credentials: AllowCredentialsOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -127,6 +133,7 @@ def plan(
     abctl plan iris.yaml --live
     """
     from abctl.services import plan as service  # noqa: PLC0415
+    from abctl.services import plan_numbers as numbers  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
 
     known: dict[str, Any] = {}
@@ -139,6 +146,7 @@ def plan(
         planned = service.metric_of(loaded, metric)
         known |= service.of_experiment(loaded, planned)
         if place:
+            place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
             wanted = baseline is None
             known |= _measured(place, planned.name, prometheus, prometheus_config, baseline=wanted)
         if loaded.assignment.unit != "request" and requests_per_user == 1:
@@ -147,7 +155,7 @@ def plan(
                 "--requests-per-user, --requests-cv and --correlation"
             )
     if split is not None or treatments is not None:
-        shares = known["shares"] = service.parse_shares(split, treatments)
+        shares = known["shares"] = numbers.parse_shares(split, treatments)
         known["comparisons"] = len(shares) - 1
     options = {
         "kind": kind and kind.value,
@@ -157,8 +165,8 @@ def plan(
         "alpha": alpha,
         "power": power,
         "test": test and test.value,
-        "units_per_day": None if traffic is None else service.parse_traffic_per_day(traffic),
-        "design_effect": service.clustering(requests_per_user, requests_cv, correlation),
+        "units_per_day": None if traffic is None else numbers.parse_traffic_per_day(traffic),
+        "design_effect": numbers.clustering(requests_per_user, requests_cv, correlation),
         "requests_per_user": requests_per_user,
     }
     known |= {name: value for name, value in options.items() if value is not None}
@@ -168,7 +176,7 @@ def plan(
         raise UsageError("no mde", "add --mde 2pp (percentage points) or --mde 2% (relative)")
     of_kind = known.setdefault("kind", "proportion")
     if baseline is not None:
-        known["baseline"] = service.parse_baseline(baseline, of_kind)
+        known["baseline"] = numbers.parse_baseline(baseline, of_kind)
     if "baseline" not in known:
         raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
     answer = service.plan(service.Question(**known))

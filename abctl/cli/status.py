@@ -17,7 +17,12 @@ from abctl.cli._place import (
     WhatArgument,
     find_place,
 )
-from abctl.cli._source import PrometheusConfigOption, PrometheusOption
+from abctl.cli._source import (
+    AllowCredentialsOption,
+    PrometheusConfigOption,
+    PrometheusOption,
+    with_credentials,
+)
 from abctl.cli._tree import document
 from abctl.cli._tree import shown as tree_shown
 from abctl.core.duration import format_duration
@@ -50,6 +55,7 @@ def status(
     *,
     prometheus: PrometheusOption = None,
     prometheus_config: PrometheusConfigOption = None,
+    allow_credentials: AllowCredentialsOption = None,
     state: StateOption = None,
     namespace: NamespaceOption = None,
     context: ContextOption = None,
@@ -68,6 +74,7 @@ def status(
     abctl status isvc/iris -n models -o wide
     """
     place = find_place(what, state, kubeconfig, context, namespace)
+    place = with_credentials(place, prometheus, prometheus_config, allow_credentials, ask=False)
     looks = _Looks(place, prometheus, prometheus_config)
 
     def answer(found: "Status") -> None:

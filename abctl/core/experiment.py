@@ -102,12 +102,14 @@ class Metric:
 class Source:
     """Where evidence comes from: `kind` is a module of abctl.sources, `options` are its own.
 
-    `preset` says whose metrics they are; None: what follows from platform and models.
+    `preset` says whose metrics they are; None: what follows from platform and models. `agreed` is
+    whether the user wants the secrets that the options name to be sent where they say.
     """
 
     kind: str
     options: Mapping[str, Any]
     preset: str | None = None
+    agreed: bool = False
 
 
 @dataclass(frozen=True)

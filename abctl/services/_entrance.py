@@ -1,9 +1,9 @@
 """Where requests go in: a URL, as its parts."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from abctl.core.address import is_loopback
 from abctl.errors import UsageError
 
 
@@ -42,7 +42,4 @@ class Entrance:
     @property
     def loopback(self) -> bool:
         """Whether it is on this machine."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)

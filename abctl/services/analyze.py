@@ -9,7 +9,7 @@ from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
 from abctl.errors import NotFoundError, SourceError
 from abctl.local import scraper, stack
-from abctl.services import _reach, ledger
+from abctl.services import _reach, _secrets, ledger
 from abctl.services.gather import Evidence, gather
 from abctl.services.judge import judge
 from abctl.services.read import Progress
@@ -84,6 +84,7 @@ def source_of(
         return open_source("prometheus", {"url": prometheus_url})
     if (source := experiment.source) is not None:
         if source.kind == "prometheus":
+            _secrets.require_agreement(experiment)
             return _reach.prometheus(source.options, experiment.namespace, door)
         return open_source(source.kind, source.options)
     if state_dir is None:

@@ -22,6 +22,7 @@ from urllib3.util import create_urllib3_context
 from urllib3.util.retry import Retry
 
 from abctl import files
+from abctl.core.address import is_loopback
 from abctl.errors import SourceError
 
 _TIMEOUT_SECONDS = 30.0
@@ -130,6 +131,7 @@ class Connection:
             SourceError: a file or a variable that is named is missing or makes no sense.
         """
         self._authorization()
+        self._require_private(url)
         session = Session()
         session.auth = _Login(self._authorization)
         session.params = dict(_AS_PROMETHEUS)
@@ -156,6 +158,21 @@ class Connection:
         # Longer than the address that the client mounts an adapter of its own on.
         session.mount(f"{url.rstrip('/')}/", adapter)
         return session
+
+    def _require_private(self, url: str) -> None:
+        """Make sure that nobody in between reads a secret."""
+        way = [urlsplit(each).hostname or "" for each in (url, self.proxy_url) if each]
+        if not url.startswith("http:") or all(map(is_loopback, way)):
+            return
+        told = [f"the password of {self.username}"] if self.username is not None else []
+        told += ["the bearer token"] if self.bearer_token_file or self.bearer_token_env else []
+        if told := [*told, *self.headers_env]:
+            raise SourceError(
+                f"{place_of(url)} is plain http: whoever is in between would read "
+                f"{' and '.join(told)}",
+                "give an https:// address, or one of this machine that leads there (ssh -L, "
+                "kubectl port-forward)",
+            )
 
     def _authorization(self) -> str | None:
         if self.username is not None:

@@ -9,6 +9,7 @@ import pytest
 from abctl.cli.main import run
 from abctl.errors import SpecError, UsageError
 from abctl.services import plan as service
+from abctl.services import plan_numbers as numbers
 from abctl.services.load import load
 from abctl.stats.estimate import Delta
 
@@ -61,8 +62,8 @@ def test_uneven_shares_are_kept_and_cost_more() -> None:
 
 
 def test_several_treatments_share_alpha_and_the_least_share_decides() -> None:
-    one = service.plan(replace(POINTS, shares=service.parse_shares(None, 1))).row
-    shares = service.parse_shares(None, 3)
+    one = service.plan(replace(POINTS, shares=numbers.parse_shares(None, 1))).row
+    shares = numbers.parse_shares(None, 3)
     three = service.plan(replace(POINTS, shares=shares, comparisons=3)).row
     assert three.n[1] == three.n[2] == three.n[3] > one.n[1]
     starved = service.plan(replace(POINTS, shares=(0.4, 0.3, 0.2, 0.1), comparisons=3)).row
@@ -72,7 +73,7 @@ def test_several_treatments_share_alpha_and_the_least_share_decides() -> None:
 
 
 def test_days_follow_from_traffic_and_what_they_find_from_days() -> None:
-    answer = service.plan(replace(POINTS, units_per_day=service.parse_traffic_per_day("1000/day")))
+    answer = service.plan(replace(POINTS, units_per_day=numbers.parse_traffic_per_day("1000/day")))
     assert answer.row.days == pytest.approx(4.426)
     for days, size in answer.reach:
         assert size is not None
@@ -93,7 +94,7 @@ def test_other_sizes_are_ordered_and_stay_possible() -> None:
 
 def test_clusters_multiply() -> None:
     single = service.plan(POINTS).row.n[0]
-    clustered = service.plan(replace(POINTS, design_effect=service.clustering(8, 1, 0.1))).row.n[0]
+    clustered = service.plan(replace(POINTS, design_effect=numbers.clustering(8, 1, 0.1))).row.n[0]
     assert clustered == pytest.approx(2.5 * single, abs=2)
 
 
@@ -122,25 +123,25 @@ def test_a_file_gives_what_was_asked() -> None:
     ("text", "per_day"), [("10000/day", 10_000), ("2/s", 172_800), ("7/week", 1), ("1/min", 1440)]
 )
 def test_traffic(text: str, per_day: float) -> None:
-    assert service.parse_traffic_per_day(text) == pytest.approx(per_day)
+    assert numbers.parse_traffic_per_day(text) == pytest.approx(per_day)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: service.parse_traffic_per_day("10000"),
-        lambda: service.parse_traffic_per_day("0/day"),
-        lambda: service.parse_baseline("5", "proportion"),
-        lambda: service.parse_baseline("0.05", "proportion"),
-        lambda: service.parse_baseline("five", "mean"),
-        lambda: service.parse_baseline("5%", "mean"),
-        lambda: service.parse_baseline("9" * 400, "mean"),
-        lambda: service.parse_baseline("0%", "proportion"),
-        lambda: service.parse_shares("90/20", None),
-        lambda: service.parse_shares("100/0", None),
-        lambda: service.parse_shares("90/10", 2),
-        lambda: service.parse_shares(None, 0),
-        lambda: service.clustering(0, 0, 0),
+        lambda: numbers.parse_traffic_per_day("10000"),
+        lambda: numbers.parse_traffic_per_day("0/day"),
+        lambda: numbers.parse_baseline("5", "proportion"),
+        lambda: numbers.parse_baseline("0.05", "proportion"),
+        lambda: numbers.parse_baseline("five", "mean"),
+        lambda: numbers.parse_baseline("5%", "mean"),
+        lambda: numbers.parse_baseline("9" * 400, "mean"),
+        lambda: numbers.parse_baseline("0%", "proportion"),
+        lambda: numbers.parse_shares("90/20", None),
+        lambda: numbers.parse_shares("100/0", None),
+        lambda: numbers.parse_shares("90/10", 2),
+        lambda: numbers.parse_shares(None, 0),
+        lambda: numbers.clustering(0, 0, 0),
         lambda: service.plan(replace(POINTS, kind="mean")),
         lambda: service.plan(replace(POINTS, power=0.01)),
     ],

@@ -108,7 +108,7 @@ def test_a_file_of_its_own_says_the_same(tmp_path: Path, monkeypatch) -> None:
     path.write_text("url: https://one\nbearerTokenEnv: TOKEN\n")
     monkeypatch.setenv("TOKEN", "t")
     experiment = parse(EXPERIMENT, "iris.yaml")
-    for url, place in ((None, "https://one"), ("http://two:1/x/", "http://two:1/x")):
+    for url, place in ((None, "https://one"), ("https://two:1/x/", "https://two:1/x")):
         found = source_of(experiment, None, url, prometheus_config=path)
         assert found.place == place
         assert found._by.bearer_token_env == "TOKEN"  # type: ignore[attr-defined]

@@ -207,6 +207,28 @@ def test_a_secret_that_is_missing_is_told_before_anybody_is_asked(
     assert server.seen == []
 
 
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("http://far", {"bearer_token_env": "TOKEN"}),
+        ("http://far", {"username": "ann", "password_env": "TOKEN"}),
+        ("http://far", {"headers_env": {"x-key": "TOKEN"}}),
+        ("http://ann:pw@far", {}),
+        ("http://127.0.0.1:9", {"bearer_token_env": "TOKEN", "proxy_url": "http://far:3128"}),
+        ("http://far", {"bearer_token_env": "TOKEN", "proxy_url": "http://127.0.0.1:3128"}),
+    ],
+)
+def test_a_secret_never_leaves_this_machine_in_plain_text(monkeypatch, url, options) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+    assert "is plain http: whoever is in between would read" in refused(
+        lambda: Prometheus(url, options)
+    )
+    if url != "http://127.0.0.1:9":
+        Prometheus(url.replace("http:", "https:"), options)
+    if "proxy_url" not in options:
+        Prometheus(url.replace("far", "localhost"), options)
+
+
 def test_headers_say_whose_metrics_they_are(serve, monkeypatch) -> None:
     server, url = serve()
     monkeypatch.setenv("KEY", SECRET)

@@ -56,7 +56,7 @@ class Asking:
     def all(self, requests: Sequence[Headers]) -> list[Answer | None]:
         """The answer to each; None where it was not asked any more."""
         found: list[Answer | None] = [None] * len(requests)
-        todo, over = iter(range(len(requests))), threading.Event()
+        todo, over, failed = iter(range(len(requests))), threading.Event(), list[int]()
         end = time.monotonic() + _LONGEST_SECONDS + _LONGEST_SECONDS_EACH * len(requests)
         one_at_a_time = threading.Lock()
 
@@ -68,8 +68,10 @@ class Asking:
         def work() -> None:
             with self._line() as ask:
                 while (i := next_one()) is not None:
-                    found[i] = ask(requests[i])
-                    if len(failures(found)) >= _MOST_FAILURES:
+                    found[i] = answer = ask(requests[i])
+                    if answer.failure:
+                        failed.append(i)
+                    if len(failed) >= _MOST_FAILURES:
                         over.set()
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool:

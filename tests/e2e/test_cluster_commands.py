@@ -104,6 +104,7 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
             "seldon": "seldon cannot say whether it is in effect",
         }
         assert (code, told.get(platform, "it is in effect") in err) == (0, True), err
+        assert answer(abctl("assign", file, "alice", "-o", "json"))["splitOf"] == "ledger"
         # The file still says 10%; what the ledger wants is no difference.
         assert abctl("diff", file)[0] == 0
         assert not answer(abctl("apply", file, "--yes", "-o", "json"))["dryRun"]

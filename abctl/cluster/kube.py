@@ -197,7 +197,8 @@ class KubeDoor:
             code, answer = ask()
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
-        if answer.keys().isdisjoint({"metadata", "items"}):
+        gone = method == "DELETE" and not answer  # read back, see `_when`
+        if not gone and answer.keys().isdisjoint({"metadata", "items"}):
             said = _refusal.Quoted(message=f"no object but {', '.join(answer) or 'nothing'}")
             raise _refusal.not_kubernetes(said, self.words, self.access.server)
         return _without_managers(answer)

@@ -7,12 +7,16 @@ elsewhere need not be one here.
 import hashlib
 import io
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from abctl.core.experiment import Variant
+from abctl.errors import NotFoundError
+
 SEED = 42
+NAME = "iris"
 VERSIONS = ("v1", "v2", "v3")
 _SETTINGS = """\
 {
@@ -38,6 +42,26 @@ class Trained:
     what: str
     model: Any
     accuracy: float
+
+
+def made(variants: Iterable[Variant], folder: Path, report: Callable[[str], None]) -> Path:
+    """A folder of the example models that variants name, trained on the spot.
+
+    Raises:
+        NotFoundError: a variant names another model.
+    """
+    wanted = {variant.name: variant.model for variant in variants}
+    for variant, model in wanted.items():
+        if model.name != NAME or model.version not in VERSIONS:
+            raise NotFoundError(
+                f"no model of variant {variant}: {model.name} {model.version} is none of abctl's "
+                f"examples ({NAME} {', '.join(VERSIONS)})",
+                "--models names the folder that has one for each version",
+            )
+    trained = write(folder, {model.version for model in wanted.values()})
+    found = ", ".join(f"{each.version} {each.accuracy:.1%} right" for each in trained)
+    report(f"trained the example models: {found}")
+    return folder
 
 
 def train(versions: Collection[str] = VERSIONS) -> Iterator[Trained]:

@@ -37,7 +37,6 @@ SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _PORTS, _PORTS_OF_SERVER = 3, 3
 _MOST_STARTS = 5
-_EXAMPLE = "iris"
 
 
 def default_state(name: str) -> Path:
@@ -214,7 +213,7 @@ def _up(
                 else:
                     _make_room(state_dir, keep=not tied, report=report)
                     if models_dir is None:
-                        models_dir = _examples(experiment, state_dir, report)
+                        models_dir = examples.made(experiment.served, state_dir / "models", report)
                     free = until_it_runs.enter_context(_ports(experiment, port))
                     plan = _plan(
                         experiment,
@@ -314,23 +313,6 @@ def _plan(
         processes=(),
     )
     return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
-
-
-def _examples(experiment: Experiment, state_dir: Path, report: Callable[[str], None]) -> Path:
-    """The folder of the example models that the experiment names, trained on the spot."""
-    wanted = {variant.name: variant.model for variant in experiment.served}
-    for variant, model in wanted.items():
-        if model.name != _EXAMPLE or model.version not in examples.VERSIONS:
-            raise NotFoundError(
-                f"no model of variant {variant}: {model.name} {model.version} is none of abctl's "
-                f"examples ({_EXAMPLE} {', '.join(examples.VERSIONS)})",
-                "--models names the folder that has one for each version",
-            )
-    folder = state_dir / "models"
-    trained = examples.write(folder, {model.version for model in wanted.values()})
-    found = ", ".join(f"{each.version} {each.accuracy:.1%} right" for each in trained)
-    report(f"trained the example models: {found}")
-    return folder
 
 
 def _runs(state_dir: Path) -> bool:

@@ -23,7 +23,11 @@ class World:
         self.split, self.intent, self.now = BEFORE, None, 0.0
         self.reads = 0
         place: Any = SimpleNamespace(
-            state="state", adopted=False, experiment=SimpleNamespace(source=None), platform=None
+            state="state",
+            adopted=False,
+            experiment=SimpleNamespace(source=None),
+            platform=None,
+            ready=None,
         )
         place.door = SimpleNamespace(now=lambda: self.now)
         monkeypatch.setattr(status, "_counts", self.counts)

@@ -148,6 +148,7 @@ def test_no_other_server_is_trusted(names, made, wrong):
         names({**trusted(made), **wrong})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("fault", authorities.FAULTS)
 def test_the_kubeconfigs_authority_need_not_please_strict_clients(tmp_path, monkeypatch, fault):
     authorities.make(tmp_path, fault)

@@ -1,6 +1,5 @@
 """A disk that is really full: nothing that need not end does, and it is said which disk it is."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,7 +62,6 @@ def test_the_stack_outlives_a_full_disk_which_is_named(
     assert "filler ended" in err
     assert f"the disk of {state_dir} ({small_disk}) is full: 0.0 of 2 MB are free" in err
     # The supervisor and the other process go on, as do their readers.
-    time.sleep(0.5)
     assert len(started()) == 2
     (state_dir / "filler").unlink()
     assert wait_for(lambda: "code 3" in stack.read(state_dir).dead[0].ending, SECONDS)

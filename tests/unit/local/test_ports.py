@@ -71,6 +71,7 @@ def test_where_no_server_may_listen_on_a_kept_port_it_is_let_go(
         server.bind((HOST, port))  # without SO_REUSEADDR
 
 
+@pytest.mark.process
 def test_whoever_keeps_ports_at_the_same_time_has_others() -> None:
     with ExitStack() as held:
         many = [

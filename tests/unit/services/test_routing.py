@@ -209,11 +209,12 @@ def test_a_dead_variant_ends_the_probe_soon_and_those_who_answer_are_told(
 def test_a_slow_entrance_is_not_waited_for_endlessly(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_probing, "_LONGEST_SECONDS", 0.1)
+    longest_seconds = 0.1
+    monkeypatch.setattr(_probing, "_LONGEST_SECONDS", longest_seconds)
     monkeypatch.setattr(_probing, "_LONGEST_SECONDS_EACH", 0.0)
 
     def answer(headers: dict[str, str], before: int) -> str:
-        time.sleep(0.2)
+        time.sleep(2 * longest_seconds)
         return right(experiment)(headers, before)
 
     (found,) = checks(experiment, answer).values()

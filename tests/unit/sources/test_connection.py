@@ -278,6 +278,7 @@ def test_tls_trusts_whom_it_is_told_to(serve, papers: Path) -> None:
     assert "it speaks http, not https" in said
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("fault", authorities.FAULTS)
 def test_an_authority_that_was_named_need_not_please_strict_clients(
     serve, tmp_path: Path, monkeypatch, fault: str

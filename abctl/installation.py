@@ -17,7 +17,7 @@ from abctl import __version__
 from abctl.errors import UsageError
 
 _NAME = "abctl"
-# Stands for a place that nobody noted.
+# Stands for a place that nobody noted, or that is gone.
 _UNKNOWN = "WHEEL"
 # Folders in the cache of uv: of environments that `uvx` makes.
 _OF_UVX = ("archive-v", "environments-v")
@@ -75,8 +75,10 @@ def _place(extra: str) -> tuple[bool, str]:
         return False, f"{_NAME}[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
     if urlsplit(url).scheme != "file":
         return False, f"{_NAME}[{extra}] @ {url}"
-    editable = bool(note.get("dir_info", {}).get("editable"))
-    return editable, f"{unquote(urlsplit(url).path)}[{extra}]"
+    path = Path(unquote(urlsplit(url).path))
+    if not path.exists():
+        return False, f"{_UNKNOWN}[{extra}]"
+    return bool(note.get("dir_info", {}).get("editable")), f"{path}[{extra}]"
 
 
 def _note() -> dict[str, Any]:

@@ -13,7 +13,17 @@ import pytest
 from abctl import __version__, installation
 
 Installed = Callable[..., Path]
-WHEEL = {"url": "file:///there/abctl-1-py3-none-any.whl", "archive_info": {}}
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    path = tmp_path / "abctl-1-py3-none-any.whl"
+    path.touch()
+    return path
+
+
+def note_of(wheel: Path) -> dict[str, Any]:
+    return {"url": wheel.as_uri(), "archive_info": {}}
 
 
 @pytest.fixture
@@ -40,15 +50,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
     return install
 
 
-def test_an_editable_checkout(installed: Installed) -> None:
-    checkout = {"url": "file:///my%20work/abctl", "dir_info": {"editable": True}}
-    python = installed(checkout)
-    assert installation.again("local") == f"{python} -m pip install -e '/my work/abctl[local]'"
-
-
-def test_a_checkout_that_was_copied(installed: Installed) -> None:
-    python = installed({"url": "file:///work/abctl", "dir_info": {}})
-    assert installation.again("local") == f"{python} -m pip install '/work/abctl[local]'"
+@pytest.mark.parametrize(("editable", "flag"), [({"editable": True}, "-e "), ({}, "")])
+def test_a_checkout_that_is_run_or_was_copied(
+    installed: Installed, tmp_path: Path, editable: dict[str, bool], flag: str
+) -> None:
+    checkout = tmp_path / "my work"
+    checkout.mkdir()
+    python = installed({"url": checkout.as_uri(), "dir_info": editable})
+    assert installation.again("local") == f"{python} -m pip install {flag}'{checkout}[local]'"
 
 
 @pytest.mark.parametrize(
@@ -61,20 +70,18 @@ def test_a_checkout_that_was_copied(installed: Installed) -> None:
     ],
 )
 def test_a_wheel_by_what_has_installed_it(
-    installed: Installed, file: str, pip: bool, command: str
+    installed: Installed, wheel: Path, file: str, pip: bool, command: str
 ) -> None:
-    python = installed(WHEEL, file=file, pip=pip)
-    wanted = f"{command.format(python=python)} '/there/abctl-1-py3-none-any.whl[local]'"
-    assert installation.again("local") == wanted
+    python = installed(note_of(wheel), file=file, pip=pip)
+    assert installation.again("local") == f"{command.format(python=python)} '{wheel}[local]'"
 
 
 def test_a_wheel_that_was_run_without_being_installed(
-    installed: Installed, monkeypatch: pytest.MonkeyPatch
+    installed: Installed, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed(WHEEL)
+    installed(note_of(wheel))
     monkeypatch.setattr(sys, "prefix", "/home/ann/.cache/uv/archive-v0/Xy")
-    wanted = "uvx --from '/there/abctl-1-py3-none-any.whl[local]' abctl ..."
-    assert installation.again("local") == wanted
+    assert installation.again("local") == f"uvx --from '{wheel}[local]' abctl ..."
 
 
 @pytest.mark.parametrize(
@@ -92,8 +99,12 @@ def test_another_address(installed: Installed, note: dict[str, Any], place: str)
     assert installation.again("local") == f"{python} -m pip install 'abctl[local] @ {place}'"
 
 
-def test_from_where_nobody_noted(installed: Installed) -> None:
-    python = installed(None)
+@pytest.mark.parametrize("gone", [True, False])
+def test_from_where_nobody_noted_or_what_is_gone(
+    installed: Installed, wheel: Path, gone: bool
+) -> None:
+    wheel.unlink()
+    python = installed(note_of(wheel) if gone else None)
     assert installation.again("local") == (
         f"{python} -m pip install 'WHEEL[local]', "
         f"where WHEEL is the file that abctl {__version__} was installed from"
@@ -109,11 +120,13 @@ def test_from_where_nobody_noted(installed: Installed) -> None:
         ("pipx_metadata.json", True, "pipx install --force --python 3.12 {wheel}"),
     ],
 )
-def test_for_an_older_python(installed: Installed, file: str, pip: bool, command: str) -> None:
-    installed(WHEEL, file=file, pip=pip)
-    wheel = shlex.quote("/there/abctl-1-py3-none-any.whl[local]")
+def test_for_an_older_python(
+    installed: Installed, wheel: Path, file: str, pip: bool, command: str
+) -> None:
+    installed(note_of(wheel), file=file, pip=pip)
+    again = shlex.quote(f"{wheel}[local]")
     error = installation.too_new("MLServer", (3, 13), "local")
-    assert error.hint == command.format(wheel=wheel)
+    assert error.hint == command.format(wheel=again)
     here = ".".join(map(str, sys.version_info[:2]))
     assert error.message == f"MLServer needs a Python before 3.13, and this is {here}"
     assert error.exit_code == 2
@@ -121,4 +134,4 @@ def test_for_an_older_python(installed: Installed, file: str, pip: bool, command
 
 def test_the_installation_that_runs_this_knows_where_it_comes_from() -> None:
     assert "[local]" in installation.again("local")
-    assert "WHEEL" not in installation.again("local")
+    assert "WHEEL[" not in installation.again("local")

@@ -100,7 +100,7 @@ def _answer(metric: MetricResult, asked: Question) -> Iterator[str]:
     """The interval and on which side of the boundary it is, and what else is to be said of it."""
     write = written(metric, asked)
     result = asked.result
-    if not asked.decisive:
+    if not asked.decisive and asked.null.relative and result.lift_interval is None:
         yield "no interval: the control cannot be told from 0, so no lift can be excluded"
     else:
         ends, limit = _ends(asked, write)

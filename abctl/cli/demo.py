@@ -71,6 +71,7 @@ def demo(
         )
     if output in (Output.table, Output.wide):
         emit("Simulation", {}, output, lambda _: table(outcome.traffic))
+        typer.echo()
     found = outcome.analysis
     emit("Analysis", found.document(), output, partial(screen, found))
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, put, say, screen, tell
+from abctl.cli._output import Output, OutputOption, emit, put, say, screen
 from abctl.cli._place import ExperimentArgument, ReadyTimeoutOption, StateOption
 from abctl.cli._prose import prose
 from abctl.core.moment import format_moment
@@ -247,7 +247,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     """Lines on stderr; on a terminal a spinner shows below them that it goes on."""
     console = screen(stderr=True)
     if not console.is_terminal:
-        yield tell
+        yield say
         return
     with console.status("starting (about ten seconds) ..."):
         yield lambda message: console.print(prose(message))

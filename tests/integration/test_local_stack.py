@@ -296,7 +296,6 @@ def test_of_two_that_want_one_port_at_once_one_has_it_and_the_other_is_told() ->
         starting = [
             held.enter_context(abctl("local", "up", experiment(name), *words))
             for name in ("red", "blue")
-            for name in ("red", "blue")
         ]
         said = {each.communicate(timeout=SECONDS)[1]: each.returncode for each in starting}
     assert sorted(said.values()) == [0, 5], said

@@ -12,6 +12,7 @@ import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._progress import requests_bar
+from abctl.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -55,6 +56,8 @@ def demo(
     from abctl.services.load import load  # noqa: PLC0415
     from abctl.services.simulate import Traffic  # noqa: PLC0415
 
+    if not state.name:
+        raise UsageError(f"--state {state}: no folder of its own", f"--state {_STATE}")
     path = state.with_suffix(".yaml")
     service.write_experiment(path, candidate)
     traffic = Traffic(requests=requests, duration_seconds=_LONGEST_SECONDS, users=users, seed=seed)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from abctl.cli._output import API_VERSION, Output, put
+from abctl.cli._output import API_VERSION, Output, as_yaml, put
 
 Row = dict[str, Any]
 _CHUNK = 1000
@@ -24,11 +24,9 @@ def stream(kind: str, rows: Iterable[Row], output: Output, columns: Sequence[str
             separator = ",\n"
         put("\n]}")
     elif output is Output.yaml:
-        import yaml  # noqa: PLC0415
-
         put(f"apiVersion: {API_VERSION}\nkind: {kind}\nitems:")
         for chunk in chunks:
-            put(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
+            put(as_yaml(chunk), nl=False)
     else:
         _table(chunks, None if output is Output.wide else columns)
 

@@ -4,7 +4,7 @@ What others wrote (names, messages, logs) is shown, never sent: a terminal would
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,14 +48,25 @@ def emit(
     if output is Output.json:
         put(json.dumps(document, indent=2, allow_nan=False))
     elif output is Output.yaml:
-        import yaml  # noqa: PLC0415
-
-        put(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+        put(as_yaml(document), nl=False)
     elif isinstance(answer := table(output is Output.wide), str):
         put(answer)
     else:
+        from abctl.cli._screen import show_controls  # noqa: PLC0415 - rich is slow to import
+
         # Whoever laid it out has seen to its width.
+        show_controls(answer)
         screen().print(answer, soft_wrap=True)
+
+
+def as_yaml(document: object) -> str:
+    """A document for machines; with characters that a terminal would obey it is all in ASCII."""
+    import yaml  # noqa: PLC0415 - slow to import
+
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    if shown(text) == text:
+        return text
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=False))
 
 
 def put(text: str, *, nl: bool = True) -> None:
@@ -74,15 +85,7 @@ def tell(message: str) -> None:
 
 
 def screen(*, stderr: bool = False) -> "Console":
-    """What prints whatever rich can print: as it is, without brackets being read as markup."""
-    from rich.console import Console, ConsoleOptions, RenderableType  # noqa: PLC0415 - slow
-    from rich.segment import Segment  # noqa: PLC0415 - slow
+    """What prints whatever rich can print."""
+    from abctl.cli._screen import Screen  # noqa: PLC0415 - rich is slow to import
 
-    class Screen(Console):
-        def render(
-            self, renderable: RenderableType, options: ConsoleOptions | None = None
-        ) -> Iterator[Segment]:
-            for each in super().render(renderable, options):
-                yield each if each.control else each._replace(text=shown(each.text))
-
-    return Screen(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Screen(stderr=stderr)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from abctl.cli._output import API_VERSION, Output, put
+from abctl.cli._output import API_VERSION, Output, as_yaml, put
 from abctl.cli._prose import prose, width
 
 Row = dict[str, Any]
@@ -33,12 +33,10 @@ def stream(
             separator = ",\n"
         put("\n]}")
     elif output is Output.yaml:
-        import yaml  # noqa: PLC0415
-
-        head = yaml.safe_dump({"apiVersion": API_VERSION, "kind": kind, **about}, sort_keys=False)
+        head = as_yaml({"apiVersion": API_VERSION, "kind": kind, **about})
         put(f"{head}items:")
         for chunk in chunks:
-            put(yaml.safe_dump(chunk, sort_keys=False, allow_unicode=True), nl=False)
+            put(as_yaml(chunk), nl=False)
     else:
         _table(chunks, None if output is Output.wide else columns)
 

@@ -13,6 +13,7 @@ import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._progress import requests_bar
+from abctl.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -57,6 +58,8 @@ def demo(
     from abctl.services import demo as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
 
+    if not state.name:
+        raise UsageError(f"--state {state}: no folder of its own", f"--state {_STATE}")
     path = state.with_suffix(".yaml")
     service.write_experiment(path, candidate)
     with _progress() as report:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.foreign import in_lines
 
 if TYPE_CHECKING:
     from abctl.services.lint import Report
@@ -62,6 +63,5 @@ def _details(report: "Report") -> None:
     for warning in report.warnings:
         say(f"warning: {report.file}: {warning}")
     if report.error is not None:
-        say(f"error: {report.error.message}")
-        if report.error.hint:
-            say(f"hint: {report.error.hint}")
+        say(in_lines(f"error: {report.error.message}"))
+        say(in_lines(f"hint: {report.error.hint}"))

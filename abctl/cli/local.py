@@ -111,7 +111,9 @@ def logs(
         str | None, typer.Option("--process", "-p", help="Only this one; all without it.")
     ] = None,
     state: StateOption = None,
-    tail: Annotated[int, typer.Option(min=0, help="How many of the last lines.")] = 20,
+    tail: Annotated[
+        int, typer.Option(min=0, max=1_000_000, help="How many of the last lines.")
+    ] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
 ) -> None:
     """Print what the processes wrote, also after they ended.

@@ -31,7 +31,7 @@ def promote(
     """
 
     def all_of_it(asked: Split) -> Split:
-        chosen = variant or _only(asked.names[1:])
+        chosen = _only(asked.names[1:]) if variant is None else variant
         if chosen == asked.control:
             raise UsageError(
                 f"{chosen!r} is the control, not a treatment",

@@ -12,6 +12,7 @@ from abctl.files import home
 from abctl.files import read as read_file
 
 _HINT = "name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context"
+_DEEPEST = 50
 _Document = tuple[Path, Mapping[str, Any]]
 
 
@@ -128,12 +129,19 @@ def _document(path: Path) -> Mapping[str, Any]:
     # The libyaml of PyYAML, where it has one: files of many clusters are large.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        found = yaml.load(read_file(path), Loader=loader)  # noqa: S506 - both are safe
+        text, depth = read_file(path), 0
+        # Where it is nested too deeply libyaml ends the whole process.
+        for event in yaml.parse(text, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise unusable(f"{path}: nested too deeply")
+        found = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except FileNotFoundError:
         raise unusable(f"no kubeconfig {path}") from None
     except OSError as error:
         raise unusable(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, RecursionError):
+    except yaml.YAMLError:
         # Its words would quote the file, with the secrets in it.
         raise unusable(f"{path}: not YAML") from None
     if not isinstance(found, Mapping | None):

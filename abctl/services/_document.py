@@ -15,6 +15,7 @@ from abctl import files
 from abctl.errors import SpecError
 
 _MOST_BYTES = 1_000_000
+_DEEPEST = 50
 _SHOULD_BE = "name a file of YAML that you can read; - is stdin"
 
 
@@ -25,6 +26,16 @@ class _StrictLoader(yaml.SafeLoader):
         first: [rule for rule in rules if rule[0] == "tag:yaml.org,2002:null"]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Hashable, yaml.Mark] = {}

@@ -71,7 +71,7 @@ def _there(door: Door, ref: Ref, kind: str) -> Object:
         return door.get(ref)
     except NotFoundError as error:
         hint = f"kubectl get {kind} -n {ref.namespace} lists what is there"
-        raise NotFoundError(error.message, error.hint or hint) from None
+        raise NotFoundError(error.message, hint) from None
 
 
 class Adopting:

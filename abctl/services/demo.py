@@ -12,8 +12,8 @@ from typing import Protocol
 
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
-from abctl.errors import ClusterError
-from abctl.files import replace, writing
+from abctl.errors import ClusterError, UsageError
+from abctl.files import read, replace, writing
 from abctl.local.stack import Stack
 from abctl.platforms import platform
 from abctl.services import local, shift, world
@@ -87,11 +87,27 @@ class Outcome:
 
 
 def write_experiment(path: Path, candidate: str) -> None:
-    """Write the demo's experiment file, with that version of the model as the treatment."""
+    """Write the demo's experiment file, with that version of the model as the treatment.
+
+    Raises:
+        UsageError: it cannot be written, or something else is in its place.
+    """
     text = files("abctl.services").joinpath("demo.yaml").read_text(encoding="utf-8")
+    if path.exists() and not _is_ours(path, text):
+        raise UsageError(
+            f"{path} would be overwritten by the experiment of the demo", "name another --state"
+        )
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, text.replace("version: v2", f"version: {candidate}"))
+
+
+def _is_ours(path: Path, text: str) -> bool:
+    """Whether an earlier demo wrote a file: it begins with the same line."""
+    try:
+        return read(path).splitlines()[:1] == text.encode().splitlines()[:1]
+    except OSError:
+        return False
 
 
 def demo(

@@ -74,12 +74,12 @@ def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> l
         UsageError: the file exists (and not `force`), no such platform, or it cannot be written.
         SpecError: a name that no experiment can have.
     """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", f"name a file in it: {path / 'experiment.yaml'}")
     beside = path.with_name(SCHEMA_FILE)
     texts = {path: starter(name, platform_name)}
     if not beside.exists():
         texts[beside] = schema.text()
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder", f"name a file in it: {path / 'experiment.yaml'}")
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", "another name, or --force to overwrite it")
     for file, text in texts.items():

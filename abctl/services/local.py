@@ -171,6 +171,7 @@ def logs(
     Raises:
         NotFoundError: there is no such process, or there are no logs.
     """
+    stack.require_folder(state_dir)
     return written.lines(state_dir, name, lines, sleep, lambda: _runs(state_dir))
 
 

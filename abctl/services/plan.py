@@ -160,9 +160,9 @@ def metric_of(experiment: Experiment, name: str | None) -> Metric:
     """
     metrics = {metric.name: metric for metric in experiment.metrics}
     primaries = [metric for metric in experiment.metrics if metric.role == "primary"]
-    metric = metrics.get(name) if name else next(iter(primaries), None)
+    metric = next(iter(primaries), None) if name is None else metrics.get(name)
     if metric is None:
-        what = f"metric {name!r}" if name else "primary metric"
+        what = "primary metric" if name is None else f"metric {name!r}"
         raise UsageError(f"no {what} in {experiment.name}", f"--metric {'|'.join(metrics)}")
     return metric
 
@@ -203,10 +203,10 @@ def _check(question: Question) -> None:
         raise SpecError(
             "an effect of 0 cannot be planned for", "write what would matter: 2pp or 2%"
         )
-    if question.kind == "mean" and not 0 < (question.sd or 0) <= LARGEST:
-        given = "" if question.sd is None else f", over 0: --sd {question.sd:g}"
-        message = f"a mean needs the standard deviation of a unit{given}"
-        raise UsageError(message, "add --sd 12.5")
+    if question.sd is not None and not 0 < question.sd <= LARGEST:
+        raise UsageError(f"--sd {question.sd:g}, must be over 0", "--sd 12.5")
+    if question.kind == "mean" and question.sd is None:
+        raise UsageError("a mean needs the standard deviation of a unit", "add --sd 12.5")
     if question.kind == "mean" and question.size.relative and question.baseline == 0:
         raise UsageError("nothing is relative to a baseline of 0", "write 0.5abs")
     if not 0 < question.alpha <= question.power < 1:

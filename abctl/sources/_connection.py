@@ -24,6 +24,7 @@ from urllib3.util.retry import Retry
 from abctl import files
 from abctl.core.address import is_loopback
 from abctl.errors import SourceError
+from abctl.foreign import shown
 
 _TIMEOUT_SECONDS = 30.0
 _LONGEST_SECRET = 2**16
@@ -116,9 +117,15 @@ class Connection:
         Raises:
             SourceError: it is no address.
         """
-        parts, found = urlsplit(url), cls.of(options)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SourceError(f"{url!r} is not the address of a Prometheus", "http://host:9090")
+        found = cls.of(options)
+        try:
+            parts = urlsplit(url)
+            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            known = False
+        if not known or shown(url) != url:
+            words = url.rpartition("@")[2]  # before it may be a password
+            raise SourceError(f"{words!r} is not the address of a Prometheus", "http://host:9090")
         if parts.username is not None:
             name, secret = unquote(parts.username), unquote(parts.password or "")
             found = replace(found, username=name, password=secret)

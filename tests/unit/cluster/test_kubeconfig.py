@@ -113,6 +113,21 @@ def test_what_makes_no_sense_is_said_with_its_place(access, content, said):
     assert "123456" not in caught.value.message
 
 
+@pytest.mark.parametrize("text", ["[", "- ", "{a: "])
+def test_what_is_nested_too_deeply_is_refused_before_libyaml_ends_the_process(tmp_path, text):
+    path = tmp_path / "config"
+    path.write_text(text * 100_000)
+    with pytest.raises(ClusterError, match="nested too deeply"):
+        kubeconfig.read(str(path), None)
+
+
+def test_a_user_without_a_folder_has_no_kubeconfig(monkeypatch):
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(kubeconfig, "home", lambda: None)
+    assert kubeconfig.files() == ""
+    assert not kubeconfig.configured()
+
+
 def test_nobody_in_particular_sends_nothing(access):
     assert headers(access(config())) == []
 

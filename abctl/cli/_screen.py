@@ -1,0 +1,42 @@
+"""Prints whatever rich can print; imported where there is something of that kind, as it is slow."""
+
+from collections.abc import Iterator
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from abctl.foreign import shown
+
+
+class Screen(Console):
+    """A console on which brackets are brackets, and others' control characters are shown."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """As the parent does; what is its own (the cursor, a style) is apart from text."""
+        show_controls(renderable)
+        for each in super().render(renderable, options):
+            yield each if each.control else each._replace(text=shown(each.text))
+
+    def render_str(self, text: str, **options: object) -> Text:
+        """As the parent does."""
+        return super().render_str(shown(text), **options)  # type: ignore[arg-type]
+
+
+def show_controls(renderable: object) -> None:
+    """Write the control characters of all texts within as they are shown, before they are measured.
+
+    Plain strings become texts on the screen alone.
+    """
+    if isinstance(renderable, Text) and shown(renderable.plain) != renderable.plain:
+        renderable.plain = shown(renderable.plain)
+    for each in getattr(renderable, "renderables", ()):
+        show_controls(each)
+    for column in getattr(renderable, "columns", ()):
+        for cell in getattr(column, "cells", ()):
+            show_controls(cell)

@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -130,13 +130,18 @@ def writing(path: Path) -> Iterator[None]:
 
 def unwritten(error: OSError, path: object) -> UsageError:
     """The error for something that cannot be written; `path` where the system names none."""
-    reason, remedy = error.strerror or str(error), _REMEDIES.get(error.errno or 0, _OTHERWISE)
-    return UsageError(f"{error.filename or path} cannot be written: {reason}", remedy)
+    reason = error.strerror or str(error)
+    return UsageError(f"{error.filename or path} cannot be written: {reason}", remedy(error))
+
+
+def remedy(error: OSError) -> str:
+    """What to do about it."""
+    return _REMEDIES.get(error.errno or 0, _OTHERWISE)
 
 
 def refused(error: OSError) -> UsageError | None:
     """The error for what the system refuses of a file, or has none left of; None for others."""
-    reason, hint = error.strerror or str(error), _REMEDIES.get(error.errno or 0, _OTHERWISE)
+    reason, hint = error.strerror or str(error), remedy(error)
     if error.filename is not None:
         return UsageError(f"{error.filename}: {reason}", hint)
     return UsageError(reason, hint) if error.errno in _SPENT else None
@@ -160,8 +165,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 yield file
             part.replace(target)
         except BaseException as error:
-            part.unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.filename == str(part):
+            with suppress(OSError):  # which would hide the first error
+                part.unlink()
+            if isinstance(error, OSError) and str(error.filename) == str(part):
                 error.filename = str(path)
             raise
 

@@ -12,6 +12,7 @@ from abctl.cli._place import ExperimentArgument, ReadyTimeoutOption, StateOption
 from abctl.cli._prose import prose
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
+from abctl.files import writing
 
 if TYPE_CHECKING:
     from abctl.local.stack import Stack
@@ -71,11 +72,12 @@ def up(
     from abctl.services.load import load  # noqa: PLC0415
 
     loaded = load(experiment)
+    folder = state or service.default_state(loaded.name)
     try:
-        with _progress() as report:
+        with _progress() as report, writing(folder):
             stack = service.up(
                 loaded,
-                state_dir=state or service.default_state(loaded.name),
+                state_dir=folder,
                 models_dir=models or (_MODELS if _MODELS.is_dir() else None),
                 port=port,
                 timeout_seconds=timeout,

@@ -23,6 +23,7 @@ from abctl.cluster import Operations
 from abctl.core.change import Object, Ref, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
 from abctl.files import read as read_file
+from abctl.files import remedy
 
 _APPLIED = ".applied"
 _MADE_MEANWHILE = "somebody else has just made it: try again"
@@ -294,6 +295,4 @@ def _files(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ClusterError(
-            f"{path}: {error.strerror}", "check its permissions and space"
-        ) from error
+        raise ClusterError(f"{path}: {error.strerror}", remedy(error)) from error

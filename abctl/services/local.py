@@ -247,9 +247,8 @@ def _up(
             if launched:
                 report("stopping what was started ...")
                 lifecycle.stop(state_dir)
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and (hint := disk.full(state_dir)):
                 place = f"{error.filename}: " if error.filename else ""
-                hint = disk.full(state_dir) or f"can {state_dir} be written? --state names another"
                 raise ClusterError(f"{place}{error.strerror}", hint) from None
             raise
     return running

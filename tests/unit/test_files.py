@@ -142,6 +142,7 @@ def test_where_nothing_can_be_written_the_hint_says_what_to_do(
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written") as caught:
         files.replace(tmp_path / place, "text")
+    assert caught.value.message.startswith(str(tmp_path / place))
     assert caught.value.hint == hint
 
 

@@ -128,8 +128,10 @@ FULL = (
             (
                 2,
                 "",
-                "error: .abctl/iris cannot be written: No such file or directory\n"
-                "hint: is its folder there?\n",
+                (
+                    "error: .abctl/iris cannot be written: No such file or directory\n"
+                    "hint: is its folder there?\n"
+                ),
             ),
         ),
         ("abctl schema > /dev/null; abctl lint <(cat iris.yaml) 2>&-", (0, "ok", "")),

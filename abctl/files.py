@@ -144,6 +144,8 @@ def refused(error: OSError) -> UsageError | None:
     reason, hint = error.strerror or str(error), remedy(error)
     if error.filename is not None:
         return UsageError(f"{error.filename}: {reason}", hint)
+    if error.errno == errno.ENOENT:  # nobody has named anything
+        return UsageError("the folder in which this runs is gone", "cd to another one")
     return UsageError(reason, hint) if error.errno in _SPENT else None
 
 
@@ -154,9 +156,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         UsageError: it cannot be written, or something that is no file is in its place.
     """
-    target = Path(os.path.realpath(path))
-    part = target.parent / f".abctl-{os.urandom(6).hex()}"
     with writing(path):
+        target = Path(os.path.realpath(path))
+        part = target.parent / f".abctl-{os.urandom(6).hex()}"
         if target.exists():
             _require(stat.S_IFMT(target.stat().st_mode), path)
         try:

@@ -164,11 +164,13 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
         from abctl.services.load import load  # noqa: PLC0415
 
         return service.default_state(load(Path(experiment)).name)
+    from abctl.services.place import STATE_ROOT  # noqa: PLC0415 - only when it runs
+
     folder = service.default_state(experiment)
-    if not folder.is_dir():
-        there = ", ".join(sorted(each.name for each in folder.parent.glob("*/"))) or "none"
+    if folder.parent != STATE_ROOT or not folder.is_dir():
+        there = ", ".join(sorted(each.name for each in STATE_ROOT.glob("*/"))) or "none"
         raise UsageError(
-            f"{experiment!r} is no file, and no stack in {folder.parent}",
+            f"{experiment!r} is no file, and no stack in {STATE_ROOT}",
             f"there: {there}; abctl local up FILE starts one, --state names another folder",
         )
     return folder

@@ -36,7 +36,7 @@ class NoAnswerError(Exception):
     """
 
     def __init__(self, error: Exception, *, sent: bool, distrusted: bool) -> None:
-        super().__init__(str(error) or type(error).__name__)
+        super().__init__(getattr(error, "strerror", None) or str(error) or type(error).__name__)
         self.sent, self.distrusted = sent, distrusted
 
 

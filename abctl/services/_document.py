@@ -16,6 +16,7 @@ from abctl.errors import SpecError
 
 _MOST_BYTES = 1_000_000
 _DEEPEST = 50
+_WHOLE = "its first lines are apiVersion, kind and metadata: abctl init writes a complete one"
 _SHOULD_BE = "name a file of YAML that you can read; - is stdin"
 
 
@@ -74,12 +75,13 @@ def _instead_of(path: Path) -> str:
     return f"did you mean {named}?" if named.is_file() else f"write a first one: abctl init {path}"
 
 
-def parse_document(text: str, place: str) -> dict[str, Any]:
-    """The one mapping that the text of an experiment file holds.
+def parse_document(text: str, place: str, whole: str = _WHOLE) -> dict[str, Any]:
+    """The one mapping that the text of an experiment file, or of another, holds.
 
     Args:
         text: YAML.
         place: how errors call the text, e.g. the file's name.
+        whole: the hint where it is something else altogether.
 
     Raises:
         SpecError: not YAML (with line and column), a duplicate key, empty, not one mapping.
@@ -100,10 +102,10 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
             "remove it, or write it as an escape between double quotes",
         ) from None
     except RecursionError:
-        raise SpecError(f"{place} is nested too deeply", "see a complete one: abctl init") from None
+        raise SpecError(f"{place} is nested too deeply", whole) from None
     documents = [document for document in documents if document is not None]
     if not documents:
-        raise SpecError(f"{place} is empty", "see a complete one: abctl init")
+        raise SpecError(f"{place} is empty", whole)
     if len(documents) > 1:
         raise SpecError(
             f"{place} holds {len(documents)} documents, must be one",
@@ -111,10 +113,7 @@ def parse_document(text: str, place: str) -> dict[str, Any]:
         )
     if not isinstance(documents[0], dict):
         what = "a list" if isinstance(documents[0], list) else "text"
-        raise SpecError(
-            f"{place} holds {what}, must be a mapping",
-            "its first lines are apiVersion, kind and metadata",
-        )
+        raise SpecError(f"{place} holds {what}, must be a mapping", whole)
     return documents[0]
 
 

@@ -121,22 +121,18 @@ Duration = Annotated[
 Flag = Annotated[bool, Form(_flag, {"type": "boolean"}, "true or false")]
 Plain = Annotated[str, Form(str, {"type": "string"})]
 Text = Annotated[str, text()]
-Label = Annotated[
-    str,
-    _matching(
-        r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and dashes"
-    ),
-]
+LABEL = _matching(
+    r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and dashes"
+)
+Label = Annotated[str, LABEL]
 # It is the name of a folder, and a label.
-Version = Annotated[
-    str,
-    _matching(
-        r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}",
-        "one name: at most 128 letters, digits and ._+-, the first no dot",
-        "v2",
-        "1.10.0",
-    ),
-]
+VERSION = _matching(
+    r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}",
+    "one name: at most 128 letters, digits and ._+-, the first no dot",
+    "v2",
+    "1.10.0",
+)
+Version = Annotated[str, VERSION]
 Service = Annotated[
     str,
     _matching(

@@ -13,6 +13,7 @@ from abctl.services._problems import Place, Problem, as_error
 if TYPE_CHECKING:
     from abctl.sources import Source
 
+_KEYS = "it has the keys of source.prometheus: url: ..."
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
 
 
@@ -27,8 +28,8 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
         SpecError: whatever is wrong with it.
     """
     if not path.exists():
-        raise SpecError(f"{path}: no such file", "it has the keys of source.prometheus: url: ...")
-    given = _document.parse_document(_document.read_text(path), str(path))
+        raise SpecError(f"{path}: no such file", _KEYS)
+    given = _document.parse_document(_document.read_text(path), str(path), _KEYS)
     if url is not None:
         given = {k: v for k, v in given.items() if k not in ("service", "path")} | {"url": url}
     server = _shape.read(Prometheus, given, str(path))

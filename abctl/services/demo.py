@@ -17,6 +17,8 @@ from abctl.files import read, replace, writing
 from abctl.local.stack import Stack
 from abctl.platforms import platform
 from abctl.services import local, shift, world
+from abctl.services._forms import VERSION
+from abctl.services._part import UnfitError
 from abctl.services.analyze import analyze
 from abctl.services.simulate import Summary, Traffic, simulate
 from abctl.stats.estimate import NotEstimable
@@ -90,9 +92,13 @@ def write_experiment(path: Path, candidate: str) -> None:
     """Write the demo's experiment file, with that version of the model as the treatment.
 
     Raises:
-        UsageError: it cannot be written, or something else is in its place.
+        UsageError: no version, or the file cannot be written, or is something else's.
     """
     text = files("abctl.services").joinpath("demo.yaml").read_text(encoding="utf-8")
+    try:
+        VERSION.parse(candidate)
+    except UnfitError as error:
+        raise UsageError(f"--candidate {error}", "--candidate v3") from None
     if path.exists() and not _is_ours(path, text):
         raise UsageError(
             f"{path} would be overwritten by the experiment of the demo", "name another --state"

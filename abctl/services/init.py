@@ -7,6 +7,8 @@ from abctl.errors import UsageError
 from abctl.files import replace
 from abctl.platforms import platform
 from abctl.services import load, schema
+from abctl.services._forms import LABEL
+from abctl.services._part import UnfitError
 
 SCHEMA_FILE = "experiment.schema.json"
 _BY_USER = """\
@@ -44,10 +46,13 @@ def starter(name: str, platform_name: str) -> str:
     """The text of a first experiment file, which is one that `load` accepts.
 
     Raises:
-        UsageError: no such platform.
-        SpecError: a name that no experiment can have.
+        UsageError: no such platform, or a name that no experiment can have.
     """
     can = platform(platform_name).CAPABILITIES
+    try:
+        LABEL.parse(name)
+    except UnfitError as error:
+        raise UsageError(f"--name {error}", "--name iris") from None
     if platform_name == "envoy":
         source = f"  # The local stack fills this in; a cluster needs it.\n  # {_PROMETHEUS}"
     else:
@@ -71,8 +76,8 @@ def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> l
     """Write a first experiment file and, where it is not there yet, the schema; what was written.
 
     Raises:
-        UsageError: the file exists (and not `force`), no such platform, or it cannot be written.
-        SpecError: a name that no experiment can have.
+        UsageError: the file exists (and not `force`), no such platform, a name that no experiment
+            can have, or it cannot be written.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder", f"name a file in it: {path / 'experiment.yaml'}")

@@ -204,7 +204,9 @@ def _check(question: Question) -> None:
             "an effect of 0 cannot be planned for", "write what would matter: 2pp or 2%"
         )
     if question.sd is not None and not 0 < question.sd <= LARGEST:
-        raise UsageError(f"--sd {question.sd:g}, must be over 0", "--sd 12.5")
+        raise UsageError(
+            f"--sd {question.sd:g}, must be over 0 and at most {LARGEST:g}", "--sd 12.5"
+        )
     if question.kind == "mean" and question.sd is None:
         raise UsageError("a mean needs the standard deviation of a unit", "add --sd 12.5")
     if question.kind == "mean" and question.size.relative and question.baseline == 0:

@@ -63,6 +63,8 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
             bounds = f"must be from 1 to {_MOST_TREATMENTS:,}"
             raise UsageError(f"--treatments {wanted}, {bounds}", "2 with A/B/C")
         return sizing.best_shares(wanted)
+    if "/" not in split:
+        raise UsageError(f"split {split!r} is none", "shares, the control's first: 90/10")
     shares = parse_shares_bp(split)
     if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
         raise UsageError(f"split {split!r}", "one share above 0 for control and each treatment")

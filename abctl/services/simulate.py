@@ -61,7 +61,7 @@ def simulate(
             await run.open()
         except OSError as error:
             raise UnreachableError(
-                f"no answer from {entrance_url}: {str(error) or 'timed out'}",
+                f"no answer from {entrance_url}: {error.strerror or str(error) or 'timed out'}",
                 "`abctl local status` shows the local stack, `abctl local up` starts one",
             ) from None
         return await run.all(report, stop or threading.Event())

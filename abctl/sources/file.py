@@ -86,7 +86,8 @@ def load(path: Path, cls: type[T]) -> T:
     Raises:
         SourceError: no such file, damaged, cut short, or something else altogether.
     """
-    text = _read(path)
+    if not (text := _read(path)):
+        _foreign(path, "empty")
     try:
         # A hook for every mapping: lists of numbers become arrays while they are read.
         document = json.loads(text, object_hook=array_of_plain)

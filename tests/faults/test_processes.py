@@ -123,6 +123,17 @@ FULL = (
             "abctl assign iris.yaml - <&-",
             (2, "", "error: stdin is closed\nhint: give it something to read: < FILE, or a pipe\n"),
         ),
+        (
+            "mkdir gone; cd gone; rmdir ../gone; abctl local up ../iris.yaml",
+            (
+                2,
+                "",
+                (
+                    "error: .abctl/iris cannot be written: No such file or directory\n"
+                    "hint: is its folder there?\n"
+                ),
+            ),
+        ),
         ("abctl schema > /dev/null; abctl lint <(cat iris.yaml) 2>&-", (0, "ok", "")),
     ],
 )

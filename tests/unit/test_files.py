@@ -1,5 +1,6 @@
 """Files as users name them: what is none is refused at once, and none is ever half written."""
 
+import errno
 import os
 import resource
 import socket
@@ -152,3 +153,17 @@ def test_a_user_without_a_folder_has_none(monkeypatch: pytest.MonkeyPatch) -> No
     assert files.home() is None
     monkeypatch.setenv("HOME", "/somewhere")
     assert files.home() == Path("/somewhere")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "here"), "here: Permission denied"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "the folder in which this runs is gone"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), None),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug(error: OSError, message: str | None) -> None:
+    known = files.refused(error)
+    assert (known and known.message) == message

@@ -68,3 +68,12 @@ def test_logs_are_those_of_an_experiment_or_of_one_process_of_it(
     assert capsys.readouterr().out == "envoy speaks\n"
     assert run(["local", "logs", "envoy"]) == 2
     assert "no stack in" in capsys.readouterr().err
+
+
+def test_a_timeout_may_be_a_duration(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for timeout in ("5m", "90s", "90"):
+        assert run(["local", "up", "none.yaml", "--timeout", timeout]) == 2
+        assert capsys.readouterr().err.startswith("error: none.yaml: no such file\n")
+    assert run(["local", "up", "none.yaml", "--timeout", "5x"]) == 2
+    assert capsys.readouterr().err.startswith("error: --timeout '5x' is not a duration\n")

@@ -62,8 +62,8 @@ def test_a_schema_that_exists_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--name", "No Name"], "error: 2 problems in the new file:\n  metadata.name: 'No Name'"),
-        (["--name", "a: b"], "error: the new file, line "),
+        (["--name", "No Name"], "error: --name 'No Name', must be at most 63 lower-case"),
+        (["--name", "a: b"], "error: --name 'a: b', must be at most 63 lower-case"),
         (["--platform", "linkerd"], "error: platforms: no 'linkerd'\nhint: known platforms: "),
     ],
 )  # fmt: skip

@@ -193,3 +193,15 @@ def test_a_bare_number_is_an_error_with_a_hint(options, says, capsys) -> None:
     shown = capsys.readouterr().err
     assert says in shown
     assert "hint:" in shown
+
+
+def test_many_treatments_that_are_alike_are_one_column(capsys) -> None:
+    options = ["plan", "--baseline", "5%", "--mde", "2pp", "--treatments"]
+    assert run([*options, "1000"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "EACH OF 1000" in lines[0]
+    assert max(map(len, lines)) < 100
+    assert run([*options, "3"]) == 0
+    assert "T1" in capsys.readouterr().out
+    assert run([*options, "1000000000"]) == 2
+    assert "must be from 1 to 1,000" in capsys.readouterr().err

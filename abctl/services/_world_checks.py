@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from abctl.core.change import Ref
 from abctl.core.epochs import ledger_ref
-from abctl.errors import ClusterError, NotFoundError, UnreachableError
+from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UnreachableError
 from abctl.services.checks import Check, error, ok, warning
 from abctl.services.look import Look, look
 from abctl.services.place import Place
@@ -69,7 +69,7 @@ def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
             place.door.get(ref)
         except ClusterError as failed:
             # What an apply would not bring: a kind that is not installed, no namespace, no right.
-            if failed.hint or not isinstance(failed, NotFoundError):
+            if isinstance(failed, NoPlaceError) or not isinstance(failed, NotFoundError):
                 wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
             else:
                 absent.append(ref)

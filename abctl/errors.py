@@ -5,6 +5,7 @@
     ├── SpecError                2    a wrong experiment file, or what its platform cannot express
     ├── ClusterError             5    the world that is changed (a cluster or the local stack)
     │   ├── NotFoundError             no such object
+    │   │   └── NoPlaceError           nor its kind, or its namespace
     │   ├── ConflictError             somebody else changed it first
     │   ├── UnreachableError          no answer from the API server or the local stack
     │   └── NotReadyError             it did not become ready or programmed in time
@@ -51,6 +52,10 @@ class ClusterError(AbctlError):
 
 class NotFoundError(ClusterError):
     """The object does not exist."""
+
+
+class NoPlaceError(NotFoundError):
+    """Its kind or its namespace does not exist, so nobody can make it just like that."""
 
 
 class ConflictError(ClusterError):

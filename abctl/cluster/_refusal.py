@@ -9,7 +9,7 @@ from typing import Any
 
 from abctl import foreign
 from abctl.core.change import Ref
-from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
+from abctl.errors import ClusterError, ConflictError, NoPlaceError, NotFoundError, UnreachableError
 
 FIELD_MANAGER = "abctl"
 # The server did not act, or may act when it is asked again.
@@ -97,9 +97,9 @@ def not_kubernetes(answer: Quoted, words: str, server: str) -> UnreachableError:
     )
 
 
-def not_installed(ref: Ref) -> NotFoundError:
+def not_installed(ref: Ref) -> NoPlaceError:
     """The cluster does not know the kind."""
-    return NotFoundError(
+    return NoPlaceError(
         f"the cluster knows no {ref.kind} of {ref.api_version}, so there is no {ref}",
         "its CRD is not installed there; `kubectl api-resources` lists what is",
     )
@@ -107,7 +107,7 @@ def not_installed(ref: Ref) -> NotFoundError:
 
 def _not_found(message: str, status: Mapping[str, Any], ref: Ref) -> NotFoundError:
     if (status.get("details") or {}).get("kind") == "namespaces":
-        return NotFoundError(message, f"kubectl create namespace {ref.namespace}")
+        return NoPlaceError(message, f"kubectl create namespace {ref.namespace}")
     # Its usual words only say the same once more.
     more = "" if message.endswith(f'"{ref.name}" not found') else f" ({message})"
     return NotFoundError(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from abctl.core.change import Ref
 from abctl.core.epochs import ledger_ref
-from abctl.errors import ClusterError, NotFoundError, UnreachableError
+from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UnreachableError
 from abctl.local import disk, stack
 from abctl.services import _permissions
 from abctl.services.checks import Check, Doing, error, ok, warning
@@ -59,12 +59,11 @@ def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
     for ref in refs:
         try:
             place.door.get(ref)
-        except NotFoundError as failed:
-            # What an apply would not bring has a hint: a kind that is not installed, no namespace.
-            if failed.hint:
-                wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
-            else:
-                absent.append(ref)
+        except NoPlaceError as failed:
+            # What an apply would not bring: a kind that is not installed, no namespace.
+            wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
+        except NotFoundError:
+            absent.append(ref)
         except ClusterError as failed:
             if _forbidden(place, ref):
                 hidden.append(ref)

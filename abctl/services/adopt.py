@@ -8,7 +8,7 @@ from abctl.core.change import Object, Ref
 from abctl.core.epochs import Entry, ledger_ref, new_object
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Variant
 from abctl.core.split import TOTAL_BP, Split
-from abctl.errors import ClusterError, NotFoundError, UsageError
+from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UsageError
 from abctl.platforms import Platform, platform
 
 # kubectl's words for each kind that carries a split.
@@ -69,6 +69,8 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
 def _there(door: Door, ref: Ref, kind: str) -> Object:
     try:
         return door.get(ref)
+    except NoPlaceError:
+        raise
     except NotFoundError as error:
         hint = f"kubectl get {kind} -n {ref.namespace} lists what is there"
         raise NotFoundError(error.message, hint) from None

@@ -7,7 +7,7 @@ from abctl.core.change import Object, Ref
 from abctl.core.epochs import Ledger, ledger_of
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
-from abctl.errors import NotFoundError
+from abctl.errors import NoPlaceError, NotFoundError
 from abctl.platforms import Platform
 from abctl.services import ledger
 
@@ -93,6 +93,8 @@ def look(
 def _carrier(door: Door, ref: Ref) -> Object:
     try:
         return door.get(ref)
+    except NoPlaceError:
+        raise
     except NotFoundError as error:
         hint = "abctl apply makes it, or goes on where it was interrupted; abctl doctor looks why"
-        raise NotFoundError(error.message, error.hint or hint) from None
+        raise NotFoundError(error.message, hint) from None

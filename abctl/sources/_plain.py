@@ -91,7 +91,9 @@ class Writer:
     def _index(self, array: NDArray[Any]) -> int:
         if array.dtype.name not in _DTYPES or array.ndim != 1:
             raise TypeError(f"an array of {array.dtype}, {array.shape} has no plain form")
-        key = (array.dtype.name, array.tobytes())
+        # All that is no number is written alike, whichever of its many forms it has.
+        nan = np.isnan(array)
+        key = (array.dtype.name, (np.where(nan, np.nan, array) if nan.any() else array).tobytes())
         if key not in self._known:
             self._known[key] = len(self.arrays)
             self.arrays.append(array)

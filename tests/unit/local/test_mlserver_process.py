@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from abctl import installation
 from abctl.errors import NotFoundError, SpecError, UsageError
 from abctl.local import mlserver
 from abctl.local.stack import Server
@@ -79,8 +80,8 @@ def test_without_mlserver_it_says_how_to_install_it(
         monkeypatch.setattr(sys, "version_info", version)
         with pytest.raises(UsageError, match=re.escape(message)) as error:
             mlserver.require_installed()
-        assert "[local]" in error.value.hint
-        assert ("3.12" in error.value.hint) == (version >= (3, 13))
+        python = "3.12" if version >= mlserver.TOO_NEW else ""
+        assert error.value.hint == installation.again("local", python=python)
     # A later one may run there.
     monkeypatch.setattr(mlserver, "find_spec", lambda _: True)
     mlserver.require_installed()

@@ -14,7 +14,8 @@
     └── Interrupted            130    the user ended it
 
 The command line prints `error: <message>` and `hint: <hint>` and exits with `exit_code`.
-Anything else that escapes is a bug (exit 1).
+What the system refuses (a file, memory) is exit 2, Ctrl-C 130; anything else that escapes is a bug
+(exit 1).
 """
 
 

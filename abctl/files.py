@@ -144,9 +144,17 @@ def refused(error: OSError) -> UsageError | None:
     reason, hint = error.strerror or str(error), remedy(error)
     if error.filename is not None:
         return UsageError(f"{error.filename}: {reason}", hint)
-    if error.errno == errno.ENOENT:  # nobody has named anything
+    if error.errno == errno.ENOENT and _homeless():
         return UsageError("the folder in which this runs is gone", "cd to another one")
     return UsageError(reason, hint) if error.errno in _SPENT else None
+
+
+def _homeless() -> bool:
+    """Whether the folder in which this runs is gone."""
+    try:
+        return not Path.cwd().exists()
+    except OSError:
+        return True
 
 
 @contextmanager

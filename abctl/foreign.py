@@ -27,6 +27,11 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - one byte
 
 
+def in_one_line(text: str) -> str:
+    r"""As `shown`; an end of a line is written as `\n`, so that it begins none on the screen."""
+    return shown(text).replace("\n", "\\n").replace("\t", " ")
+
+
 def in_lines(text: str) -> str:
     """As `shown`; every line after the first is indented, so that none passes for ours, and short.
 

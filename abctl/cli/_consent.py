@@ -9,8 +9,13 @@ from abctl.errors import Interrupted, UsageError
 from abctl.foreign import shown
 
 
-def require_consent(question: str, *, yes: bool) -> bool:
+def require_consent(question: str, *, yes: bool, unasked: str = "--yes") -> bool:
     """Ask on a terminal; elsewhere only `--yes` will do.
+
+    Args:
+        question: what to say yes or no to.
+        yes: whether that was said already.
+        unasked: the option that says so.
 
     Returns:
         Whether somebody was asked, which takes as long as they like.
@@ -30,7 +35,8 @@ def require_consent(question: str, *, yes: bool) -> bool:
     except typer.Abort:
         say("")  # the end of the line with the question
         raise Interrupted(
-            "interrupted: nothing was changed", "the same command asks again, --yes does not ask"
+            "interrupted: nothing was changed",
+            f"the same command asks again, {unasked} does not ask",
         ) from None
     say("nothing was changed")
     raise typer.Exit(Interrupted.exit_code)

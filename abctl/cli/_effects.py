@@ -41,8 +41,8 @@ def _legend(found: Analysis, rows: Sequence[Question | NotEstimable]) -> str:
     if any(each.says != "different" for each in asked):
         holm = ", or its share of that by Holm" if any(each.corrected for each in asked) else ""
         said.append(
-            "P answers the question below its metric: yes where the interval is all on that side, "
-            f"as each end is a one-sided bound at alpha {found.alpha:g}{holm}."
+            "The line below a metric has its question. The answer is yes if the whole interval "
+            f"lies on that side; P belongs to it (one-sided, alpha {found.alpha:g}{holm})."
         )
     if any(each.says == "different" for each in asked):
         said.append(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from rich.text import Text
 
 from abctl.cli._prose import prose, width
+from abctl.foreign import in_one_line, shown
 
 GAP = "  "
 # A last column of prose with less room than that is hard to read.
@@ -43,6 +44,7 @@ def table(rows: Sequence[Row], *, left: Collection[str] = (), last: str | None =
         left: columns of words; the others are of numbers, at the right. The first is of words.
         last: the last column, if it is of prose.
     """
+    rows = [_readable(row, last) for row in rows]
     names = list(rows[0].cells)
     groups = _groups(names, rows, last)
     if last is not None and len(groups) > 1:
@@ -52,6 +54,14 @@ def table(rows: Sequence[Row], *, left: Collection[str] = (), last: str | None =
     *others, end = grids
     shown = [*(grid.text(rows, told=False) for grid in others), end.text(rows, told=True)]
     return Text("\n\n").join(shown)
+
+
+def _readable(row: Row, last: str | None) -> Row:
+    """As it is measured and shown: a name from elsewhere begins no line of its own."""
+    cells = {
+        name: shown(cell) if name == last else in_one_line(cell) for name, cell in row.cells.items()
+    }
+    return replace(row, cells=cells)
 
 
 def _told_below(row: Row, name: str) -> Row:

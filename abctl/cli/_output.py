@@ -52,10 +52,7 @@ def emit(
     elif isinstance(answer := table(output is Output.wide), str):
         put(answer)
     else:
-        from abctl.cli._screen import show_controls  # noqa: PLC0415 - rich is slow to import
-
         # Whoever laid it out has seen to its width.
-        show_controls(answer)
         screen().print(answer, soft_wrap=True)
 
 

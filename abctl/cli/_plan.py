@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from abctl.stats.delta import Delta
 
 _MANY_DAYS = 100
-_MANY_TREATMENTS = 5  # so many columns fit
 _WAYS = {
     "fixed": "1 (fixed)",
     "group-sequential": "5 (O'Brien-Fleming)",

@@ -8,6 +8,8 @@ import shutil
 import sys
 import textwrap
 
+from abctl.foreign import shown
+
 _USUAL = 80
 _HELD = re.compile(
     r"(?<=\d) (?=(?:ms|s|min|h|d)\b)"  # 1.25 ms
@@ -33,7 +35,7 @@ def prose(text: str, indent: int = 0, hanging: int | None = None, room: int | No
         room: how wide a line may be; by default all that there is.
     """
     first, others = " " * indent, " " * (indent + 2 if hanging is None else hanging)
-    room = width() if room is None else room
+    room, text = width() if room is None else room, shown(text)
     # A selector may have spaces after its commas: a long one goes on in the next line.
     words = (w if len(w) < room - indent else _COMMA.sub(", ", w) for w in text.split(" "))
     lines = textwrap.wrap(

@@ -19,24 +19,9 @@ class Screen(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
         """As the parent does; what is its own (the cursor, a style) is apart from text."""
-        show_controls(renderable)
         for each in super().render(renderable, options):
             yield each if each.control else each._replace(text=shown(each.text))
 
     def render_str(self, text: str, **options: object) -> Text:
         """As the parent does."""
         return super().render_str(shown(text), **options)  # type: ignore[arg-type]
-
-
-def show_controls(renderable: object) -> None:
-    """Write the control characters of all texts within as they are shown, before they are measured.
-
-    Plain strings become texts on the screen alone.
-    """
-    if isinstance(renderable, Text) and shown(renderable.plain) != renderable.plain:
-        renderable.plain = shown(renderable.plain)
-    for each in getattr(renderable, "renderables", ()):
-        show_controls(each)
-    for column in getattr(renderable, "columns", ()):
-        for cell in getattr(column, "cells", ()):
-            show_controls(cell)

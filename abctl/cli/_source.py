@@ -65,6 +65,10 @@ def with_credentials(
     if not found.allowed_by(allowed or ()):
         if not (ask and sys.stdin.isatty()):
             return place  # whoever reads the evidence says what to do
-        require_consent(f"The experiment file wants to send {found}. Send it?", yes=False)
+        require_consent(
+            f"The experiment file wants to send {found}. Send it?",
+            yes=False,
+            unasked="--allow-credentials HOST",
+        )
     say(f"sending {found}")
     return replace(place, experiment=_secrets.agreed(place.experiment))

@@ -7,6 +7,7 @@ from typing import Any
 
 from abctl.cli._output import API_VERSION, Output, as_yaml, put
 from abctl.cli._prose import prose, width
+from abctl.foreign import in_one_line
 
 Row = dict[str, Any]
 _CHUNK = 1000
@@ -86,4 +87,4 @@ def _lines(cells: dict[str, str], widths: dict[str, int], room: int) -> Iterator
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else str(value)
+    return "-" if value is None or value == "" else in_one_line(str(value))

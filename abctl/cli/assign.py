@@ -103,7 +103,7 @@ def _basis(loaded: "Experiment", file: Path, where: "Where") -> "Basis":
     from abctl.services.place import find  # noqa: PLC0415
 
     try:
-        place = find(str(file), where, now=time.time())
+        place = find(str(file), where, now=time.time(), experiment=loaded)
         return service.basis(place.door, place.experiment, place.words)
     except ClusterError as error:
         if where.state or where.cluster:

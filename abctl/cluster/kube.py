@@ -24,6 +24,8 @@ _POD_TIMEOUT_SECONDS = 3.0
 # Parts of an object that the server writes, and those of its metadata that we do.
 _SERVERS, _OWN = ("metadata", "status"), ("labels", "annotations")
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+# Whatever became of it: sent again, it does no harm.
+_MAY_BE_SENT_AGAIN: Done = lambda: None  # noqa: E731
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -108,7 +110,14 @@ class KubeDoor:
         """Server-side apply as field manager `abctl`."""
         parameters = _writing(dry_run) | ({"force": "true"} if force else {})
         try:
-            return self._on("PATCH", Ref.of(obj), obj=obj, content=_APPLY, parameters=parameters)
+            return self._on(
+                "PATCH",
+                Ref.of(obj),
+                obj=obj,
+                content=_APPLY,
+                parameters=parameters,
+                done=_MAY_BE_SENT_AGAIN,
+            )
         except _refusal.OwnConflictError:
             # A shift is another operation of the same manager, which the server tells apart.
             return self.apply(obj, dry_run=dry_run, force=True)
@@ -147,7 +156,7 @@ class KubeDoor:
             "name": "" if verb == "create" else ref.name,
         }
         body = {**_REVIEW, "spec": {"resourceAttributes": asked}}
-        code, answer = self._wire.ask("POST", _REVIEWS, body=body)
+        code, answer = self._wire.ask("POST", _REVIEWS, body=body, done=_MAY_BE_SENT_AGAIN)
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
         return bool(answer["status"]["allowed"])

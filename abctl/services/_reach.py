@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from abctl.cluster import Door
 from abctl.errors import SourceError, SpecError
+from abctl.files import STDIN
 from abctl.services import _document, _shape
 from abctl.services._file import Prometheus
 from abctl.services._problems import Place, Problem, as_error
@@ -27,7 +28,7 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
     Raises:
         SpecError: whatever is wrong with it.
     """
-    if not path.exists():
+    if str(path) != STDIN and not path.exists():
         raise SpecError(f"{path}: no such file", _KEYS)
     given = _document.parse_document(_document.read_text(path), str(path), _KEYS)
     if url is not None:

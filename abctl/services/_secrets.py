@@ -4,7 +4,7 @@ It names files and variables of whoever runs it, and may be written by somebody 
 this machine unless the user has named the place, or said yes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +33,15 @@ class Sending:
 
     def allowed_by(self, places: Collection[str]) -> bool:
         """Whether each of them is among the places; a host stands for all of its ports."""
-        return all({to, to.rpartition(":")[0] or to} & {*places} for to in self.to)
+        named = {each.lower() for each in places}
+        return all({*_names(to)} & named for to in self.to)
+
+
+def _names(to: str) -> Iterator[str]:
+    """What a user may call a place: with its port or without, an IPv6 address without brackets."""
+    yield to.lower()
+    if "/" not in to and (host := urlsplit(f"//{to}").hostname):
+        yield from (host, f"[{host}]")
 
 
 def sending(experiment: Experiment) -> Sending | None:

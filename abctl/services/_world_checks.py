@@ -25,8 +25,8 @@ def examine(place: Place, doing: Doing) -> Iterator[Check]:
         return
     except ClusterError:
         there = False  # it answers; what it says is looked at below
-    yield ok("world", f"{place.words} answers")
     if place.state is None:
+        yield ok("world", f"{place.words} answers")
         made = [] if place.adopted else place.platform.objects(place.experiment)
         doing("asking what you may do there")
         yield _permissions_of(place, target, list(map(Ref.of, made)), there=there)

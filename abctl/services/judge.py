@@ -103,7 +103,7 @@ def _others(evidence: Evidence) -> Iterator[str]:
     if entries and (known := evidence.ledger.wanted.names) != names:
         yield (
             f"the ledger is of {' and '.join(known)}, the experiment of {' and '.join(names)}: "
-            "one of other variants has a ledger of its own"
+            "give the new experiment another name"
         )
 
 

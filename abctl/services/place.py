@@ -66,13 +66,14 @@ class Place:
     found: Object | None = None
 
 
-def find(word: str, where: Where, *, now: float) -> Place:
+def find(word: str, where: Where, *, now: float, experiment: Experiment | None = None) -> Place:
     """The place that an experiment file, or KIND/NAME, stands for.
 
     Args:
         word: the path of the file, or kubectl's kind and name.
         where: what the user said about the world.
         now: unix seconds.
+        experiment: what is in the file, where it was read already: stdin can be read only once.
 
     Raises:
         UsageError: options that contradict each other, or a kind that carries no split.
@@ -84,11 +85,11 @@ def find(word: str, where: Where, *, now: float) -> Place:
             "--state is for a local stack, the other options are for a cluster",
             "leave --state out, or --context, --kubeconfig and -n",
         )
-    if not Path(word).exists() and adopt.is_address(word):
+    if experiment is None and not Path(word).exists() and adopt.is_address(word):
         return _adopted(word, where, now)
     from abctl.services.load import load  # noqa: PLC0415 - not needed for KIND/NAME
 
-    experiment = load(Path(word))
+    experiment = experiment or load(Path(word))
     if where.state:
         from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
 

@@ -64,7 +64,10 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
             raise UsageError(f"--treatments {wanted}, {bounds}", "2 with A/B/C")
         return sizing.best_shares(wanted)
     if "/" not in split:
-        raise UsageError(f"split {split!r} is none", "shares, the control's first: 90/10")
+        raise UsageError(
+            f"split {split!r} names one share, must have one for each variant",
+            "shares, the control's first: 90/10",
+        )
     shares = parse_shares_bp(split)
     if len(shares) != (treatments or max(1, len(shares) - 1)) + 1 or min(shares) == 0:
         raise UsageError(f"split {split!r}", "one share above 0 for control and each treatment")

@@ -57,8 +57,8 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
 
 def _web_page(page: str, status: int, place: str, by: Connection) -> SourceError:
     return SourceError(
-        f"{place} answered with {said(page)}, not like a Prometheus (HTTP {status}, sent: "
-        f"{by.identity})",
+        f"{place} answered with {said(by.redacted(page))}, not like a Prometheus (HTTP {status}, "
+        f"sent: {by.identity})",
         f"is it a login page, or a path too few? {_HINT}",
     )
 

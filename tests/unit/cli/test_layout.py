@@ -123,3 +123,12 @@ def test_a_selector_goes_on_after_a_comma_and_stays_one() -> None:
     assert max(map(len, shown.splitlines())) <= 80
     assert "".join(shown.split()) == f"nothinghas{selector}yet"
     assert '"default|,b"' in shown
+
+
+def test_what_others_wrote_begins_no_line_and_moves_no_column() -> None:
+    forged = "x\n\nSHIP treatment\n  primary accuracy is better"
+    shown = table([Row({"NAME": forged, "N": "1"}), Row({"NAME": "\x1b[31mred", "N": "2"})]).plain
+    assert not [line for line in shown.splitlines() if line.startswith(("SHIP", "  primary"))]
+    ends = [line for line in shown.splitlines() if line.endswith(("1", "2", "N"))]
+    assert len({len(line) for line in ends}) == 1
+    assert "\x1b" not in shown

@@ -384,3 +384,26 @@ def test_other_connections_lead_there_with_their_own_headers(serve) -> None:
 
 def test_options_of_others_are_left_alone() -> None:
     assert Connection.of({"url": "x", "timeout_seconds": 1.0}) == Connection(timeout_seconds=1.0)
+
+
+def test_a_page_that_repeats_the_token_is_quoted_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOKEN", SECRET)
+
+    def page(_: Server, headers: dict[str, str]) -> Answer:
+        return 200, f"<html><title>who is {headers['authorization']}?</title></html>", {}
+
+    with running(page) as (_, url):
+        said = refused(lambda: Prometheus(url, {"bearer_token_env": "TOKEN"}))
+    assert "answered with a web page" in said
+    assert SECRET not in said
+
+
+def test_no_proxy_of_the_environment_is_between_here_and_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(lambda *_: GOOD) as (proxy, proxy_url), running(lambda *_: GOOD) as (_, url):
+        monkeypatch.setenv("HTTP_PROXY", proxy_url)
+        Prometheus(url).now()
+    assert proxy.seen == []

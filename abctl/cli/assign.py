@@ -13,7 +13,7 @@ from abctl.cli._place import ContextOption, KubeconfigOption, NamespaceOption, S
 from abctl.cli._stream import Row, stream
 from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, format_share
-from abctl.errors import ClusterError, UsageError
+from abctl.errors import ClusterError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from abctl.core.assignment import Assigned
@@ -104,11 +104,19 @@ def _basis(loaded: "Experiment", file: Path, where: "Where") -> "Basis":
 
     try:
         place = find(str(file), where, now=time.time(), experiment=loaded)
-        return service.basis(place.door, place.experiment, place.words)
+        if where.cluster:
+            say(f"in {place.words}")
+        found = service.basis(place.door, place.experiment, place.words)
+        if where.state and found.of == "file" and not where.state.exists():
+            raise NotFoundError(
+                f"--state {where.state}: no local stack was started there",
+                "leave it out to go by the split that the file starts with",
+            )
     except ClusterError as error:
         if where.state or where.cluster:
             raise
         return service.starting(loaded, f"nobody knows whether there is a ledger: {error.message}")
+    return found
 
 
 def _ids(units: Iterable[str]) -> Iterator[str]:

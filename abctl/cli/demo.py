@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._output import Output, OutputOption, emit, say
+from abctl.cli._output import Output, OutputOption, emit, put, say
 from abctl.cli._progress import requests_bar
 from abctl.errors import UsageError
 
@@ -44,7 +44,7 @@ def demo(
     state: Annotated[
         Path, typer.Option(envvar="ABCTL_STATE", help="Folder for logs and evidence.")
     ] = _STATE,
-    seed: Annotated[int, typer.Option(min=0, help="Of the traffic.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the traffic.")] = 1,
     output: OutputOption = Output.table,
 ) -> None:
     """Run the whole loop on this machine: models, Envoy, Prometheus, traffic, shifts, a verdict.
@@ -74,7 +74,7 @@ def demo(
         )
     if output in (Output.table, Output.wide):
         emit("Simulation", {}, output, lambda _: table(outcome.traffic))
-        typer.echo()
+        put("")
     found = outcome.analysis
     emit("Analysis", found.document(), output, partial(screen, found))
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")

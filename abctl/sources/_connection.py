@@ -151,11 +151,9 @@ class Connection:
         session.cert = self._certificate()
         # Of the environment once: it takes longer than many an answer to look there each time.
         found = session.merge_environment_settings(url, {}, None, session.verify, None)
+        session.verify, session.trust_env = found["verify"], False
         # A proxy of the environment is no way to this machine; its owner would read every secret.
-        near = is_loopback(urlsplit(url).hostname or "")
-        session.proxies = {} if near else found["proxies"]
-        session.verify = found["verify"]
-        session.trust_env = False
+        session.proxies = {} if is_loopback(urlsplit(url).hostname or "") else found["proxies"]
         retry = _Retry(
             total=3,
             connect=1,

@@ -13,6 +13,8 @@ ARGUMENTS = {
 # What a command is given besides, so that it gets as far as it can without a process. Of a group of
 # options one is enough: where another of them is wrong, they are left out.
 OPTIONS: dict[str, list[dict[str, str]]] = {
+    "demo": [{"models": "folder"}],
+    "local up": [{"models": "folder"}],
     "apply": [{"yes": "yes"}],
     "delete": [{"yes": "yes"}],
     "plan": [{"baseline": "60%"}],
@@ -25,7 +27,7 @@ OPTIONS: dict[str, list[dict[str, str]]] = {
 # Kinds of options that say nothing without another one.
 WITH = {"plan": ("--live", {"source", "connection", "kubeconfig", "context", "namespace", "state"})}
 OF_A_CLUSTER = {"kubeconfig", "context", "namespace"}
-# They start processes where nothing is wrong, and their folder is theirs alone.
+# They would start processes if there were models; their folder is theirs alone.
 OF_THEIR_OWN = ("demo", "local up")
 
 
@@ -36,7 +38,7 @@ def line(command: Command, wrong: Slot | None = None, value: str = "") -> list[s
     words = [*command.words, *_place(command, known, kind)]
     flag, kinds = WITH.get(command.words[0], ("", set[str]()))
     words += [flag] if kind in kinds else []
-    for group in OPTIONS.get(command.words[0], []):
+    for group in OPTIONS.get(" ".join(command.words), []):
         if wrong is None or wrong.name not in group:
             words += [_option(known[name], given) for name, given in group.items() if given]
     words += [_option(wrong, value)] if wrong and wrong.flag else []

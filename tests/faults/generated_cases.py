@@ -17,6 +17,7 @@ NO_ERROR = {
     ("doctor", "source"): 3,
     ("doctor", "entrance"): 3,
     ("doctor", "connection"): 3,
+    ("doctor", "namespace"): 3,
     ("doctor", "state"): 3,
     ("doctor", "words"): 3,
 }

@@ -15,6 +15,8 @@ import pytest
 from generated_cases import Case, cases, check
 from sound_world import WebPage, make
 
+pytestmark = pytest.mark.process
+
 ABCTL = [sys.executable, "-c", "from abctl.cli.main import main; main()"]
 COUNT = 30
 

@@ -117,7 +117,8 @@ def test_what_makes_no_sense_is_said_with_its_place(access, content, said):
 def test_what_is_nested_too_deeply_is_refused_before_libyaml_ends_the_process(tmp_path, text):
     path = tmp_path / "config"
     path.write_text(text * 100_000)
-    with pytest.raises(ClusterError, match="nested too deeply"):
+    # A newer libyaml has a bound of its own.
+    with pytest.raises(ClusterError, match="nested too deeply|not YAML"):
         kubeconfig.read(str(path), None)
 
 

@@ -199,7 +199,7 @@ def test_many_treatments_that_are_alike_are_one_column(capsys) -> None:
     options = ["plan", "--baseline", "5%", "--mde", "2pp", "--treatments"]
     assert run([*options, "1000"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "EACH OF 1000" in lines[0]
+    assert "EACH OF 1,000" in lines[0]
     assert max(map(len, lines)) < 100
     assert run([*options, "3"]) == 0
     assert "T1" in capsys.readouterr().out

@@ -85,21 +85,70 @@ def up(
     starts = 1
     while True:
         try:
-            return _up(
-                experiment,
-                state_dir=state_dir.resolve(),
-                models_dir=models_dir,
-                port=port,
-                tied=tied,
-                timeout_seconds=timeout_seconds,
-                report=report,
-            )
+            with ExitStack() as until_ready:
+                return _up(
+                    experiment,
+                    state_dir=state_dir,
+                    models_dir=models_dir,
+                    port=port,
+                    tied=tied,
+                    timeout_seconds=timeout_seconds,
+                    report=report,
+                    until_ready=until_ready,
+                )
         except PortTakenError as error:
             if starts == _MOST_STARTS:
                 raise
             starts += 1
-            what = error.message.partition(";")[0]
-            report(f"{what}: another program has its port; starting again with other ports")
+            report(f"{error.message.partition(';')[0]}; starting all again with other ports")
+
+
+def _up(
+    experiment: Experiment,
+    *,
+    state_dir: Path,
+    models_dir: Path,
+    port: int | None,
+    tied: bool,
+    timeout_seconds: float,
+    report: Callable[[str], None],
+    until_ready: ExitStack,
+) -> Stack:
+    state_dir = state_dir.resolve()
+    door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
+    launched = False
+    try:
+        with lifecycle.locked(state_dir) as lock:
+            if lock is None:
+                report(f"a stack runs in {state_dir} already")
+            else:
+                lifecycle.prepare(state_dir)
+                free = until_ready.enter_context(_ports(experiment, port))
+                plan = _plan(experiment, state_dir, models_dir, free, tied)
+                start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
+                launched = True
+                lifecycle.launch(plan, lock)
+                report(f"starting {', '.join(c.name for c in plan.commands)}; state in {state_dir}")
+        running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
+        _check_same(running, experiment)
+        if not launched:
+            _check_plan(door, experiment, state_dir)
+        start.start(
+            door,
+            carrier,
+            experiment,
+            actor=_ACTOR,
+            why=_WHY,
+            clock=time.time,
+            sleep=time.sleep,
+            timeout_seconds=timeout_seconds,
+        )
+    except BaseException:
+        if launched:
+            report("stopping what was started ...")
+            lifecycle.stop(state_dir)
+        raise
+    return running
 
 
 def status(state_dir: Path) -> Stack:
@@ -160,54 +209,6 @@ def down(state_dir: Path, *, purge: bool = False) -> bool:
     if purge and state_dir.exists():
         lifecycle.remove(state_dir)
     return stopped
-
-
-def _up(
-    experiment: Experiment,
-    *,
-    state_dir: Path,
-    models_dir: Path,
-    port: int | None,
-    tied: bool,
-    timeout_seconds: float,
-    report: Callable[[str], None],
-) -> Stack:
-    door, carrier = world.door(experiment, state_dir), platform(experiment.platform)
-    launched = False
-    with ExitStack() as until_it_runs:
-        try:
-            with lifecycle.locked(state_dir) as lock:
-                if lock is None:
-                    report(f"a stack runs in {state_dir} already")
-                else:
-                    lifecycle.prepare(state_dir)
-                    free = until_it_runs.enter_context(_ports(experiment, port))
-                    plan = _plan(experiment, state_dir, models_dir, free, tied)
-                    start.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
-                    launched = True
-                    lifecycle.launch(plan, lock)
-                    names = ", ".join(command.name for command in plan.commands)
-                    report(f"starting {names}; state in {state_dir}")
-            running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
-            _check_same(running, experiment)
-            if not launched:
-                _check_plan(door, experiment, state_dir)
-            start.start(
-                door,
-                carrier,
-                experiment,
-                actor=_ACTOR,
-                why=_WHY,
-                clock=time.time,
-                sleep=time.sleep,
-                timeout_seconds=timeout_seconds,
-            )
-        except BaseException:
-            if launched:
-                report("stopping what was started ...")
-                lifecycle.stop(state_dir)
-            raise
-    return running
 
 
 def _ports(experiment: Experiment, port: int | None) -> AbstractContextManager[list[int]]:

@@ -20,13 +20,15 @@ h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind="127.0.0.1")
 """
 
 
-def command(name: str, code: str, folder: Path) -> Command:
+def command(name: str, code: str, folder: Path, ready_text: str) -> Command:
     (port,) = free_ports(1)
     argv = (sys.executable, "-u", "-c", code, str(port))
-    return Command(name, argv, folder, {}, port, "/")
+    return Command(name, argv, folder, {}, port, "/", ready_text)
 
 
-def planned(state_dir: Path, codes: dict[str, str], starter: Identity, tied: bool) -> Plan:
+def planned(
+    state_dir: Path, codes: dict[str, str], starter: Identity, tied: bool, ready_text: str
+) -> Plan:
     stack = Stack(
         experiment=state_dir.name,
         state_dir=state_dir,
@@ -37,7 +39,7 @@ def planned(state_dir: Path, codes: dict[str, str], starter: Identity, tied: boo
         servers=(),
         processes=(),
     )
-    commands = tuple(command(name, code, state_dir) for name, code in codes.items())
+    commands = tuple(command(name, code, state_dir, ready_text) for name, code in codes.items())
     return Plan(stack, commands, starter, tied)
 
 
@@ -46,13 +48,19 @@ def launch(tmp_path: Path, started: object) -> Callable[..., Path]:
     """Starts a stack of Python programs that are told their port; gives its folder."""
 
     def launched(
-        name: str = "stack", *, starter: Identity = OWN, tied: bool = False, **codes: str
+        name: str = "stack",
+        *,
+        starter: Identity = OWN,
+        tied: bool = False,
+        ready_text: str = "",
+        **codes: str,
     ) -> Path:
         state_dir = tmp_path / name
         with lifecycle.locked(state_dir) as lock:
             assert lock is not None
             lifecycle.prepare(state_dir)
-            plan = planned(state_dir, codes or {"one": SERVE, "two": SERVE}, starter, tied)
+            codes = codes or {"one": SERVE, "two": SERVE}
+            plan = planned(state_dir, codes, starter, tied, ready_text)
             lifecycle.launch(plan, lock)
         return state_dir
 

@@ -18,7 +18,7 @@ from abctl.local import stack as stacks
 from abctl.local.identity import wait_for
 from abctl.local.plan import Plan
 from abctl.local.ports import PortTakenError, was_taken
-from abctl.local.stack import SUPERVISOR, Stack
+from abctl.local.stack import SUPERVISOR, Process, Stack
 from abctl.local.supervisor import GRACE_SECONDS
 
 LOCK_FILE = "stack.lock"
@@ -121,7 +121,7 @@ def wait_ready(state_dir: Path, timeout_seconds: float, report: Callable[[str], 
     """Wait until everything answers; what becomes ready is reported.
 
     Raises:
-        PortTakenError: a process ended because somebody else has its port.
+        PortTakenError: somebody else has the port of a process.
         ClusterError: a process ended for another reason, with its last lines.
         NotReadyError: not in time, with the last lines of what is late.
     """
@@ -130,8 +130,7 @@ def wait_ready(state_dir: Path, timeout_seconds: float, report: Callable[[str], 
     while True:
         stack = _running(state_dir)
         if stack is not None:
-            if stack.dead:
-                raise _obituary(stack)
+            _require_good_start(stack)
             for process in stack.processes:
                 if process.status == "ready" and process.name not in told:
                     told.add(process.name)
@@ -196,12 +195,17 @@ def _running(state_dir: Path) -> Stack | None:
     )
 
 
-def _obituary(stack: Stack) -> ClusterError:
-    late = [process for process in stack.dead if was_taken(process.log)]
-    process = (*late, *stack.dead)[0]
-    message = f"{process.name} {process.ending}; its last lines:\n{logs.last(process.log)}"
-    why = _why(process.log.parent, process.log)
-    return (PortTakenError if late else ClusterError)(message, why)
+def _require_good_start(stack: Stack) -> None:
+    for process in stack.processes:
+        if process.status != "ready" and was_taken(process.log):
+            raise PortTakenError(*_obituary(process, "found its port taken"))
+    if stack.dead:
+        raise ClusterError(*_obituary(stack.dead[0], stack.dead[0].ending))
+
+
+def _obituary(process: Process, what: str) -> tuple[str, str]:
+    message = f"{process.name} {what}; its last lines:\n{logs.last(process.log)}"
+    return message, _why(process.log.parent, process.log)
 
 
 def _why(folder: Path, log: Path) -> str:

@@ -14,7 +14,10 @@ _PLAN_FILE = "plan.json"
 
 @dataclass(frozen=True)
 class Command:
-    """How a process is started and when it is ready: a GET of this port and path says 200."""
+    """How a process is started, and when it is ready.
+
+    Then a GET of this port and path says 200, and this text.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -22,6 +25,7 @@ class Command:
     environment: Mapping[str, str]
     ready_port: int
     ready_path: str
+    ready_text: str = ""
 
 
 @dataclass(frozen=True)

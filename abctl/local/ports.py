@@ -11,12 +11,15 @@ from abctl.errors import ClusterError
 from abctl.local.stack import HOST
 
 _ANY = ""
-# gRPC does not say why.
-_WORDS_OF_A_TAKEN_PORT = (os.strerror(errno.EADDRINUSE).lower(), "failed to bind to address")
+_WORDS_OF_A_TAKEN_PORT = (
+    os.strerror(errno.EADDRINUSE).lower(),
+    f"cannot listen() errno={errno.EADDRINUSE}",  # Envoy's, which goes on
+    "failed to bind to address",  # gRPC's
+)
 
 
 class PortTakenError(ClusterError):
-    """A server ended because somebody else listens on its port."""
+    """A server cannot listen, because somebody else does on its port."""
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
 
 
 def was_taken(log: Path) -> bool:
-    """Whether a server that has ended says that somebody else has its port."""
+    """Whether a server says that somebody else has its port."""
     said = log.read_text("utf-8", "replace").lower() if log.exists() else ""
     return any(words in said for words in _WORDS_OF_A_TAKEN_PORT)
 

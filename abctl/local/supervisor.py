@@ -111,9 +111,12 @@ def _answers(command: Command) -> bool:
     connection = http.client.HTTPConnection(HOST, command.ready_port, timeout=_PROBE_SECONDS)
     try:
         connection.request("GET", command.ready_path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        answer = connection.getresponse()
+        said = answer.read().decode(errors="replace")
     except (OSError, http.client.HTTPException):
         return False
+    else:
+        return answer.status == http.HTTPStatus.OK and command.ready_text in said
     finally:
         connection.close()
 

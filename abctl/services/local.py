@@ -120,8 +120,7 @@ def up(
             if starts == _MOST_STARTS:
                 raise
             starts += 1
-            what = error.message.partition(";")[0]
-            report(f"{what}: another program has its port; starting again with other ports")
+            report(f"{error.message.partition(';')[0]}; starting all again with other ports")
 
 
 def _make_room(state_dir: Path, *, keep: bool, report: Callable[[str], None]) -> None:

@@ -24,13 +24,15 @@ h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind="127.0.0.1")
 """
 
 
-def command(name: str, code: str, folder: Path) -> Command:
+def command(name: str, code: str, folder: Path, ready_text: str) -> Command:
     (port,) = free_ports(1)
     argv = (sys.executable, "-u", "-c", code, str(port))
-    return Command(name, argv, folder, {}, port, "/")
+    return Command(name, argv, folder, {}, port, "/", ready_text)
 
 
-def planned(state_dir: Path, codes: dict[str, str], starter: Identity, tied: bool) -> Plan:
+def planned(
+    state_dir: Path, codes: dict[str, str], starter: Identity, tied: bool, ready_text: str
+) -> Plan:
     stack = Stack(
         experiment=state_dir.name,
         state_dir=state_dir,
@@ -41,7 +43,7 @@ def planned(state_dir: Path, codes: dict[str, str], starter: Identity, tied: boo
         servers=(),
         processes=(),
     )
-    commands = tuple(command(name, code, state_dir) for name, code in codes.items())
+    commands = tuple(command(name, code, state_dir, ready_text) for name, code in codes.items())
     return Plan(stack, commands, starter, tied)
 
 
@@ -83,13 +85,15 @@ def launch(tmp_path: Path, started: object) -> Callable[..., Path]:
         starter: Identity = OWN,
         tied: bool = False,
         under: Path = tmp_path,
+        ready_text: str = "",
         **codes: str,
     ) -> Path:
         state_dir = under / name
         with lifecycle.locked(state_dir) as lock:
             assert lock is not None
             lifecycle.prepare(state_dir)
-            plan = planned(state_dir, codes or {"one": SERVE, "two": SERVE}, starter, tied)
+            codes = codes or {"one": SERVE, "two": SERVE}
+            plan = planned(state_dir, codes, starter, tied, ready_text)
             lifecycle.launch(plan, lock)
         return state_dir
 

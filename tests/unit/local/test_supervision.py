@@ -22,6 +22,7 @@ Started = Callable[[], dict[int, str]]
 DEAF = "import time; time.sleep(600)"
 BROKEN = "import sys; print('no such model'); sys.exit(3)"
 LATE = "import socket as s; first = s.create_server(('', 0)); s.create_server(first.getsockname())"
+DEAF_ENVOY = "print('for listener \\'iris\\' failed: cannot listen() errno=98'); " + DEAF
 
 
 def silent(_: str) -> None:
@@ -99,10 +100,23 @@ def test_one_that_will_not_start_shows_its_last_lines(launch: Launch) -> None:
     assert lifecycle.stop(state_dir)
 
 
-def test_one_whose_port_is_taken_is_told_from_others(launch: Launch) -> None:
-    state_dir = launch(good=DEAF, late=LATE)
-    with pytest.raises(PortTakenError, match=r"(?s)late ended with exit code 1.*in use"):
+@pytest.mark.parametrize("code", [LATE, DEAF_ENVOY])
+def test_one_whose_port_is_taken_is_told_from_others(launch: Launch, code: str) -> None:
+    state_dir = launch(good=DEAF, late=code)
+    with pytest.raises(PortTakenError, match=r"(?s)late found its port taken;.*(in use|errno)"):
         lifecycle.wait_ready(state_dir, SECONDS, silent)
+    assert lifecycle.stop(state_dir)
+
+
+def test_ready_is_who_says_what_was_to_be_said(launch: Launch) -> None:
+    state_dir = launch(ready_text="<title>Directory listing for /")
+    lifecycle.wait_ready(state_dir, SECONDS, silent)
+    assert lifecycle.stop(state_dir)
+    launch(ready_text="nobody says this")
+    log = state_dir / "logs" / "one.log"
+    assert wait_for(lambda: log.exists() and "GET / " in log.read_text(), SECONDS)
+    with pytest.raises(NotReadyError, match="not ready"):
+        lifecycle.wait_ready(state_dir, 1.0, silent)
     assert lifecycle.stop(state_dir)
 
 

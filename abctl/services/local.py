@@ -82,8 +82,8 @@ def up(
         state_dir: the folder of the stack; what an experiment left there is moved aside in it.
         models_dir: holds a folder for each `model.version`; the example models if None.
         port: of the entrance; a free one if None.
-        tied: stop the stack when this process ends, however it ends; then what the one before left
-            is removed.
+        tied: stop the stack when this process ends, however it ends; then what this experiment
+            itself left there is removed.
         scrape_seconds: how often counters are read.
         timeout_seconds: how long to wait for readiness.
         report: told of the progress, in words.
@@ -124,9 +124,11 @@ def up(
             report(f"{what}: another program has its port; starting again with other ports")
 
 
-def _make_room(state_dir: Path, *, keep: bool, report: Callable[[str], None]) -> None:
+def _make_room(
+    experiment: Experiment, state_dir: Path, *, tied: bool, report: Callable[[str], None]
+) -> None:
     killed = stack.known(state_dir)
-    keep = keep and world.was_started(state_dir)
+    keep = world.was_started(state_dir, besides=experiment if tied else None)
     if aside := lifecycle.prepare(state_dir, keep=keep):
         how = "was not stopped (killed, or the machine went down)" if killed else "was stopped"
         report(f"an earlier stack {how}: its ledger, evidence and logs are kept in {aside}")
@@ -212,7 +214,7 @@ def _up(
                 if lock is None:
                     report(f"a stack runs in {state_dir} already")
                 else:
-                    _make_room(state_dir, keep=not tied, report=report)
+                    _make_room(experiment, state_dir, tied=tied, report=report)
                     if models_dir is None:
                         models_dir = examples.made(experiment.served, state_dir / "models", report)
                     free = until_it_runs.enter_context(_ports(experiment, port))

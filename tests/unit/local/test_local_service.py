@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,14 @@ def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     leave_behind(experiment, state_dir, "applied")
     assert start_again(experiment, state_dir, tied=True) == []
     assert not (state_dir / lifecycle.EARLIER).exists()
+    # That of another experiment is, whoever comes after it.
+    other = replace(experiment, name="other")
+    leave_behind(other, state_dir, "applied")
+    (told,) = start_again(experiment, state_dir, tied=True)
+    (kept,) = (state_dir / lifecycle.EARLIER).iterdir()
+    assert str(kept) in told
+    assert ledger_of(ledger.read(world.door(other, kept), other)).desired
+    shutil.rmtree(state_dir / lifecycle.EARLIER)
     # What nobody can read may be evidence.
     leave_behind(experiment, state_dir)
     (book,) = (state_dir / "world" / "objects").rglob("abctl-iris.json")

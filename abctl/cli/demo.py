@@ -13,7 +13,6 @@ import typer
 
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._progress import requests_bar
-from abctl.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,10 +57,7 @@ def demo(
     from abctl.services import demo as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
 
-    if not state.name:
-        raise UsageError(f"--state {state}: no folder of its own", f"--state {_STATE}")
-    path = state.with_suffix(".yaml")
-    service.write_experiment(path, candidate)
+    path = service.write_experiment(state, candidate)
     with _progress() as report:
         outcome = service.demo(
             load(path),

@@ -82,6 +82,26 @@ def require_own(state_dir: Path) -> None:
         )
 
 
+def require_idle(state_dir: Path) -> None:
+    """Make sure that a folder may be emptied, and that no stack runs there; nothing is written.
+
+    Raises:
+        UsageError: it is not that of a stack.
+        ClusterError: a stack runs there.
+    """
+    require_own(state_dir)
+    if (state_dir / LOCK_FILE).exists() and not _free(state_dir):
+        raise busy(state_dir)
+
+
+def busy(state_dir: Path) -> ClusterError:
+    """The error for a folder whose stack runs."""
+    return ClusterError(
+        f"a stack runs in {state_dir} already",
+        f"stop it (abctl local down --state {state_dir}), or name another folder with --state",
+    )
+
+
 @contextlib.contextmanager
 def locked(state_dir: Path) -> Iterator[int | None]:
     """The folder's lock as an open file; None while somebody else has it."""

@@ -75,6 +75,8 @@ def up(
 ) -> Stack:
     """Start the stack and wait until everything answers; one that runs already is left alone.
 
+    A tied one is nobody else's: it refuses a folder where one runs.
+
     Where a stranger takes one of its ports meanwhile, it starts again with others, a few times.
 
     Args:
@@ -211,6 +213,8 @@ def _up(
     with ExitStack() as until_it_runs:
         try:
             with lifecycle.locked(state_dir) as lock:
+                if lock is None and tied:
+                    raise lifecycle.busy(state_dir)
                 if lock is None:
                     report(f"a stack runs in {state_dir} already")
                 else:

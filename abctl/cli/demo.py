@@ -37,7 +37,7 @@ def demo(
         typer.Option(
             envvar="ABCTL_MODELS",
             help="Holds a folder for each version of a model.",
-            show_default="trained here",
+            show_default="the example models, trained here",
         ),
     ] = None,
     state: Annotated[
@@ -75,7 +75,8 @@ def demo(
     emit("Analysis", found.document(), output, partial(screen, found))
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")
     at = "" if state == _STATE else f" --state {state}"
-    for step in ("local up", "simulate", "analyze", "local down"):
+    up = "local up" if models is None else f"local up --models {models}"
+    for step in (up, "simulate", "analyze", "local down"):
         say(f"  abctl {step} {path}{at}")
 
 

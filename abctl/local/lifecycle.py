@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from abctl.errors import ClusterError, NotFoundError, NotReadyError, UsageError
 from abctl.local import disk, logs
@@ -91,12 +92,16 @@ def require_idle(state_dir: Path) -> None:
     """
     require_own(state_dir)
     if (state_dir / LOCK_FILE).exists() and not _free(state_dir):
-        raise busy(state_dir)
+        refuse(state_dir)
 
 
-def busy(state_dir: Path) -> ClusterError:
-    """The error for a folder whose stack runs."""
-    return ClusterError(
+def refuse(state_dir: Path) -> NoReturn:
+    """Say that a stack runs in a folder.
+
+    Raises:
+        ClusterError: always.
+    """
+    raise ClusterError(
         f"a stack runs in {state_dir} already",
         f"stop it (abctl local down --state {state_dir}), or name another folder with --state",
     )
@@ -194,7 +199,10 @@ def remove(state_dir: Path) -> None:
     """
     with locked(state_dir) as lock:
         if lock is None:
-            raise ClusterError(f"a stack was just started in {state_dir}", "abctl local down")
+            raise ClusterError(
+                f"a stack was just started in {state_dir}",
+                f"stop it: abctl local down --state {state_dir}",
+            )
         shutil.rmtree(state_dir)
 
 

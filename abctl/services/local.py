@@ -214,7 +214,7 @@ def _up(
         try:
             with lifecycle.locked(state_dir) as lock:
                 if lock is None and tied:
-                    raise lifecycle.busy(state_dir)
+                    lifecycle.refuse(state_dir)
                 if lock is None:
                     report(f"a stack runs in {state_dir} already")
                 else:
@@ -334,7 +334,7 @@ def _check_plan(door: Door, experiment: Experiment, state_dir: Path) -> None:
             f"{state_dir} runs {experiment.name} already, but with other {', '.join(changed)} than "
             "the file",
             "put the file back; or stop the stack (its evidence is kept), and start one of the "
-            "file: abctl local down, abctl local up",
+            f"file: abctl local down --state {state_dir}, then abctl local up",
         )
 
 
@@ -342,5 +342,6 @@ def _check_same(running: Stack, experiment: Experiment) -> None:
     if running.experiment != experiment.name:
         raise ClusterError(
             f"{running.state_dir} holds the stack of another experiment, {running.experiment!r}",
-            "name another folder with --state, or stop that stack: abctl local down",
+            "name another folder with --state, or stop that stack: "
+            f"abctl local down --state {running.state_dir}",
         )

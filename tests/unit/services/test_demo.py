@@ -53,12 +53,12 @@ def test_a_stack_that_runs_is_neither_joined_nor_stopped(
 ) -> None:
     state_dir = tmp_path / "demo"
     with lifecycle.locked(state_dir):
-        with pytest.raises(ClusterError, match="a stack runs in .*demo already") as error:
+        with pytest.raises(ClusterError, match="a stack runs in") as error:
             play(state_dir)
         assert f"abctl local down --state {state_dir}" in error.value.hint
         assert stopped == []
         # Its file may be that of the stack.
-        with pytest.raises(ClusterError, match="a stack runs in .*demo already"):
+        with pytest.raises(ClusterError, match="a stack runs in"):
             demo.write_experiment(state_dir, "v3")
     assert not (tmp_path / "demo.yaml").exists()
     assert demo.write_experiment(state_dir, "v3") == tmp_path / "demo.yaml"
@@ -84,8 +84,8 @@ def test_nothing_is_written_for_a_folder_that_is_refused(
 
 def test_the_file_has_the_whole_name_of_the_folder(tmp_path: Path) -> None:
     assert demo.write_experiment(tmp_path / "a.b", "v2").name == "a.b.yaml"
+    (tmp_path / "c.yaml").touch()
     with pytest.raises(UsageError, match="would be overwritten"):
-        (tmp_path / "c.yaml").touch()
         demo.write_experiment(tmp_path / "c", "v2")
 
 

@@ -1,41 +1,26 @@
 """The local stack of an experiment: `up`, `status`, `logs`, `down`."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 from abctl.cluster import Door
 from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
-from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import (
-    disk,
-    envoy,
-    examples,
-    lifecycle,
-    mlserver,
-    ports,
-    prometheus,
-    scraper,
-    stack,
-)
+from abctl.local import disk, examples, lifecycle, mlserver, ports, stack
 from abctl.local import logs as written
-from abctl.local.identity import Identity
-from abctl.local.plan import Plan
 from abctl.local.ports import PortTakenError
-from abctl.local.stack import HOST, Server, Stack
+from abctl.local.stack import Stack
 from abctl.platforms import platform
-from abctl.platforms.envoy import bootstrap
 from abctl.services import ledger, start, world
+from abctl.services._stack_plan import planned, ports_for
 from abctl.services.place import STATE_ROOT
 
 TIMEOUT_SECONDS = 300.0
 SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
-_PORTS, _PORTS_OF_SERVER = 3, 3
 _MOST_STARTS = 5
 
 
@@ -77,7 +62,8 @@ def up(
 
     A tied one is nobody else's: it refuses a folder where one runs.
 
-    Where a stranger takes one of its ports meanwhile, it starts again with others, a few times.
+    Where a stranger takes one of its ports meanwhile, it starts again with others, a few times;
+    but not where that is the one that was named.
 
     Args:
         experiment: what to run; its split and its ledger start afresh.
@@ -119,6 +105,8 @@ def up(
                 report=report,
             )
         except PortTakenError as error:
+            if port is not None:
+                ports.require_free(port)
             if starts == _MOST_STARTS:
                 raise
             starts += 1
@@ -221,8 +209,8 @@ def _up(
                     _make_room(experiment, state_dir, tied=tied, report=report)
                     if models_dir is None:
                         models_dir = examples.made(experiment.served, state_dir / "models", report)
-                    free = until_it_runs.enter_context(_ports(experiment, port))
-                    plan = _plan(
+                    free = until_it_runs.enter_context(ports_for(experiment, port))
+                    plan = planned(
                         experiment,
                         state_dir,
                         models_dir,
@@ -258,67 +246,6 @@ def _up(
                 raise ClusterError(f"{place}{error.strerror}", hint) from None
             raise
     return running
-
-
-def _ports(experiment: Experiment, port: int | None) -> AbstractContextManager[list[int]]:
-    count = _PORTS + _PORTS_OF_SERVER * len(experiment.served)
-    return ports.kept(count, *([] if port is None else [port]))
-
-
-def _plan(
-    experiment: Experiment,
-    state_dir: Path,
-    models_dir: Path,
-    *,
-    free: list[int],
-    scrape_seconds: float,
-    tied: bool,
-) -> Plan:
-    program = prometheus.find()
-    entrance, admin, counters, *behind = free
-    servers = tuple(
-        Server(v.name, v.model.name, behind.pop(), behind.pop(), behind.pop())
-        for v in experiment.served
-    )
-    commands = [
-        mlserver.command(
-            server, models_dir / v.model.version, environment(experiment, v.name), state_dir
-        )
-        for server, v in zip(servers, experiment.served, strict=True)
-    ]
-    static = bootstrap(
-        experiment,
-        listen=entrance,
-        admin=admin,
-        upstreams={server.variant: (HOST, server.http_port) for server in servers},
-        routes_dir=str(
-            state_dir
-            / world.WORLD
-            / "mounts"
-            / platform(experiment.platform).target(experiment).name
-        ),
-        host=HOST,
-    )
-    commands.append(envoy.command(static, admin, state_dir))
-    if program:
-        commands.append(
-            prometheus.command(
-                program, counters, servers, admin, state_dir, scrape_seconds=scrape_seconds
-            )
-        )
-    else:
-        commands.append(scraper.command(counters, servers, scrape_seconds, state_dir))
-    planned = Stack(
-        experiment=experiment.name,
-        state_dir=state_dir,
-        started=time.time(),
-        entrance_url=f"http://{HOST}:{entrance}",
-        envoy_admin_url=f"http://{HOST}:{admin}",
-        prometheus_url=f"http://{HOST}:{counters}" if program else None,
-        servers=servers,
-        processes=(),
-    )
-    return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
 
 
 def _runs(state_dir: Path) -> bool:

@@ -13,7 +13,6 @@ import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say
 from abctl.cli._progress import requests_bar
-from abctl.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,7 +37,7 @@ def demo(
         typer.Option(
             envvar="ABCTL_MODELS",
             help="Holds a folder for each version of a model.",
-            show_default="trained here",
+            show_default="the example models, trained here",
         ),
     ] = None,
     state: Annotated[
@@ -58,10 +57,7 @@ def demo(
     from abctl.services import demo as service  # noqa: PLC0415
     from abctl.services.load import load  # noqa: PLC0415
 
-    if not state.name:
-        raise UsageError(f"--state {state}: no folder of its own", f"--state {_STATE}")
-    path = state.with_suffix(".yaml")
-    service.write_experiment(path, candidate)
+    path = service.write_experiment(state, candidate)
     with _progress() as report:
         outcome = service.demo(
             load(path),
@@ -79,7 +75,8 @@ def demo(
     emit("Analysis", found.document(), output, partial(screen, found))
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")
     at = "" if state == _STATE else f" --state {state}"
-    for step in ("local up", "simulate", "analyze", "local down"):
+    up = "local up" if models is None else f"local up --models {models}"
+    for step in (up, "simulate", "analyze", "local down"):
         say(f"  abctl {step} {path}{at}")
 
 

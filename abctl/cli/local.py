@@ -21,7 +21,6 @@ _app = typer.Typer(
     help="Model servers, Envoy and Prometheus as processes of this machine.", no_args_is_help=True
 )
 
-_MODELS = Path("model_servers")
 WhichArgument = Annotated[
     str | None,
     typer.Argument(
@@ -45,7 +44,7 @@ def up(
         typer.Option(
             envvar="ABCTL_MODELS",
             help="Holds a folder for each version of a model.",
-            show_default=f"{_MODELS} if it is here, else the example models, trained here",
+            show_default="the example models, trained here",
         ),
     ] = None,
     port: Annotated[
@@ -78,7 +77,7 @@ def up(
             stack = service.up(
                 loaded,
                 state_dir=folder,
-                models_dir=models or (_MODELS if _MODELS.is_dir() else None),
+                models_dir=models,
                 port=port,
                 timeout_seconds=timeout,
                 report=report,
@@ -86,7 +85,7 @@ def up(
     except KeyboardInterrupt:
         say("interrupted: nothing that was started runs any more")
         raise
-    _show(stack, output)
+    _show(stack, output, _words(str(experiment), state))
 
 
 @_app.command()
@@ -103,7 +102,7 @@ def status(
     """
     from abctl.services import local as service  # noqa: PLC0415
 
-    _show(service.status(_state_dir(experiment, state)), output)
+    _show(service.status(_state_dir(experiment, state)), output, _words(experiment, state))
 
 
 @_app.command()
@@ -176,7 +175,14 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
     return folder
 
 
-def _show(stack: "Stack", output: Output) -> None:
+def _words(experiment: str | None, state: Path | None) -> str:
+    """What the commands of a hint have to be told of which stack it is: what this one was."""
+    if state is not None:
+        return f" --state {state}"
+    return "" if experiment is None else f" {experiment}"
+
+
+def _show(stack: "Stack", output: Output, words: str = "") -> None:
     from abctl.local import disk  # noqa: PLC0415 - only when it runs
 
     def table(wide: bool) -> object:
@@ -210,8 +216,8 @@ def _show(stack: "Stack", output: Output) -> None:
         ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
         raise ClusterError(
             f"in {stack.state_dir}: {ended}",
-            f"{full or f'abctl local logs --process {stack.dead[-1].name} says why'}; "
-            "abctl local down cleans up, abctl local up starts afresh",
+            f"{full or f'abctl local logs{words} --process {stack.dead[-1].name} says why'}; "
+            f"abctl local down{words} cleans up, abctl local up starts afresh",
         )
     if full:
         say(f"warning: {full}; what cannot be written is no evidence")

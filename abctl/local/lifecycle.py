@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from abctl.errors import ClusterError, NotFoundError, NotReadyError, UsageError
 from abctl.local import disk, logs
@@ -80,6 +81,30 @@ def require_own(state_dir: Path) -> None:
             f"--state {state_dir}: holds files that are not of a local stack",
             "name an empty or a new folder",
         )
+
+
+def require_idle(state_dir: Path) -> None:
+    """Make sure that a folder may be emptied, and that no stack runs there; nothing is written.
+
+    Raises:
+        UsageError: it is not that of a stack.
+        ClusterError: a stack runs there.
+    """
+    require_own(state_dir)
+    if (state_dir / LOCK_FILE).exists() and not _free(state_dir):
+        refuse(state_dir)
+
+
+def refuse(state_dir: Path) -> NoReturn:
+    """Say that a stack runs in a folder.
+
+    Raises:
+        ClusterError: always.
+    """
+    raise ClusterError(
+        f"a stack runs in {state_dir} already",
+        f"stop it (abctl local down --state {state_dir}), or name another folder with --state",
+    )
 
 
 @contextlib.contextmanager
@@ -173,7 +198,10 @@ def remove(state_dir: Path) -> None:
     """
     with locked(state_dir) as lock:
         if lock is None:
-            raise ClusterError(f"a stack was just started in {state_dir}", "abctl local down")
+            raise ClusterError(
+                f"a stack was just started in {state_dir}",
+                f"stop it: abctl local down --state {state_dir}",
+            )
         shutil.rmtree(state_dir)
 
 

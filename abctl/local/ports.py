@@ -50,6 +50,16 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
         yield found
 
 
+def require_free(port: int) -> None:
+    """Make sure that nobody listens on a port that was named.
+
+    Raises:
+        ClusterError: it is somebody else's.
+    """
+    with kept(1, port):
+        pass
+
+
 def was_taken(log: Path) -> bool:
     """Whether a server says that somebody else has its port."""
     said = log.read_text("utf-8", "replace").lower() if log.exists() else ""

@@ -18,7 +18,6 @@ SUPERVISOR = "supervisor"
 _API_VERSION = "abctl.dev/v1"
 STATE_FILE = "state.json"
 _NOTED_SECONDS = 0.5
-_CLEAN = "abctl local down cleans up, abctl local up starts afresh"
 
 Status = Literal["starting", "ready", "dead"]
 
@@ -174,6 +173,7 @@ def read(state_dir: Path) -> Stack:
 
 
 def _noted(state_dir: Path) -> Stack:
+    clean = f"abctl local down --state {state_dir} cleans up, abctl local up starts afresh"
     try:
         return Stack.parse(json.loads(read_file(state_dir / STATE_FILE)))
     except FileNotFoundError:
@@ -182,9 +182,9 @@ def _noted(state_dir: Path) -> Stack:
         ) from None
     except OSError as error:
         require_folder(state_dir)
-        raise NotFoundError(f"{error.filename}: {error.strerror}", _CLEAN) from None
+        raise NotFoundError(f"{error.filename}: {error.strerror}", clean) from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise NotFoundError(f"{state_dir / STATE_FILE} is damaged ({error})", _CLEAN) from None
+        raise NotFoundError(f"{state_dir / STATE_FILE} is damaged ({error})", clean) from None
 
 
 def require_folder(state_dir: Path) -> None:

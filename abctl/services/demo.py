@@ -14,6 +14,7 @@ from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError, UsageError
 from abctl.files import read, replace, writing
+from abctl.local import lifecycle, logs
 from abctl.local.stack import Stack
 from abctl.platforms import platform
 from abctl.services import local, shift, world
@@ -60,7 +61,8 @@ class Schedule:
         """The requests, as a Poisson process."""
         return Traffic(
             requests=math.ceil(2 * self.rate_per_second * self.looks[-1]),
-            duration_seconds=self.looks[-1],
+            # Whoever looks last finds it flowing.
+            duration_seconds=2 * self.looks[-1],
             users=self.users,
             rate_per_second=self.rate_per_second,
             seed=self.seed,
@@ -88,12 +90,22 @@ class Outcome:
     analysis: Analysis
 
 
-def write_experiment(path: Path, candidate: str) -> None:
-    """Write the demo's experiment file, with that version of the model as the treatment.
+def write_experiment(state_dir: Path, candidate: str) -> Path:
+    """Write the demo's experiment file, beside the folder of its stack.
+
+    Args:
+        state_dir: the folder, in which no stack runs.
+        candidate: the version of the model that is the treatment.
 
     Raises:
-        UsageError: no version, or the file cannot be written, or is something else's.
+        UsageError: no version; the folder is none of a stack; or the file cannot be written, or is
+            something else's.
+        ClusterError: a stack runs there.
     """
+    if state_dir.name in ("", ".."):
+        raise UsageError(f"--state {state_dir}: not the name of a folder", "--state .abctl/demo")
+    lifecycle.require_idle(state_dir)
+    path = state_dir.with_name(f"{state_dir.name}.yaml")
     text = files("abctl.services").joinpath("demo.yaml").read_text(encoding="utf-8")
     try:
         VERSION.parse(candidate)
@@ -106,6 +118,7 @@ def write_experiment(path: Path, candidate: str) -> None:
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, text.replace("version: v2", f"version: {candidate}"))
+    return path
 
 
 def _is_ours(path: Path, text: str) -> bool:
@@ -129,17 +142,18 @@ def demo(
     """Start the stack, send traffic, shift while it flows, analyze, stop the stack.
 
     Raises:
-        ClusterError: something did not start, or ended in the middle; nothing is left running.
+        ClusterError: something did not start, or ended in the middle; nothing is left running. Or
+            a stack runs there already; it is left alone.
     """
+    stack = local.up(
+        experiment,
+        state_dir=state_dir,
+        models_dir=models_dir,
+        tied=True,
+        scrape_seconds=schedule.scrape_seconds,
+        report=report.say,
+    )
     try:
-        stack = local.up(
-            experiment,
-            state_dir=state_dir,
-            models_dir=models_dir,
-            tied=True,
-            scrape_seconds=schedule.scrape_seconds,
-            report=report.say,
-        )
         with ThreadPoolExecutor(1) as pool:
             flow = _Flow(pool, experiment, stack, schedule, report)
             try:
@@ -218,7 +232,7 @@ class _Flow:
     def _note(self, done: int, _: int) -> None:
         # The first call comes as soon as requests are sent: modules are loaded before that.
         self._began = self._began or time.monotonic()
-        self._report.requests(done, self._expected)
+        self._report.requests(min(done, self._expected), self._expected)
 
     @property
     def _seconds(self) -> float:
@@ -226,13 +240,24 @@ class _Flow:
 
     def wait(self, until_seconds: float, sleep: Callable[[float], None]) -> None:
         """Wait until requests flow for so long; whatever ended in the meantime is an error."""
-        while not self._sent.done() and self._seconds < until_seconds:
-            if dead := local.status(self._state_dir).dead:
-                raise ClusterError(
-                    f"in the middle of the demo: {dead[0].name} {dead[0].ending}",
-                    f"its last lines are in {dead[0].log}",
-                )
+        self._require()
+        while self._seconds < until_seconds:
             sleep(_LOOK_SECONDS)
+            self._require()
+
+    def _require(self) -> None:
+        """Make sure that everything runs and requests flow."""
+        if dead := local.status(self._state_dir).dead:
+            raise ClusterError(
+                f"in the middle of the demo: {dead[0].name} {dead[0].ending}",
+                f"its last lines are in {dead[0].log}",
+            )
+        if self._sent.done():
+            sent = self._sent.result()
+            raise ClusterError(
+                f"in the middle of the demo: no more requests after {sent.requests:,}",
+                f"what the servers say is in {self._state_dir / logs.FOLDER}",
+            )
 
     def summary(self) -> Summary:
         """What came back, once it was told to stop."""

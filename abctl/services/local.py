@@ -1,41 +1,26 @@
 """The local stack of an experiment: `up`, `status`, `logs`, `down`."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 from abctl.cluster import Door
 from abctl.core.epochs import ledger_of
 from abctl.core.experiment import Experiment
-from abctl.core.serving import environment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import (
-    disk,
-    envoy,
-    examples,
-    lifecycle,
-    mlserver,
-    ports,
-    prometheus,
-    scraper,
-    stack,
-)
+from abctl.local import disk, examples, lifecycle, mlserver, ports, stack
 from abctl.local import logs as written
-from abctl.local.identity import Identity
-from abctl.local.plan import Plan
 from abctl.local.ports import PortTakenError
-from abctl.local.stack import HOST, Server, Stack
+from abctl.local.stack import Stack
 from abctl.platforms import platform
-from abctl.platforms.envoy import bootstrap
 from abctl.services import ledger, start, world
+from abctl.services._stack_plan import planned, ports_for
 from abctl.services.place import STATE_ROOT
 
 TIMEOUT_SECONDS = 300.0
 SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
-_PORTS, _PORTS_OF_SERVER = 3, 3
 _MOST_STARTS = 5
 
 
@@ -75,15 +60,18 @@ def up(
 ) -> Stack:
     """Start the stack and wait until everything answers; one that runs already is left alone.
 
-    Where a stranger takes one of its ports meanwhile, it starts again with others, a few times.
+    A tied one is nobody else's: it refuses a folder where one runs.
+
+    Where a stranger takes one of its ports meanwhile, it starts again with others, a few times;
+    but not where that is the one that was named.
 
     Args:
         experiment: what to run; its split and its ledger start afresh.
         state_dir: the folder of the stack; what an experiment left there is moved aside in it.
         models_dir: holds a folder for each `model.version`; the example models if None.
         port: of the entrance; a free one if None.
-        tied: stop the stack when this process ends, however it ends; then what the one before left
-            is removed.
+        tied: stop the stack when this process ends, however it ends; then what this experiment
+            itself left there is removed.
         scrape_seconds: how often counters are read.
         timeout_seconds: how long to wait for readiness.
         report: told of the progress, in words.
@@ -117,15 +105,19 @@ def up(
                 report=report,
             )
         except PortTakenError as error:
+            if port is not None:
+                ports.require_free(port)
             if starts == _MOST_STARTS:
                 raise
             starts += 1
             report(f"{error.message.partition(';')[0]}; starting all again with other ports")
 
 
-def _make_room(state_dir: Path, *, keep: bool, report: Callable[[str], None]) -> None:
+def _make_room(
+    experiment: Experiment, state_dir: Path, *, tied: bool, report: Callable[[str], None]
+) -> None:
     killed = stack.known(state_dir)
-    keep = keep and world.was_started(state_dir)
+    keep = world.was_started(state_dir, besides=experiment if tied else None)
     if aside := lifecycle.prepare(state_dir, keep=keep):
         how = "was not stopped (killed, or the machine went down)" if killed else "was stopped"
         report(f"an earlier stack {how}: its ledger, evidence and logs are kept in {aside}")
@@ -208,14 +200,16 @@ def _up(
     with ExitStack() as until_it_runs:
         try:
             with lifecycle.locked(state_dir) as lock:
+                if lock is None and tied:
+                    lifecycle.refuse(state_dir)
                 if lock is None:
                     report(f"a stack runs in {state_dir} already")
                 else:
-                    _make_room(state_dir, keep=not tied, report=report)
+                    _make_room(experiment, state_dir, tied=tied, report=report)
                     if models_dir is None:
                         models_dir = examples.made(experiment.served, state_dir / "models", report)
-                    free = until_it_runs.enter_context(_ports(experiment, port))
-                    plan = _plan(
+                    free = until_it_runs.enter_context(ports_for(experiment, port))
+                    plan = planned(
                         experiment,
                         state_dir,
                         models_dir,
@@ -253,67 +247,6 @@ def _up(
     return running
 
 
-def _ports(experiment: Experiment, port: int | None) -> AbstractContextManager[list[int]]:
-    count = _PORTS + _PORTS_OF_SERVER * len(experiment.served)
-    return ports.kept(count, *([] if port is None else [port]))
-
-
-def _plan(
-    experiment: Experiment,
-    state_dir: Path,
-    models_dir: Path,
-    *,
-    free: list[int],
-    scrape_seconds: float,
-    tied: bool,
-) -> Plan:
-    program = prometheus.find()
-    entrance, admin, counters, *behind = free
-    servers = tuple(
-        Server(v.name, v.model.name, behind.pop(), behind.pop(), behind.pop())
-        for v in experiment.served
-    )
-    commands = [
-        mlserver.command(
-            server, models_dir / v.model.version, environment(experiment, v.name), state_dir
-        )
-        for server, v in zip(servers, experiment.served, strict=True)
-    ]
-    static = bootstrap(
-        experiment,
-        listen=entrance,
-        admin=admin,
-        upstreams={server.variant: (HOST, server.http_port) for server in servers},
-        routes_dir=str(
-            state_dir
-            / world.WORLD
-            / "mounts"
-            / platform(experiment.platform).target(experiment).name
-        ),
-        host=HOST,
-    )
-    commands.append(envoy.command(static, admin, state_dir))
-    if program:
-        commands.append(
-            prometheus.command(
-                program, counters, servers, admin, state_dir, scrape_seconds=scrape_seconds
-            )
-        )
-    else:
-        commands.append(scraper.command(counters, servers, scrape_seconds, state_dir))
-    planned = Stack(
-        experiment=experiment.name,
-        state_dir=state_dir,
-        started=time.time(),
-        entrance_url=f"http://{HOST}:{entrance}",
-        envoy_admin_url=f"http://{HOST}:{admin}",
-        prometheus_url=f"http://{HOST}:{counters}" if program else None,
-        servers=servers,
-        processes=(),
-    )
-    return Plan(planned, tuple(commands), Identity.of(os.getpid()), tied)
-
-
 def _runs(state_dir: Path) -> bool:
     try:
         return stack.read(state_dir).supervisor.status == "ready"
@@ -327,7 +260,7 @@ def _check_plan(door: Door, experiment: Experiment, state_dir: Path) -> None:
             f"{state_dir} runs {experiment.name} already, but with other {', '.join(changed)} than "
             "the file",
             "put the file back; or stop the stack (its evidence is kept), and start one of the "
-            "file: abctl local down, abctl local up",
+            f"file: abctl local down --state {state_dir}, then abctl local up",
         )
 
 
@@ -335,5 +268,6 @@ def _check_same(running: Stack, experiment: Experiment) -> None:
     if running.experiment != experiment.name:
         raise ClusterError(
             f"{running.state_dir} holds the stack of another experiment, {running.experiment!r}",
-            "name another folder with --state, or stop that stack: abctl local down",
+            "name another folder with --state, or stop that stack: "
+            f"abctl local down --state {running.state_dir}",
         )

@@ -37,9 +37,12 @@ def door(experiment: Experiment, state_dir: Path) -> Door:
     return DirectoryDoor(state_dir / WORLD, live)
 
 
-def was_started(state_dir: Path) -> bool:
-    """Whether an experiment ran there that somebody may still want to judge."""
+def was_started(state_dir: Path, besides: Experiment | None = None) -> bool:
+    """Whether an experiment, besides a given one, ran there that somebody may want to judge."""
+    own = None if besides is None else (besides.namespace, f"{LEDGER_PREFIX}{besides.name}")
     for path in (state_dir / WORLD / "objects").glob(f"*/ConfigMap/{LEDGER_PREFIX}*.json"):
+        if (path.parts[-3], path.stem) == own:
+            continue
         try:
             entries = ledger_of(json.loads(path.read_bytes())).entries
         except (OSError, ValueError, ClusterError):

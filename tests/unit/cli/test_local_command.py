@@ -70,6 +70,44 @@ def test_logs_are_those_of_an_experiment_or_of_one_process_of_it(
     assert "no stack in" in capsys.readouterr().err
 
 
+def test_a_hint_names_the_stack_as_its_user_did(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.write(stack.read(folder).with_status("envoy", "dead", 3))
+    monkeypatch.chdir(folder)
+    Path(".abctl").mkdir()
+    Path(".abctl/iris").symlink_to(folder)
+    for words in (["--state", str(folder)], ["iris"], []):
+        assert run(["local", "status", *words]) == 5
+        which = " ".join(["", *words])
+        assert capsys.readouterr().err.endswith(
+            f"hint: abctl local logs{which} --process envoy says why; "
+            f"abctl local down{which} cleans up, abctl local up starts afresh\n"
+        )
+
+
+def test_models_are_those_that_are_named_and_never_those_that_lie_about(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: list[Path | None] = []
+
+    def up(*_: object, models_dir: Path | None, **__: object) -> Stack:
+        found.append(models_dir)
+        return stack.read(folder)
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("abctl.services.local.up", up)
+    monkeypatch.delenv("ABCTL_MODELS", raising=False)
+    Path("model_servers").mkdir()
+    assert run(["init", "iris.yaml"]) == 0
+    assert run(["local", "up", "iris.yaml"]) == 0
+    assert run(["local", "up", "iris.yaml", "--models", "mine"]) == 0
+    monkeypatch.setenv("ABCTL_MODELS", "yours")
+    assert run(["local", "up", "iris.yaml"]) == 0
+    assert found == [None, Path("mine"), Path("yours")]
+    assert "error" not in capsys.readouterr().err
+
+
 def test_a_timeout_may_be_a_duration(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     for timeout in ("5m", "90s", "90"):

@@ -1,3 +1,5 @@
+import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +8,8 @@ import pytest
 
 from abctl.core.epochs import Entry, Phase, ledger_of, new_object, with_ledger
 from abctl.core.experiment import Experiment, Metric, Model, Variant
-from abctl.errors import AbctlError, NotFoundError, UsageError
+from abctl.core.serving import environment
+from abctl.errors import AbctlError, ClusterError, NotFoundError, UsageError
 from abctl.local import lifecycle
 from abctl.local.ports import PortTakenError
 from abctl.services import ledger, local, world
@@ -81,6 +84,31 @@ def test_a_stack_whose_ports_are_always_taken_is_given_up(
     assert again == "envoy found its port taken; starting all again with other ports"
 
 
+def test_a_port_that_was_named_is_not_tried_again_where_it_is_taken(
+    make_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, starts = list[str](), list[bool]()
+
+    def start(*_: object, **__: object) -> None:
+        starts.append(True)
+        raise PortTakenError("envoy ended with exit code 1; its last lines:\n  in use", "its log")
+
+    monkeypatch.setattr("abctl.local.mlserver.require_installed", lambda: None)
+    monkeypatch.setattr(local, "_up", start)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(ClusterError, match=f"port {port} of 127.0.0.1 cannot be used") as error:
+            local.up(
+                make_experiment(),
+                state_dir=tmp_path,
+                models_dir=tmp_path,
+                port=port,
+                report=said.append,
+            )
+    assert "--port" in error.value.hint
+    assert (len(starts), said) == (1, [])
+
+
 def test_a_server_learns_of_feedback_and_not_of_what_it_measures_itself(
     make_experiment: Make,
 ) -> None:
@@ -89,7 +117,7 @@ def test_a_server_learns_of_feedback_and_not_of_what_it_measures_itself(
         for i, of in enumerate(("errors", "accuracy", "latency", "revenue", "accuracy"))
     )
     experiment = replace(make_experiment(buckets=8), metrics=metrics)
-    assert local.environment(experiment, "treatment") == {
+    assert environment(experiment, "treatment") == {
         "AB_VARIANT": "treatment",
         "AB_SALT": "salt-1",
         "AB_BUCKETS": "8",
@@ -100,7 +128,7 @@ def test_a_server_learns_of_feedback_and_not_of_what_it_measures_itself(
 
 def test_requests_without_units_need_no_salt(make_experiment: Make) -> None:
     experiment = make_experiment(unit="request", key="", salt="")
-    assert local.environment(experiment, "control")["AB_SALT"]
+    assert environment(experiment, "control")["AB_SALT"]
 
 
 def test_the_only_stack_is_meant_where_none_is_named(
@@ -201,6 +229,14 @@ def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     leave_behind(experiment, state_dir, "applied")
     assert start_again(experiment, state_dir, tied=True) == []
     assert not (state_dir / lifecycle.EARLIER).exists()
+    # That of another experiment is, whoever comes after it.
+    other = replace(experiment, name="other")
+    leave_behind(other, state_dir, "applied")
+    (told,) = start_again(experiment, state_dir, tied=True)
+    (kept,) = (state_dir / lifecycle.EARLIER).iterdir()
+    assert str(kept) in told
+    assert ledger_of(ledger.read(world.door(other, kept), other)).desired
+    shutil.rmtree(state_dir / lifecycle.EARLIER)
     # What nobody can read may be evidence.
     leave_behind(experiment, state_dir)
     (book,) = (state_dir / "world" / "objects").rglob("abctl-iris.json")

@@ -176,8 +176,7 @@ def estimable(analysis: Analysis) -> bool:
 @pytest.fixture
 def experiment(tmp_path: Path) -> Callable[[str], Experiment]:
     def make(candidate: str) -> Experiment:
-        demo.write_experiment(tmp_path / "demo.yaml", candidate)
-        return load(tmp_path / "demo.yaml")
+        return load(demo.write_experiment(tmp_path / "demo", candidate))
 
     return make
 

@@ -161,17 +161,22 @@ def _homeless() -> bool:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of another once everything is in it; else nothing has changed.
 
+    Who may read the other one may read it, and nobody else.
+
     Raises:
         UsageError: it cannot be written, or something that is no file is in its place.
     """
     with writing(path):
         target = Path(os.path.realpath(path))
         part = target.parent / f".abctl-{os.urandom(6).hex()}"
-        if target.exists():
-            _require(stat.S_IFMT(target.stat().st_mode), path)
+        before = target.stat().st_mode if target.exists() else None
+        if before is not None:
+            _require(stat.S_IFMT(before), path)
         try:
-            # By mode and umask, as any other file.
+            # A new one by umask, as any other file.
             with part.open("xb") as file:
+                if before is not None:
+                    os.fchmod(file.fileno(), stat.S_IMODE(before))
                 yield file
             part.replace(target)
         except BaseException as error:

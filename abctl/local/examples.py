@@ -6,7 +6,6 @@ elsewhere need not be one here.
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from abctl.core.experiment import Variant
 from abctl.errors import NotFoundError
+from abctl.files import replace, replacing
 
 SEED = 42
 NAME = "iris"
@@ -94,7 +94,11 @@ def train(versions: Collection[str] = VERSIONS) -> Iterator[Trained]:
 
 
 def write(folder: Path, versions: Collection[str] = VERSIONS) -> list[Trained]:
-    """Train models and write for each a folder that the runtime serves; what was trained."""
+    """Train models and write for each a folder that the runtime serves; what was trained.
+
+    Raises:
+        UsageError: they cannot be written.
+    """
     trained = list(train(versions))
     for each in trained:
         _save(each, folder / each.version)
@@ -114,11 +118,6 @@ def _save(trained: Trained, folder: Path) -> None:
         ("model-settings.json", _MODEL_SETTINGS.replace("VERSION", trained.version)),
         ("model.joblib.sha256", f"{hashlib.sha256(content).hexdigest()}  model.joblib\n"),
     ):
-        _write(folder / name, text.encode())
-    _write(folder / "model.joblib", content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+        replace(folder / name, text)
+    with replacing(folder / "model.joblib") as file:
+        file.write(content)

@@ -1,9 +1,7 @@
 """What runs: the state of a stack, as the supervisor writes it and everybody else reads it."""
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from signal import Signals
@@ -11,6 +9,7 @@ from typing import Any, Literal
 
 from abctl.errors import NotFoundError, UsageError
 from abctl.files import read as read_file
+from abctl.files import replace as replace_file
 from abctl.local.identity import Identity, wait_for
 
 HOST = "127.0.0.1"
@@ -145,17 +144,13 @@ class Stack:
 
 
 def write(stack: Stack) -> None:
-    """Replace the state file in one step, so that nobody ever reads half of it."""
-    path = stack.state_dir / STATE_FILE
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    """Replace the state file in one step, so that nobody ever reads half of it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     text = json.dumps({"apiVersion": _API_VERSION, **stack.document()}, indent=1)
-    try:
-        unfinished.write_text(text)
-    except OSError:
-        with suppress(OSError):
-            unfinished.unlink()  # half of it takes room that others may need
-        raise
-    unfinished.replace(path)
+    replace_file(stack.state_dir / STATE_FILE, text)
 
 
 def read(state_dir: Path) -> Stack:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from abctl.errors import UsageError
 from abctl.local import logs
 from abctl.local import plan as plans
 from abctl.local import stack as stacks
@@ -96,8 +97,8 @@ def _note(stack: Stack) -> str:
     """
     try:
         stacks.write(stack)
-    except OSError as error:
-        return f"{stack.state_dir / stacks.STATE_FILE} cannot be written: {error.strerror}"
+    except UsageError as error:
+        return error.message
     return ""
 
 

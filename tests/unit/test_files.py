@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
@@ -92,6 +93,16 @@ def test_a_full_disk_leaves_what_was_there(before: str | None, tmp_path: Path) -
     with room(1_000), pytest.raises(UsageError, match="file cannot be written: File too large"):
         files.replace(path, "x" * 2_000)
     assert [each.read_text() for each in tmp_path.iterdir()] == ([before] if before else [])
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_who_may_read_a_file_stays_the_same(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    path.chmod(mode)
+    files.replace(path, "text")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert path.read_text() == "text"
 
 
 def test_an_interruption_leaves_what_was_there(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A supervisor and its children, as real processes: nothing is hidden, nothing is left behind."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -234,17 +235,19 @@ def test_a_state_that_cannot_be_written_ends_nothing_and_is_written_later(
 ) -> None:
     state_dir = launch()
     lifecycle.wait_ready(state_dir, SECONDS, silent)
-    # As on a full disk: what is to be written first cannot be.
+    # As on a full disk: there is room for its words, and for no state.
     supervisor = pid(state_dir, "supervisor")
-    in_the_way = state_dir / f".{stack.STATE_FILE}.{supervisor}"
-    in_the_way.mkdir()
+    least = (state_dir / stack.STATE_FILE).stat().st_size // 2
+    _, most = resource.prlimit(supervisor, resource.RLIMIT_FSIZE)
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (least, most))
     os.kill(pid(state_dir, "two"), signal.SIGKILL)
     log = state_dir / "logs" / "supervisor.log"
     assert wait_for(lambda: "state.json cannot be written" in log.read_text(), SECONDS)
     # Who looks sees what has ended all the same, though not how.
     assert [(p.name, p.ending) for p in stack.read(state_dir).dead] == [("two", "ended")]
     assert len(started()) == 2
-    in_the_way.rmdir()
+    assert not list(state_dir.glob(".*"))  # half of it takes room that others may need
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (most, most))
     assert wait_for(lambda: "SIGKILL" in stack.read(state_dir).dead[0].ending, SECONDS)
     assert log.read_text().count("cannot be written") == 1
     assert lifecycle.stop(state_dir)

@@ -1,6 +1,7 @@
 """The example models: the same every time, two alike and one worse."""
 
 import hashlib
+import resource
 import runpy
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from sklearn.datasets import load_iris
 
 from ab_runtime import artefact
 from ab_runtime.linear import linear_predict
+from abctl.errors import UsageError
 from abctl.local import examples
 
 SERVERS = Path(__file__).parents[3] / "model_servers"
@@ -59,6 +61,21 @@ def test_the_runtime_takes_what_is_written(folder: Path) -> None:
 
 def test_only_those_that_are_wanted_are_trained(tmp_path: Path) -> None:
     assert [each.version for each in examples.write(tmp_path, {"v3", "v1", "v9"})] == ["v1", "v3"]
+
+
+def test_a_model_for_which_there_is_no_room_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(UsageError, match=r"model\.joblib cannot be written: File too large"):
+            examples.write(tmp_path, {"v1"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in (tmp_path / "v1").iterdir()) == [
+        "model-settings.json",
+        "model.joblib.sha256",
+        "settings.json",
+    ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v1", "v3"]
 
 

@@ -85,7 +85,7 @@ def up(
     except KeyboardInterrupt:
         say("interrupted: nothing that was started runs any more")
         raise
-    _show(stack, output, _words(str(experiment), state))
+    _show(stack, output)
 
 
 @_app.command()
@@ -102,7 +102,7 @@ def status(
     """
     from abctl.services import local as service  # noqa: PLC0415
 
-    _show(service.status(_state_dir(experiment, state)), output, _words(experiment, state))
+    _show(service.status(_state_dir(experiment, state)), output)
 
 
 @_app.command()
@@ -175,14 +175,7 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
     return folder
 
 
-def _words(experiment: str | None, state: Path | None) -> str:
-    """What the commands of a hint have to be told of which stack it is: what this one was."""
-    if state is not None:
-        return f" --state {state}"
-    return "" if experiment is None else f" {experiment}"
-
-
-def _show(stack: "Stack", output: Output, words: str = "") -> None:
+def _show(stack: "Stack", output: Output) -> None:
     from abctl.local import disk  # noqa: PLC0415 - only when it runs
 
     def table(wide: bool) -> object:
@@ -214,10 +207,11 @@ def _show(stack: "Stack", output: Output, words: str = "") -> None:
     full = disk.full(stack.state_dir)
     if stack.dead:
         ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
+        here = f"--state {stack.state_dir}"
         raise ClusterError(
             f"in {stack.state_dir}: {ended}",
-            f"{full or f'abctl local logs{words} --process {stack.dead[-1].name} says why'}; "
-            f"abctl local down{words} cleans up, abctl local up starts afresh",
+            f"{full or f'abctl local logs --process {stack.dead[-1].name} {here} says why'}; "
+            f"abctl local down {here} cleans up, abctl local up starts afresh",
         )
     if full:
         say(f"warning: {full}; what cannot be written is no evidence")

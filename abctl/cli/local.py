@@ -12,7 +12,6 @@ from abctl.cli._place import ExperimentArgument, ReadyTimeoutOption, StateOption
 from abctl.cli._prose import prose
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
-from abctl.files import writing
 
 if TYPE_CHECKING:
     from abctl.local.stack import Stack
@@ -73,7 +72,7 @@ def up(
     loaded = load(experiment)
     folder = state or service.default_state(loaded.name)
     try:
-        with _progress() as report, writing(folder):
+        with _progress() as report:
             stack = service.up(
                 loaded,
                 state_dir=folder,

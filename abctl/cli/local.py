@@ -213,10 +213,11 @@ def _show(stack: "Stack", output: Output, words: str = "") -> None:
     full = disk.full(stack.state_dir)
     if stack.dead:
         ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
+        why = full or f"abctl local logs --process {stack.dead[-1].name}{words} says why"
+        down = "abctl local down" + words
         raise ClusterError(
             f"in {stack.state_dir}: {ended}",
-            f"{full or f'abctl local logs{words} --process {stack.dead[-1].name} says why'}; "
-            f"abctl local down{words} cleans up, abctl local up starts afresh",
+            f"{why}; {down} cleans up, abctl local up starts afresh",
         )
     if full:
         say(f"warning: {full}; what cannot be written is no evidence")

@@ -81,8 +81,9 @@ def test_a_hint_names_the_stack_as_its_user_did(
         assert run(["local", "status", *words]) == 5
         which = " ".join(["", *words])
         assert capsys.readouterr().err.endswith(
-            f"hint: abctl local logs{which} --process envoy says why; "
-            f"abctl local down{which} cleans up, abctl local up starts afresh\n"
+            f"hint: abctl local logs --process envoy{which} says why; "
+            "abctl local down"
+            f"{which} cleans up, abctl local up starts afresh\n"
         )
 
 

@@ -12,7 +12,6 @@ from abctl.cli._place import ExperimentArgument, ReadyTimeoutOption, StateOption
 from abctl.cli._prose import prose
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
-from abctl.files import writing
 
 if TYPE_CHECKING:
     from abctl.local.stack import Stack
@@ -73,7 +72,7 @@ def up(
     loaded = load(experiment)
     folder = state or service.default_state(loaded.name)
     try:
-        with _progress() as report, writing(folder):
+        with _progress() as report:
             stack = service.up(
                 loaded,
                 state_dir=folder,
@@ -85,7 +84,7 @@ def up(
     except KeyboardInterrupt:
         say("interrupted: nothing that was started runs any more")
         raise
-    _show(stack, output)
+    _show(stack, output, _words(str(experiment), state))
 
 
 @_app.command()
@@ -102,7 +101,7 @@ def status(
     """
     from abctl.services import local as service  # noqa: PLC0415
 
-    _show(service.status(_state_dir(experiment, state)), output)
+    _show(service.status(_state_dir(experiment, state)), output, _words(experiment, state))
 
 
 @_app.command()
@@ -175,7 +174,14 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
     return folder
 
 
-def _show(stack: "Stack", output: Output) -> None:
+def _words(experiment: str | None, state: Path | None) -> str:
+    """What the commands of a hint have to be told of which stack it is: what this one was."""
+    if state is not None:
+        return f" --state {state}"
+    return "" if experiment is None else f" {experiment}"
+
+
+def _show(stack: "Stack", output: Output, words: str = "") -> None:
     from abctl.local import disk  # noqa: PLC0415 - only when it runs
 
     def table(wide: bool) -> object:
@@ -207,11 +213,11 @@ def _show(stack: "Stack", output: Output) -> None:
     full = disk.full(stack.state_dir)
     if stack.dead:
         ended = ", ".join(f"{p.name} {p.ending}" for p in stack.dead)
-        here = f"--state {stack.state_dir}"
+        why = full or f"abctl local logs --process {stack.dead[-1].name}{words} says why"
+        down = "abctl local down" + words
         raise ClusterError(
             f"in {stack.state_dir}: {ended}",
-            f"{full or f'abctl local logs --process {stack.dead[-1].name} {here} says why'}; "
-            f"abctl local down {here} cleans up, abctl local up starts afresh",
+            f"{why}; {down} cleans up, abctl local up starts afresh",
         )
     if full:
         say(f"warning: {full}; what cannot be written is no evidence")

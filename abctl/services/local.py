@@ -77,7 +77,7 @@ def up(
         report: told of the progress, in words.
 
     Raises:
-        UsageError: what it takes is not installed.
+        UsageError: what it takes is not installed, or the folder cannot be written.
         SpecError: not an experiment for Envoy, or its models are others.
         NotFoundError: a model is missing.
         NotReadyError: something did not answer in time; everything is stopped again.
@@ -240,9 +240,8 @@ def _up(
             if launched:
                 report("stopping what was started ...")
                 lifecycle.stop(state_dir)
-            if isinstance(error, OSError) and (hint := disk.full(state_dir)):
-                place = f"{error.filename}: " if error.filename else ""
-                raise ClusterError(f"{place}{error.strerror}", hint) from None
+            if refused := disk.refusal(error, state_dir, starting=launched):
+                raise refused from None
             raise
     return running
 

@@ -130,10 +130,7 @@ FULL = (
             (
                 2,
                 "",
-                (
-                    "error: .abctl/iris cannot be written: No such file or directory\n"
-                    "hint: is its folder there?\n"
-                ),
+                ("error: the folder in which this runs is gone\nhint: cd to another one\n"),
             ),
         ),
         ("abctl schema > /dev/null; abctl lint <(cat iris.yaml) 2>&-", (0, "ok", "")),

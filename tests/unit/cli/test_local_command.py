@@ -70,7 +70,7 @@ def test_logs_are_those_of_an_experiment_or_of_one_process_of_it(
     assert "no stack in" in capsys.readouterr().err
 
 
-def test_a_hint_names_the_folder_of_the_stack(
+def test_a_hint_names_the_stack_as_its_user_did(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack.write(stack.read(folder).with_status("envoy", "dead", 3))
@@ -79,10 +79,11 @@ def test_a_hint_names_the_folder_of_the_stack(
     Path(".abctl/iris").symlink_to(folder)
     for words in (["--state", str(folder)], ["iris"], []):
         assert run(["local", "status", *words]) == 5
-        here = stack.read(folder).state_dir
+        which = " ".join(["", *words])
         assert capsys.readouterr().err.endswith(
-            f"hint: abctl local logs --process envoy --state {here} says why; "
-            f"abctl local down --state {here} cleans up, abctl local up starts afresh\n"
+            f"hint: abctl local logs --process envoy{which} says why; "
+            "abctl local down"
+            f"{which} cleans up, abctl local up starts afresh\n"
         )
 
 

@@ -76,6 +76,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def plan() -> Callable[..., Plan]:
+    """What a stack of two such programs is, for a folder."""
+
+    def made(state_dir: Path, *, tied: bool) -> Plan:
+        return planned(state_dir, {"one": SERVE, "two": SERVE}, OWN, tied)
+
+    return made
+
+
+@pytest.fixture
 def launch(tmp_path: Path, started: object) -> Callable[..., Path]:
     """Starts a stack of Python programs that are told their port; gives its folder."""
 

@@ -1,5 +1,8 @@
 """A disk that is really full: nothing that need not end does, and it is said which disk it is."""
 
+import errno
+import mmap
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,9 +12,11 @@ from threading import Thread
 import pytest
 
 from abctl.cli.main import run
-from abctl.errors import SourceError
+from abctl.core.experiment import Experiment
+from abctl.errors import ClusterError, SourceError
 from abctl.local import disk, lifecycle, stack
 from abctl.local.identity import wait_for
+from abctl.local.plan import Plan
 from abctl.sources.scrape import Scraped, Scraper, Target
 
 SECONDS = 20.0
@@ -68,6 +73,61 @@ def test_the_stack_outlives_a_full_disk_which_is_named(
     assert run(["local", "status", "--state", str(state_dir)]) == 5
     assert "is full" not in capsys.readouterr().err
     assert lifecycle.stop(state_dir)
+
+
+@pytest.fixture
+def _tiny(plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An experiment is at hand, and `abctl local up` starts tiny servers."""
+
+    def planned(_: Experiment, state_dir: Path, *__: object, tied: bool, **___: object) -> Plan:
+        return plan(state_dir, tied=tied)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("abctl.local.mlserver.require_installed", lambda: None)
+    monkeypatch.setattr("abctl.services.local.planned", planned)
+    assert run(["init", "iris.yaml"]) == 0
+
+
+# A start needs some twenty pages: a ledger, routes, a plan, logs, a state.
+@pytest.mark.parametrize("pages", [0, 1, 3, 15, 18, 19, 20, 21])
+@pytest.mark.usefixtures("_tiny")
+def test_a_start_on_a_full_disk_says_so_however_little_is_left(
+    pages: int,
+    small_disk: Path,
+    started: Callable[[], dict[int, str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filler = fill(small_disk)
+    os.truncate(filler, filler.stat().st_size - pages * mmap.PAGESIZE)
+    state_dir = small_disk / "iris"
+    words = ["--models", ".", "--state", str(state_dir), "--timeout", "3"]
+    assert run(["local", "up", "iris.yaml", *words]) == 2
+    error, hint = capsys.readouterr().err.split("\nhint: ")
+    assert "error: " in error
+    assert hint.startswith(f"the disk of {state_dir} ({small_disk}) is full: 0.")
+    assert not started()
+
+
+@pytest.mark.usefixtures("_tiny")
+def test_a_folder_that_cannot_be_written_is_no_fault_of_the_stack(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("file").touch()
+    for place in ("/sys/abctl", "file/stack"):
+        capsys.readouterr()
+        assert run(["local", "up", "iris.yaml", "--models", ".", "--state", place]) == 2
+        assert f"{place} cannot be written: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EAGAIN, errno.ENOENT])
+def test_what_has_nothing_to_do_with_the_folder_is_not_said_of_it(
+    number: int, tmp_path: Path
+) -> None:
+    for error in (OSError(number, "?"), OSError(number, "?", "/elsewhere/file")):
+        assert disk.refusal(error, tmp_path, starting=True) is None
+    elsewhere = PermissionError(errno.EACCES, "Permission denied", "/elsewhere/file")
+    assert disk.refusal(elsewhere, tmp_path, starting=True) is None
+    assert disk.refusal(ClusterError("ended", "its log"), tmp_path, starting=True) is None
 
 
 class Page(BaseHTTPRequestHandler):

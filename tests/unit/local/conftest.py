@@ -80,7 +80,7 @@ def plan() -> Callable[..., Plan]:
     """What a stack of two such programs is, for a folder."""
 
     def made(state_dir: Path, *, tied: bool) -> Plan:
-        return planned(state_dir, {"one": SERVE, "two": SERVE}, OWN, tied)
+        return planned(state_dir, {"one": SERVE, "two": SERVE}, OWN, tied, "")
 
     return made
 

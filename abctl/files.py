@@ -154,9 +154,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         UsageError: it cannot be written, or something that is no file is in its place.
     """
-    target = Path(os.path.realpath(path))
-    part = target.parent / f".abctl-{os.urandom(6).hex()}"
     with writing(path):
+        target = Path(os.path.realpath(path))  # in a folder that is gone, nobody knows where
+        part = target.parent / f".abctl-{os.urandom(6).hex()}"
         if target.exists():
             _require(stat.S_IFMT(target.stat().st_mode), path)
         try:

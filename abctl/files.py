@@ -167,7 +167,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         UsageError: it cannot be written, or something that is no file is in its place.
     """
     with writing(path):
-        target = Path(os.path.realpath(path))
+        target = Path(os.path.realpath(path))  # in a folder that is gone, nobody knows where
         part = target.parent / f".abctl-{os.urandom(6).hex()}"
         before = target.stat().st_mode if target.exists() else None
         if before is not None:

@@ -44,13 +44,23 @@ def _known(error: BaseException) -> AbctlError | None:
         return error
     if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
         return Interrupted("interrupted", "the same command begins anew")
-    if isinstance(error, MemoryError):
-        return UsageError("there is not enough memory for that", "smaller numbers take less")
+    if isinstance(error, MemoryError) or _unmapped(error):
+        hint = "smaller numbers take less, and ulimit -v may allow more"
+        return UsageError("there is not enough memory for that", hint)
     if isinstance(error, OSError):
         from abctl.files import refused  # noqa: PLC0415 - seldom needed
 
         return refused(error)
     return None
+
+
+def _unmapped(error: BaseException) -> bool:
+    """Whether it is a library that found no memory while it loaded."""
+    words = ("failed to map segment", "cannot allocate memory")
+    return any(
+        isinstance(each, ImportError) and any(w in str(each).lower() for w in words)
+        for each in _causes(error)
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from abctl.services.assign import Basis, Census
     from abctl.services.place import Where
 
+_LONGEST_LINE = 2**16  # no proxy takes a header as long as that
+_LINES = "an id is a header of a request: one a line"
 _ENCODING = "headers are compared byte by byte, so ids are UTF-8: iconv -t UTF-8 makes it so"
 
 
@@ -122,13 +124,15 @@ def _basis(loaded: "Experiment", file: Path, where: "Where") -> "Basis":
 def _ids(units: Iterable[str]) -> Iterator[str]:
     for unit in units:
         if unit == "-":
-            for number, line in enumerate(sys.stdin.buffer, 1):
+            lines = iter(lambda: sys.stdin.buffer.readline(_LONGEST_LINE + 1), b"")
+            for number, line in enumerate(lines, 1):
+                place = f"stdin, line {number}"
+                if len(line) > _LONGEST_LINE:
+                    raise UsageError(f"{place}: over {_LONGEST_LINE:,} bytes", _LINES)
                 try:
                     yield line.decode().rstrip("\r\n")
                 except UnicodeDecodeError:
-                    raise UsageError(
-                        f"stdin, line {number}: {line!r} is not UTF-8", _ENCODING
-                    ) from None
+                    raise UsageError(f"{place}: {line[:60]!r} is not UTF-8", _ENCODING) from None
         elif unit.isascii() or unit.encode(errors="replace").decode() == unit:
             yield unit
         else:

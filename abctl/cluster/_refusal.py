@@ -38,7 +38,7 @@ def said(body: bytes) -> dict[str, Any]:
     """The object of an answer, such as a `Status`; a proxy in between may say anything else."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):
         return found

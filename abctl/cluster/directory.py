@@ -166,7 +166,7 @@ class DirectoryDoor:
             found, version = Ref.of(obj), obj["metadata"]["resourceVersion"]
         except FileNotFoundError as error:
             raise NotFoundError(f"no {ref} in {self._root}", _START) from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ClusterError(f"{path}: not an object of abctl ({reason})", _NEXT_STEP) from error
         if found != ref or not str(version).isdecimal():
@@ -199,7 +199,7 @@ class DirectoryDoor:
         mount = self._mount_of(obj["metadata"]["name"])
         try:
             visible = [path for path in mount.iterdir() if not path.name.startswith(".")]
-            return {path.name: path.read_text("utf-8") for path in visible}
+            return {path.name: read_file(path).decode() for path in visible}
         except (OSError, ValueError):
             return None
 

@@ -227,7 +227,7 @@ class KubeDoor:
     def _path(self, ref: Ref, name: str) -> str:
         plural = self._plurals.get((ref.api_version, ref.kind)) or _usual_plural(ref.kind)
         parts = (ref.namespace, plural, name)
-        place, resource, last = (quote(part, safe="") for part in parts)
+        place, resource, last = (quote(part, safe="", errors="surrogateescape") for part in parts)
         path = f"{_root(ref)}/namespaces/{place}/{resource}"
         return f"{path}/{last}" if last else path
 

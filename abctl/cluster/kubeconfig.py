@@ -141,7 +141,7 @@ def _document(path: Path) -> Mapping[str, Any]:
         raise unusable(f"no kubeconfig {path}") from None
     except OSError as error:
         raise unusable(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError):  # 2026-99-99, !!int abc
         # Its words would quote the file, with the secrets in it.
         raise unusable(f"{path}: not YAML") from None
     if not isinstance(found, Mapping | None):

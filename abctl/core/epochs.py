@@ -25,6 +25,7 @@ Phase = Literal["intent", "applied", "reverted", "observed"]
 
 LEDGER_PREFIX = "abctl-"
 _PLAN, _DIGEST, _LEDGER = "plan.json", "digest", "ledger.jsonl"
+_RESTORE = "without its ledger an experiment cannot be judged: restore it from a backup"
 # What may change while the experiment runs: the split does by shifts, the source is only read.
 _NOT_LOCKED = ("split", "source")
 
@@ -161,11 +162,13 @@ def ledger_of(obj: Object) -> Ledger:
             entries.append(_from_json(json.loads(line)))
         ledger = Ledger(data[_PLAN], tuple(entries))
         digest = data[_DIGEST]
-    except (AbctlError, LookupError, TypeError, ValueError) as error:
+    except (AbctlError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise ClusterError(
             f"{place}: {_LEDGER} line {number} is damaged ({type(error).__name__}: {error})",
-            "without its ledger an experiment cannot be judged: restore it from a backup",
+            _RESTORE,
         ) from error
+    if not entries:
+        raise ClusterError(f"{place}: {_LEDGER} is empty", _RESTORE)
     if digest != ledger.digest:
         raise ClusterError(
             f"{place}: the locked plan was altered after the start",

@@ -123,6 +123,11 @@ class Design:
     max_duration_seconds: float = 14 * 86400.0
     settle_seconds: float = 60.0
 
+    def __post_init__(self) -> None:
+        for name in ("alpha", "power"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}, must be in (0, 1)")
+
 
 @dataclass(frozen=True)
 class Experiment:

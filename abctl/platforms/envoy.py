@@ -148,7 +148,7 @@ def routes_of(obj: Object) -> dict[str, Any]:
     """
     try:
         routes: dict[str, Any] = json.loads(obj["data"][ROUTES_FILE])["resources"][0]
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise _foreign(obj, error) from error
     return routes
 

@@ -27,9 +27,11 @@ class Entrance:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise UsageError(f"url {url!r}: {error}", "write http://127.0.0.1:8080") from None
+            raise UsageError(
+                f"url {_told(url)!r}: {error}", "write http://127.0.0.1:8080"
+            ) from None
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.username:
-            raise UsageError(f"url {url!r} is no entrance", "write http://127.0.0.1:8080")
+            raise UsageError(f"url {_told(url)!r} is no entrance", "write http://127.0.0.1:8080")
         tls = parts.scheme == "https"
         return cls(host, port or (443 if tls else 80), parts.path.rstrip("/"), tls)
 
@@ -43,3 +45,8 @@ class Entrance:
     def loopback(self) -> bool:
         """Whether it is on this machine."""
         return is_loopback(self.host)
+
+
+def _told(url: str) -> str:
+    """An address without what may be a password or a token in it."""
+    return url.rpartition("@")[2].partition("?")[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 from abctl.errors import AbctlError, ClusterError
 from abctl.local import stack
 from abctl.services import _evidence_checks, _routing, _world_checks
+from abctl.services._entrance import Entrance
 from abctl.services.analyze import source_of
 from abctl.services.checks import Check, Doing, error, warning
 from abctl.services.look import look
@@ -49,6 +50,7 @@ def examine(
         hint = "--url http://HOST says where requests go in"
         yield warning("routing", "not probed: the entrance is not known", hint)
         return
+    Entrance.parse(entrance_url)  # what is none may hold a password, and is not shown
     doing(f"asking {entrance_url} which variant {users:,} made-up users get")
     yield from _routing.probe(
         place.experiment, split, entrance_url, first=int(clock()), users=users, report=report

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from abctl import files
 from abctl.cluster import Door
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.change import Object, Ref
@@ -44,8 +45,8 @@ def was_started(state_dir: Path, besides: Experiment | None = None) -> bool:
         if (path.parts[-3], path.stem) == own:
             continue
         try:
-            entries = ledger_of(json.loads(path.read_bytes())).entries
-        except (OSError, ValueError, ClusterError):
+            entries = ledger_of(json.loads(files.read(path))).entries
+        except (OSError, ValueError, LookupError, TypeError, RecursionError, ClusterError):
             return True  # nobody can say that it was not
         if any(entry.phase != "intent" for entry in entries):
             return True
@@ -89,7 +90,7 @@ def envoy_status(admin_url: str, name: str) -> dict[str, Any]:
     try:
         dump = json.loads(_get(admin_url, "/config_dump?resource=dynamic_route_configs"))
         counters = _get(admin_url, f"/stats?filter=rds.{name}.update_(rejected|failure)")
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         return {"refusal": f"Envoy does not answer on {admin_url} ({error})"}
     configs = [config.get("route_config", {}) for config in dump.get("configs", ())]
     routes = next((config for config in configs if config.get("name") == name), None)

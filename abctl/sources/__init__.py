@@ -21,6 +21,10 @@ class Series:
     times: NDArray[np.float64]
     values: NDArray[np.float64]
 
+    def __post_init__(self) -> None:
+        if len(self.times) != len(self.values):
+            raise ValueError(f"{len(self.times)} times of {len(self.values)} values")
+
 
 @dataclass(frozen=True, eq=False)
 class Outline:

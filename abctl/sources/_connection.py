@@ -25,6 +25,7 @@ from abctl import files
 from abctl.core.address import is_loopback
 from abctl.errors import SourceError
 from abctl.foreign import shown
+from abctl.sources._bounds import require_bounded
 
 _TIMEOUT_SECONDS = 30.0
 _LONGEST_SECRET = 2**16
@@ -39,7 +40,6 @@ _AS_PROMETHEUS = {
     "partial_response": "false",
     "max_source_resolution": "0s",
 }
-
 
 # Of a time of which nobody has anything, an empty answer as everywhere else; and what Prometheus 2
 # says of names, which later versions tell apart from warnings.
@@ -142,7 +142,7 @@ class Connection:
         session = Session()
         session.auth = _Login(self._authorization)
         session.params = dict(_AS_PROMETHEUS)
-        session.hooks["response"].append(_require_whole)
+        session.hooks["response"] += [require_bounded, _require_whole]
         session.headers.update(self.headers)
         session.headers.update({name: _variable(env) for name, env in self.headers_env.items()})
         # A redirect leads to a login, or loses what was asked.
@@ -266,7 +266,7 @@ def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
     try:
         said = answer.json()
         warnings = said.get("warnings") or ()
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return  # no answer of Prometheus at all, which others find out
     told = [str(w) for w in warnings if not any(h in str(w).lower() for h in _HARMLESS)]
     if said.get("isPartial"):

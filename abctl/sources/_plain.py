@@ -113,6 +113,7 @@ def value_of(data: Any, hint: Any, arrays: Sequence[Any], place: str = "") -> An
         DamagedError: the data are no such thing, with the place.
     """
     hint, origin = _bare(hint, data)
+    _require(not isinstance(data, np.ndarray), place, data, "something else than an array")
     if origin in _READERS:
         return _READERS[origin](data, hint, arrays, place)
     if origin is Literal:
@@ -123,7 +124,10 @@ def value_of(data: Any, hint: Any, arrays: Sequence[Any], place: str = "") -> An
     wanted = (int, float) if hint is float else hint
     fits = isinstance(data, wanted) and (hint is bool or not isinstance(data, bool))
     _require(fits, place, data, f"a {hint.__name__}")
-    return None if data is None else hint(data)
+    try:
+        return None if data is None else hint(data)
+    except OverflowError:
+        raise DamagedError(f"{place.lstrip('.')}: a number that is too large") from None
 
 
 def _items_of(data: Any, hint: Any, arrays: Sequence[Any], place: str) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ import json
 import re
 from ast import literal_eval
 from http import HTTPStatus
+from urllib.parse import urljoin
 
 from requests.exceptions import (
     ChunkedEncodingError,
@@ -18,6 +19,7 @@ from urllib3.exceptions import ProtocolError
 
 from abctl.errors import SourceAwayError, SourceError
 from abctl.foreign import is_web_page, said
+from abctl.sources._bounds import TooLargeError
 from abctl.sources._connection import PASSING, Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
@@ -27,6 +29,7 @@ _TOO_MUCH = re.compile(
     r"|exceeded the maximum number of"
 )
 _HINT = "give the address of the server itself: --prometheus URL"
+_FEWER = "ask for fewer series with selectors of your own"
 _PATH = "is there a path in front of /api/v1? url: https://host/path"
 _TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
 
@@ -45,14 +48,18 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
     if isinstance(error, NoConnection | ChunkedEncodingError):
         return _unconnected(error, place, by)
     if isinstance(error, TooManyRedirects) and error.response is not None:
-        to = place_of(error.response.headers.get("location", ""))
+        to = place_of(urljoin(error.response.url, error.response.headers.get("location", "")))
         hint = "give the address that it leads to; if it is a login, credentials are missing"
         return SourceError(f"{place} sends us on to {to} (sent: {by.identity})", hint)
     if isinstance(error, JSONDecodeError) and is_web_page(error.doc):
         return _web_page(error.doc, HTTPStatus.OK, place, by)
     what = "no JSON" if isinstance(error, JSONDecodeError) else "other JSON"
     message = f"{place} does not answer like a Prometheus ({what}, sent: {by.identity})"
-    return SourceError(message, _HINT)
+    hint = _HINT
+    if isinstance(error, TooLargeError):
+        # Who asked tries a shorter time, as after the refusal of a server.
+        message, hint = f"{place} answers with {TOO_MANY}: {error}", f"{_FEWER}, or {_HINT}"
+    return SourceError(message, hint)
 
 
 def _web_page(page: str, status: int, place: str, by: Connection) -> SourceError:
@@ -94,7 +101,7 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     if status in (400, 422):
         if TOO_MANY not in words and _TOO_MUCH.search(reason):
             words = f"{TOO_MANY}: {words}"
-        fewer = "ask for fewer series with selectors of your own, or raise the server's limit"
+        fewer = f"{_FEWER}, or raise the server's limit"
         hint = fewer if TOO_MANY in words else 'a selector is a name{label="value"}'
         return SourceError(f"{place} refused {query}: {words}", hint)
     if status in (401, 403):
@@ -127,5 +134,5 @@ def _reason(body: str) -> str:
         said = json.loads(raw)
         error = said.get("error") or said["message"]
         return str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return raw.decode(errors="replace").strip()

@@ -28,6 +28,7 @@ from requests.exceptions import RequestException
 
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
+from abctl.sources._bounds import within
 from abctl.sources._connection import Connection, Way
 from abctl.sources._matrix import (
     Key,
@@ -49,6 +50,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 _SAME_LABELS = "same labelset"
 _ONE_CELL = 2
 _UNSETTLED_MS = 60_000
+_READS_AN_ANSWER = 2  # each may take as long as the timeout: its first byte, and the others
 _HALF_MS = 0.5
 _UNIT_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
@@ -73,6 +75,7 @@ class Prometheus:
         self._client = PrometheusConnect(
             address, session=self._session, timeout=self._by.timeout_seconds
         )
+        self._longest_seconds = _READS_AN_ANSWER * self._by.timeout_seconds
         self._chunk_ms = _FIRST_CHUNK_MS
 
     @property
@@ -93,11 +96,11 @@ class Prometheus:
     def retention_seconds(self) -> float | None:
         """What Prometheus itself says of its storage; those that only speak its language do not."""
         try:
-            answer = self._session.get(
-                f"{self._client.url}/api/v1/status/runtimeinfo", timeout=self._by.timeout_seconds
-            )
+            url = f"{self._client.url}/api/v1/status/runtimeinfo"
+            ask = partial(self._session.get, url, timeout=self._by.timeout_seconds)
+            answer = within(self._longest_seconds, ask)
             return _time_kept_seconds(answer.json()["data"]["storageRetention"])
-        except (RequestException, ValueError, LookupError, TypeError):
+        except (RequestException, ValueError, LookupError, TypeError, RecursionError):
             return None
 
     def series(self, selector: str, start: float, end: float) -> list[Series]:
@@ -187,10 +190,10 @@ class Prometheus:
 
     def _answer(self, query: str, ask: Callable[[], Any]) -> list[Any]:
         try:
-            found = ask()
+            found = within(self._longest_seconds, ask)
         except PrometheusApiClientException as error:
             raise _refusal.of_status(str(error), query, self.place, self._by) from None
-        except (RequestException, ValueError, LookupError, TypeError) as error:
+        except (RequestException, ValueError, LookupError, TypeError, RecursionError) as error:
             raise self._no_prometheus(error) from None
         if not isinstance(found, list):
             raise self._no_prometheus(TypeError())

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -41,6 +42,7 @@ from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
 
 _TIMEOUT_SECONDS = 2.0
+_LONGEST_SECONDS = 10.0  # for a page; what Prometheus allows, unless it is told otherwise
 _MOST_AT_ONCE = 16
 _LARGEST_PAGE = 2**24
 _SCRAPES = "it should be a file that abctl scrape has written"
@@ -171,16 +173,32 @@ def _require_own(path: Path) -> None:
 def _page(address: str) -> str | None:
     """The page of a target; None where it does not answer as it should."""
     connection = HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
+    # The timeout is for each read: who sends a byte now and then never exceeds it.
+    timer = threading.Timer(_LONGEST_SECONDS, lambda: _end(way))
+    timer.daemon = True
     try:
+        connection.connect()
+        way = connection.sock  # which the connection forgets once it has an answer
+        began = time.monotonic()
+        timer.start()
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
         page = answer.read(_LARGEST_PAGE + 1)
-    except (OSError, HTTPException):
+    except (OSError, HTTPException, ValueError):
         return None
     finally:
+        timer.cancel()
         connection.close()
-    known = answer.status == 200 and len(page) <= _LARGEST_PAGE  # noqa: PLR2004 - HTTP's own
+    # Of a page that was cut off the last number may be half of one.
+    in_time = time.monotonic() - began < _LONGEST_SECONDS
+    whole = not answer.length and in_time and len(page) <= _LARGEST_PAGE
+    known = answer.status == 200 and whole  # noqa: PLR2004 - HTTP's own
     return page.decode(errors="replace") if known else None
+
+
+def _end(way: socket.socket) -> None:
+    with suppress(OSError):
+        way.shutdown(socket.SHUT_RDWR)
 
 
 class Scraped:

@@ -138,7 +138,13 @@ FAULTS: dict[str, list[Fault]] = {
     "namespace": _all([CLUSTER], **NO_NAMES | {"nothing": " "}),
     "experiment": [
         *_all([USAGE], **NO_FILES, **NO_CONTENT),
-        *_all([USAGE, CLUSTER], kind="nokind/x", no_name="sdep/", object=f"sdep/{CONTROL}"),
+        *_all(
+            [USAGE, CLUSTER],
+            kind="nokind/x",
+            no_name="sdep/",
+            object=f"sdep/{CONTROL}",
+            bytes="sdep/\udcff",
+        ),
     ],
     "stack": _all(
         [USAGE], **NO_NAMES, empty="empty", binary="binary", folder="folder", fifo="fifo"

@@ -104,6 +104,10 @@ def shell(folder: Path, line: str) -> tuple[int, str, str]:
 
 ANALYZE = "abctl analyze --from saved_evidence.json.gz"
 CLOSED = "error: stdout is closed\nhint: let it lead somewhere, such as > FILE\n"
+GONE = (
+    "error: experiment.yaml cannot be written: No such file or directory\n"
+    "hint: is its folder there?\n"
+)
 FULL = (
     "error: stdout cannot be written: No space left on device\n"
     "hint: make room there, or name another place\n"
@@ -125,13 +129,11 @@ FULL = (
             "abctl assign iris.yaml - <&-",
             (2, "", "error: stdin is closed\nhint: give it something to read: < FILE, or a pipe\n"),
         ),
+        ("mkdir gone; cd gone; rmdir ../gone; abctl local up ../iris.yaml", (2, "", GONE)),
+        ("mkdir gone; cd gone; rmdir ../gone; abctl init", (2, "", GONE)),
         (
-            "mkdir gone; cd gone; rmdir ../gone; abctl local up ../iris.yaml",
-            (
-                2,
-                "",
-                ("error: the folder in which this runs is gone\nhint: cd to another one\n"),
-            ),
+            "abctl doctor iris.yaml --state state --url http://a:s3cret@b 2>&1 | grep -c s3cret",
+            (1, "0", ""),
         ),
         ("abctl schema > /dev/null; abctl lint <(cat iris.yaml) 2>&-", (0, "ok", "")),
     ],

@@ -11,6 +11,7 @@ from abctl.cli._app import app
 from abctl.cli._commands import COMMANDS
 from abctl.cli.main import run
 
+SAVED = Path(__file__).parents[2] / "golden/saved_evidence.json.gz"
 SAID_ONCE = {"help", "version"}
 
 
@@ -53,3 +54,27 @@ def test_an_option_goes_before_the_environment(
     monkeypatch.setenv("ABCTL_INIT_NAME", "tulips")
     assert run(["init", "new.yaml", "--name", "roses"]) == 0
     assert "name: roses" in Path("new.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
+@pytest.mark.parametrize("size", ["0", "000", "²", "-1", "", "x", "9" * 30])
+def test_a_size_of_the_screen_that_is_none_hides_nothing(
+    name: str, size: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    assert run(["analyze", "--from", str(SAVED)]) == 0
+    usual = capsys.readouterr().out
+    monkeypatch.setenv(name, size)
+    assert run(["analyze", "--from", str(SAVED)]) == 0
+    assert capsys.readouterr().out == usual
+
+
+def test_a_library_that_finds_no_memory_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(_: list[str]) -> int:
+        raise ImportError("libx.so: failed to map segment from shared object")
+
+    monkeypatch.setattr("abctl.cli._app.call", load)
+    assert run(["platforms"]) == 2
+    assert capsys.readouterr().err.startswith("error: there is not enough memory for that\nhint: ")

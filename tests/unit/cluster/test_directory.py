@@ -229,3 +229,20 @@ def test_no_update_of_several_processes_is_lost(door, root):
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
     assert door.get(REF)["data"] == {"count": "75"}
     assert mounted(root) == {"count": "75"}
+
+
+def test_what_is_nested_too_deeply_is_no_object(door, root):
+    door.create(config_map(count="0"))
+    (file,) = root.rglob("iris.json")
+    file.write_text("[" * 100_000)
+    with pytest.raises(ClusterError, match="not an object of abctl"):
+        door.get(REF)
+
+
+def test_a_fifo_in_the_place_of_a_mount_is_not_waited_for(door, root):
+    door.create(config_map(count="0"))
+    (file,) = root.rglob("count")
+    file.unlink()
+    os.mkfifo(file)
+    assert door.get(REF)["data"] == {"count": "0"}
+    assert mounted(root) == {"count": "0"}

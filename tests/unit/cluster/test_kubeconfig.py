@@ -211,6 +211,13 @@ def test_a_program_that_gives_nothing_is_named_with_its_reason(access, tmp_path,
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("value", ["2026-99-99", "!!int x", "!!timestamp x", "!!bool x"])
+def test_a_value_that_is_not_what_it_looks_like_is_no_yaml(tmp_path, value):
+    (tmp_path / "config").write_text(f"expiry: {value}\n")
+    with pytest.raises(ClusterError, match="not YAML"):
+        kubeconfig.contexts()
+
+
 @pytest.mark.process
 def test_a_program_that_is_not_there_is_named_with_where_to_get_it(access, tmp_path):
     user = program(tmp_path, "")

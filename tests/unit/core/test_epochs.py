@@ -145,3 +145,10 @@ def test_the_file_format_stays(make_experiment):
         '"to": {"control": 9000, "treatment": 1000}, "why": "because", "phase": "intent"}\n'
     )
     assert epochs.ledger_ref(make_experiment()).name == "abctl-iris"
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "is empty"), ("[" * 100_000, "is damaged")])
+def test_a_ledger_without_entries_is_none(make_experiment, text, words):
+    obj = damaged(new_object(make_experiment(), STARTED[0]), "ledger.jsonl", text)
+    with pytest.raises(ClusterError, match=words):
+        ledger_of(obj)

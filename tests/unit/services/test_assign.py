@@ -233,6 +233,18 @@ def test_a_line_that_is_not_utf8_is_named() -> None:
 
 
 @pytest.mark.process
+def test_a_line_without_an_end_is_not_waited_for() -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        done = subprocess.run(
+            [*PROGRAM, "-"], stdin=endless, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error == "error: stdin, line 1: over 65,536 bytes"
+    assert hint.startswith("hint: ")
+
+
+@pytest.mark.process
 def test_a_reader_that_leaves_is_no_error() -> None:
     pipe = subprocess.PIPE
     with subprocess.Popen([*PROGRAM, "-"], stdin=pipe, stdout=pipe, stderr=pipe) as program:

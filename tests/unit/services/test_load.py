@@ -249,6 +249,11 @@ BROKEN = [
         "a: !!python/object/apply:os.system [ls]\n",
         "iris.yaml, line 1, column 4: could not determine",
     ),
+    ("a: !!int x\n", "iris.yaml, line 1, column 4: 'x' is not what its tag says"),
+    ("a: !!int ''\n", "iris.yaml, line 1, column 4: '' is not what its tag says"),
+    ("a: !!bool x\n", "iris.yaml, line 1, column 4: 'x' is not what its tag says"),
+    ("a: !!timestamp x\n", "iris.yaml, line 1, column 4: 'x' is not what its tag says"),
+    ("a: !!timestamp 2026-99-99\n", "iris.yaml, line 1, column 4: '2026-99-99' is not what its"),
     ("a: \x07\n", "iris.yaml, character 4: '\\x07' cannot be in YAML"),
     ("[" * 5000, "iris.yaml is nested too deeply"),
 ]

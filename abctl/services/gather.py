@@ -20,6 +20,7 @@ from abctl.sources import Source
 from abctl.sources._cache import cache_of
 from abctl.sources._telemetry import MEAN, Telemetry
 
+_LONGEST_INTERVAL_SECONDS = 366 * 24 * 3600.0
 _GATHER_ANEW = "gather the evidence anew: abctl analyze EXPERIMENT --save FILE"
 # By metric, variant and part.
 Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -115,6 +116,11 @@ class Evidence:
             )
         if self.samples is None:
             return
+        if not 0.0 <= self.samples.interval_seconds <= _LONGEST_INTERVAL_SECONDS:
+            raise SourceError(
+                f"{self.place} is damaged: scrapes every {self.samples.interval_seconds:g} s",
+                _GATHER_ANEW,
+            )
         if (self.samples.windows, self.samples.now) != (self.windows, self.now):
             raise SourceError(
                 f"{self.place}: the samples are for another time than the ledger's", _GATHER_ANEW

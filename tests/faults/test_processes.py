@@ -129,7 +129,14 @@ FULL = (
             "abctl assign iris.yaml - <&-",
             (2, "", "error: stdin is closed\nhint: give it something to read: < FILE, or a pipe\n"),
         ),
-        ("mkdir gone; cd gone; rmdir ../gone; abctl local up ../iris.yaml", (2, "", GONE)),
+        (
+            "mkdir gone; cd gone; rmdir ../gone; abctl local up ../iris.yaml",
+            (
+                2,
+                "",
+                "error: the folder in which this runs is gone\nhint: cd to another one\n",
+            ),
+        ),
         ("mkdir gone; cd gone; rmdir ../gone; abctl init", (2, "", GONE)),
         (
             "abctl doctor iris.yaml --state state --url http://a:s3cret@b 2>&1 | grep -c s3cret",

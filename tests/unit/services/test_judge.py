@@ -587,3 +587,15 @@ def test_a_shadow_changes_nothing_but_is_said_to_be_one(ask: Callable[..., Exper
     found = run(ask(shadow=Shadow("next", Model("iris", "v3"), 50)), beside)
     assert found.notes == ("next: a shadow, which only gets copies; it is not judged", *plain.notes)
     assert dataclasses.replace(found, notes=plain.notes) == plain
+
+
+@pytest.mark.parametrize("seconds", [1e308, -1.0, float("nan")])
+def test_evidence_with_an_interval_that_cannot_be_is_refused(
+    ask: Callable[..., Experiment], seconds: float
+) -> None:
+    experiment, world = ask(), World()
+    found = gather(experiment, ledger(experiment), world, telemetry(experiment))
+    assert found.samples is not None
+    samples = dataclasses.replace(found.samples, interval_seconds=seconds)
+    with pytest.raises(SourceError, match="is damaged: scrapes every"):
+        judge(dataclasses.replace(found, samples=samples))

@@ -171,10 +171,20 @@ def test_a_user_without_a_folder_has_none(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "here"), "here: Permission denied"),
-        (FileNotFoundError(errno.ENOENT, "No such file"), "the folder in which this runs is gone"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), None),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), None),
     ],
 )
 def test_what_the_system_refuses_is_no_bug(error: OSError, message: str | None) -> None:
     known = files.refused(error)
     assert (known and known.message) == message
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    known = files.refused(FileNotFoundError(errno.ENOENT, "No such file"))
+    monkeypatch.chdir(tmp_path)
+    assert known is not None
+    assert known.message == "the folder in which this runs is gone"

@@ -67,6 +67,7 @@ def test_what_is_there_stays_where_there_is_no_model_server(
     assert (tmp_path / "evidence").exists()
 
 
+@pytest.mark.usefixtures("_installed")
 def test_a_stack_whose_ports_are_always_taken_is_given_up(
     make_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +198,7 @@ def start_again(experiment: Experiment, state_dir: Path, *, tied: bool = False) 
     return told
 
 
+@pytest.mark.usefixtures("_installed")
 def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
     make_experiment: Make, tmp_path: Path
 ) -> None:
@@ -220,6 +222,7 @@ def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
     assert not state_dir.exists()
 
 
+@pytest.mark.usefixtures("_installed")
 def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     make_experiment: Make, tmp_path: Path
 ) -> None:

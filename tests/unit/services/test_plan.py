@@ -201,7 +201,7 @@ def test_many_treatments_that_are_alike_are_one_column(capsys) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert "EACH OF 1,000" in lines[0]
     assert max(map(len, lines)) < 100
-    assert run([*options, "3"]) == 0
+    assert run([*options, "3", "--split", "40/30/20/10"]) == 0
     assert "T1" in capsys.readouterr().out
     assert run([*options, "1000000000"]) == 2
     assert "must be from 1 to 1,000" in capsys.readouterr().err

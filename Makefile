@@ -32,8 +32,8 @@ help: ## list the targets
 demo: $(VENV)/local ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
 	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
 
-unit: $(VENV)/dev models ## the tests that need no process, within two minutes
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not process" $(UNIT)
+unit: $(VENV)/dev models ## the tests that need no process, with fewer generated examples: within two minutes
+	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=few -m "not process" $(UNIT)
 
 test: $(VENV)/dev models ## say what the tests need, get it, and run them all
 	@.ci/prepare

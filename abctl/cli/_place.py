@@ -58,6 +58,15 @@ def _contexts(incomplete: str) -> list[str]:
 ExperimentArgument = Annotated[
     Path, typer.Argument(help="The experiment file.", show_default=False)
 ]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--models",
+        envvar="ABCTL_MODELS",
+        help="Holds a folder for each version of a model.",
+        show_default="the example models, trained here",
+    ),
+]
 StateOption = Annotated[
     Path | None,
     typer.Option(

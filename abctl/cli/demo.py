@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say
+from abctl.cli._place import ModelsOption
 from abctl.cli._progress import requests_bar
 
 if TYPE_CHECKING:
@@ -32,14 +33,7 @@ def demo(
     candidate: Annotated[
         str, typer.Option(help="Version of the new model: v2, or v3, which is worse.")
     ] = "v2",
-    models: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="ABCTL_MODELS",
-            help="Holds a folder for each version of a model.",
-            show_default="the example models, trained here",
-        ),
-    ] = None,
+    models: ModelsOption = None,
     state: Annotated[
         Path, typer.Option(envvar="ABCTL_STATE", help="Folder for logs and evidence.")
     ] = _STATE,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say, screen
-from abctl.cli._place import ExperimentArgument, ReadyTimeoutOption, StateOption
+from abctl.cli._place import ExperimentArgument, ModelsOption, ReadyTimeoutOption, StateOption
 from abctl.cli._prose import prose
 from abctl.core.moment import format_moment
 from abctl.errors import ClusterError, UsageError
@@ -38,14 +38,7 @@ def up(
     experiment: ExperimentArgument,
     *,
     state: StateOption = None,
-    models: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="ABCTL_MODELS",
-            help="Holds a folder for each version of a model.",
-            show_default="the example models, trained here",
-        ),
-    ] = None,
+    models: ModelsOption = None,
     port: Annotated[
         int | None,
         typer.Option(

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
+from signal import SIG_IGN, SIGINT, signal
 
 from abctl.errors import AbctlError, Interrupted, UsageError
 
 
-def run(arguments: list[str]) -> int:
-    """Run a command line and give its exit code."""
+def run(arguments: list[str], *, last: bool = False) -> int:
+    """Run a command line and give its exit code; with `last`, the process ends then."""
     try:
         from abctl.cli._app import call  # noqa: PLC0415 - it may be interrupted, or find no memory
 
@@ -19,6 +20,8 @@ def run(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if (known := _known(error)) is None:
             raise
+        if last:  # another Ctrl-C would cut what is told in two
+            signal(SIGINT, SIG_IGN)
         _tell("error", known.message, red=True)
         _tell("hint", known.hint)
         return known.exit_code
@@ -28,7 +31,7 @@ def run(arguments: list[str]) -> int:
 def run_or_report(arguments: list[str]) -> int:
     """The same, for people: a bug is an exit code as well, and says what to do about it."""
     try:
-        return run(arguments)
+        return run(arguments, last=True)
     except Exception as error:  # noqa: BLE001 - nobody else sees it
         from traceback import format_exc  # noqa: PLC0415 - seldom needed
 

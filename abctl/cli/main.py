@@ -31,12 +31,22 @@ def main() -> None:
 def _interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
     """A Ctrl-C in a callback of the interpreter, such as while modules load, would be lost."""
     if ignored.exc_type is KeyboardInterrupt:
-        from _thread import interrupt_main  # noqa: PLC0415 - see the module
-        from threading import Timer  # noqa: PLC0415 - see the module
+        from _thread import start_new_thread  # noqa: PLC0415 - see the module
 
-        Timer(0.01, interrupt_main).start()
+        try:
+            start_new_thread(_interrupt_soon, ())
+        except KeyboardInterrupt:  # and the next one meets this
+            start_new_thread(_interrupt_soon, ())
     else:
         sys.__unraisablehook__(ignored)
+
+
+def _interrupt_soon() -> None:
+    from _thread import interrupt_main  # noqa: PLC0415 - see the module
+    from time import sleep  # noqa: PLC0415 - see the module
+
+    sleep(0.01)
+    interrupt_main()
 
 
 def run(arguments: list[str]) -> int:

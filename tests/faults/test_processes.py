@@ -202,7 +202,7 @@ MODULES = [
 def test_an_interruption_while_modules_load_is_two_lines(
     own: Path, module: str, line: str, lost: bool
 ) -> None:
-    # The interpreter prints what is raised in a callback, and goes on.
+    # The interpreter prints what is raised in a callback, and goes on; here it is raised twice.
     program = f"""
 import os, signal, sys, weakref
 

@@ -30,7 +30,14 @@ from abctl.stats.summary import Histogram
 
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
 MODELS = Path(__file__).parents[2] / "model_servers"
-FLOWER = {"name": "predict", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}
+# As many as take a server milliseconds, however fast it is: Envoy counts whole ones.
+MANY = 5000
+FLOWERS = {
+    "name": "predict",
+    "shape": [MANY, 4],
+    "datatype": "FP32",
+    "data": MANY * [5.1, 3.5, 1.4, 0.2],
+}
 VARIANTS = ("control", "treatment")
 ERRORS = Metric("errors", "guardrail", "proportion", "errors", "decrease")
 LATENCY = Metric("p95", "guardrail", "quantile", "latency", "decrease", quantile=0.95)
@@ -49,7 +56,7 @@ class World:
     source: Prometheus
     answers: Counter[tuple[str, int]]
 
-    def ask(self, user: str, rows: object = FLOWER, path: str = "iris") -> None:
+    def ask(self, user: str, rows: object = FLOWERS, path: str = "iris") -> None:
         answer = requests.post(
             f"{self.running.entrance_url}/v2/models/{path}/infer",
             timeout=SECONDS,
@@ -157,7 +164,7 @@ def test_a_page_without_an_error_has_none_and_the_first_one_is_found(world: Worl
         for selector in by_variant.values():
             assert world.total(selector) == 0
     # The model refuses this, and says so; then its server is gone, and Envoy answers.
-    wrong = FLOWER | {"shape": [1, 3], "data": [1.0, 2.0, 3.0]}
+    wrong = FLOWERS | {"shape": [1, 3], "data": [1.0, 2.0, 3.0]}
     for user in range(20):
         world.ask(f"user-{user}", wrong)
     refused = {v: world.counted(v, 400) for v in VARIANTS}

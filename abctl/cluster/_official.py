@@ -1,21 +1,26 @@
 """Credentials that somebody else gives: programs and providers, run by the official client."""
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from certifi import where
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException, exec_provider, kube_config
 
 from abctl.cluster.kubeconfig import Entry, unusable
+from abctl.waiting import within
 
 _exec: Any = exec_provider  # which has no types
 _config: Any = kube_config
 _EARLY = timedelta(minutes=1)  # before a credential expires, another one is fetched
+_LONGEST_SECONDS = 30.0
+_OF_A_PERSON_SECONDS = 180.0  # who may have to log in; as long as the usual programs wait for it
 _KUBECTL = "kubectl uses the same kubeconfig and may say more: kubectl get --raw /version"
 
 Authorization = Callable[[], str | None]
+T = TypeVar("T")
 
 
 def credentials(user: Entry, cluster: Entry) -> tuple[Authorization, tuple[bytes, bytes] | None]:
@@ -59,9 +64,8 @@ class _Program:
         config = _config.ConfigNode(f"{self._user.words}: exec", said)
         cluster = _config.ConfigNode(self._cluster.words, dict(self._cluster.values))
         try:
-            given: Mapping[str, Any] = _exec.ExecProvider(
-                config, str(self._user.folder), cluster
-            ).run()
+            provider = _exec.ExecProvider(config, str(self._user.folder), cluster)
+            given: Mapping[str, Any] = _in_time(self._user, str(said["command"]), provider.run)
         except (ConfigException, OSError) as error:
             hint = str(said.get("installHint") or _KUBECTL).strip()
             raise _failed(self._user, f"{said.get('command')}: {error}", hint) from None
@@ -73,6 +77,7 @@ class _Program:
 def _of_provider(user: Entry) -> Authorization:
     provider = dict(user.values["auth-provider"])
     details = dict(provider.get("config") or {})
+    words = f"the auth-provider {provider.get('name')}"
     if "idp-certificate-authority-data" not in details:
         # Without one the client would not verify whom it sends its secret to.
         details.setdefault("idp-certificate-authority", where())
@@ -86,19 +91,32 @@ def _of_provider(user: Entry) -> Authorization:
     configuration = Configuration()
     try:
         loader = _config.KubeConfigLoader(merged, config_base_path=str(user.folder))
-        loader.load_and_set(configuration)
+        _in_time(user, words, lambda: loader.load_and_set(configuration))
     except (ConfigException, OSError, LookupError, ValueError) as error:
         raise _failed(user, f"auth-provider: {error}") from None
 
     def authorization() -> str | None:
         # Asked anew each time: a token that is about to expire is renewed here.
-        settings: Any = configuration.auth_settings()
+        settings: Any = _in_time(user, words, configuration.auth_settings)
         return next((setting["value"] for setting in settings.values()), None)
 
     if not authorization():
-        name = provider.get("name")
-        raise _failed(user, f"the auth-provider {name} gave no token")
+        raise _failed(user, f"{words} gave no token")
     return authorization
+
+
+def _in_time(user: Entry, words: str, ask: Callable[[], T]) -> T:
+    """What somebody else gives.
+
+    Raises:
+        UnreachableError: nothing, in all the time that there is.
+    """
+    # The client lets a program ask questions where there is a terminal.
+    seconds = _OF_A_PERSON_SECONDS if sys.stdout.isatty() else _LONGEST_SECONDS
+    try:
+        return within(seconds, ask)
+    except TimeoutError:
+        raise _failed(user, f"{words} gave nothing within {seconds:g} s") from None
 
 
 def _failed(user: Entry, reason: str, hint: str = _KUBECTL) -> Exception:

@@ -1,14 +1,16 @@
 """Connections for others than the door, and through proxies: those of urllib3, slow to import."""
 
 import ssl
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
 
-from abctl.cluster._line import Answer, Headers, NoAnswerError
+from abctl.cluster._line import Answer, Headers, NoAnswerError, too_late
 from abctl.cluster.kubeconfig import unusable
+from abctl.waiting import within
 
 
 def pool(
@@ -68,16 +70,20 @@ class Proxied:
         said = urllib3.HTTPHeaderDict()
         for name, value in headers:
             said.add(name, value)
+        ask = partial(
+            self.pool.request,
+            method,
+            f"{self._server}{path}",
+            body=body,
+            headers=said,
+            timeout=timeout_seconds,
+            retries=False,
+            redirect=False,
+        )
         try:
-            answer = self.pool.request(
-                method,
-                f"{self._server}{path}",
-                body=body,
-                headers=said,
-                timeout=timeout_seconds,
-                retries=False,
-                redirect=False,
-            )
+            answer = within(timeout_seconds, ask)
+        except TimeoutError:
+            raise too_late(timeout_seconds, sent=True) from None
         except HTTPError as error:
             sent = not isinstance(error, NewConnectionError | MaxRetryError)
             distrusted = isinstance(error, SSLError)

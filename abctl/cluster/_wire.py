@@ -24,6 +24,7 @@ from abctl.errors import UnreachableError
 JSON = "application/json"
 Done = Callable[[], dict[str, Any] | None]
 _TIMEOUT_SECONDS = 15.0
+_LONGEST_SECONDS = 30.0  # after so long no request is sent again that nobody answers
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _LONGEST_PAUSE_SECONDS = 10.0
 _HINT = "is it the right context (kubectl config get-contexts), and does the cluster run?"
@@ -105,7 +106,7 @@ class Wire:
         if parameters:
             path += f"?{urlencode(parameters)}"
         text = None if body is None else json.dumps(body).encode()
-        in_doubt = False
+        in_doubt, began = False, time.monotonic()
         for pause in (*_PAUSES_SECONDS, None):
             tried = self._try(method, path, content, text)
             in_doubt |= tried.may_be_done
@@ -113,7 +114,8 @@ class Wire:
                 return HTTPStatus.OK, found
             # A write that nobody can read back is not sent twice.
             lost = tried.failed is not None and tried.may_be_done and done is None
-            if pause is None or lost or not tried.may_pass:
+            spent = tried.failed is not None and time.monotonic() - began >= _LONGEST_SECONDS
+            if pause is None or lost or spent or not tried.may_pass:
                 if tried.failed:
                     raise tried.failed
                 return tried.code, tried.status

@@ -1,15 +1,12 @@
-"""Answers with an end: no server keeps us waiting for ever, or fills the memory.
-
-The timeouts of a client are for one read each: who sends a byte now and then never exceeds them.
-"""
+"""Answers with an end: no server keeps us waiting for ever, or fills the memory."""
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import Thread
 from typing import Any, TypeVar
 
 from requests import RequestException, Response
 from requests.exceptions import Timeout
+
+from abctl import waiting
 
 LARGEST_BYTES = 2**28
 _PART_BYTES = 2**20
@@ -37,21 +34,12 @@ def require_bounded(answer: Response, *_: Any, **__: Any) -> None:
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What is answered, if it is in time.
+    """What is answered, if it is in time; too late is an error of the client's own kind.
 
     Raises:
         Timeout: it is not; who was asked is left to itself.
     """
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            answer.set_exception(error)
-
-    Thread(target=run, daemon=True).start()  # which nobody waits for at the end
     try:
-        return answer.result(seconds)
+        return waiting.within(seconds, ask)
     except TimeoutError:
         raise Timeout from None

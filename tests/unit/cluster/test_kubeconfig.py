@@ -227,6 +227,14 @@ def test_a_program_that_is_not_there_is_named_with_where_to_get_it(access, tmp_p
     assert caught.value.hint == "get it at X"
 
 
+@pytest.mark.process
+def test_a_program_that_hangs_is_not_waited_for(access, tmp_path, monkeypatch):
+    monkeypatch.setattr("abctl.cluster._official._LONGEST_SECONDS", 0.2, raising=False)
+    with pytest.raises(ClusterError, match=r"login gave nothing within 0.2 s") as caught:
+        access(config(program(tmp_path, "exec sleep 3")))
+    assert (caught.value.exit_code, "kubectl" in caught.value.hint) == (5, True)
+
+
 def test_a_provider_gives_its_token(access):
     claims = b64encode(b'{"exp": 32503680000}').decode().rstrip("=")
     details = {"id-token": f"e30.{claims}.sig", "idp-issuer-url": "https://127.0.0.1:1"}

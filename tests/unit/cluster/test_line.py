@@ -4,9 +4,9 @@ import json
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import pytest
 
@@ -49,6 +49,14 @@ class Handler(BaseHTTPRequestHandler):
             return
         if "silent" in self.path:
             self.server.silent.wait(30)
+        if "drip" in self.path:
+            self.send_response(200)
+            self.end_headers()
+            self.close_connection = True
+            with suppress(OSError):
+                while not self.server.silent.wait(0.02):
+                    self.wfile.write(b" ")
+            return
         text = json.dumps({"metadata": {"name": self.path}}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(text)))
@@ -144,6 +152,24 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(door, server, m
         door.ask_pod(POD, 1, "silent")
     server.silent.set()
     assert read(door, "a") == "a"
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_an_answer_that_drips_is_not_waited_for(door_to, server, monkeypatch, proxied):
+    monkeypatch.setattr("abctl.cluster._wire._TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("abctl.cluster._wire._LONGEST_SECONDS", 0.3, raising=False)
+    real = f"http://127.0.0.1:{server.server_port}"
+    door = door_to("http://api.example.com:81", **{"proxy-url": real}) if proxied else door_to(real)
+    assert read(door, "a") == "a"
+    ending = Timer(3, server.silent.set)
+    ending.start()
+    with pytest.raises(UnreachableError, match=r"no answer from .* \(timed out after 0.2 s\)"):
+        read(door, "drip")
+    ending.cancel()
+    assert not server.silent.is_set()
+    assert read(door, "b") == "b"
+    # Somebody who once answered is asked again, but not for ever.
+    assert sum("drip" in path for _, path, _ in server.asked) == 2
 
 
 def test_where_nobody_listens_is_said_at_once(door_to):

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from abctl.errors import UsageError
 
-STDIN = "-"
+STDIN = "-"  # where something is written: stdout
 _OF_THE_SHELL = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
 _KINDS = {
     stat.S_IFIFO: "a FIFO, not a file",
@@ -107,6 +107,12 @@ def read(path: Path, most_bytes: int = 2**24) -> bytes:
     if len(found) > most_bytes:
         raise OSError(errno.EFBIG, f"over {most_bytes:,} bytes", str(path))
     return found
+
+
+def as_argument(name: object) -> str:
+    """A file as it can stand in a command: its name must not read as an option."""
+    text = str(name)
+    return f"./{text}" if text.startswith("-") and text != STDIN else text
 
 
 def home() -> Path | None:

@@ -15,6 +15,7 @@ from abctl.core.analysis import Analysis, MetricResult, Reading, VariantResult
 from abctl.core.moment import format_moment
 from abctl.core.split import format_share
 from abctl.core.verdict import deviation
+from abctl.files import as_argument
 from abctl.stats.estimate import NotEstimable
 from abctl.stats.srm import SrmResult
 
@@ -80,7 +81,7 @@ def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -
         file: of the experiment; None for evidence that was saved, to which nothing is added.
         unable: variants that cannot answer now, and why.
     """
-    verdict, experiment = found.verdict, file or "EXPERIMENT"
+    verdict, experiment = found.verdict, as_argument(file or "EXPERIMENT")
     if verdict.kind == "continue" and file is None:
         when = format_moment(found.at, "seconds")
         return f"this is all that was saved at {when}; what came later, only its source knows"

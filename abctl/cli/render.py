@@ -6,6 +6,7 @@ import typer
 
 from abctl.cli._output import put, say
 from abctl.cli._place import ExperimentArgument
+from abctl.files import as_argument
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def render(
     if not baseline and service.needs_baseline(loaded):
         say(
             "note: roll out the control before this is first applied: "
-            f"abctl render --baseline {experiment}"
+            f"abctl render --baseline {as_argument(experiment)}"
         )
     if not objects:
         say(f"note: {loaded.platform} needs nothing before the rest")

@@ -79,7 +79,9 @@ def read_text(path: Path) -> str:
 
 def _instead_of(path: Path) -> str:
     named = path.with_name(f"{path.name}.yaml")
-    return f"did you mean {named}?" if named.is_file() else f"write a first one: abctl init {path}"
+    if named.is_file():
+        return f"did you mean {named}?"
+    return f"write a first one: abctl init {files.as_argument(path)}"
 
 
 def parse_document(text: str, place: str, whole: str = _WHOLE) -> dict[str, Any]:

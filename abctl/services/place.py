@@ -15,6 +15,7 @@ from abctl.cluster import Door, kubeconfig
 from abctl.core.change import Object
 from abctl.core.experiment import Experiment
 from abctl.errors import UsageError
+from abctl.files import as_argument
 from abctl.platforms import Platform, platform
 from abctl.services import adopt, readiness
 
@@ -49,7 +50,7 @@ class Place:
         experiment: of the file, or made up for an object that abctl did not make.
         ready: whether a variant can take requests; a text says why it cannot.
         words: which world it is, for people.
-        word: what the user called the experiment: its file, or KIND/NAME.
+        word: what the user called the experiment, for commands: its file, or KIND/NAME.
         state: the folder of the local stack; None in a cluster.
         adopted: whether there is no experiment file.
         found: the object that carries the split with its status, if it was read for that.
@@ -98,7 +99,7 @@ def find(word: str, where: Where, *, now: float, experiment: Experiment | None =
         experiment = replace(experiment, namespace=where.namespace)
     state = where.state or STATE_ROOT / experiment.name
     found = _local(experiment, state) if _is_local(state, where) else _cluster(experiment, where)
-    return replace(found, word=word)
+    return replace(found, word=as_argument(word))
 
 
 def _is_local(state: Path, where: Where) -> bool:

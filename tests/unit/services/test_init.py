@@ -1,5 +1,6 @@
 """The first file: it is right, it is commented, and it overwrites nothing."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,22 @@ def test_what_is_written_passes_lint(capsys: Screen) -> None:
     experiment = load(Path("mine.yaml"))
     assert (experiment.name, experiment.platform) == ("churn", "envoy")
     assert experiment.assignment.salt == "churn-1"
+
+
+def test_a_dash_is_stdout(capsys: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(["init", "-", "--name", "churn"]) == 0
+    out, err = capsys.readouterr()
+    assert (err, list(Path().iterdir())) == ("", [])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(out.encode())))
+    assert run(["lint", "-"]) == 0
+
+
+def test_a_hint_names_no_file_that_reads_as_an_option(capsys: Screen) -> None:
+    assert run(["init", "--", "--x.yaml"]) == 0
+    assert capsys.readouterr().err.endswith("abctl lint ./--x.yaml\n")
+    assert run(["lint", "./--x.yaml"]) == 0
+    assert run(["render", "--", "--y.yaml"]) == 2
+    assert capsys.readouterr().err.endswith("abctl init ./--y.yaml\n")
 
 
 def test_editors_find_the_schema_next_to_it() -> None:

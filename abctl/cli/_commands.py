@@ -1,6 +1,8 @@
 """The commands, each imported when it is called: `abctl --help` need not know what they need."""
 
 import difflib
+from collections.abc import Callable
+from copy import copy
 from importlib import import_module
 from typing import Any
 
@@ -8,6 +10,7 @@ import typer
 import typer.core
 import typer.main
 
+from abctl.core.number import parse_number, parse_whole
 from abctl.errors import UsageError
 
 # In the order of the work; each is a module of this package with `register(app)`.
@@ -35,6 +38,19 @@ COMMANDS = {
 }
 
 
+_READERS: dict[Any, Callable[[str], float]] = {int: parse_whole, float: parse_number}
+
+
+def _read_numbers(command: Any) -> None:
+    """Have the numbers of a command, and of those below it, read as those of a file are."""
+    for parameter in command.params:
+        if reader := _READERS.get(getattr(parameter.type, "_number_class", None)):
+            parameter.type = copy(parameter.type)  # which other commands share
+            parameter.type._number_class = reader  # noqa: SLF001 - it asks nobody else
+    for below in getattr(command, "commands", {}).values():
+        _read_numbers(below)
+
+
 def named(arguments: list[str]) -> list[str]:
     """The command that a command line begins with, if there is one."""
     return [word for word in arguments[:1] if word in COMMANDS]
@@ -55,7 +71,9 @@ class Commands(typer.core.TyperGroup):
             return None
         app = typer.Typer(rich_markup_mode=None)
         import_module(f"abctl.cli.{cmd_name}").register(app)
-        return typer.main.get_group(app).commands[cmd_name]
+        command = typer.main.get_group(app).commands[cmd_name]
+        _read_numbers(command)
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The list in the help, without an import."""

@@ -29,9 +29,10 @@ def _seconds(given: str | float) -> float:
         LONGEST_SECONDS,
         parse_duration_seconds,
     )
+    from abctl.core.number import parse_number  # noqa: PLC0415
 
     try:
-        found = float(given)
+        found = parse_number(given)
     except ValueError:
         try:
             return parse_duration_seconds(str(given))

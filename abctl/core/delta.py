@@ -6,7 +6,7 @@ from abctl.core.experiment import Kind
 from abctl.errors import SpecError
 from abctl.stats.delta import Delta
 
-_DELTA = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|abs)?\s*$")
+_DELTA = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|abs)?\s*$", re.ASCII)
 _LARGEST = 1e100
 _HINT = (
     "write 2pp (two percentage points), 2% (relative to the control), "

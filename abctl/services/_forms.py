@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from abctl.core.delta import parse_delta
 from abctl.core.duration import format_duration, parse_duration_seconds
+from abctl.core.number import parse_number, parse_whole
 from abctl.core.split import format_share, parse_share_bp
 from abctl.foreign import shown
 from abctl.services._part import Form, UnfitError
@@ -32,7 +33,7 @@ def whole(least: int, most: int) -> Form:
     """A whole number, bounds included."""
 
     def parse(written: str) -> int:
-        number = _number(int, written, "a whole number")
+        number = _number(parse_whole, written, "a whole number")
         if number < least:
             raise UnfitError(f"{written!r}, must be greater than or equal to {least}")
         if number > most:
@@ -47,7 +48,7 @@ def between(low: float, high: float) -> Form:
     """A number, bounds excluded."""
 
     def parse(written: str) -> float:
-        number = _number(float, written, "a number")
+        number = _number(parse_number, written, "a number")
         if not number > low:  # nor is what is not a number
             raise UnfitError(f"{written!r}, must be greater than {low}")
         if number >= high:

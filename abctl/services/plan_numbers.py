@@ -3,6 +3,7 @@
 import math
 import re
 
+from abctl.core.number import parse_number
 from abctl.core.split import TOTAL_BP, format_share, parse_shares_bp
 from abctl.errors import UsageError
 from abctl.services.plan import LARGEST, Kind
@@ -10,8 +11,8 @@ from abctl.stats import power as sizing
 from abctl.stats.summary import SummaryError
 
 _PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
-_TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$")
-_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$")
+_TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$", re.ASCII)
+_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$", re.ASCII)
 _MOST_REQUESTS = 1_000_000  # of a user
 _MOST_TREATMENTS = 1_000  # more would hardly have a share
 
@@ -25,7 +26,7 @@ def parse_baseline(text: str, kind: Kind) -> float:
     hint = "write 5% for a proportion, 12.5 for a mean (--kind mean)"
     percent = _PERCENT.match(text)
     try:
-        value = float(percent[1]) / 100 if percent else float(text)
+        value = float(percent[1]) / 100 if percent else parse_number(text)
     except ValueError:
         value = math.nan
     wrong = not 0 < value < 1 if kind == "proportion" else bool(percent)

@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.core.number import parse_number
 from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.files import opened, writing
 from abctl.foreign import is_web_page, said
@@ -49,7 +50,7 @@ _SCRAPES = "it should be a file that abctl scrape has written"
 _FIRST = b'{"at": '  # of each line
 START_TIME = "process_start_time_seconds"
 KEPT = ("ab_", START_TIME)
-_LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
+_LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$", re.ASCII)
 _LABEL = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -276,7 +277,7 @@ def _parted(line: str) -> tuple[str, float]:
     parts = _LINE.match(line)
     if parts is None:
         raise ValueError(line)
-    return line[: parts.start(3)].rstrip(), float(parts[3])
+    return line[: parts.start(3)].rstrip(), parse_number(parts[3])
 
 
 def _labels(series: str) -> dict[str, str]:

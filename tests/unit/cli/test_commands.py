@@ -55,3 +55,22 @@ def test_a_wrong_option_points_to_the_help_of_its_command(
         said = capsys.readouterr().err
         assert said.endswith("hint: abctl rollback --help\n")
         assert "Value error" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "--baseline=5%", "--mde=2pp", "--alpha=0.0{}"],
+        ["plan", "--baseline=5%", "--mde=2pp", "--treatments={}"],
+        ["local", "up", "iris.yaml", "--port=80{}"],
+        ["shift", "iris.yaml", "50/50", "--timeout={}"],
+    ],
+)
+@pytest.mark.parametrize("odd", ["２", "1_1"])
+def test_only_digits_of_ascii_are_a_number(
+    words: list[str], odd: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([word.format(odd) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert words[-1].partition("=")[0] in said
+    assert odd in said

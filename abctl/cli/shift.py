@@ -41,6 +41,11 @@ def shift(
 
     abctl shift sdep/iris -n models treatment=30%
     """
+    if split and to:
+        raise UsageError(
+            f"the split is given twice: {' '.join(split)} and --to {to}",
+            "give it once, with or without --to",
+        )
     words = (*(split or ()), *(to or "").split())
     if not words:
         raise UsageError("no split given", "abctl shift EXPERIMENT treatment=30%, or 50/50")

@@ -130,6 +130,11 @@ class Split:
                     f"one share for each of {', '.join(self.names)}, in this order",
                 )
             return Split(self.names, shares)
+        if any("/" in word and "=" not in word for word in words):
+            raise SpecError(
+                f"the split is given twice: {' '.join(words)}",
+                "give it once: 70/30, or treatment=30%",
+            )
         wanted = {}
         for word in words:
             name, equals, share = word.partition("=")

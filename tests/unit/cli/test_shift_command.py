@@ -85,6 +85,14 @@ def test_no_answer_at_all_changes_nothing_and_says_so(place, steps, monkeypatch,
     assert steps() == 2
 
 
+def test_a_split_as_an_argument_and_as_an_option_is_given_twice(place, steps, capsys):
+    assert run(["shift", "iris.yaml", "50/50", "--to", "50/50", "--yes"]) == 2
+    assert capsys.readouterr().err == (
+        "error: the split is given twice: 50/50 and --to 50/50\n"
+        "hint: give it once, with or without --to\n"
+    )
+
+
 def test_the_control_is_no_candidate(place, steps, capsys):
     control = place[0].experiment.split.control
     assert run(["promote", "iris.yaml", control, "--yes"]) == 2

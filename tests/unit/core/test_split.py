@@ -78,6 +78,8 @@ def test_what_is_not_named_stays_and_the_control_takes_the_rest() -> None:
         (("30%",), "'30%' is not a split"),
         (("treatment=30%", "treatment=40%"), "'treatment' is given twice"),
         (("treatment=",), "share ''"),
+        (("50/50", "50/50"), "the split is given twice: 50/50 50/50"),
+        (("50/50", "treatment=30%"), "the split is given twice: 50/50 treatment=30%"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(words: tuple[str, ...], message: str) -> None:

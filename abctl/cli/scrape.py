@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import typer
 from abctl.cli._output import say, screen
 from abctl.cli._prose import prose
 from abctl.core.duration import parse_duration_seconds
-from abctl.errors import Interrupted, UsageError
+from abctl.errors import Interrupted, SourceError, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -77,6 +78,8 @@ def scrape(
         try:
             while end is None or time.time() < end:
                 missing = scraper.scrape(time.time())
+                if scraper.strangers and not rounds:
+                    raise _not_metrics(scraper.strangers)
                 rounds += 1
                 if missing != silent:
                     say(prose(f"silent: {', '.join(missing)}") if missing else "all answer again")
@@ -90,6 +93,12 @@ def scrape(
                 "the same command goes on with it",
             ) from None
     say(f"{rounds} rounds in {file}")
+
+
+def _not_metrics(strangers: Mapping[str, str]) -> SourceError:
+    """The error for who has no metrics page at all: later it may be a passing trouble."""
+    told = "; ".join(f"{address}: no metrics page but {w}" for address, w in strangers.items())
+    return SourceError(told, "is it the right port? curl http://HOST:PORT/metrics shows the page")
 
 
 def _until_next(every: float, end: float | None) -> float:

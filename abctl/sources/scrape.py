@@ -14,7 +14,6 @@ import json
 import math
 import os
 import re
-import socket
 import sys
 import threading
 import time
@@ -24,7 +23,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -34,23 +32,18 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.core.number import parse_number
 from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.files import opened, writing
-from abctl.foreign import is_web_page, said
 from abctl.sources import Outline, Series
+from abctl.sources._metrics_page import LARGEST_BYTES, page, parted
 from abctl.sources._outline import outline_of
 from abctl.sources._promql import Selector, unescape
 
-_TIMEOUT_SECONDS = 2.0
-_LONGEST_SECONDS = 10.0  # for a page; what Prometheus allows, unless it is told otherwise
 _MOST_AT_ONCE = 16
-_LARGEST_PAGE = 2**24
 _SCRAPES = "it should be a file that abctl scrape has written"
 _FIRST = b'{"at": '  # of each line
 START_TIME = "process_start_time_seconds"
 KEPT = ("ab_", START_TIME)
-_LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$", re.ASCII)
 _LABEL = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -105,12 +98,14 @@ class Scraper:
             self._file.close()
             raise SourceError(f"{path}: somebody else scrapes into it", "choose another") from None
         self._end_last_line()
+        # Of the last round: who answered with something else than a metrics page, and what it was.
+        self.strangers: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(min(_MOST_AT_ONCE, max(1, len(targets))))
 
     def _end_last_line(self) -> None:
         """Take away what somebody who was killed has not finished."""
         end = self._file.seek(0, 2)
-        self._file.seek(max(0, end - 2 * _LARGEST_PAGE))
+        self._file.seek(max(0, end - 2 * LARGEST_BYTES))
         tail = self._file.read()
         self._file.truncate(end - (len(tail) - (tail.rfind(b"\n") + 1)))
 
@@ -135,13 +130,14 @@ class Scraper:
         Raises:
             SourceError: it cannot be written; what was read is lost, and the file as it was.
         """
-        silent, lines = [], []
-        pages = self._pool.map(_page, [target.address for target in self._targets])
-        for target, page in zip(self._targets, pages, strict=True):
-            if page is None or is_web_page(page):
-                silent.append(f"{target.address} ({said(page)})" if page else target.address)
+        silent, lines, self.strangers = [], [], {}
+        pages = self._pool.map(page, [target.address for target in self._targets])
+        for target, (text, instead) in zip(self._targets, pages, strict=True):
+            if text is None:
+                silent.append(f"{target.address} ({instead})" if instead else target.address)
+                self.strangers |= {target.address: instead} if instead else {}
                 continue
-            kept = [line for line in page.splitlines() if line.startswith(self._kept)]
+            kept = [line for line in text.splitlines() if line.startswith(self._kept)]
             document = {"at": at, "job": "scrape", "instance": target.address}
             document |= {"labels": target.labels} if target.labels else {}
             lines.append(json.dumps(document | {"samples": kept}) + "\n")
@@ -169,37 +165,6 @@ def _require_own(path: Path) -> None:
         first = file.read(len(_FIRST))
     if first and first != _FIRST:
         raise SourceError(f"{path}: holds something else than scrapes", "name another file")
-
-
-def _page(address: str) -> str | None:
-    """The page of a target; None where it does not answer as it should."""
-    connection = HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
-    # The timeout is for each read: who sends a byte now and then never exceeds it.
-    timer = threading.Timer(_LONGEST_SECONDS, lambda: _end(way))
-    timer.daemon = True
-    try:
-        connection.connect()
-        way = connection.sock  # which the connection forgets once it has an answer
-        began = time.monotonic()
-        timer.start()
-        connection.request("GET", "/metrics")
-        answer = connection.getresponse()
-        page = answer.read(_LARGEST_PAGE + 1)
-    except (OSError, HTTPException, ValueError):
-        return None
-    finally:
-        timer.cancel()
-        connection.close()
-    # Of a page that was cut off the last number may be half of one.
-    in_time = time.monotonic() - began < _LONGEST_SECONDS
-    whole = not answer.length and in_time and len(page) <= _LARGEST_PAGE
-    known = answer.status == 200 and whole  # noqa: PLR2004 - HTTP's own
-    return page.decode(errors="replace") if known else None
-
-
-def _end(way: socket.socket) -> None:
-    with suppress(OSError):
-        way.shutdown(socket.SHUT_RDWR)
 
 
 class Scraped:
@@ -243,8 +208,8 @@ class Scraped:
             with opened(self._path) as file:
                 file.seek(self._read_bytes)
                 # Never two pages at once: a file of a month is large.
-                for line in iter(partial(file.readline, 2 * _LARGEST_PAGE), b""):
-                    if not line.endswith(b"\n") and len(line) < 2 * _LARGEST_PAGE:
+                for line in iter(partial(file.readline, 2 * LARGEST_BYTES), b""):
+                    if not line.endswith(b"\n") and len(line) < 2 * LARGEST_BYTES:
                         break  # it is being written
                     self._take(line)
                     self._read_bytes += len(line)
@@ -259,25 +224,17 @@ class Scraped:
     def _take(self, line: bytes) -> None:
         """A page."""
         try:
-            page = json.loads(line)
-            labels = {"job": page["job"], "instance": page["instance"]}
-            target = json.dumps(page.get("labels", {}) | labels)
-            at = float(page["at"])
-            for sample in page["samples"]:
-                series, value = _parted(sample)
+            found = json.loads(line)
+            labels = {"job": found["job"], "instance": found["instance"]}
+            target = json.dumps(found.get("labels", {}) | labels)
+            at = float(found["at"])
+            for sample in found["samples"]:
+                series, value = parted(sample)
                 self._samples[series, target].append((at, value))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise SourceError(
                 f"{self._path}: {line[:60]!r} is no page of samples", _SCRAPES
             ) from None
-
-
-def _parted(line: str) -> tuple[str, float]:
-    """The series and the value of a line of a page; a time that it gives itself is not used."""
-    parts = _LINE.match(line)
-    if parts is None:
-        raise ValueError(line)
-    return line[: parts.start(3)].rstrip(), parse_number(parts[3])
 
 
 def _labels(series: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`abctl scrape` through the real command line."""
 
+import gzip
 import os
 import signal
 import subprocess
@@ -15,23 +16,58 @@ from abctl.cli.main import run
 from abctl.sources.scrape import Scraped
 
 
+class Server(ThreadingHTTPServer):
+    """Has one page."""
+
+    body = b'ab_requests_total{variant="a"} 7\nhttp_requests_total 3\n'
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
 @pytest.fixture
-def target() -> Iterator[str]:
+def server() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b'ab_requests_total{variant="a"} 7\nhttp_requests_total 3\n')
+            self.wfile.write(server.body)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"127.0.0.1:{server.server_port}"
+        yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def target(server: Server) -> str:
+    return server.target
+
+
+@pytest.mark.parametrize(
+    ("body", "instead"),
+    [
+        (b'{"status": "ok"}', 'JSON: {"status": "ok"}'),
+        (gzip.compress(b"ab_up 1"), "bytes packed with gzip, which nobody asked for"),
+        (b"<!doctype html><title>Sign in</title>", "a web page (Sign in)"),
+        (b"Hello there", "text: Hello there"),
+    ],
+)
+def test_what_is_no_metrics_page_is_an_error_of_the_source(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes, instead: str
+) -> None:
+    server.body, file = body, tmp_path / "pages.jsonl"
+    assert run(["scrape", server.target, "-f", str(file), "--for", "1s"]) == 6
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"error: {server.target}: no metrics page but {instead}"
+    assert hint.startswith("hint: is it the right port?")
+    assert file.read_bytes() == b""
 
 
 def test_it_reads_for_a_while_and_says_what_it_did(

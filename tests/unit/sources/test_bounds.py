@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from abctl.errors import SourceAwayError, SourceError
-from abctl.sources import _bounds, scrape
+from abctl.sources import _bounds, _metrics_page
 from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraper, Target
 
@@ -101,7 +101,7 @@ def test_a_page_without_an_end_is_silence(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scrape, "_LONGEST_SECONDS", 0.3)
+    monkeypatch.setattr(_metrics_page, "_LONGEST_SECONDS", 0.3)
     file = tmp_path_factory.mktemp("scrapes") / "pages.jsonl"
     with server(answer) as address, Scraper(file, [Target(address)]) as scraper:
         began = time.monotonic()

@@ -120,10 +120,17 @@ def test_what_is_no_page_is_silence_and_no_sample(page: Page, tmp_path: Path) ->
         assert scraper.scrape(1) == [address(page)]
         page.status, page.body = 200, b"<!doctype html><title>Sign in</title>"
         assert scraper.scrape(1.5) == [f"{address(page)} (a web page (Sign in))"]
-        page.status, page.body = 200, b"ab_up \xff 1\n"
+        page.status, page.body = 200, b"ab_x 1\nab_up \xff 1\n"
         assert scraper.scrape(2) == []
     with pytest.raises(SourceError, match="is no page of samples"):
         Scraped(file).series("ab_up", 0, 9)
+
+
+@pytest.mark.parametrize("body", [b"", b"# TYPE a counter\n", b"go_threads 12\n"])
+def test_a_page_without_what_is_kept_is_a_page(page: Page, tmp_path: Path, body: bytes) -> None:
+    page.body = body
+    with Scraper(tmp_path / "pages.jsonl", [Target(address(page))]) as scraper:
+        assert scraper.scrape(1) == []
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:x", "host:99999", "a=b", "http://h:1", "u@h:1"])

@@ -6,6 +6,17 @@ from abctl.core.change import Object, Ref
 from abctl.errors import SpecError
 from abctl.platforms import Platform
 
+_MOST = 63  # characters of a Service's name, which is a name of DNS; of others they are 253
+
+
+def _require_name(ref: Ref) -> None:
+    if ref.kind == "Service" and len(ref.name) > _MOST:
+        raise SpecError(
+            f"{ref} would be refused: its name has {len(ref.name)} characters, must be at most "
+            f"{_MOST}",
+            "give the experiment a shorter name (metadata.name)",
+        )
+
 
 def require_admissible(platform: Platform, objects: Iterable[Object]) -> None:
     """Ask the platform about each object.
@@ -14,6 +25,7 @@ def require_admissible(platform: Platform, objects: Iterable[Object]) -> None:
         SpecError: the first objection, in the platform's own words.
     """
     for obj in objects:
+        _require_name(Ref.of(obj))
         if objections := platform.objections(obj):
             raise SpecError(
                 f"{Ref.of(obj)} would be refused: {'; '.join(objections)}",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from abctl.core import experiment as core
 from abctl.services._forms import (
     Duration,
+    ExperimentName,
     Flag,
     Header,
     Label,
@@ -34,8 +35,8 @@ from abctl.services._part import Part
 class Metadata(Part):
     """What the experiment is called, and where it runs."""
 
-    name: Label
-    """The name of the experiment: lower-case letters, digits and dashes."""
+    name: ExperimentName
+    """The name of the experiment: a lower-case letter, then letters, digits and dashes."""
     namespace: Label = "default"
     """The Kubernetes namespace of the objects that carry the split."""
 

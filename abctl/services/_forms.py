@@ -123,9 +123,16 @@ Flag = Annotated[bool, Form(_flag, {"type": "boolean"}, "true or false")]
 Plain = Annotated[str, Form(str, {"type": "string"})]
 Text = Annotated[str, text()]
 LABEL = _matching(
-    r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits and dashes"
+    r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?",
+    "at most 63 lower-case letters, digits and dashes, no dash at an end",
 )
 Label = Annotated[str, LABEL]
+# Services and InferenceServices are called by it, whose names begin with a letter (RFC 1035).
+EXPERIMENT_NAME = _matching(
+    r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+    "at most 63 lower-case letters, digits and dashes, the first a letter, the last no dash",
+)
+ExperimentName = Annotated[str, EXPERIMENT_NAME]
 # It is the name of a folder, and a label.
 VERSION = _matching(
     r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}",
@@ -137,7 +144,7 @@ Version = Annotated[str, VERSION]
 Service = Annotated[
     str,
     _matching(
-        r"([a-z0-9][-a-z0-9]{0,62}/)?[a-z][-a-z0-9]{0,62}(:[1-9][0-9]{0,4})?",
+        r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?(:[1-9][0-9]{0,4})?",
         "the name of a Service: [namespace/]name[:port]",
         "iris-v1",
         "models/iris-v1:8080",

@@ -7,7 +7,7 @@ from abctl.errors import UsageError
 from abctl.files import replace
 from abctl.platforms import platform
 from abctl.services import load, schema
-from abctl.services._forms import LABEL
+from abctl.services._forms import EXPERIMENT_NAME
 from abctl.services._part import UnfitError
 
 SCHEMA_FILE = "experiment.schema.json"
@@ -50,7 +50,7 @@ def starter(name: str, platform_name: str) -> str:
     """
     can = platform(platform_name).CAPABILITIES
     try:
-        LABEL.parse(name)
+        EXPERIMENT_NAME.parse(name)
     except UnfitError as error:
         raise UsageError(f"--name {error}", "--name iris") from None
     if platform_name == "envoy":

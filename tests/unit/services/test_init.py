@@ -80,6 +80,9 @@ def test_a_schema_that_exists_is_left_alone() -> None:
     ("arguments", "message"),
     [
         (["--name", "No Name"], "error: --name 'No Name', must be at most 63 lower-case"),
+        (["--name", "1iris"], "error: --name '1iris', must be at most 63 lower-case"),
+        (["--name", "-iris"], "error: --name '-iris', must be at most 63 lower-case"),
+        (["--name", "iris-"], "error: --name 'iris-', must be at most 63 lower-case"),
         (["--name", "a: b"], "error: --name 'a: b', must be at most 63 lower-case"),
         (["--platform", "linkerd"], "error: platforms: no 'linkerd'\nhint: known platforms: "),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from abctl.cli.main import run
+from abctl.platforms import inferencegraph
 
 EXPERIMENT = (Path(__file__).parents[2] / "golden/experiment.yaml").read_text(encoding="utf-8")
 EXAMPLES = Path(__file__).parents[3] / "k8s/experiments"
@@ -41,6 +42,34 @@ def test_a_line_for_each_file_and_the_details_apart(capsys: Screen) -> None:
         "error: none.yaml: no such file",
         "hint: write a first one: abctl init none.yaml",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name: iris,": "name: 1iris,"}, "'1iris', must be at most 63"),
+        ({"name: iris,": "name: iris-,"}, "'iris-', must be at most 63"),
+        # The Service of the proxy is called by the experiment alone.
+        (
+            {"name: iris,": f"name: {'i' * 60},", "name: control": "name: c"}
+            | {"name: treatment": "name: t"},
+            "its name has 66 characters, must be at most 63",
+        ),
+    ],
+)
+def test_names_that_kubernetes_refuses_are_refused(
+    changes: dict[str, str], said: str, capsys: Screen
+) -> None:
+    text = EXPERIMENT
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    Path("named.yaml").write_text(text, encoding="utf-8")
+    assert run(["lint", "named.yaml"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert said in error
+    assert hint.startswith("hint: ")
+    assert "name" in hint
 
 
 def test_machines_get_everything(capsys: Screen) -> None:
@@ -117,15 +146,13 @@ def test_the_real_program_says_the_same() -> None:
     assert done.stderr.startswith("error: variants[1].split in bad.yaml: 20% makes the sum 90%")
 
 
-def test_what_the_platform_would_refuse_is_wrong(capsys: Screen) -> None:
-    text = (
-        (EXAMPLES / "inferencegraph.yaml")
-        .read_text(encoding="utf-8")
-        .replace("name: iris, namespace", "name: 1a, namespace")
-    )
-    Path("graph.yaml").write_text(text, encoding="utf-8")
-    assert run(["lint", "graph.yaml"]) == 2
-    assert "must start with alphabetical character" in capsys.readouterr().err
+def test_what_the_platform_would_refuse_is_wrong(
+    capsys: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inferencegraph, "objections", lambda obj: (f"no {obj['kind']} today",))
+    graph = EXAMPLES / "inferencegraph.yaml"
+    assert run(["lint", str(graph)]) == 2
+    assert "would be refused: no InferenceService today" in capsys.readouterr().err
 
 
 def test_models_that_a_request_cannot_name_at_once_are_noticed(capsys: Screen) -> None:

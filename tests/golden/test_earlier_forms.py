@@ -1,0 +1,72 @@
+"""Everything that an abctl of before has written is read by every later one.
+
+`forms_2026_11` was written by the wheel of that month, and is never written anew: an experiment on
+a local stack that was shifted to 30% and rolled back, what `analyze` saved and said of it between,
+the stack's state, and a folder of the cache.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from evaluator import Server, source
+from generated import SELECTORS, START, calm
+
+from abctl.cli.main import run
+from abctl.core.epochs import ledger_of
+from abctl.core.polls import Window
+from abctl.local import stack
+from abctl.services.load import load
+from abctl.services.read import read
+from abctl.sources._cache import Cache
+
+FORMS = Path(__file__).parent / "forms_2026_11"
+
+
+def paths(found: object, place: str = "") -> set[str]:
+    """The fields of a document, whatever their values; items of lists count as one."""
+    if isinstance(found, dict):
+        return {place}.union(*(paths(value, f"{place}.{key}") for key, value in found.items()))
+    if isinstance(found, list):
+        return {place}.union(*(paths(value, f"{place}[]") for value in found))
+    return {place}
+
+
+def test_the_ledger_and_its_plan() -> None:
+    ledger = ledger_of(json.loads((FORMS / "ledger.json").read_text()))
+    assert [entry.phase for entry in ledger.entries] == 3 * ["intent", "applied"]
+    assert str(ledger.desired) == "control 100%, treatment 0%"
+    assert ledger.entries[2].why == "a first step"
+    assert ledger.plan == (FORMS / "plan.json").read_text()
+    assert ledger.changed_since(load(FORMS / "iris.yaml")) == ()
+
+
+def test_saved_evidence_and_the_fields_of_its_analysis(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["analyze", "--from", str(FORMS / "saved_evidence.json.gz"), "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    wanted = json.loads((FORMS / "analysis.json").read_text())
+    assert found["verdict"]["kind"] == wanted["verdict"]["kind"]
+    assert found["epochs"] == wanted["epochs"]
+    assert sorted(paths(wanted) - paths(found)) == []
+
+
+def test_the_state_of_a_stack(tmp_path: Path) -> None:
+    shutil.copy(FORMS / "stack_state.json", tmp_path / stack.STATE_FILE)
+    found = stack.read(tmp_path)
+    assert found.experiment == "iris"
+    assert [server.variant for server in found.servers] == ["control", "treatment"]
+    assert {process.name for process in found.dead} > {"supervisor", "envoy", "prometheus"}
+
+
+def test_what_the_cache_kept_is_not_asked_for_again(tmp_path: Path) -> None:
+    kept = shutil.copytree(FORMS / "cache", tmp_path / "cache")
+    first = START / 1000
+    now = first + 600 * 15.0
+    windows = [Window(0, first, now - 600)]
+    alone, again = Server(calm(640), True), Server(calm(640), True)
+    read(source(alone), windows, SELECTORS, now)
+    read(source(again), windows, SELECTORS, now, cache=Cache(kept, "there", now))
+    assert again.asked < alone.asked

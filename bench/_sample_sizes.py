@@ -8,11 +8,11 @@ import numpy as np
 from _worlds import histogram, lognormal
 from scipy.stats import norm
 
-from abctl.stats._contrast import Null
-from abctl.stats._histogram_e import log_e_path as histogram_path
-from abctl.stats._linear_e import Pairs
-from abctl.stats._linear_e import log_e_path as counts_path
 from abctl.stats.estimate import Delta, Plan
+from abctl.stats.fixed.contrast import Null
+from abctl.stats.methods.histogram_sequence import log_e_path as histogram_path
+from abctl.stats.sequential.linear_e import Pairs
+from abctl.stats.sequential.linear_e import log_e_path as counts_path
 
 REJECT = math.log(1.0 / 0.05)
 # The fixed sizes: 5% to 5.5% and 0.1% to 0.3% by the pooled formula (two-sided, 80%), in polls.

@@ -25,9 +25,9 @@ from prometheus_api_client import PrometheusConnect
 
 from abctl.core import polls
 from abctl.core.polls import Window
+from abctl.evidence.cache import Cache
+from abctl.evidence.read import read
 from abctl.local.ports import kept
-from abctl.services.read import read
-from abctl.sources._cache import Cache
 from abctl.sources.prometheus import Prometheus
 
 FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "abctl" / "bench"

@@ -22,8 +22,8 @@ from pathlib import Path
 from _table import machine, markdown, target
 
 from abctl.local.ports import kept
-from abctl.services import local
-from abctl.services.load import parse
+from abctl.session import local_stack
+from abctl.spec import parse
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "model_servers"
@@ -127,12 +127,12 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def stack() -> Iterator[local.Stack]:
+def stack() -> Iterator[local_stack.Stack]:
     """The local stack, as `abctl local up` starts it."""
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "stack"
         try:
-            yield local.up(
+            yield local_stack.up(
                 parse(EXPERIMENT, "bench"),
                 state_dir=state,
                 models_dir=MODELS,
@@ -140,7 +140,7 @@ def stack() -> Iterator[local.Stack]:
                 report=lambda line: print(line, file=sys.stderr),
             )
         finally:
-            local.down(state)
+            local_stack.down(state)
 
 
 def main() -> None:

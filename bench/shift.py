@@ -19,9 +19,9 @@ from _table import machine, markdown, target
 
 from abctl.core.split import Split
 from abctl.platforms import envoy
-from abctl.services import local, world
-from abctl.services.load import parse
-from abctl.services.shift import shift
+from abctl.session import local_stack, local_world
+from abctl.session.shift import shift
+from abctl.spec import parse
 
 MODELS = Path(__file__).parents[1] / "model_servers"
 BODY = json.dumps(
@@ -73,7 +73,7 @@ class Users(threading.Thread):
 class TimedDoor:
     """Remembers when the last patch began."""
 
-    def __init__(self, door: world.Door) -> None:
+    def __init__(self, door: local_world.Door) -> None:
         self.door, self.patched = door, 0.0
 
     def __getattr__(self, verb: str) -> object:
@@ -90,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "stack"
         try:
-            running = local.up(
+            running = local_stack.up(
                 experiment,
                 state_dir=state,
                 models_dir=MODELS,
@@ -100,7 +100,7 @@ def main() -> None:
             users = [Users(running.entrance_url, f"user-{i}") for i in range(2)]
             for user in users:
                 user.start()
-            door = TimedDoor(world.door(experiment, state))
+            door = TimedDoor(local_world.door(experiment, state))
             effect_ms, command_ms = [], []
             for number in range(shifts):
                 variant = NAMES[(number + 1) % 2]
@@ -126,7 +126,7 @@ def main() -> None:
                 user.join(10)
             answers = sum((user.answers for user in users), Counter())
         finally:
-            local.down(state)
+            local_stack.down(state)
     lost = answers.total() - answers[200]
     print(f"{shifts} shifts under {answers.total()} requests; {machine()}\n")
     rows = [

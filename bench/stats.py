@@ -13,7 +13,6 @@ from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 from tea_tasting.aggr import Aggregates
 
-from abctl.stats import group_sequential
 from abctl.stats.estimate import Delta, Plan
 from abctl.stats.methods import (
     histogram_sequence,
@@ -23,6 +22,7 @@ from abctl.stats.methods import (
     ratio_sequence,
     welch,
 )
+from abctl.stats.power import group_sequential
 from abctl.stats.summary import Buckets, Counts, Histogram, Moments, Stream
 
 POLLS = 10_000

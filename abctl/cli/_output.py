@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._prose import prose
 from abctl.foreign import shown
+from abctl.report.prose import prose
 
 if TYPE_CHECKING:
     from rich.console import Console

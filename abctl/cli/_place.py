@@ -12,7 +12,7 @@ from abctl.cli._output import say
 from abctl.errors import AbctlError, SpecError, UsageError
 
 if TYPE_CHECKING:
-    from abctl.services.place import Place
+    from abctl.session.place import Place
 
 
 class DryRun(StrEnum):
@@ -25,11 +25,8 @@ class DryRun(StrEnum):
 
 def _seconds(given: str | float) -> float:
     """A duration; a bare number is seconds."""
-    from abctl.core.duration import (  # noqa: PLC0415 - seldom given
-        LONGEST_SECONDS,
-        parse_duration_seconds,
-    )
     from abctl.core.number import parse_number  # noqa: PLC0415
+    from abctl.core.time import LONGEST_SECONDS, parse_duration_seconds  # noqa: PLC0415 - seldom given
 
     try:
         found = parse_number(given)
@@ -160,7 +157,7 @@ def find_place(
     namespace: str | None,
 ) -> "Place":
     """The world that is meant; says on stderr which one it is, unless `--state` has named it."""
-    from abctl.services.place import Where, find  # noqa: PLC0415 - the platforms load when asked
+    from abctl.session.place import Where, find  # noqa: PLC0415 - the platforms load when asked
 
     where = Where(state=state, kubeconfig=kubeconfig, context=context, namespace=namespace)
     place = find(what, where, now=time.time())

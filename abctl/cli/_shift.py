@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from abctl.cli._consent import require_consent
-from abctl.cli._difference import show
 from abctl.cli._output import Output, OutputOption, emit, say, tell
 from abctl.cli._place import (
     ActorOption,
@@ -28,14 +27,15 @@ from abctl.cli._place import (
     find_place,
     who,
 )
-from abctl.cli._prose import prose
-from abctl.core.duration import format_duration
+from abctl.cli.diff import show
 from abctl.core.split import Split, format_share
+from abctl.core.time import format_duration
 from abctl.errors import AbctlError
+from abctl.report.prose import prose
 
 if TYPE_CHECKING:
-    from abctl.services.place import Place
-    from abctl.services.shift import Plan
+    from abctl.session.place import Place
+    from abctl.session.shift import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,8 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
         order: what the user said.
         choose: gives the wanted split for the one that is asked for now.
     """
-    from abctl.services import shift as service  # noqa: PLC0415
-    from abctl.services.look import look  # noqa: PLC0415
+    from abctl.session import shift as service  # noqa: PLC0415
+    from abctl.session.look import look  # noqa: PLC0415
 
     place = find_place(order.what, order.state, order.kubeconfig, order.context, order.namespace)
     door, carrier, experiment = place.door, place.platform, place.experiment
@@ -142,7 +142,7 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
 
 def variants(ctx: typer.Context, incomplete: str) -> list[str]:
     """For the tab key: the variants of the experiment file that the command line names."""
-    from abctl.services.load import load  # noqa: PLC0415 - only for the tab key
+    from abctl.spec import load  # noqa: PLC0415 - only for the tab key
 
     try:
         names = load(Path(ctx.params.get("what") or "")).split.names

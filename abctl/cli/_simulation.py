@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from abctl.core import figures
 
 if TYPE_CHECKING:
-    from abctl.services.simulate import Summary, VariantSummary
+    from abctl.simulate import Summary, VariantSummary
 
 
 def document(summary: "Summary") -> dict[str, Any]:
@@ -52,16 +52,16 @@ def table(summary: "Summary") -> object:
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from abctl.cli import _layout  # noqa: PLC0415
-    from abctl.cli._prose import prose  # noqa: PLC0415
+    from abctl.report import layout  # noqa: PLC0415
+    from abctl.report.prose import prose  # noqa: PLC0415
 
     caption = "as the client saw it (latency: with the way there and back):"
     rows = [
-        _layout.Row({"VARIANT": each.variant, **_seen(each)}, [_told(each)])
+        layout.Row({"VARIANT": each.variant, **_seen(each)}, [_told(each)])
         for each in summary.variants
     ]
     remarks = (Text(prose(each)) for each in _remarks(summary))
-    return Group(caption, _layout.table(rows), "", *remarks)
+    return Group(caption, layout.table(rows), "", *remarks)
 
 
 def _seen(each: "VariantSummary") -> dict[str, str]:

@@ -11,7 +11,7 @@ from abctl.cli._consent import require_consent
 from abctl.cli._output import say
 
 if TYPE_CHECKING:
-    from abctl.services.place import Place
+    from abctl.session.place import Place
 
 PrometheusOption = Annotated[
     str | None,
@@ -57,9 +57,9 @@ def with_credentials(
         Interrupted: there was no answer.
         typer.Exit: the answer was no.
     """
-    from abctl.services import _secrets  # noqa: PLC0415 - only where there is an experiment
+    from abctl.spec import reach  # noqa: PLC0415 - only where there is an experiment
 
-    found = _secrets.sending(place.experiment)
+    found = reach.sending(place.experiment)
     if found is None or prometheus or prometheus_config:
         return place
     if not found.allowed_by(allowed or ()):
@@ -71,4 +71,4 @@ def with_credentials(
             unasked="--allow-credentials HOST",
         )
     say(f"sending {found}")
-    return replace(place, experiment=_secrets.agreed(place.experiment))
+    return replace(place, experiment=reach.agreed(place.experiment))

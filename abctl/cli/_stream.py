@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 
 from abctl.cli._output import API_VERSION, Output, as_yaml, put
-from abctl.cli._prose import prose, width
 from abctl.foreign import in_one_line
+from abctl.report.prose import prose, width
 
 Row = dict[str, Any]
 _CHUNK = 1000

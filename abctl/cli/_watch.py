@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from abctl.cli._output import PEOPLE, Output, put, say, screen
-from abctl.core.duration import format_duration
-from abctl.core.moment import format_moment
+from abctl.core.time import format_duration, format_moment
 from abctl.errors import AbctlError, Interrupted, SourceAwayError, UnreachableError
 
 if TYPE_CHECKING:

@@ -22,14 +22,14 @@ from abctl.cli._source import (
     PrometheusOption,
     with_credentials,
 )
-from abctl.core.duration import parse_duration_seconds
+from abctl.core.time import parse_duration_seconds
 from abctl.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from abctl.core.analysis import Analysis
-    from abctl.services.place import Place
+    from abctl.session.place import Place
 
 _SHORTEST_WAIT_SECONDS = 1.0
 EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
@@ -91,7 +91,7 @@ def analyze(
 
     abctl analyze --from evidence.json.gz
     """
-    from abctl.services import analyze as service  # noqa: PLC0415
+    from abctl.session import analyze as service  # noqa: PLC0415
 
     wait_seconds = parse_duration_seconds(interval)
     if wait_seconds < _SHORTEST_WAIT_SECONDS:
@@ -150,8 +150,8 @@ def _watch(
     answer: "Callable[[Analysis], None]",
 ) -> "Analysis":
     """Looks until there is a verdict; gives the last one."""
-    from abctl.cli._analysis import news, screen  # noqa: PLC0415
     from abctl.cli._watch import Watch  # noqa: PLC0415
+    from abctl.report.analysis import news, screen  # noqa: PLC0415
 
     return Watch(
         look,
@@ -178,13 +178,13 @@ def show(
         experiment: its file, as the next command is to name it; None for saved evidence.
         place: where it runs, if it does.
     """
-    from abctl.cli._analysis import hint, screen  # noqa: PLC0415
+    from abctl.report.analysis import hint, screen  # noqa: PLC0415
 
     emit("Analysis", found.document(), output, partial(screen, found))
     if output in PEOPLE:
         dead: Mapping[str, str] = {}
         if place is not None and found.verdict.kind == "invalid":
-            from abctl.services.unable import unable  # noqa: PLC0415
+            from abctl.session.tree import unable  # noqa: PLC0415
 
             dead = unable(place)
         say(f"hint: {hint(found, None if experiment is None else str(experiment), dead)}")

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from abctl.cli._consent import require_consent
-from abctl.cli._difference import show
 from abctl.cli._output import Output, OutputOption, emit, say, tell
 from abctl.cli._place import (
     ActorOption,
@@ -25,6 +24,7 @@ from abctl.cli._place import (
     who,
 )
 from abctl.cli._shift import shares, unconfirmed
+from abctl.cli.diff import show
 from abctl.core.change import Ref
 
 
@@ -59,7 +59,7 @@ def apply(
 
     abctl apply iris.yaml --dry-run=server -o yaml
     """
-    from abctl.services import apply as service  # noqa: PLC0415
+    from abctl.session import apply as service  # noqa: PLC0415
 
     place = find_cluster(what, kubeconfig, context, namespace)
     door, carrier, experiment = place.door, place.platform, place.experiment

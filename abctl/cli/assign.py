@@ -11,15 +11,15 @@ import typer
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._place import ContextOption, KubeconfigOption, NamespaceOption, StateOption
 from abctl.cli._stream import Row, stream
-from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, format_share
+from abctl.core.time import format_moment
 from abctl.errors import ClusterError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from abctl.core.assignment import Assigned
     from abctl.core.experiment import Experiment
-    from abctl.services.assign import Basis, Census
-    from abctl.services.place import Where
+    from abctl.session.assign import Basis, Census
+    from abctl.session.place import Where
 
 _LONGEST_LINE = 2**16  # no proxy takes a header as long as that
 _LINES = "an id is a header of a request: one a line"
@@ -65,9 +65,9 @@ def assign(
 
     zcat ids.gz | abctl assign iris.yaml - --count
     """
-    from abctl.services import assign as service  # noqa: PLC0415
-    from abctl.services.load import load  # noqa: PLC0415
-    from abctl.services.place import Where  # noqa: PLC0415
+    from abctl.session import assign as service  # noqa: PLC0415
+    from abctl.session.place import Where  # noqa: PLC0415
+    from abctl.spec import load  # noqa: PLC0415
 
     loaded = load(experiment)
     if split is None:
@@ -101,8 +101,8 @@ def _basis(loaded: "Experiment", file: Path, where: "Where") -> "Basis":
 
     Who names no world may have none, or one that does not answer now: the file is at hand.
     """
-    from abctl.services import assign as service  # noqa: PLC0415
-    from abctl.services.place import find  # noqa: PLC0415
+    from abctl.session import assign as service  # noqa: PLC0415
+    from abctl.session.place import find  # noqa: PLC0415
 
     try:
         place = find(str(file), where, now=time.time(), experiment=loaded)
@@ -173,10 +173,10 @@ def _emit(census: "Census", output: Output, about: Row) -> None:
     def table(_: bool) -> object:
         from rich.console import Group  # noqa: PLC0415
 
-        from abctl.cli import _layout  # noqa: PLC0415
+        from abctl.report import layout  # noqa: PLC0415
 
         shown = [
-            _layout.Row(
+            layout.Row(
                 {
                     "VARIANT": name,
                     "SPLIT": format_share(census.split[name]),
@@ -188,6 +188,6 @@ def _emit(census: "Census", output: Output, about: Row) -> None:
             for name, units in census.units.items()
         ]
         p = "too few to test the split" if census.p is None else f"chi-squared p = {census.p:.3g}"
-        return Group(_layout.table(shown), p)
+        return Group(layout.table(shown), p)
 
     emit("AssignmentCount", {**about, "variants": rows, "p": census.p}, output, table)

@@ -40,7 +40,7 @@ def delete(
 
     abctl delete iris.yaml --dry-run=client
     """
-    from abctl.services import delete as service  # noqa: PLC0415
+    from abctl.session import apply as service  # noqa: PLC0415
 
     place = find_cluster(what, kubeconfig, context, namespace)
     names = [str(ref) for ref in service.refs(place.platform, place.experiment)]

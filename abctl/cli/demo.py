@@ -18,7 +18,7 @@ from abctl.cli._progress import requests_bar
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from abctl.services.demo import Report
+    from abctl.demo import Report
 
 _STATE = Path(".abctl/demo")
 
@@ -46,10 +46,10 @@ def demo(
 
     abctl demo --candidate v3
     """
-    from abctl.cli._analysis import screen  # noqa: PLC0415
+    from abctl import demo as service  # noqa: PLC0415
     from abctl.cli._simulation import table  # noqa: PLC0415
-    from abctl.services import demo as service  # noqa: PLC0415
-    from abctl.services.load import load  # noqa: PLC0415
+    from abctl.report.analysis import screen  # noqa: PLC0415
+    from abctl.spec import load  # noqa: PLC0415
 
     path = service.write_experiment(state, candidate)
     with _progress() as report:

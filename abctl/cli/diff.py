@@ -1,9 +1,15 @@
-"""`abctl diff`: what an apply would change."""
+"""`abctl diff`: what an apply would change.
+
+What a change of an object comes to, as a unified diff of its YAML.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
-from abctl.cli._difference import colored, lines
-from abctl.cli._output import Output, OutputOption, emit
+from abctl.cli._output import Output, OutputOption, emit, screen
 from abctl.cli._place import (
     ContextOption,
     FileArgument,
@@ -11,6 +17,43 @@ from abctl.cli._place import (
     NamespaceOption,
     find_cluster,
 )
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from abctl.core.change import Object
+
+
+_COLORS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def lines(before: "Object | None", after: "Object") -> Iterator[str]:
+    """The lines of the diff, without what the cluster notes of its own; none where they agree."""
+    from abctl.core.change import Ref  # noqa: PLC0415
+    from abctl.session.apply import bare  # noqa: PLC0415
+    from abctl.spec.render import to_yaml  # noqa: PLC0415
+
+    old, new = (to_yaml([bare(obj)]).splitlines() if obj else [] for obj in (before, after))
+    where = f"{Ref.of(after).namespace}/{Ref.of(after)}"
+    names = (where if before else "/dev/null", where)
+    yield from difflib.unified_diff(old, new, *names, lineterm="")
+
+
+def colored(shown: Iterable[str]) -> "Text":
+    """For a terminal; elsewhere it is plain text."""
+    from rich.text import Text  # noqa: PLC0415 - rich is slow to import
+
+    return Text("\n").join(
+        Text(line, "" if line.startswith(("+++", "---")) else _COLORS.get(line[:1], ""))
+        for line in shown
+    )
+
+
+def show(before: "Object | None", after: "Object") -> None:
+    """The diff on stderr, for people who are about to be asked."""
+    shown = colored(lines(before, after)) or "no differences"
+    screen(stderr=True).print(shown, soft_wrap=True)
+
 
 _DIFFERENCES = 3
 
@@ -32,7 +75,7 @@ def diff(
 
     abctl diff iris.yaml -n models
     """
-    from abctl.services import apply as service  # noqa: PLC0415
+    from abctl.session import apply as service  # noqa: PLC0415
 
     place = find_cluster(what, kubeconfig, context, namespace)
     objects = service.wanted(place.door, place.platform, place.experiment)

@@ -24,7 +24,7 @@ from abctl.cli._source import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from abctl.services.checks import Check
+    from abctl.doctor.check import Check
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 _FOUND_ERRORS = 3
@@ -68,7 +68,7 @@ def doctor(
 
     abctl doctor iris.yaml --url https://iris.example.com
     """
-    from abctl.services.doctor import examine  # noqa: PLC0415 - the platforms load when asked
+    from abctl.doctor import examine  # noqa: PLC0415 - the platforms load when asked
 
     place = find_place(what, state, kubeconfig, context, namespace)
     place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
@@ -97,7 +97,7 @@ def doctor(
 
 
 def _table(checks: "Sequence[Check]") -> object:
-    from abctl.cli._layout import Row, table  # noqa: PLC0415
+    from abctl.report.layout import Row, table  # noqa: PLC0415
 
     rows = []
     for check in checks:

@@ -28,8 +28,8 @@ def init(
 
     abctl init - --platform seldon | abctl lint -
     """
-    from abctl.services.init import init as write  # noqa: PLC0415 - only when it runs
-    from abctl.services.init import starter  # noqa: PLC0415
+    from abctl.spec.init import init as write  # noqa: PLC0415 - only when it runs
+    from abctl.spec.init import starter  # noqa: PLC0415
 
     if str(file) == STDIN:
         put(starter(name, platform), nl=False)

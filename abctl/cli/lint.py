@@ -9,7 +9,7 @@ from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.foreign import in_lines
 
 if TYPE_CHECKING:
-    from abctl.services.lint import Report
+    from abctl.spec.lint import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def lint(
 
     abctl lint experiments/*.yaml
     """
-    from abctl.services.lint import lint as judge  # noqa: PLC0415 - only when it runs
+    from abctl.spec.lint import lint as judge  # noqa: PLC0415 - only when it runs
 
     reports = [judge(path) for path in files]
 

@@ -9,9 +9,9 @@ import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say, screen
 from abctl.cli._place import ExperimentArgument, ModelsOption, ReadyTimeoutOption, StateOption
-from abctl.cli._prose import prose
-from abctl.core.moment import format_moment
+from abctl.core.time import format_moment
 from abctl.errors import ClusterError, UsageError
+from abctl.report.prose import prose
 
 if TYPE_CHECKING:
     from abctl.local.stack import Stack
@@ -59,8 +59,8 @@ def up(
 
     abctl local up iris.yaml
     """
-    from abctl.services import local as service  # noqa: PLC0415 - only when it runs
-    from abctl.services.load import load  # noqa: PLC0415
+    from abctl.session import local_stack as service  # noqa: PLC0415 - only when it runs
+    from abctl.spec import load  # noqa: PLC0415
 
     loaded = load(experiment)
     folder = state or service.default_state(loaded.name)
@@ -92,7 +92,7 @@ def status(
 
     abctl local status -o json | jq -r .entranceUrl
     """
-    from abctl.services import local as service  # noqa: PLC0415
+    from abctl.session import local_stack as service  # noqa: PLC0415
 
     _show(service.status(_state_dir(experiment, state)), output, _words(experiment, state))
 
@@ -115,7 +115,7 @@ def logs(
     """
     import time  # noqa: PLC0415
 
-    from abctl.services import local as service  # noqa: PLC0415
+    from abctl.session import local_stack as service  # noqa: PLC0415
 
     folder = _state_dir(experiment, state)
     for source, line in service.logs(
@@ -136,7 +136,7 @@ def down(
 
     abctl local down
     """
-    from abctl.services import local as service  # noqa: PLC0415
+    from abctl.session import local_stack as service  # noqa: PLC0415
 
     folder = _state_dir(experiment, state)
     stopped = service.down(folder, purge=purge)
@@ -145,17 +145,17 @@ def down(
 
 
 def _state_dir(experiment: str | None, state: Path | None) -> Path:
-    from abctl.services import local as service  # noqa: PLC0415
+    from abctl.session import local_stack as service  # noqa: PLC0415
 
     if state is not None:
         return state
     if experiment is None:
         return service.only_state()
     if Path(experiment).is_file():
-        from abctl.services.load import load  # noqa: PLC0415
+        from abctl.spec import load  # noqa: PLC0415
 
         return service.default_state(load(Path(experiment)).name)
-    from abctl.services.place import STATE_ROOT  # noqa: PLC0415 - only when it runs
+    from abctl.session.place import STATE_ROOT  # noqa: PLC0415 - only when it runs
 
     folder = service.default_state(experiment)
     if folder.parent != STATE_ROOT or not folder.is_dir():
@@ -180,7 +180,7 @@ def _show(stack: "Stack", output: Output, words: str = "") -> None:
     def table(wide: bool) -> object:
         from rich.console import Group  # noqa: PLC0415
 
-        from abctl.cli._layout import Row, table  # noqa: PLC0415
+        from abctl.report.layout import Row, table  # noqa: PLC0415
 
         places = {
             "entrance": stack.entrance_url,

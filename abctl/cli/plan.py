@@ -14,7 +14,6 @@ from abctl.cli._place import (
     StateOption,
     find_place,
 )
-from abctl.cli._plan import document, table
 from abctl.cli._source import (
     AllowCredentialsOption,
     PrometheusConfigOption,
@@ -23,10 +22,11 @@ from abctl.cli._source import (
 )
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
+from abctl.report.plan import document, table
 from abctl.stats.delta import Delta
 
 if TYPE_CHECKING:
-    from abctl.services.place import Place
+    from abctl.session.place import Place
 
 
 class Kind(StrEnum):
@@ -132,9 +132,9 @@ def plan(
 
     abctl plan iris.yaml --live
     """
-    from abctl.services import plan as service  # noqa: PLC0415
-    from abctl.services import plan_numbers as numbers  # noqa: PLC0415
-    from abctl.services.load import load  # noqa: PLC0415
+    from abctl.analysis import plan as service  # noqa: PLC0415
+    from abctl.report import plan as numbers  # noqa: PLC0415
+    from abctl.spec import load  # noqa: PLC0415
 
     known: dict[str, Any] = {}
     if live and experiment is None:
@@ -192,8 +192,8 @@ def _measured(
     baseline: bool,
 ) -> dict[str, float]:
     """Units a day, and the control's value if nobody gave another `baseline`."""
-    from abctl.services import live  # noqa: PLC0415
-    from abctl.services.analyze import analyze  # noqa: PLC0415
+    from abctl.analysis import plan  # noqa: PLC0415
+    from abctl.session.analyze import analyze  # noqa: PLC0415
 
     found = analyze(
         place.door,
@@ -202,8 +202,8 @@ def _measured(
         prometheus_url=prometheus_url,
         prometheus_config=prometheus_config,
     )
-    known = {"units_per_day": live.units_per_day(found)}
-    return known | ({"baseline": live.baseline(found, metric)} if baseline else {})
+    known = {"units_per_day": plan.units_per_day(found)}
+    return known | ({"baseline": plan.baseline(found, metric)} if baseline else {})
 
 
 def _size(mde: str | None, margin: str | None) -> Delta:

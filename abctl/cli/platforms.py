@@ -40,7 +40,7 @@ def platforms(*, output: OutputOption = Output.table) -> None:
     ]
 
     def table(wide: bool) -> object:
-        from abctl.cli import _layout  # noqa: PLC0415
+        from abctl.report import layout  # noqa: PLC0415
 
         able = ("USERS", "OVERRIDE", "COHORTS", "SHADOW", "STATUS", "GATEWAY", "IMAGES")
         shown = []
@@ -57,8 +57,8 @@ def platforms(*, output: OutputOption = Output.table) -> None:
             }
             if wide:
                 cells |= {"GATEWAY": _word(can.entrance), "IMAGES": _word(can.images)}
-            shown.append(_layout.Row(cells))
-        return _layout.table(shown, left=able)
+            shown.append(layout.Row(cells))
+        return layout.table(shown, left=able)
 
     emit("PlatformList", {"items": rows}, output, table)
 

@@ -29,8 +29,8 @@ def render(
 
     abctl render iris.yaml > deploy/iris.yaml
     """
-    from abctl.services import render as service  # noqa: PLC0415 - the platforms load when asked
-    from abctl.services.load import load  # noqa: PLC0415
+    from abctl.spec import load  # noqa: PLC0415
+    from abctl.spec import render as service  # noqa: PLC0415 - the platforms load when asked
 
     loaded = load(experiment)
     objects = service.render(loaded, baseline=baseline)

@@ -15,6 +15,6 @@ def schema() -> None:
 
     abctl schema > experiment.schema.json
     """
-    from abctl.services.schema import text  # noqa: PLC0415 - only when it runs
+    from abctl.spec.schema import text  # noqa: PLC0415 - only when it runs
 
     put(text(), nl=False)

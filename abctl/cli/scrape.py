@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import say, screen
-from abctl.cli._prose import prose
-from abctl.core.duration import parse_duration_seconds
+from abctl.core.time import parse_duration_seconds
 from abctl.errors import Interrupted, SourceError, UsageError
+from abctl.report.prose import prose
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -16,11 +16,11 @@ from abctl.cli._place import ExperimentArgument, StateOption, YesOption
 from abctl.cli._progress import requests_bar
 from abctl.cli._simulation import document, table
 from abctl.core.delta import parse_delta
-from abctl.core.duration import parse_duration_seconds
+from abctl.core.time import parse_duration_seconds
 from abctl.errors import SpecError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from abctl.services.simulate import Effect
+    from abctl.simulate import Effect
 
 _INTERRUPTED = 130
 _SEEDS = 1_000_000
@@ -70,9 +70,9 @@ def simulate(
 
     abctl simulate iris.yaml --rate 200 --duration 5m --effect treatment=+3pp
     """
-    from abctl.services import simulate as service  # noqa: PLC0415
-    from abctl.services.load import load  # noqa: PLC0415
-    from abctl.services.local import default_state, entrance_url  # noqa: PLC0415
+    from abctl import simulate as service  # noqa: PLC0415
+    from abctl.session.local_stack import default_state, entrance_url  # noqa: PLC0415
+    from abctl.spec import load  # noqa: PLC0415
 
     loaded = load(experiment)
     traffic = service.Traffic(
@@ -109,7 +109,7 @@ def simulate(
 
 
 def _effect(text: str) -> "Effect":
-    from abctl.services.simulate import Effect  # noqa: PLC0415
+    from abctl.simulate import Effect  # noqa: PLC0415
 
     what, equals, size = text.partition("=")
     variant, slash, outcome = what.partition("/")

@@ -23,12 +23,11 @@ from abctl.cli._source import (
     PrometheusOption,
     with_credentials,
 )
-from abctl.cli._tree import document
-from abctl.cli._tree import shown as tree_shown
-from abctl.core.duration import format_duration
-from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.core.time import format_duration, format_moment
 from abctl.errors import NotFoundError, SourceError
+from abctl.report.tree import document
+from abctl.report.tree import shown as tree_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
 
     from abctl.core.change import Object
     from abctl.core.experiment import Experiment
-    from abctl.services.place import Place
-    from abctl.services.status import Status
+    from abctl.session.place import Place
+    from abctl.session.status import Status
 
 _COUNT_SECONDS = 15.0
 
@@ -122,7 +121,7 @@ class _Looks:
         self._counted_at = time.monotonic()
 
     def _status(self) -> "Status":
-        from abctl.services import status as service  # noqa: PLC0415
+        from abctl.session import status as service  # noqa: PLC0415
 
         place = self._place
         return service.status(
@@ -152,18 +151,16 @@ def _counts(
     known = url or config or place.experiment.source or place.state
     if place.adopted or not known:
         return None, ""
-    from abctl.core.epochs import ledger_of  # noqa: PLC0415
-    from abctl.services import ledger  # noqa: PLC0415
-    from abctl.services.analyze import source_of  # noqa: PLC0415
-    from abctl.services.observed import observed  # noqa: PLC0415
-    from abctl.services.telemetry import telemetry  # noqa: PLC0415
+    from abctl.core.ledger import ledger_of  # noqa: PLC0415
+    from abctl.session import analyze, ledger  # noqa: PLC0415
+    from abctl.session.status import observed  # noqa: PLC0415
 
     entries = ledger_of(ledger.read(place.door, place.experiment))
     try:
-        source = source_of(
+        source = analyze.source_of(
             place.experiment, place.state, url, prometheus_config=config, door=place.door
         )
-        asked = telemetry(place.experiment, place.door)
+        asked = analyze.telemetry(place.experiment, place.door)
         counts = observed(place.experiment, entries, source, asked)
     except (SourceError, NotFoundError) as error:
         return None, f"requests: {error.message}"
@@ -220,8 +217,8 @@ def _table(found: "Status", wide: bool) -> object:
     from rich.console import Group  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from abctl.cli._layout import Row, table  # noqa: PLC0415
-    from abctl.cli._prose import prose  # noqa: PLC0415
+    from abctl.report.layout import Row, table  # noqa: PLC0415
+    from abctl.report.prose import prose  # noqa: PLC0415
 
     splits = {"DESIRED": found.desired, "ASKED": found.asked, "PROGRAMMED": found.programmed}
     rows = []

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from abctl.cluster import _login, _proxy, _tls, kubeconfig
+from abctl.cluster import _credentials, kubeconfig
+from abctl.cluster._credentials import Login
 from abctl.cluster._line import Direct, Line
-from abctl.cluster._login import Login
 from abctl.cluster.kubeconfig import Context, Entry, unusable
 from abctl.files import read
 
@@ -63,7 +63,7 @@ def _of_pod() -> Access:
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
     here = Entry("the account of this pod", ACCOUNT, {"certificate-authority": "ca.crt"})
     # The kubelet writes a new token long before the old one expires.
-    login = _login.of_file(ACCOUNT / "token")
+    login = _credentials.of_file(ACCOUNT / "token")
     login.headers()
     try:
         namespace = read(ACCOUNT / "namespace").decode().strip()
@@ -78,14 +78,14 @@ def _of_context(chosen: Context) -> Access:
     server = (cluster.text("server") or "").rstrip("/")
     if not _is_address(server):
         raise unusable(f"{cluster.words}: the server {server!r} is no address")
-    login = _login.of_user(user, cluster) if user else Login()
+    login = _credentials.of_user(user, cluster) if user else Login()
     return _made(server, chosen.namespace, f"context {chosen.name}", login, cluster)
 
 
 def _made(server: str, namespace: str, words: str, login: Login, cluster: Entry) -> Access:
-    tls = _tls.context(cluster, login.certificate) if server.startswith("https:") else None
+    tls = _credentials.context(cluster, login.certificate) if server.startswith("https:") else None
     name = cluster.text("tls-server-name")
-    if proxy := _proxy.between(server, cluster):
+    if proxy := _credentials.between(server, cluster):
         from abctl.cluster._pool import Proxied, pool  # noqa: PLC0415 - few have a proxy
 
         line: Line = Proxied(server, pool(tls, name, proxy))

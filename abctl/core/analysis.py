@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.core.moment import format_moment
 from abctl.core.split import TOTAL_BP, Split
+from abctl.core.time import format_moment
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Estimate, NotEstimable
 from abctl.stats.srm import SrmResult

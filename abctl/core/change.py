@@ -1,6 +1,8 @@
 """A change of one Kubernetes object: the only way to touch the world.
 
 Dry run, diff, apply and rollback all eat the same `Change`.
+
+The labels by which a cluster finds what belongs to an experiment.
 """
 
 from collections.abc import Mapping
@@ -172,3 +174,8 @@ def merged(stored: Object, earlier: Object, applied: Object) -> dict[str, Any]:
         else:
             after[key] = deepcopy(new)
     return after
+
+
+EXPERIMENT, VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
+# Of what sends requests to the variants, where abctl runs it.
+PROXY = {"app.kubernetes.io/component": "proxy"}

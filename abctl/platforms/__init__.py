@@ -8,9 +8,11 @@ express, is a SpecError before anything is written.
 `with_split`, `split_of`, `programmed` and `refusal` also read objects that abctl did not make. Its
 own name the variants as the experiment does; others by what they send requests to (a predictor, a
 Service, ...), the first of which is the control.
+
+What controllers report as conditions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
@@ -19,6 +21,7 @@ from abctl.core.assignment import Draw
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
+from abctl.errors import SpecError
 
 Place = tuple[str | int, ...]
 
@@ -166,3 +169,68 @@ def platform(name: str) -> Platform:
 def capabilities() -> dict[str, Capabilities]:
     """What each platform can do, by name."""
     return {name: platform(name).CAPABILITIES for name in plugins.names(__name__)}
+
+
+_LONGEST_SERVICE_NAME = (
+    63  # characters of a Service's name, which is a name of DNS; of others they are 253
+)
+
+
+def _require_name(ref: Ref) -> None:
+    if ref.kind == "Service" and len(ref.name) > _LONGEST_SERVICE_NAME:
+        raise SpecError(
+            f"{ref} would be refused: its name has {len(ref.name)} characters, must be at most "
+            f"{_LONGEST_SERVICE_NAME}",
+            "give the experiment a shorter name (metadata.name)",
+        )
+
+
+def require_admissible(platform: Platform, objects: Iterable[Object]) -> None:
+    """Ask the platform about each object.
+
+    Raises:
+        SpecError: the first objection, in the platform's own words.
+    """
+    for obj in objects:
+        _require_name(Ref.of(obj))
+        if objections := platform.objections(obj):
+            raise SpecError(
+                f"{Ref.of(obj)} would be refused: {'; '.join(objections)}",
+                "mend the experiment, or the object if somebody else made it",
+            )
+
+
+UNSEEN = "no controller has reported on it yet"
+
+Condition = Mapping[str, Any]
+
+
+def current(obj: Object, observed: int | None) -> bool:
+    """Whether a report on some generation is about the object as it is now."""
+    generation: int | None = obj["metadata"].get("generation")
+    return observed is not None and generation is not None and observed >= generation
+
+
+def unmet(conditions: Iterable[Condition], wanted: Iterable[str]) -> str | None:
+    """The first of the wanted conditions that is not true, with its reason; None if all are."""
+    by_type = {condition["type"]: condition for condition in conditions}
+    for name in wanted:
+        found = by_type.get(name)
+        if found is None:
+            return f"{name} is not reported"
+        if found.get("status") != "True":
+            # Envoy Gateway says the same once for each rule.
+            lines = dict.fromkeys((found.get("message") or "").splitlines())
+            said = ": ".join(filter(None, (found.get("reason"), " ".join(lines))))
+            return f"{name} is {found.get('status')}{f' ({said})' if said else ''}"
+    return None
+
+
+def complaint(obj: Object, *wanted: str) -> str | None:
+    """What a status with one list of conditions complains of.
+
+    Of no generation in particular: such a status is of what a controller made of the object, and
+    its observedGeneration, where there is one, counts the changes of that (KServe), not of this.
+    """
+    conditions = (obj.get("status") or {}).get("conditions")
+    return unmet(conditions, wanted) if conditions else UNSEEN

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
-from abctl.platforms import _nginx_loaded, _nginx_split
+from abctl.platforms import _nginx_split
 from abctl.platforms._envoy_routes import ASK_FOR_VARIANT, RANDOMIZED, VARIANT
 
 _CHOSEN, _CHANCE = "abctl_variant", "abctl_randomized"
@@ -90,9 +90,9 @@ def configuration(
         "events {\n  worker_connections 4096;\n}\n\nhttp {\n"
         f"  access_log off;\n  client_max_body_size 64m;\n{temporary}\n\n"
         + "\n\n".join(f"  {part}" for part in parts)
-        + f"\n\n{server}\n{_nginx_loaded.server(admin)}}}\n"
+        + f"\n\n{server}\n{_nginx_split.server(admin)}}}\n"
     )
-    return _nginx_loaded.written(text, experiment.split)
+    return _nginx_split.written(text, experiment.split)
 
 
 def header(name: str) -> str:

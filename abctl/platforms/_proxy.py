@@ -3,9 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
-from abctl.core.change import Object, Ref
+from abctl.core.change import PROXY, Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.labels import PROXY
 from abctl.platforms._workload import (
     LEAVE,
     SCRATCH,

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from abctl.core.change import Object, Ref
-from abctl.core.experiment import Experiment, Variant
-from abctl.core.labels import EXPERIMENT, VARIANT
-from abctl.core.serving import environment
+from abctl.core.change import EXPERIMENT, VARIANT, Object, Ref
+from abctl.core.experiment import Experiment, Variant, environment
 from abctl.platforms import Misfit, _fit
 
 HTTP, GRPC, METRICS = 8080, 8081, 8082

@@ -17,7 +17,6 @@ from abctl.platforms import (
     Inquiry,
     Misfit,
     _envoy_bootstrap,
-    _envoy_loaded,
     _envoy_routes,
     _fit,
     _proxy,
@@ -27,10 +26,10 @@ from abctl.platforms import (
 
 def _status(obj: Object, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     wanted = routes_of(obj)
-    loaded = _envoy_loaded.routes(answer, wanted["name"])
+    loaded = _envoy_routes.routes(answer, wanted["name"])
     if loaded is None:
         return {"refusal": "has no routes yet"}
-    if not _envoy_loaded.holds(loaded, wanted) and _read(obj, loaded) == split_of(obj):
+    if not _envoy_routes.holds(loaded, wanted) and _read(obj, loaded) == split_of(obj):
         return {"refusal": "has older routes"}
     return {"routes": loaded}
 
@@ -44,7 +43,7 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     reports="split",
     draw=by_salted_hash,
-    inquiry=Inquiry(_proxy.ADMIN, _envoy_loaded.PATH, _status, _proxy.WITHIN_SECONDS),
+    inquiry=Inquiry(_proxy.ADMIN, _envoy_routes.PATH, _status, _proxy.WITHIN_SECONDS),
     services=_workload.services,
 )
 _IMAGE = "envoyproxy/envoy:distroless-v1.40.0"

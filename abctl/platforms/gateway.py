@@ -15,6 +15,7 @@ from typing import Any
 
 import xxhash
 
+from abctl import platforms
 from abctl.core.assignment import Place, place_at
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Assignment, Experiment, Variant
@@ -22,7 +23,6 @@ from abctl.core.split import TOTAL_BP, Split
 from abctl.platforms import (
     Capabilities,
     Misfit,
-    _conditions,
     _fit,
     _gateway_routes,
     _inference_service,
@@ -197,12 +197,12 @@ def refusal(obj: Object) -> str | None:
 def _unaccepted(obj: Object) -> str | None:
     parents = (obj.get("status") or {}).get("parents") or []
     if not parents:
-        return _conditions.UNSEEN
+        return platforms.UNSEEN
     for parent in parents:
         conditions = parent.get("conditions", [])
-        if reason := _conditions.unmet(conditions, ("Accepted", "ResolvedRefs")):
+        if reason := platforms.unmet(conditions, ("Accepted", "ResolvedRefs")):
             return f"gateway {parent['parentRef']['name']}: {reason}"
-        if not all(_conditions.current(obj, c.get("observedGeneration")) for c in conditions):
+        if not all(platforms.current(obj, c.get("observedGeneration")) for c in conditions):
             return f"gateway {parent['parentRef']['name']} has not seen this generation yet"
     return None
 
@@ -211,7 +211,7 @@ def _unavailable(obj: Object) -> str | None:
     for parent in obj["status"]["parents"]:
         # Envoy Gateway's own, which is there only while it is false.
         said = [c for c in parent["conditions"] if c["type"] == "BackendsAvailable"]
-        if said and (reason := _conditions.unmet(said, ("BackendsAvailable",))):
+        if said and (reason := platforms.unmet(said, ("BackendsAvailable",))):
             return f"gateway {parent['parentRef']['name']}: {reason}"
     return None
 

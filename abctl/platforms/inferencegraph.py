@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _inference_service, _weighted
+from abctl.platforms import Capabilities, Misfit, _fit, _inference_service, _weighted
 from abctl.platforms._inference_service import MODE, NAME, inference_service, predictor_service
 from abctl.platforms._workload import head, named
 
@@ -114,7 +115,7 @@ def programmed(_: Object) -> None:
 
 def refusal(obj: Object) -> str | None:
     """What KServe complains of."""
-    return _conditions.complaint(obj, "Ready")
+    return platforms.complaint(obj, "Ready")
 
 
 def objections(obj: Object) -> tuple[str, ...]:

@@ -8,19 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 from abctl.errors import ClusterError
-from abctl.platforms import (
-    Capabilities,
-    Misfit,
-    _conditions,
-    _fit,
-    _istio_routes,
-    _weighted,
-    _workload,
-)
+from abctl.platforms import Capabilities, Misfit, _fit, _istio_routes, _weighted, _workload
 
 
 def _services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
@@ -158,7 +151,7 @@ def refusal(obj: Object) -> str | None:
             kind = message.get("type", {})
             return f"Istio says {kind.get('code', '')} {kind.get('name', 'ERROR')}".strip()
     conditions = status.get("conditions")
-    return _conditions.unmet(conditions, ("Reconciled",)) if conditions else None
+    return platforms.unmet(conditions, ("Reconciled",)) if conditions else None
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:

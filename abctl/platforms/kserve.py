@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, SpecError
-from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _inference_service, _weighted
+from abctl.platforms import Capabilities, Misfit, _fit, _inference_service, _weighted
 from abctl.platforms._inference_service import API, MODE, STANDARD, inference_service, mode_of
 
 CAPABILITIES = Capabilities(
@@ -120,7 +121,7 @@ def programmed(obj: Object) -> Split | None:
     """
     seen = _seen(obj)
     traffic = seen.get("traffic")
-    if not traffic or _conditions.complaint(obj, _ROUTED):
+    if not traffic or platforms.complaint(obj, _ROUTED):
         return None
     latest = sum(t.get("percent", 0) for t in traffic if t.get("latestRevision"))
     late = seen.get("latestReadyRevision") != seen.get("latestCreatedRevision")
@@ -145,7 +146,7 @@ def refusal(obj: Object) -> str | None:
             f"{ready} is the only revision that is rolled out, and gets everything: "
             "the control must be rolled out before the treatment"
         )
-    return _conditions.complaint(obj, _ROUTED, "PredictorReady", "Ready")
+    return platforms.complaint(obj, _ROUTED, "PredictorReady", "Ready")
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:

@@ -18,7 +18,6 @@ from abctl.platforms import (
     Misfit,
     _fit,
     _nginx_config,
-    _nginx_loaded,
     _nginx_split,
     _proxy,
     _workload,
@@ -27,7 +26,7 @@ from abctl.platforms import (
 
 def _status(obj: Object, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     key, _ = _find(obj)
-    return _nginx_loaded.status(obj["data"][key], answer)
+    return _nginx_split.status(obj["data"][key], answer)
 
 
 CAPABILITIES = Capabilities(
@@ -39,7 +38,7 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     reports="split",
     draw=_nginx_split.draw,
-    inquiry=Inquiry(_proxy.ADMIN, _nginx_loaded.PATH, _status, _proxy.WITHIN_SECONDS),
+    inquiry=Inquiry(_proxy.ADMIN, _nginx_split.PATH, _status, _proxy.WITHIN_SECONDS),
     services=_workload.services,
 )
 _IMAGE = "nginxinc/nginx-unprivileged:1.28-alpine"
@@ -136,7 +135,7 @@ def with_split(obj: Object, split: Split) -> Object:
     if split == asked:
         return {**obj}
     key, found = _find(obj)
-    text = _nginx_loaded.written(_nginx_split.replaced(obj["data"][key], found, split), split)
+    text = _nginx_split.written(_nginx_split.replaced(obj["data"][key], found, split), split)
     return {**obj, "data": {**obj["data"], key: text}}
 
 
@@ -160,7 +159,7 @@ def programmed(obj: Object) -> Split | None:
     if (loaded := obj.get("status", {}).get("loaded")) is None:
         return None
     try:
-        return _nginx_loaded.split_of(loaded)
+        return _nginx_split.split_of(loaded)
     except (SpecError, LookupError, TypeError) as error:
         message = f"{Ref.of(obj)}: what its pods have loaded is no split ({loaded})"
         raise ClusterError(message, "kubectl exec POD -- nginx -T shows what it has") from error

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
+from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _seldon_rules, _weighted
+from abctl.platforms import Capabilities, Misfit, _fit, _seldon_rules, _weighted
 from abctl.platforms._workload import SCRATCH, container, head, labels
 
 CAPABILITIES = Capabilities(
@@ -153,7 +154,7 @@ def refusal(obj: Object) -> str | None:
     status = obj.get("status") or {}
     if status.get("state") == "Failed":
         return f"Seldon says that it failed: {status.get('description', 'without a reason')}"
-    return _conditions.complaint(obj, "Ready")
+    return platforms.complaint(obj, "Ready")
 
 
 def _sharing(obj: Object) -> list[Json]:

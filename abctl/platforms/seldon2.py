@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _conditions, _fit, _weighted
+from abctl.platforms import Capabilities, Misfit, _fit, _weighted
 from abctl.platforms._inference_service import without_format
 from abctl.platforms._workload import head, named
 
@@ -121,7 +122,7 @@ def programmed(_: Object) -> None:
 def refusal(obj: Object) -> str | None:
     """What Seldon's scheduler complains of."""
     wanted = (*_READY, "MirrorReady") if obj.get("spec", {}).get("mirror") else _READY
-    return _conditions.complaint(obj, *wanted)
+    return platforms.complaint(obj, *wanted)
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:

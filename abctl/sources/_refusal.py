@@ -20,7 +20,7 @@ from urllib3.exceptions import ProtocolError
 from abctl.errors import SourceAwayError, SourceError
 from abctl.foreign import is_web_page, said
 from abctl.sources._bounds import TooLargeError
-from abctl.sources._connection import PASSING, Connection, IncompleteError, place_of
+from abctl.sources.connection import PASSING, Connection, IncompleteError, place_of
 
 TOO_MANY = "too many samples"
 # Or what VictoriaMetrics, Thanos and Mimir say in place of that.

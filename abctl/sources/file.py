@@ -20,8 +20,8 @@ from typing import NoReturn, TypeVar
 from abctl import __version__
 from abctl.errors import SourceError
 from abctl.files import opened, replacing
+from abctl.forms import DamagedError, Writer, array_of_plain, array_to_plain, value_of
 from abctl.sources import Source
-from abctl.sources._plain import DamagedError, Writer, array_of_plain, array_to_plain, value_of
 
 API_VERSION, KIND = "abctl.dev/v1", "Evidence"
 # To be raised whenever files of before could not be read any more.

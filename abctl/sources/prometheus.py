@@ -8,6 +8,11 @@ milliseconds and over ranges that are as long as the cells. All of that is PromQ
 and Thanos, Mimir and VictoriaMetrics have it too. It does not matter whether a range includes its
 first moment (until version 3), nor how long a sample is looked back for, nor what a vector makes
 of a series that has ended: none of the questions is for a single moment.
+
+Staleness markers, which some servers give away as samples (pure).
+
+Prometheus ends a series with a NaN of a special kind, and keeps it to itself. VictoriaMetrics
+gives it away among the raw samples, where nobody can tell it from any other NaN.
 """
 
 import hashlib
@@ -29,10 +34,11 @@ from requests.exceptions import RequestException
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
 from abctl.sources._bounds import within
-from abctl.sources._connection import Connection, Way
-from abctl.sources._matrix import (
+from abctl.sources.connection import Connection, Way
+from abctl.sources.series import (
     Key,
     Milliseconds,
+    joined,
     key_of,
     merged,
     outline_of_matrix,
@@ -40,8 +46,21 @@ from abctl.sources._matrix import (
     series_of,
     whole_ms,
 )
-from abctl.sources._staleness import without_markers
-from abctl.sources._targets import joined
+
+
+def without_markers(series: Series) -> Series:
+    """The series without single NaN: what follows the end of a series is another sample or nothing.
+
+    A counter that has become NaN stays so: NaN that follow each other are left where they are, and
+    are the error that they are.
+    """
+    gone = np.isnan(series.values)
+    if not gone.any():
+        return series
+    beside = np.concatenate(([False], gone, [False]))
+    kept = ~gone | beside[:-2] | beside[2:]
+    return Series(series.labels, series.times[kept], series.values[kept])
+
 
 _SAMPLES_AN_ANSWER = 500_000
 _FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_400_000

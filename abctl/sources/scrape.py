@@ -32,12 +32,12 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.core.selector import Selector, unescape
 from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.files import opened, writing
 from abctl.sources import Outline, Series
 from abctl.sources._metrics_page import LARGEST_BYTES, page, parted
-from abctl.sources._outline import outline_of
-from abctl.sources._promql import Selector, unescape
+from abctl.sources.series import outline_of
 
 _MOST_AT_ONCE = 16
 _SCRAPES = "it should be a file that abctl scrape has written"

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats._contrast import Contrast, t_test
-from abctl.stats._moments import CANCELLED
-from abctl.stats._reference import critical, p_value
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import Contrast, t_test
+from abctl.stats.fixed.reference import critical, p_value
+from abctl.stats.summaries.moments import CANCELLED
 from abctl.stats.summary import Array, Buckets, Stream, Summary, SummaryError
 
 ASSUMPTIONS = (

@@ -12,11 +12,11 @@ from prometheus_server import serving
 
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import Entry, ledger_of, new_object, with_ledger
+from abctl.core.ledger import Entry, ledger_of, new_object, with_ledger
 from abctl.core.split import Split
-from abctl.services import world
-from abctl.services.load import load
+from abctl.session import local_world
 from abctl.sources.prometheus import Prometheus
+from abctl.spec import load
 
 FILE = """
 apiVersion: abctl.dev/v1alpha1
@@ -77,7 +77,7 @@ def analyze(
             split = Split(("control", "treatment"), (10_000 - 100 * share, 100 * share))
             entry = Entry(at, "me", None, split, "more", "applied")
             obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-        DirectoryDoor(Path("state") / world.WORLD).create(obj)
+        DirectoryDoor(Path("state") / local_world.WORLD).create(obj)
         capsys.readouterr()
         assert run(["analyze", str(file), "--state", "state", "--prometheus", url, "-ojson"]) == 0
         found: dict[str, Any] = json.loads(capsys.readouterr().out)

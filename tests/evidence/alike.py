@@ -8,8 +8,8 @@ import pytest
 from generated import SELECTORS
 
 from abctl.core import polls as polls_module
-from abctl.services import read as read_module
-from abctl.services.evidence import Samples
+from abctl.evidence import read as read_module
+from abctl.evidence.increments import Samples
 
 
 @contextmanager

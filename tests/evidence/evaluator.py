@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from abctl.core.selector import Selector
 from abctl.errors import SourceError
-from abctl.sources._promql import Selector
 from abctl.sources.prometheus import Prometheus
 
 Stored = tuple[dict[str, str], np.ndarray[Any, Any], np.ndarray[Any, Any]]

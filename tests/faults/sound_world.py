@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import Entry, new_object
+from abctl.core.ledger import Entry, new_object
 from abctl.platforms import platform
-from abctl.services import world
-from abctl.services.load import load
+from abctl.session import local_world
+from abctl.spec import load
 
 # Nothing has settled yet: no sample is needed.
 EXPERIMENT = """
@@ -41,7 +41,7 @@ def make(folder: Path) -> None:
     (folder / "iris.yaml").write_text(EXPERIMENT)
     experiment = load(folder / "iris.yaml")
     first = Entry(time.time(), "me", None, experiment.split, "start", "applied")
-    door = DirectoryDoor(folder / "state" / world.WORLD)
+    door = DirectoryDoor(folder / "state" / local_world.WORLD)
     for each in (new_object(experiment, first), *platform("envoy").objects(experiment)):
         door.create(each)
     (folder / "state" / "stack.lock").touch()

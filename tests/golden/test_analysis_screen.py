@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from abctl.cli._analysis import screen
 from abctl.cli._output import Output
 from abctl.cli.analyze import show
 from abctl.core.analysis import (
@@ -24,6 +23,7 @@ from abctl.core.analysis import (
     Verdict,
 )
 from abctl.core.split import Split
+from abctl.report.analysis import screen
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
 

@@ -14,12 +14,12 @@ from evaluator import Server, source
 from generated import SELECTORS, START, calm
 
 from abctl.cli.main import run
-from abctl.core.epochs import ledger_of
+from abctl.core.ledger import ledger_of
 from abctl.core.polls import Window
+from abctl.evidence.cache import Cache
+from abctl.evidence.read import read
 from abctl.local import stack
-from abctl.services.load import load
-from abctl.services.read import read
-from abctl.sources._cache import Cache
+from abctl.spec import load
 
 FORMS = Path(__file__).parent / "forms_2026_11"
 

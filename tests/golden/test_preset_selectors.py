@@ -11,14 +11,14 @@ import pytest
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Metric, Source
+from abctl.core.selector import Selector
+from abctl.metrics import presets
+from abctl.metrics.presets import PARTS
+from abctl.metrics.queries import MEAN
 from abctl.platforms import platform
-from abctl.services.load import load
-from abctl.services.render import render
-from abctl.services.telemetry import telemetry
-from abctl.sources import _presets
-from abctl.sources._presets import PARTS
-from abctl.sources._promql import Selector
-from abctl.sources._telemetry import MEAN
+from abctl.session.analyze import telemetry
+from abctl.spec import load
+from abctl.spec.render import render
 
 EXAMPLES = Path(__file__).parents[2] / "k8s/experiments"
 GOLDEN = Path(__file__).parent / "preset_selectors.txt"
@@ -75,7 +75,7 @@ def resolved(name: str) -> dict[str, str]:
 
 
 def test_every_preset_says_the_same_as_before() -> None:
-    every = [(key, text) for name in _presets.names() for key, text in resolved(name).items()]
+    every = [(key, text) for name in presets.names() for key, text in resolved(name).items()]
     text = "".join(f"{key}:\n  {selector}\n" for key, selector in every)
     if os.environ.get("ABCTL_GOLDEN") == "write":
         GOLDEN.write_text(text, encoding="utf-8")
@@ -83,7 +83,7 @@ def test_every_preset_says_the_same_as_before() -> None:
 
 
 def test_every_preset_is_resolved_somewhere() -> None:
-    assert set(WHERE) == set(_presets.names())
+    assert set(WHERE) == set(presets.names())
 
 
 @pytest.mark.parametrize("name", WHERE)

@@ -23,8 +23,8 @@ from abctl.core.change import Ref
 from abctl.core.experiment import Experiment, Shadow
 from abctl.core.split import Split
 from abctl.platforms import platform
-from abctl.services.load import load
-from abctl.services.render import render, to_yaml
+from abctl.spec import load
+from abctl.spec.render import render, to_yaml
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, GOLDEN = ROOT / "k8s/experiments", Path(__file__).parent / "render"

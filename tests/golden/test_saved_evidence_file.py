@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from abctl.cli.main import run
-from abctl.services.gather import Evidence
+from abctl.evidence.evidence import Evidence
 from abctl.sources import file
 
 HERE = Path(__file__).parent

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from abctl import errors
+from abctl.doctor import check
 from abctl.platforms import Misfit
-from abctl.services import checks
-from abctl.services._problems import Problem
+from abctl.spec.shape import Problem
 
 ROOT = Path(__file__).parents[2]
 KINDS = {
@@ -19,7 +19,7 @@ KINDS = {
     if inspect.isclass(kind) and issubclass(kind, errors.AbctlError)
 }
 # mypy proves that whoever makes one of these gives a hint.
-TOLD = [*KINDS.values(), Problem, Misfit, checks.error]
+TOLD = [*KINDS.values(), Problem, Misfit, check.error]
 
 
 @pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)

@@ -28,8 +28,8 @@ from abctl.core.experiment import Cohort, Experiment
 from abctl.core.split import Split
 from abctl.platforms import nginx
 from abctl.platforms._nginx_config import configuration
-from abctl.services.place import Where, find
-from abctl.services.shift import shift
+from abctl.session.place import Where, find
+from abctl.session.shift import shift
 
 HOST = "127.0.0.1"
 PIPELINED = 200

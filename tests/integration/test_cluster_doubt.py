@@ -9,14 +9,13 @@ from api_server import ADMIN_TOKEN
 from doubtful import FAULTS, gateway
 
 from abctl.cluster.kube import KubeDoor
-from abctl.core.epochs import ledger_of, ledger_ref
 from abctl.core.experiment import Model
+from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError
 from abctl.platforms import envoy
-from abctl.services.delete import delete
-from abctl.services.shift import shift
-from abctl.services.start import start
+from abctl.session.apply import delete, start
+from abctl.session.shift import shift
 
 OPTIONS = {"why": "test", "clock": time.time, "sleep": time.sleep, "timeout_seconds": 10.0}
 A, B = (Split(("control", "treatment"), shares) for shares in ((9000, 1000), (7000, 3000)))

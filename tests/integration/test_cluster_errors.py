@@ -13,9 +13,9 @@ from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Change, Ref
 from abctl.core.split import Split
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
-from abctl.services.place import Where, find
-from abctl.services.shift import shift
-from abctl.services.tree import tree
+from abctl.session.place import Where, find
+from abctl.session.shift import shift
+from abctl.session.tree import tree
 
 K8S = Path(__file__).parents[2] / "k8s"
 EXAMPLES = sorted(K8S.glob("experiments/*.yaml"))

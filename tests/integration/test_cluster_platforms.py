@@ -12,9 +12,9 @@ from abctl.core.experiment import Shadow
 from abctl.core.split import Split
 from abctl.errors import ClusterError
 from abctl.platforms import platform
-from abctl.services import apply as service
-from abctl.services.adopt import experiment as adopted
-from abctl.services.place import Where, find
+from abctl.session import apply as service
+from abctl.session.adopt import experiment as adopted
+from abctl.session.place import Where, find
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("k8s/experiments/*.yaml"))
 SPLITS = [(5000, 5000), (10_000, 0), (0, 10_000), (3000, 7000)]

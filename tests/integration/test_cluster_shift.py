@@ -10,14 +10,14 @@ from api_server import DEADLINE_SECONDS
 from doors import contend, survives
 
 from abctl.cluster.kube import KubeDoor
-from abctl.core.epochs import ledger_of, ledger_ref
 from abctl.core.experiment import Model
+from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotReadyError, UnreachableError
 from abctl.platforms import envoy
-from abctl.services import apply as service
-from abctl.services.shift import shift
-from abctl.services.start import start
+from abctl.session import apply as service
+from abctl.session.apply import start
+from abctl.session.shift import shift
 
 NAMES = ("control", "treatment")
 OPTIONS = {

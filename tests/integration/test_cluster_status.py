@@ -14,9 +14,9 @@ from api_server import wait_for
 
 from abctl.cli.main import run
 from abctl.cluster._wire import Wire
-from abctl.services.apply import apply
-from abctl.services.place import Where, find
-from abctl.services.status import status
+from abctl.session.apply import apply
+from abctl.session.place import Where, find
+from abctl.session.status import status
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"

@@ -13,7 +13,7 @@ from abctl.core.split import Split
 from abctl.errors import SpecError
 from abctl.platforms import inferencegraph
 from abctl.platforms import kserve as in_knative_mode
-from abctl.services.place import Where, find
+from abctl.session.place import Where, find
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 BELOW = ("deployments", "httproutes")

@@ -11,8 +11,8 @@ from api_server import KUBECTL
 
 from abctl.cli.main import run
 from abctl.core.change import Ref
-from abctl.services.load import load
-from abctl.services.render import render
+from abctl.spec import load
+from abctl.spec.render import render
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"

@@ -17,15 +17,15 @@ from api_server import path_from
 
 from abctl.core.experiment import Experiment, Metric, Source
 from abctl.core.polls import Window, cut
+from abctl.evidence.increments import summarize
+from abctl.evidence.read import read
 from abctl.local import stack
 from abctl.local.identity import wait_for
-from abctl.services._summaries import summarize
-from abctl.services.load import load
-from abctl.services.read import read
-from abctl.services.telemetry import telemetry
+from abctl.metrics.queries import MEAN, Telemetry
+from abctl.session.analyze import telemetry
 from abctl.sources import Series
-from abctl.sources._telemetry import MEAN, Telemetry
 from abctl.sources.prometheus import Prometheus
+from abctl.spec import load
 from abctl.stats.summary import Histogram
 
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"

@@ -9,7 +9,7 @@ from prometheus_server import serving
 
 from abctl.core.polls import Window
 from abctl.errors import SourceError
-from abctl.services.read import read
+from abctl.evidence.read import read
 from abctl.sources import Outline, Series
 from abctl.sources.prometheus import Prometheus
 

@@ -20,13 +20,13 @@ from compatible import SERVERS, prometheus, until
 from remote_write import Labels, push
 
 from abctl.core.polls import Window
+from abctl.core.selector import Selector
 from abctl.errors import SourceError
-from abctl.services.evidence import Samples
-from abctl.services.read import read
+from abctl.evidence.increments import Samples
+from abctl.evidence.read import read
 from abctl.sources import Outline, Series, Source
-from abctl.sources._outline import outline_of
-from abctl.sources._promql import Selector
 from abctl.sources.prometheus import Prometheus
+from abctl.sources.series import outline_of
 
 INTERVAL, SCRAPES = 5.0, 900
 OFFSETS = {"calm": 0.0, "odd": 3.217, "restarts": 2.5, "silent": 1.0, "late": 4.0, "falls": 1.003}

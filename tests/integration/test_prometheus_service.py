@@ -4,7 +4,7 @@ import pytest
 
 from abctl.cluster.kube import KubeDoor
 from abctl.errors import SourceError
-from abctl.services import _reach
+from abctl.spec import reach
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def door(cluster) -> KubeDoor:
 
 
 def test_a_service_that_is_not_there_is_told_in_the_servers_words(door: KubeDoor) -> None:
-    source = _reach.prometheus({"service": "default/prometheus:9090"}, "models", door)
+    source = reach.prometheus({"service": "default/prometheus:9090"}, "models", door)
     assert source.place == f"service default/prometheus:9090 of {door.words}"
     with pytest.raises(SourceError) as caught:
         source.now()
@@ -30,7 +30,7 @@ def test_a_service_without_a_server_is_told_after_some_tries(
     door.apply({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
     # Here nobody makes it of the Service.
     door.apply({"apiVersion": "v1", "kind": "Endpoints", "metadata": meta})
-    source = _reach.prometheus({"service": "empty:9090"}, "default", door)
+    source = reach.prometheus({"service": "empty:9090"}, "default", door)
     with pytest.raises(SourceError, match=r"HTTP 503: no endpoints available.*empty"):
         source.now()
     assert pauses

@@ -17,9 +17,9 @@ from prometheus_server import serving
 
 from abctl.core.polls import Window, cut
 from abctl.errors import SourceError
+from abctl.evidence.counters.increase import counters_of, increase, scrapes_of
 from abctl.local.identity import wait_for
 from abctl.sources import prometheus
-from abctl.sources._increase import counters_of, increase, scrapes_of
 from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraped, Scraper, Target
 

@@ -19,7 +19,7 @@ from own_ports import free_ports
 
 from abctl.cli.main import run
 from abctl.core.assignment import explain
-from abctl.core.epochs import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import NotReadyError
 from abctl.local import stack
@@ -27,10 +27,10 @@ from abctl.local.envoy import command
 from abctl.local.identity import Identity
 from abctl.local.stack import HOST, SUPERVISOR, Process, Server, Stack
 from abctl.platforms import _envoy_bootstrap, envoy
-from abctl.services import world
-from abctl.services.load import parse
-from abctl.services.shift import shift
-from abctl.services.start import create, start
+from abctl.session import local_world
+from abctl.session.apply import create, start
+from abctl.session.shift import shift
+from abctl.spec import parse
 
 NAMES = ("control", "treatment")
 USERS = [f"user-{i}" for i in range(500)]
@@ -59,7 +59,7 @@ class Gateway:
         self.experiment = parse(EXPERIMENT, "iris.yaml")
         self.port, self.admin, *behind = free_ports(4)
         ports = dict(zip(NAMES, behind, strict=True))
-        self.door = world.door(self.experiment, folder)
+        self.door = local_world.door(self.experiment, folder)
         self.options = {"actor": "test", "why": "", "clock": time.time}
         create(self.door, envoy, self.experiment, **self.options)
         static = envoy.bootstrap(
@@ -67,7 +67,7 @@ class Gateway:
             listen=self.port,
             admin=self.admin,
             upstreams={name: (HOST, port) for name, port in ports.items()},
-            routes_dir=str(folder / world.WORLD / "mounts" / "iris-envoy"),
+            routes_dir=str(folder / local_world.WORLD / "mounts" / "iris-envoy"),
         )
         alive = [_answering(*pair) for pair in ports.items() if pair[0] not in dead]
         static["static_resources"]["listeners"] += alive
@@ -354,7 +354,7 @@ def test_an_interrupted_shift_says_how_to_go_on(gateway, capsys, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("abctl.services.shift.wait_until_in_effect", interrupted)
+    monkeypatch.setattr("abctl.session.shift.wait_until_in_effect", interrupted)
     assert gateway.run("shift", "50/50", "--yes") == 130
     assert "the same command finishes it" in capsys.readouterr().err
     monkeypatch.undo()

@@ -23,12 +23,12 @@ from sklearn.datasets import load_iris
 from abctl.cli.main import run
 from abctl.core.assignment import point, variant_at
 from abctl.platforms import platform
-from abctl.services import local, world
-from abctl.services._traffic import Rows, plan
-from abctl.services.load import parse
-from abctl.services.look import look
-from abctl.services.shift import shift
-from abctl.services.simulate import Traffic, simulate
+from abctl.session import local_stack, local_world
+from abctl.session.look import look
+from abctl.session.shift import shift
+from abctl.simulate import Traffic, simulate
+from abctl.simulate._traffic import Rows, plan
+from abctl.spec import parse
 
 MODELS = Path(__file__).parents[2] / "model_servers"
 TEXT = """
@@ -49,17 +49,17 @@ EXPERIMENT = parse(TEXT, "simulated.yaml")
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local.Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local_stack.Stack]:
     state_dir = tmp_path_factory.mktemp("simulated") / "stack"
     try:
-        yield local.up(
+        yield local_stack.up(
             EXPERIMENT, state_dir=state_dir, models_dir=MODELS, tied=True, report=lambda _: None
         )
     finally:
-        local.down(state_dir)
+        local_stack.down(state_dir)
 
 
-def counted(stack: local.Stack) -> Counter[tuple[str, ...]]:
+def counted(stack: local_stack.Stack) -> Counter[tuple[str, ...]]:
     """Counters of all model servers, summed over what the test does not ask for."""
     found: Counter[tuple[str, ...]] = Counter()
     for server in stack.servers:
@@ -103,7 +103,7 @@ def foreseen(traffic: Traffic) -> tuple[Counter[tuple[str, str]], Counter[str]]:
 
 
 def test_what_was_sent_is_what_the_servers_count_and_who_should_answer_does(
-    stack: local.Stack,
+    stack: local_stack.Stack,
 ) -> None:
     traffic = Traffic(
         requests=1200,
@@ -134,9 +134,9 @@ def test_what_was_sent_is_what_the_servers_count_and_who_should_answer_does(
 
 
 def test_users_move_only_to_the_treatment_that_grows_while_traffic_flows(
-    stack: local.Stack,
+    stack: local_stack.Stack,
 ) -> None:
-    carrier, door = platform("envoy"), world.door(EXPERIMENT, stack.state_dir)
+    carrier, door = platform("envoy"), local_world.door(EXPERIMENT, stack.state_dir)
     flowing, shifted, enough = threading.Event(), threading.Event(), threading.Event()
     failed: list[BaseException] = []
     after: list[int] = []
@@ -183,7 +183,7 @@ def test_users_move_only_to_the_treatment_that_grows_while_traffic_flows(
 
 
 def test_interrupted_the_command_still_says_what_was_done(
-    stack: local.Stack, tmp_path: Path
+    stack: local_stack.Stack, tmp_path: Path
 ) -> None:
     path = tmp_path / "simulated.yaml"
     path.write_text(TEXT)
@@ -213,7 +213,7 @@ def test_interrupted_the_command_still_says_what_was_done(
 
 
 def test_the_table_names_every_variant_and_what_was_made_up(
-    stack: local.Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: local_stack.Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "simulated.yaml"
     path.write_text(TEXT)
@@ -232,7 +232,7 @@ def test_the_table_names_every_variant_and_what_was_made_up(
 
 
 def test_a_dead_entrance_is_one_clear_error(
-    stack: local.Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: local_stack.Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "simulated.yaml"
     path.write_text(TEXT)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from api_server import DEADLINE_SECONDS
 
-from abctl.core.epochs import ledger_of
+from abctl.core.ledger import ledger_of
 from abctl.core.split import Split
 from abctl.errors import ConflictError
 

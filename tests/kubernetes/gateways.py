@@ -23,7 +23,7 @@ from upstream import (
 )
 
 from abctl.platforms import platform
-from abctl.services.load import load
+from abctl.spec import load
 
 _GATEWAY_API = "gateway.networking.k8s.io/v1"
 _CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"

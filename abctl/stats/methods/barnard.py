@@ -12,9 +12,9 @@ doi:10.1002/(SICI)1097-0258(19980630)17:12<1403::AID-SIM834>3.0.CO;2-Y.
 
 import numpy as np
 
-from abctl.stats._contrast import null_of
-from abctl.stats._unconditional import SAME, Table, largest_log_p, scores, unconditional
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import null_of
+from abctl.stats.fixed.exact import SAME, Table, largest_log_p, scores, unconditional
 from abctl.stats.summary import Counts, Stream
 
 SUMMARY = Counts

@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
-from abctl.stats._contrast import Null
-from abctl.stats._unconditional import SAME, Table, fisher_tails, largest_log_p, unconditional
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import Null
+from abctl.stats.fixed.exact import SAME, Table, fisher_tails, largest_log_p, unconditional
 from abctl.stats.summary import Counts, Stream
 
 SUMMARY = Counts

@@ -16,12 +16,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from abctl.stats._bursts import TOO_SHORT, Bursts, bursts
-from abctl.stats._epochs import over_epochs, running, weight_of
-from abctl.stats._moments import UNREADY, Sample, comparable, moment_paths
-from abctl.stats._sequence import Paths, sequential
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.summary import Moments, Stream
+from abctl.stats.sequential.sequence import Paths, sequential
+from abctl.stats.summaries.bursts import TOO_SHORT, Bursts, bursts
+from abctl.stats.summaries.moments import UNREADY, Sample, comparable, moment_paths
+from abctl.stats.summary import Moments, Stream, over_epochs, running, weight_of
 
 SUMMARY = Moments
 SEQUENTIAL = True

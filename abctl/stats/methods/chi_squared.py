@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from abctl.stats._score import FEW, Strata
-from abctl.stats._tails import chi2_tail
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.reference import chi2_tail
+from abctl.stats.fixed.score import FEW, Strata
 from abctl.stats.methods import proportion
 from abctl.stats.summary import Counts, Stream
 

@@ -9,9 +9,9 @@ Sources: Fisher (1935); over epochs Gart (1970), doi:10.1093/biomet/57.3.471.
 
 from dataclasses import replace
 
-from abctl.stats._exact import fisher_log_p, support, with_exact_p
-from abctl.stats._score import Strata
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.exact import fisher_log_p, support, with_exact_p
+from abctl.stats.fixed.score import Strata
 from abctl.stats.methods import proportion
 from abctl.stats.summary import Counts, Stream
 

@@ -14,10 +14,10 @@ Newcombe (2006), doi:10.1002/sim.2324.
 
 from dataclasses import replace
 
-from abctl.stats._contrast import lift_of
-from abctl.stats._ranks import Ranks, as_effect
-from abctl.stats._reference import critical, p_value
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import lift_of
+from abctl.stats.fixed.reference import critical, p_value
+from abctl.stats.summaries.histograms import Ranks, as_effect
 from abctl.stats.summary import Histogram, Stream, SummaryError, common_edges
 
 SUMMARY = Histogram

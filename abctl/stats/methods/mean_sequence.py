@@ -14,9 +14,9 @@ doi:10.1093/biomet/34.1-2.28; Wallace (1959), doi:10.1214/aoms/1177706090.
 
 import numpy as np
 
-from abctl.stats._moments import UNREADY, comparable, moment_paths
-from abctl.stats._sequence import sequential
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.sequential.sequence import sequential
+from abctl.stats.summaries.moments import UNREADY, comparable, moment_paths
 from abctl.stats.summary import Moments, Stream
 
 SUMMARY = Moments

@@ -13,11 +13,11 @@ from functools import partial
 
 import numpy as np
 
-from abctl.stats._contrast import lift_of, null_of
-from abctl.stats._mover import Mover
-from abctl.stats._reference import critical, p_value
-from abctl.stats._score import Strata
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import lift_of, null_of
+from abctl.stats.fixed.mover import Mover
+from abctl.stats.fixed.reference import critical, p_value
+from abctl.stats.fixed.score import Strata
 from abctl.stats.summary import Array, Counts, Stream
 
 SUMMARY = Counts

@@ -11,8 +11,8 @@ Sources: Mee (1984), doi:10.2307/2531176; Miettinen & Nurminen (1985), doi:10.10
 Farrington & Manning (1990), doi:10.1002/sim.4780091208; Mantel & Haenszel (1959).
 """
 
-from abctl.stats._score import Strata, score_test
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.score import Strata, score_test
 from abctl.stats.summary import Counts, Stream
 
 SUMMARY = Counts

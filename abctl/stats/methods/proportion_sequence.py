@@ -13,8 +13,8 @@ Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693; Robbins (1970),
 doi:10.1214/aoms/1177696786.
 """
 
-from abctl.stats._counts_sequence import counts_sequence
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.sequential.linear_e import counts_sequence
 from abctl.stats.summary import Counts, Stream
 
 SUMMARY = Counts

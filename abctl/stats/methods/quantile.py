@@ -18,11 +18,11 @@ from functools import partial
 
 import numpy as np
 
-from abctl.stats._contrast import lift_of, null_of
-from abctl.stats._mover import Mover
-from abctl.stats._quantiles import MIN_BEYOND, Pair, bucket_notes, distributions
-from abctl.stats._reference import critical, p_value
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import lift_of, null_of
+from abctl.stats.fixed.mover import Mover
+from abctl.stats.fixed.reference import critical, p_value
+from abctl.stats.summaries.histograms import MIN_BEYOND, Pair, bucket_notes, distributions
 from abctl.stats.summary import Histogram, Stream
 
 SUMMARY = Histogram

@@ -20,12 +20,18 @@ arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090; of b
 
 import numpy as np
 
-from abctl.stats._bursts import TOO_SHORT, Bursts, bursts
-from abctl.stats._mixture import relative_default
-from abctl.stats._quantiles import MIN_BEYOND, Distribution, Pair, bucket_notes, distributions
-from abctl.stats._sequence import Paths, sequential
-from abctl.stats._support import supported
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.sequential.mixture import relative_default
+from abctl.stats.sequential.sequence import Paths, sequential
+from abctl.stats.summaries.bursts import TOO_SHORT, Bursts, bursts
+from abctl.stats.summaries.histograms import (
+    MIN_BEYOND,
+    Distribution,
+    Pair,
+    bucket_notes,
+    distributions,
+)
+from abctl.stats.summaries.moments import supported
 from abctl.stats.summary import Array, Histogram, Stream, common_edges
 
 SUMMARY = Histogram

@@ -8,8 +8,8 @@ Intervals hold exactly the nulls that are not rejected.
 Sources: Ng & Tang (2005), doi:10.1002/sim.1949; Gu et al. (2008), doi:10.1002/bimj.200710403.
 """
 
-from abctl.stats._score import Strata, score_test
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.score import Strata, score_test
 from abctl.stats.summary import Events, Stream
 
 SUMMARY = Events

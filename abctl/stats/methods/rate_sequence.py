@@ -12,8 +12,8 @@ there on it is asymptotic. It holds the null exactly if the null is not rejected
 Source: Lindon & Malek (2022), arXiv:2011.03567; see `_linear_e` for a null that is a difference.
 """
 
-from abctl.stats._counts_sequence import counts_sequence
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.sequential.linear_e import counts_sequence
 from abctl.stats.summary import Events, Stream
 
 SUMMARY = Events

@@ -13,11 +13,11 @@ Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Satterthwaite (1946), doi
 
 from dataclasses import replace
 
-from abctl.stats._buckets import bucket_paths, comparable
-from abctl.stats._contrast import t_test
-from abctl.stats._score import Strata, score_test
-from abctl.stats._users import as_users
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import t_test
+from abctl.stats.fixed.score import Strata, score_test
+from abctl.stats.sequential.linear_e import as_users
+from abctl.stats.summaries.buckets import bucket_paths, comparable
 from abctl.stats.summary import Buckets, Stream
 
 SUMMARY = Buckets

@@ -13,13 +13,12 @@ Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Waudby-Smith et al. (2024
 arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090.
 """
 
-from abctl.stats._buckets import bucket_paths, comparable
-from abctl.stats._contrast import null_of
-from abctl.stats._linear_e import log_e_path
-from abctl.stats._sequence import Early, sequential
-from abctl.stats._users import as_users, by_epoch
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import null_of
 from abctl.stats.methods.ratio import FEW_EVENTS, UNREADY
+from abctl.stats.sequential.linear_e import as_users, by_epoch, log_e_path
+from abctl.stats.sequential.sequence import Early, sequential
+from abctl.stats.summaries.buckets import bucket_paths, comparable
 from abctl.stats.summary import Buckets, Stream
 
 SUMMARY = Buckets

@@ -7,9 +7,9 @@ an edge of the histogram of both variants. A latency objective ("at most 1% of t
 
 from dataclasses import replace
 
-from abctl.stats._share import counts_above
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.methods import proportion
+from abctl.stats.summaries.histograms import counts_above
 from abctl.stats.summary import Histogram, Stream
 
 SUMMARY = Histogram

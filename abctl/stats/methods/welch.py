@@ -9,9 +9,9 @@ the interval of the lift: Fieller (1954), doi:10.1111/j.2517-6161.1954.tb00159.x
 
 import numpy as np
 
-from abctl.stats._contrast import Contrast, t_test
-from abctl.stats._moments import CANCELLED, Sample, cancelled
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import Contrast, t_test
+from abctl.stats.summaries.moments import CANCELLED, Sample, cancelled
 from abctl.stats.summary import Moments, Stream
 
 SUMMARY = Moments

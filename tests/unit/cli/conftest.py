@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import Entry, ledger_of, new_object, with_ledger
-from abctl.services import world
-from abctl.services.load import load
+from abctl.core.ledger import Entry, ledger_of, new_object, with_ledger
+from abctl.session import local_world
+from abctl.spec import load
 
 _HEAD = """
 apiVersion: abctl.dev/v1alpha1
@@ -48,6 +48,6 @@ def start_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         obj = new_object(experiment, first)
         for entry in later:
             obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-        DirectoryDoor(Path("state") / world.WORLD).create(obj)
+        DirectoryDoor(Path("state") / local_world.WORLD).create(obj)
 
     return start

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from estimates import PLAIN
 
-from abctl.cli._effects import compared
 from abctl.core.analysis import Claim, Comparison, Says
+from abctl.report.effects import compared
 from abctl.stats.estimate import Alternative, Delta, Estimate
 
 NONE, HALF = Delta(0.0, relative=False), Delta(0.5, relative=True)

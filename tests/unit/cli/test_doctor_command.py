@@ -11,15 +11,15 @@ import pytest
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.change import Ref
-from abctl.core.epochs import Entry
 from abctl.core.experiment import Experiment
+from abctl.core.ledger import Entry
 from abctl.core.split import Split
 from abctl.local import stack
 from abctl.local.identity import Identity
 from abctl.local.stack import Process, Server, Stack
 from abctl.platforms import platform
-from abctl.services import world
-from abctl.services.load import load
+from abctl.session import local_world
+from abctl.spec import load
 
 METRICS = """\
   metrics:
@@ -39,7 +39,7 @@ def started(start_experiment: Callable[..., None]) -> Callable[..., Experiment]:
         experiment, carrier = load(Path("iris.yaml")), platform("envoy")
         target = carrier.target(experiment)
         obj = next(o for o in carrier.objects(experiment) if Ref.of(o) == target)
-        DirectoryDoor(Path("state") / world.WORLD).create(obj)
+        DirectoryDoor(Path("state") / local_world.WORLD).create(obj)
         return experiment
 
     return start

@@ -11,12 +11,12 @@ from abctl.cli import _shift, _simulation, doctor, local, status
 from abctl.cli._output import Output, emit
 from abctl.cli.main import run
 from abctl.core.change import Ref
-from abctl.core.epochs import Entry, Epoch
+from abctl.core.ledger import Entry, Epoch
 from abctl.core.split import Split
-from abctl.services._tally import LatencyMs, Summary, VariantSummary
-from abctl.services.checks import Check
-from abctl.services.status import Observed, Status
-from abctl.services.tree import Branch, Condition, Node, Pod, Tree
+from abctl.doctor.check import Check
+from abctl.session.status import Observed, Status
+from abctl.session.tree import Branch, Condition, Node, Pod, Tree
+from abctl.simulate._tally import LatencyMs, Summary, VariantSummary
 
 Screen = pytest.CaptureFixture[str]
 LONG = "the-model-of-last-week-with-another-threshold-and-seed"

@@ -97,7 +97,7 @@ def test_models_are_those_that_are_named_and_never_those_that_lie_about(
         return stack.read(folder)
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("abctl.services.local.up", up)
+    monkeypatch.setattr("abctl.session.local_stack.up", up)
     monkeypatch.delenv("ABCTL_MODELS", raising=False)
     Path("model_servers").mkdir()
     assert run(["init", "iris.yaml"]) == 0

@@ -11,13 +11,13 @@ import pytest
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.change import Ref
-from abctl.core.epochs import Entry, new_object
+from abctl.core.ledger import Entry, new_object
 from abctl.local import stack
 from abctl.local.identity import Identity
 from abctl.local.stack import Process, Stack
 from abctl.platforms import platform
-from abctl.services import world
-from abctl.services.load import load
+from abctl.session import local_world
+from abctl.spec import load
 
 OLD, NEXT, LAST = ("v1", "v2"), ("v2", "v3"), ("v3", "v2")
 COMBINATIONS = [c for c in product((OLD, NEXT, LAST), repeat=3) if len(set(c)) > 1]
@@ -65,7 +65,7 @@ def arrange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arrange:
     def made(
         file: tuple[str, str], known: tuple[str, str], there: tuple[str, str]
     ) -> DirectoryDoor:
-        door, experiments = DirectoryDoor(Path("state") / world.WORLD), []
+        door, experiments = DirectoryDoor(Path("state") / local_world.WORLD), []
         for names in (known, there, file):
             Path("iris.yaml").write_text(FILE.format(*names))
             experiments.append(load(Path("iris.yaml")))
@@ -121,8 +121,8 @@ def test_a_rollback_goes_through_and_enters_the_new_variants(
 
     arrange(NEXT, OLD, NEXT)
     # As if a stack ran there: its Envoy has what is asked for, its servers are ready.
-    monkeypatch.setattr(world, "envoy_status", status)
-    monkeypatch.setattr(world, "ready", lambda _state, _variant: True)
+    monkeypatch.setattr(local_world, "envoy_status", status)
+    monkeypatch.setattr(local_world, "ready", lambda _state, _variant: True)
     monkeypatch.setattr(stack, "read", lambda _: STACK)
     words = ["iris.yaml", "--state", "state", "-o", "json"]
     assert run(["rollback", "--yes", *words]) == 0

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from abctl.cli.main import run
-from abctl.core.epochs import Entry
+from abctl.core.ledger import Entry
 from abctl.core.split import Split
 
 METRICS = """\

@@ -7,10 +7,10 @@ import pytest
 from analyses import ALPHA, analyses
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
-from abctl.cli._analysis import screen
-from abctl.cli._effects import named
 from abctl.core.analysis import Analysis, Comparison, MetricResult
-from abctl.core.question import Question, question
+from abctl.report.analysis import screen
+from abctl.report.effects import named
+from abctl.report.question import Question, question
 
 LAW = settings(
     max_examples=50,

@@ -10,11 +10,11 @@ import pytest
 from abctl.cli import _shift
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.epochs import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.platforms import envoy
-from abctl.services.place import Place
-from abctl.services.start import start
+from abctl.session.apply import start
+from abctl.session.place import Place
 
 A = Split(("control", "treatment"), (9000, 1000))
 

@@ -10,8 +10,8 @@ from abctl.cli.main import run
 from abctl.local import stack
 from abctl.local.identity import Identity
 from abctl.local.stack import Process, Stack
-from abctl.services._tally import Summary, Tally
-from abctl.services.simulate import Traffic
+from abctl.simulate import Traffic
+from abctl.simulate._tally import Summary, Tally
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_it_never_sends_the_same_twice_unless_told_to(
         tally.answer("control", "alice", 0.001)
         return tally.summary(1.0, traffic.effects, (), False)
 
-    monkeypatch.setattr("abctl.services.simulate.simulate", nothing)
+    monkeypatch.setattr("abctl.simulate.simulate", nothing)
     seeds = []
     for options in ([], [], ["--seed", "7"]):
         capsys.readouterr()
@@ -85,7 +85,7 @@ def test_without_one_good_answer_it_fails(
         tally.error("unknown", "timeout")
         return tally.summary(10.0, (), (), False)
 
-    monkeypatch.setattr("abctl.services.simulate.simulate", silence)
+    monkeypatch.setattr("abctl.simulate.simulate", silence)
     assert run(["simulate", path, "--url", "http://127.0.0.1:1"]) == 5
     shown = capsys.readouterr()
     assert "timeout 1" in shown.out

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from abctl.cli import status
-from abctl.core.epochs import Entry
+from abctl.core.ledger import Entry
 from abctl.core.split import Split
-from abctl.services import status as service
-from abctl.services.status import Observed, Status
+from abctl.session import status as service
+from abctl.session.status import Observed, Status
 
 BEFORE, AFTER = (Split(("a", "b"), shares) for shares in ((9000, 1000), (5000, 5000)))
 NOTHING_YET = "requests: none counts yet; what comes in the first 30s after a change"
@@ -87,13 +87,13 @@ def test_a_shift_that_is_not_finished_is_no_split_to_count_for(world: World) -> 
 @pytest.mark.parametrize("counts", [None, {"a": 0, "b": 0}])
 def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
-        "abctl.core.epochs.ledger_of",
-        "abctl.services.ledger.read",
-        "abctl.services.analyze.source_of",
-        "abctl.services.telemetry.telemetry",
+        "abctl.core.ledger.ledger_of",
+        "abctl.session.ledger.read",
+        "abctl.session.analyze.source_of",
+        "abctl.session.analyze.telemetry",
     ):
         monkeypatch.setattr(name, lambda *_, **__: None)
-    monkeypatch.setattr("abctl.services.observed.observed", lambda *_: counts)
+    monkeypatch.setattr("abctl.session.status.observed", lambda *_: counts)
     experiment = SimpleNamespace(source=None, design=SimpleNamespace(settle_seconds=30.0))
     place: Any = SimpleNamespace(state="state", adopted=False, door=None, experiment=experiment)
     found, why = status._counts(place, None, None)

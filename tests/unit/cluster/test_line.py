@@ -218,7 +218,7 @@ def test_without_a_proxy_nothing_slow_is_imported(tmp_path):
 import sys
 from pathlib import Path
 from abctl.cli.main import run
-from abctl.services import shift
+from abctl.session import shift
 assert run(["shift", "vs/x", "b=1%", "--kubeconfig={tmp_path / "config"}"]) == 5
 slow = {{"kubernetes", "numpy", "rich", "scipy", "urllib3", "abctl.stats.estimate"}}
 sys.exit(",".join(slow & set(sys.modules)) or 0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abctl.core.duration import format_duration, parse_duration_seconds
+from abctl.core.time import format_duration, parse_duration_seconds
 from abctl.errors import SpecError
 
 

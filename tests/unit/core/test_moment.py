@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abctl.core.moment import format_moment, parse_moment
+from abctl.core.time import format_moment, parse_moment
 
 
 def test_it_is_written_in_utc() -> None:

@@ -3,12 +3,12 @@
 import pytest
 
 from abctl.core.delta import parse_delta
-from abctl.core.duration import parse_duration_seconds
 from abctl.core.number import parse_number, parse_whole
 from abctl.core.split import parse_share_bp
+from abctl.core.time import parse_duration_seconds
 from abctl.errors import AbctlError
-from abctl.services._forms import UnfitError, between, whole
-from abctl.services.plan_numbers import parse_baseline, parse_traffic_per_day
+from abctl.report.plan import parse_baseline, parse_traffic_per_day
+from abctl.spec.fields import UnfitError, between, whole
 
 ODD = ["\uff12", "6_4", "\u0662", "1\uff10"]
 READERS = [

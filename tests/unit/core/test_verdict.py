@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 from estimates import PLAIN
 
-from abctl.core.analysis import (
-    Claim,
-    Comparison,
-    Coverage,
-    MetricResult,
-    Result,
-    Says,
-    Verdict,
-)
+from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Result, Says, Verdict
 from abctl.core.experiment import Design
 from abctl.core.verdict import Size, deviation, distrust, verdict
 from abctl.stats.estimate import Delta, Estimate, NotEstimable

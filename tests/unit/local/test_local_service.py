@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from abctl.core.epochs import Entry, Phase, ledger_of, new_object, with_ledger
-from abctl.core.experiment import Experiment, Metric, Model, Variant
-from abctl.core.serving import environment
+from abctl.core.experiment import Experiment, Metric, Model, Variant, environment
+from abctl.core.ledger import Entry, Phase, ledger_of, new_object, with_ledger
 from abctl.errors import AbctlError, ClusterError, NotFoundError, UsageError
 from abctl.local import lifecycle
 from abctl.local.ports import PortTakenError
-from abctl.services import ledger, local, world
+from abctl.session import ledger, local_stack, local_world
 
 Make = Callable[..., Experiment]
 
@@ -22,7 +21,7 @@ def silent(_: str) -> None:
 
 
 def up(experiment: Experiment, state_dir: Path) -> None:
-    local.up(experiment, state_dir=state_dir, models_dir=state_dir / "models", report=silent)
+    local_stack.up(experiment, state_dir=state_dir, models_dir=state_dir / "models", report=silent)
 
 
 def test_only_envoy_runs_locally(make_experiment: Make, tmp_path: Path) -> None:
@@ -41,7 +40,7 @@ def test_what_cannot_start_leaves_no_stack(make_experiment: Make, tmp_path: Path
     with pytest.raises(NotFoundError, match="model"):
         up(make_experiment(), tmp_path / "stack")
     with pytest.raises(NotFoundError, match="no local stack"):
-        local.status(tmp_path / "stack")
+        local_stack.status(tmp_path / "stack")
     with pytest.raises(NotFoundError, match="model"):
         up(make_experiment(), tmp_path / "stack")
 
@@ -52,7 +51,7 @@ def test_only_the_example_models_need_no_folder(make_experiment: Make, tmp_path:
     experiment = make_experiment()
     experiment = replace(experiment, variants=(experiment.variants[0], other))
     with pytest.raises(NotFoundError, match="treatment: iris v9 is none of") as error:
-        local.up(experiment, state_dir=tmp_path / "stack", models_dir=None, report=silent)
+        local_stack.up(experiment, state_dir=tmp_path / "stack", models_dir=None, report=silent)
     assert error.value.hint == "--models names the folder that has one for each version"
 
 
@@ -63,7 +62,7 @@ def test_what_is_there_stays_where_there_is_no_model_server(
     with lifecycle.locked(tmp_path):
         (tmp_path / "evidence").touch()
     with pytest.raises(UsageError, match="MLServer"):
-        local.up(make_experiment(), state_dir=tmp_path, models_dir=None, report=silent)
+        local_stack.up(make_experiment(), state_dir=tmp_path, models_dir=None, report=silent)
     assert (tmp_path / "evidence").exists()
 
 
@@ -77,9 +76,11 @@ def test_a_stack_whose_ports_are_always_taken_is_given_up(
         starts.append(True)
         raise PortTakenError("envoy found its port taken; its last lines:\n  in use", "its log")
 
-    monkeypatch.setattr(local, "_up", start)
+    monkeypatch.setattr(local_stack, "_up", start)
     with pytest.raises(PortTakenError, match="in use"):
-        local.up(make_experiment(), state_dir=tmp_path, models_dir=tmp_path, report=said.append)
+        local_stack.up(
+            make_experiment(), state_dir=tmp_path, models_dir=tmp_path, report=said.append
+        )
     assert len(starts) == len(said) + 1 > 3
     (again,) = set(said)
     assert again == "envoy found its port taken; starting all again with other ports"
@@ -95,11 +96,11 @@ def test_a_port_that_was_named_is_not_tried_again_where_it_is_taken(
         raise PortTakenError("envoy ended with exit code 1; its last lines:\n  in use", "its log")
 
     monkeypatch.setattr("abctl.local.mlserver.require_installed", lambda: None)
-    monkeypatch.setattr(local, "_up", start)
+    monkeypatch.setattr(local_stack, "_up", start)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(ClusterError, match=f"port {port} of 127.0.0.1 cannot be used") as error:
-            local.up(
+            local_stack.up(
                 make_experiment(),
                 state_dir=tmp_path,
                 models_dir=tmp_path,
@@ -137,25 +138,25 @@ def test_the_only_stack_is_meant_where_none_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no stack"):
-        local.only_state()
+        local_stack.only_state()
     for name in ("red", "blue"):
-        with lifecycle.locked(local.default_state(name)):
-            lifecycle.prepare(local.default_state(name))
+        with lifecycle.locked(local_stack.default_state(name)):
+            lifecycle.prepare(local_stack.default_state(name))
     with pytest.raises(UsageError, match="blue, red"):
-        local.only_state()
-    (local.default_state("red") / "state.json").touch()
-    assert local.only_state() == Path(".abctl/red")
+        local_stack.only_state()
+    (local_stack.default_state("red") / "state.json").touch()
+    assert local_stack.only_state() == Path(".abctl/red")
 
 
 def test_down_keeps_the_folder_and_purge_removes_it(tmp_path: Path) -> None:
     state_dir = tmp_path / "stack"
-    assert not local.down(state_dir)
+    assert not local_stack.down(state_dir)
     assert not state_dir.exists()
     with lifecycle.locked(state_dir):
         lifecycle.prepare(state_dir)
-    assert not local.down(state_dir)
+    assert not local_stack.down(state_dir)
     assert (state_dir / "logs").exists()
-    assert not local.down(state_dir, purge=True)
+    assert not local_stack.down(state_dir, purge=True)
     assert not state_dir.exists()
 
 
@@ -163,12 +164,12 @@ def test_down_keeps_the_folder_and_purge_removes_it(tmp_path: Path) -> None:
 def test_the_folder_of_somebody_else_is_left_alone(make_experiment: Make, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     with pytest.raises(UsageError, match="not of a local stack"):
-        local.down(tmp_path, purge=True)
+        local_stack.down(tmp_path, purge=True)
     with pytest.raises(UsageError, match="not of a local stack"):
         up(make_experiment(), tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="not a folder"):
-        local.down(tmp_path / "file")
+        local_stack.down(tmp_path / "file")
     assert (tmp_path / "logs").exists()
 
 
@@ -180,7 +181,7 @@ def leave_behind(experiment: Experiment, state_dir: Path, *phases: Phase) -> Non
     for phase in phases:
         entry = Entry(2.0, "me", None, experiment.split, "", phase)
         obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-    world.door(experiment, state_dir).create(obj)
+    local_world.door(experiment, state_dir).create(obj)
     (state_dir / "scrapes.jsonl").write_text("counted")
 
 
@@ -188,7 +189,7 @@ def start_again(experiment: Experiment, state_dir: Path, *, tied: bool = False) 
     """Start, as far as it goes without a model; gives what was told."""
     told: list[str] = []
     with pytest.raises(NotFoundError, match="no model"):
-        local.up(
+        local_stack.up(
             experiment,
             state_dir=state_dir,
             models_dir=state_dir / "models",
@@ -216,9 +217,9 @@ def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
         )
         for folder in kept:
             assert (folder / "scrapes.jsonl").read_text() == "counted"
-            assert ledger_of(ledger.read(world.door(experiment, folder), experiment)).desired
+            assert ledger_of(ledger.read(local_world.door(experiment, folder), experiment)).desired
         assert not (state_dir / "scrapes.jsonl").exists()
-    assert not local.down(state_dir, purge=True)
+    assert not local_stack.down(state_dir, purge=True)
     assert not state_dir.exists()
 
 
@@ -238,7 +239,7 @@ def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     (told,) = start_again(experiment, state_dir, tied=True)
     (kept,) = (state_dir / lifecycle.EARLIER).iterdir()
     assert str(kept) in told
-    assert ledger_of(ledger.read(world.door(other, kept), other)).desired
+    assert ledger_of(ledger.read(local_world.door(other, kept), other)).desired
     shutil.rmtree(state_dir / lifecycle.EARLIER)
     # What nobody can read may be evidence.
     leave_behind(experiment, state_dir)

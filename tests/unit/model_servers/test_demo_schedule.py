@@ -15,19 +15,18 @@ from prometheus_client import CollectorRegistry
 
 from ab_runtime.counters import Counters
 from ab_runtime.variant import Variant
+from abctl import demo
+from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.assignment import by_salted_hash
-from abctl.core.epochs import Entry, Ledger, locked_plan
 from abctl.core.experiment import Experiment
-from abctl.services import demo
-from abctl.services._traffic import Request, Rows, plan
-from abctl.services.gather import gather
-from abctl.services.judge import judge
-from abctl.services.load import load
-from abctl.services.telemetry import telemetry
+from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.selector import Selector
+from abctl.session.analyze import gather, telemetry
+from abctl.simulate._traffic import Request, Rows, plan
 from abctl.sources import Outline, Series
-from abctl.sources._outline import outline_of
-from abctl.sources._promql import Selector
+from abctl.sources.series import outline_of
+from abctl.spec import load
 from abctl.stats.estimate import Estimate
 
 START = 1_700_000_000.0

@@ -4,8 +4,7 @@ import pytest
 import yaml
 
 from abctl.errors import SpecError
-from abctl.platforms import platform
-from abctl.services._admission import require_admissible
+from abctl.platforms import platform, require_admissible
 
 
 def seldon(*predictors, **spec):

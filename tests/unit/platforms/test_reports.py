@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from abctl.core.split import Split
-from abctl.platforms import platform
-from abctl.platforms._conditions import UNSEEN
+from abctl.platforms import UNSEEN, platform
 
 NAMES = ("control", "treatment")
 ISVC = """

@@ -10,9 +10,10 @@ from abctl.core.experiment import Model, Source, Variant
 from abctl.core.split import Split
 from abctl.errors import SourceError
 from abctl.platforms import gateway, kserve, platform
-from abctl.services.load import load
-from abctl.services.render import render
-from abctl.services.telemetry import preset_name, telemetry
+from abctl.session.analyze import telemetry
+from abctl.spec import load
+from abctl.spec.measurement import preset_name
+from abctl.spec.render import render
 
 EXAMPLES = Path(__file__).parents[3] / "k8s/experiments"
 

@@ -17,8 +17,8 @@ import pytest
 import urllib3
 
 from abctl.errors import SourceError
-from abctl.sources import _connection
-from abctl.sources._connection import Connection, Way
+from abctl.sources import connection
+from abctl.sources.connection import Connection, Way
 from abctl.sources.prometheus import Prometheus
 
 SECRET = "s3cret-of-a-test"
@@ -285,7 +285,7 @@ def test_an_authority_that_was_named_need_not_please_strict_clients(
 ) -> None:
     authorities.make(tmp_path, fault)
     authority = str(tmp_path / "ca.crt")
-    for module in (_connection, urllib3.connection):
+    for module in (connection, urllib3.connection):
         authorities.be_strict(monkeypatch, module, "create_urllib3_context")
     _, url = serve(context=authorities.serving(tmp_path))
     assert Prometheus(url, {"ca_file": authority}).now() == 1_700_000_000

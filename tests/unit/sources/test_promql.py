@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from abctl.core.selector import Selector, one_of
 from abctl.errors import SourceError
-from abctl.sources._promql import Selector, one_of
 
 
 @given(st.text(), st.text())

@@ -5,8 +5,8 @@ import pytest
 
 from abctl.errors import SourceError
 from abctl.sources import Series
-from abctl.sources._increase import require_counter
-from abctl.sources._staleness import without_markers
+from abctl.sources.prometheus import without_markers
+from abctl.sources.series import require_counter
 
 NAN = np.nan
 

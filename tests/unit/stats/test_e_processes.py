@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abctl.stats._contrast import Null
-from abctl.stats._histogram_e import log_e_path as histogram_path
-from abctl.stats._linear_e import Pairs, log_e_path
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import Null
 from abctl.stats.methods import histogram_sequence, proportion_sequence
+from abctl.stats.methods.histogram_sequence import log_e_path as histogram_path
 from abctl.stats.multiplicity import holm
+from abctl.stats.sequential.linear_e import Pairs, log_e_path
 from abctl.stats.summary import Counts, Histogram, Stream, SummaryError
 
 NULLS = {

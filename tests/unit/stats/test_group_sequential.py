@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from abctl.stats import group_sequential as gs
-from abctl.stats._brownian import crossing
+from abctl.stats.power import group_sequential as gs
+from abctl.stats.power.group_sequential import crossing
 from abctl.stats.summary import SummaryError
 
 SPENDINGS = ["obrien-fleming", "pocock"]

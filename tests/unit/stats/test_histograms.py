@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abctl.stats._quantiles import distributions
-from abctl.stats._ranks import Ranks
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
 from abctl.stats.methods import (
     histogram_sequence,
@@ -18,6 +16,7 @@ from abctl.stats.methods import (
     share_above,
     share_above_sequence,
 )
+from abctl.stats.summaries.histograms import Ranks, distributions
 from abctl.stats.summary import Counts, Histogram, Stream
 
 FINE = tuple(0.002 * 1.1 ** np.arange(60))

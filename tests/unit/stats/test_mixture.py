@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from abctl.stats._mixture import boundary, log_e_value, scale_of
 from abctl.stats.estimate import Delta, Plan
 from abctl.stats.methods import mean_sequence
+from abctl.stats.sequential.mixture import boundary, log_e_value, scale_of
 from abctl.stats.summary import Moments, Stream
 
 

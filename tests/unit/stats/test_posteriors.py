@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abctl.stats.bayes import Beta, Normal, summarize
+from abctl.stats.bayes import Beta, Normal, posteriors, summarize
 from abctl.stats.estimate import Plan
 from abctl.stats.methods import quantile, ratio, welch
-from abctl.stats.posteriors import posteriors
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
 
 EDGES = tuple(np.linspace(0.05, 3.0, 60))

@@ -10,8 +10,8 @@ from scipy import stats
 from statsmodels.stats import power as sm_power
 from statsmodels.stats import proportion as sm_proportion
 
-from abctl.stats import power
 from abctl.stats.estimate import Plan
+from abctl.stats.power import sizes
 from abctl.stats.summary import SummaryError
 
 
@@ -26,17 +26,17 @@ from abctl.stats.summary import SummaryError
     ],
 )
 def test_what_five_percent_needs(control, effect, pooled, unpooled) -> None:
-    assert power.sample_size(power.proportions(control, effect)) == (pooled, pooled)
-    target = power.proportions(control, effect, pooled=False)
-    assert power.sample_size(target) == (unpooled, unpooled)
+    assert sizes.sample_size(sizes.proportions(control, effect)) == (pooled, pooled)
+    target = sizes.proportions(control, effect, pooled=False)
+    assert sizes.sample_size(target) == (unpooled, unpooled)
 
 
 def test_fifteen_thousand_is_wrong_in_every_reading() -> None:
-    relative = power.proportions(0.05, 0.05 * 0.02)
-    assert power.power_of(relative, 15_000, 15_000) == pytest.approx(0.059, abs=0.001)
-    points = power.proportions(0.05, 0.02)
-    assert power.power_of(points, 15_000, 15_000) > 0.999999
-    found = power.smallest_effect(lambda e: power.proportions(0.05, e), 0.9, (15_000, 15_000))
+    relative = sizes.proportions(0.05, 0.05 * 0.02)
+    assert sizes.power_of(relative, 15_000, 15_000) == pytest.approx(0.059, abs=0.001)
+    points = sizes.proportions(0.05, 0.02)
+    assert sizes.power_of(points, 15_000, 15_000) > 0.999999
+    found = sizes.smallest_effect(lambda e: sizes.proportions(0.05, e), 0.9, (15_000, 15_000))
     assert found == pytest.approx(0.0073, abs=5e-5)
     one_sample = ((stats.norm.isf(0.025) + stats.norm.isf(0.2)) / 0.005) ** 2 * 0.05 * 0.95
     assert one_sample == pytest.approx(14_913, abs=1)
@@ -59,14 +59,14 @@ def test_two_proportions_are_those_of_statsmodels(p, q, ratio, one_sided, n) -> 
         alpha=0.05 if one_sided else 0.025,
         alternative="larger" if q > p else "smaller",
     )
-    found = power.power_of(power.proportions(p, q - p), n, n * ratio, one_sided=one_sided)
+    found = sizes.power_of(sizes.proportions(p, q - p), n, n * ratio, one_sided=one_sided)
     assert found == pytest.approx(oracle.power, abs=1e-9)
 
 
 @given(st.floats(0.01, 3), st.floats(0.1, 10), st.integers(2, 10**5), st.booleans())
 def test_means_are_those_of_statsmodels(d, ratio, n, one_sided) -> None:
     oracle = sm_power.NormalIndPower().power(d, n, 0.02 / (1 if one_sided else 2), ratio, "larger")
-    found = power.power_of(power.means(2 * d, 2.0), n, n * ratio, 0.02, one_sided=one_sided)
+    found = sizes.power_of(sizes.means(2 * d, 2.0), n, n * ratio, 0.02, one_sided=one_sided)
     assert found == pytest.approx(oracle, abs=1e-9)
 
 
@@ -78,18 +78,18 @@ def test_means_are_those_of_statsmodels(d, ratio, n, one_sided) -> None:
     st.fixed_dictionaries({"one_sided": st.booleans(), "inflation": st.floats(1, 4)}),
 )
 def test_size_power_and_effect_are_inverses(p, effect, ratio, wanted, how) -> None:
-    n = power.sample_size(power.proportions(p, effect), 0.05, wanted, ratio=ratio, **how)
-    reached = power.power_of(power.proportions(p, effect), *n, **how)
+    n = sizes.sample_size(sizes.proportions(p, effect), 0.05, wanted, ratio=ratio, **how)
+    reached = sizes.power_of(sizes.proportions(p, effect), *n, **how)
     assert reached >= wanted - 1e-3
-    smallest = power.smallest_effect(
-        lambda e: power.proportions(p, e), 1 - p, (n[0], n[0] * ratio), 0.05, wanted, **how
+    smallest = sizes.smallest_effect(
+        lambda e: sizes.proportions(p, e), 1 - p, (n[0], n[0] * ratio), 0.05, wanted, **how
     )
     assert smallest == pytest.approx(effect, rel=0.15)
     assert smallest <= effect * (1 + 1e-6)
 
 
 def test_power_is_what_a_simulation_finds() -> None:
-    n_a, n_b = power.sample_size(power.proportions(0.05, 0.02), ratio=0.5)
+    n_a, n_b = sizes.sample_size(sizes.proportions(0.05, 0.02), ratio=0.5)
     rng, runs = np.random.default_rng(1), 20_000
     a, b = rng.binomial(n_a, 0.05, runs), rng.binomial(n_b, 0.07, runs)
     pooled = (a + b) / (n_a + n_b)
@@ -99,7 +99,7 @@ def test_power_is_what_a_simulation_finds() -> None:
 
 def test_a_margin_is_shown_as_often_as_planned() -> None:
     """The score test against 0.9% of errors, where both variants really have 0.4%."""
-    n_a, n_b = power.sample_size(power.margin(0.004, 0.005), ratio=1 / 9, one_sided=True)
+    n_a, n_b = sizes.sample_size(sizes.margin(0.004, 0.005), ratio=1 / 9, one_sided=True)
     rng, runs = np.random.default_rng(4), 20_000
     a, b = rng.binomial(n_a, 0.004, runs) / n_a, rng.binomial(n_b, 0.004, runs) / n_b
     z = (a + 0.005 - b) / np.sqrt(a * (1 - a) / n_a + (a + 0.005) * (0.995 - a) / n_b)
@@ -107,25 +107,25 @@ def test_a_margin_is_shown_as_often_as_planned() -> None:
 
 
 def test_nothing_is_found_with_too_few() -> None:
-    assert power.smallest_effect(lambda e: power.proportions(0.5, e), 0.49, (3, 3)) is None
+    assert sizes.smallest_effect(lambda e: sizes.proportions(0.5, e), 0.49, (3, 3)) is None
 
 
 def test_design_effect_is_the_variance_of_clusters() -> None:
     rng, runs, users = np.random.default_rng(2), 4000, 60
-    sizes = rng.integers(1, 12, (runs, users))
+    clusters = rng.integers(1, 12, (runs, users))
     level = rng.beta(1, 3, (runs, users))  # a user's own rate: the correlation is 1 / (1 + 3 + 1)
-    sums = rng.binomial(sizes, level)
-    ratios = sums.sum(axis=1) / sizes.sum(axis=1)
-    variance = 0.25 * 0.75 / sizes.sum(axis=1).mean()
-    expected = power.design_effect(sizes.mean(), sizes.std() / sizes.mean(), 0.2)
+    sums = rng.binomial(clusters, level)
+    ratios = sums.sum(axis=1) / clusters.sum(axis=1)
+    variance = 0.25 * 0.75 / clusters.sum(axis=1).mean()
+    expected = sizes.design_effect(clusters.mean(), clusters.std() / clusters.mean(), 0.2)
     assert ratios.var() / variance == pytest.approx(expected, rel=0.07)
-    assert power.design_effect(1, 0, 0.5) == 1
-    assert power.design_effect(8, 1.2, 0) == 1
+    assert sizes.design_effect(1, 0, 0.5) == 1
+    assert sizes.design_effect(8, 1.2, 0) == 1
 
 
 @pytest.mark.parametrize("treatments", [1, 2, 3, 5])
 def test_the_best_shares_cannot_be_bettered(treatments: int) -> None:
-    shares = power.best_shares(treatments)
+    shares = sizes.best_shares(treatments)
     assert math.fsum(shares) == pytest.approx(1)
 
     def variance(control: float) -> float:
@@ -133,7 +133,7 @@ def test_the_best_shares_cannot_be_bettered(treatments: int) -> None:
 
     others = np.linspace(0.05, 0.95, 500)
     assert variance(shares[0]) <= variance(others).min() + 1e-12
-    assert power.alpha_each(0.05, treatments) * treatments == pytest.approx(0.05)
+    assert sizes.alpha_each(0.05, treatments) * treatments == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_best_shares_cannot_be_bettered(treatments: int) -> None:
 )
 def test_the_cost_of_looking(one_sided, largest, expected) -> None:
     """1.51 and 0.91 are what exact counts of 5% against 5.5% took in simulation."""
-    found = power.cost_of_looking(one_sided=one_sided)
+    found = sizes.cost_of_looking(one_sided=one_sided)
     assert found == pytest.approx((largest, expected), abs=0.02)
 
 
@@ -155,9 +155,9 @@ def test_the_cost_of_looking(one_sided, largest, expected) -> None:
     ],
 )
 def test_the_cost_of_planned_looks(looks, spending, largest, expected) -> None:
-    found = power.cost_of_groups(looks=looks, spending=spending)
+    found = sizes.cost_of_groups(looks=looks, spending=spending)
     assert found == pytest.approx((largest, expected), abs=1e-3)
-    one_look = power.cost_of_groups(looks=1, spending=spending, one_sided=True)
+    one_look = sizes.cost_of_groups(looks=1, spending=spending, one_sided=True)
     assert one_look == pytest.approx((1.0, 1.0), abs=1e-3)
 
 
@@ -172,19 +172,19 @@ def test_ratios_are_planned_with_the_variance_of_the_delta_method() -> None:
     correlation = np.corrcoef(numerator, denominator)[0, 1]
     size = (denominator.mean(), denominator.std())
     effect = 0.16
-    target = power.ratios(effect, r, numerator.std(), size, correlation)
-    needed, _ = power.sample_size(target)
+    target = sizes.ratios(effect, r, numerator.std(), size, correlation)
+    needed, _ = sizes.sample_size(target)
     assert needed == pytest.approx(users, rel=0.05)
     ratio_a, ratio_b = revenue.sum(axis=2) / requests.sum(axis=2)
     z = (ratio_b + effect - ratio_a) / math.sqrt(sum(target.variances) / users)
-    assert np.mean(z > 1.96) == pytest.approx(power.power_of(target, users, users), abs=0.025)
+    assert np.mean(z > 1.96) == pytest.approx(sizes.power_of(target, users, users), abs=0.025)
 
 
 def test_the_cost_of_looking_by_simulation() -> None:
     """A random walk of 200 steps, stopped by the mixture's definition written out."""
     alpha, wanted, looks, runs = 0.01, 0.9, 200, 4000
     fixed = (stats.norm.isf(alpha / 2) + stats.norm.ppf(wanted)) ** 2
-    largest, expected = power.cost_of_looking(alpha, wanted)
+    largest, expected = sizes.cost_of_looking(alpha, wanted)
     info = np.linspace(0, largest * fixed, looks + 1)[1:]
     step = info[0]
     rng = np.random.default_rng(3)
@@ -208,16 +208,16 @@ def test_the_cost_of_looking_by_simulation() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: power.proportions(0.99, 0.02),
-        lambda: power.proportions(0.5, 0.0),
-        lambda: power.means(1.0, 0.0),
-        lambda: power.means(math.nan, 1.0),
-        lambda: power.sample_size(power.means(1, 1), alpha=0),
-        lambda: power.sample_size(power.means(1, 1), power=1),
-        lambda: power.sample_size(power.means(1, 1), ratio=0),
-        lambda: power.ratios(0.1, 1.0, 1.0, (0.0, 1.0), 0.5),
-        lambda: power.ratios(0.1, 1.0, 1.0, (2.0, 1.0), 1.5),
-        lambda: power.design_effect(0.5, 0, 0),
+        lambda: sizes.proportions(0.99, 0.02),
+        lambda: sizes.proportions(0.5, 0.0),
+        lambda: sizes.means(1.0, 0.0),
+        lambda: sizes.means(math.nan, 1.0),
+        lambda: sizes.sample_size(sizes.means(1, 1), alpha=0),
+        lambda: sizes.sample_size(sizes.means(1, 1), power=1),
+        lambda: sizes.sample_size(sizes.means(1, 1), ratio=0),
+        lambda: sizes.ratios(0.1, 1.0, 1.0, (0.0, 1.0), 0.5),
+        lambda: sizes.ratios(0.1, 1.0, 1.0, (2.0, 1.0), 1.5),
+        lambda: sizes.design_effect(0.5, 0, 0),
     ],
 )
 def test_nonsense_is_refused(wrong) -> None:

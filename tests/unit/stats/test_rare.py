@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from abctl.stats._rare import event_bounds
+from abctl.stats.bayes import posteriors
 from abctl.stats.estimate import Delta, NotEstimable, Plan
 from abctl.stats.methods import (
     mean_sequence,
@@ -15,7 +15,7 @@ from abctl.stats.methods import (
     ratio,
     ratio_sequence,
 )
-from abctl.stats.posteriors import posteriors
+from abctl.stats.sequential.sequence import event_bounds
 from abctl.stats.summary import Buckets, Counts, Events, Moments, Stream
 
 POLLS = 50

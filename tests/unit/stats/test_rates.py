@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.rates import confint_poisson_2indep, test_poisson_2indep
 
-from abctl.stats._contrast import Null
-from abctl.stats._linear_e import Pairs, log_e_path
 from abctl.stats.estimate import Delta, Plan
+from abctl.stats.fixed.contrast import Null
 from abctl.stats.methods import rate, rate_sequence
+from abctl.stats.sequential.linear_e import Pairs, log_e_path
 from abctl.stats.summary import Events, Stream
 
 test_poisson_2indep.__test__ = False

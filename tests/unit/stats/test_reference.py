@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abctl.stats._reference import critical, crossing, normal_of_t, p_value, t_of_normal
+from abctl.stats.fixed.reference import critical, crossing, normal_of_t, p_value, t_of_normal
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.96, 8.0, -5.0])

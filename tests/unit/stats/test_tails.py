@@ -3,7 +3,7 @@
 import mpmath
 import pytest
 
-from abctl.stats._tails import chi2_tail, f_tail
+from abctl.stats.fixed.reference import chi2_tail, f_tail
 
 
 @pytest.mark.parametrize("df", [1, 2, 5, 19, 60])

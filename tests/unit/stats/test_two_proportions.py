@@ -11,8 +11,8 @@ from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
-from abctl.stats._restricted import proportion_at_difference, proportion_at_ratio
 from abctl.stats.estimate import Delta, NotEstimable, Plan
+from abctl.stats.fixed.score import proportion_at_difference, proportion_at_ratio
 from abctl.stats.methods import barnard, boschloo, chi_squared, fisher, newcombe, proportion
 from abctl.stats.summary import Counts, Stream
 

@@ -1,0 +1,1 @@
+"""Evidence in, analysis out: arithmetic, no input and no clock."""

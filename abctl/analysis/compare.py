@@ -1,0 +1,321 @@
+"""Each metric, each treatment against the control: which method, which questions, which answers.
+
+Bayesian summaries of a metric, beside what decides.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from abctl import plugins
+from abctl.core.analysis import Belief, Claim, Comparison, MetricResult, Reading, Result, Says
+from abctl.core.experiment import Experiment, Metric
+from abctl.core.polls import Polls
+from abctl.errors import UsageError
+from abctl.evidence.increments import MissingError, Parts, Samples, summarize
+from abctl.metrics.queries import Telemetry, reading_of
+from abctl.stats.bayes import posteriors
+from abctl.stats.bayes import summarize as summarized
+from abctl.stats.delta import Delta
+from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan
+from abctl.stats.multiplicity import holm_steps
+from abctl.stats.summary import Stream, SummaryError
+
+
+def beliefs(
+    metric: Metric, names: Sequence[str], streams: Sequence[Stream[Any] | str]
+) -> tuple[Belief, ...]:
+    """What there is to believe of the control and each treatment; nothing without data of all.
+
+    Args:
+        metric: what is compared.
+        names: of the variants, the control first.
+        streams: the control with each treatment, or why there is none.
+    """
+    pairs = [stream for stream in streams if isinstance(stream, Stream)]
+    try:
+        known = posteriors(pairs, metric.quantile) if len(pairs) == len(streams) else None
+    except SummaryError:
+        # Contradicting data: the comparison itself says what is wrong.
+        known = None
+    if known is None:
+        return ()
+    found = summarized(known, lower_is_better=metric.direction == "decrease")
+    return tuple(
+        Belief(name, found.better[i] if i else None, found.best[i], found.loss[i], found.caveat)
+        for i, name in enumerate(names)
+    )
+
+
+_METHODS = "abctl.stats.methods"
+# By kind: for one look, and for any number of them.
+_OF_REQUESTS = {
+    "proportion": ("proportion", "proportion_sequence"),
+    "mean": ("welch", "mean_sequence"),
+    "quantile": ("quantile", "quantile_sequence"),
+    "rate": ("rate", "rate_sequence"),
+}
+_OF_UNITS = ("ratio", "ratio_sequence")
+_OF_LATENCY = ("welch", "bursty_mean_sequence")
+_READINGS: Mapping[str, tuple[str, ...]] = {
+    "proportion": ("proportion", "chi_squared"),
+    "mean": ("welch",),
+}
+_ONE_LOOK = "holds for one look at the planned end only"
+_INDEPENDENT = "takes the requests of one unit as independent, which makes it too sure"
+_NOTHING_YET = "nothing counts yet: the split has only just been set (design.settle)"
+_ZERO = Delta(0.0, relative=False)
+# By treatment: it and the control, or why there is nothing to compare.
+Streams = Mapping[str, Stream[Any] | str]
+_TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparing:
+    """Compares the variants of an experiment in what was read of them.
+
+    Args:
+        experiment: what is asked.
+        samples: what was read; None where nothing counts yet.
+        telemetry: what the source was asked for.
+    """
+
+    experiment: Experiment
+    samples: Samples | None
+    telemetry: Telemetry
+
+    def metrics(self) -> tuple[MetricResult, ...]:
+        """The result of every metric; primaries and treatments corrected for one another."""
+        metrics = self.experiment.metrics
+        streams = [self._streams(metric) for metric in metrics]
+        found = [self._metric(*each) for each in zip(metrics, streams, strict=True)]
+        adjusted = _adjusted(found, self.experiment.design.alpha)
+        return tuple(
+            replace(result, comparisons=tuple(self._bounded(metric, mine, result.comparisons)))
+            for metric, mine, result in zip(metrics, streams, adjusted, strict=True)
+        )
+
+    def _streams(self, metric: Metric) -> Streams:
+        """The control with each treatment; of each that cannot be compared, why not."""
+        control, *treatments = (variant.name for variant in self.experiment.variants)
+        parts = self._parts(metric)
+        polls = self._polls(parts)
+        buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
+        return {
+            name: self._stream(metric, {control: parts[control], name: parts[name]}, polls, buckets)
+            for name in treatments
+        }
+
+    def _parts(self, metric: Metric) -> dict[str, Parts]:
+        return {v.name: self.telemetry.parts(metric, v.name) for v in self.experiment.variants}
+
+    def _metric(self, metric: Metric, streams: Streams) -> MetricResult:
+        control, parts = self.experiment.variants[0].name, self._parts(metric)
+        polls = self._polls(parts)
+        return MetricResult(
+            name=metric.name,
+            role=metric.role,
+            kind=metric.kind,
+            of=metric.of,
+            direction=metric.direction,
+            quantile=metric.quantile,
+            mde=metric.mde,
+            margin=metric.margin,
+            method=self._methods(metric)[1],
+            selectors=parts,
+            remarks=tuple(self._remarks(metric)),
+            polls=0 if polls is None else int(polls.counted.sum()),
+            comparisons=tuple(
+                self._comparison(metric, [control, name], stream)
+                for name, stream in streams.items()
+            ),
+            beliefs=beliefs(metric, list(parts), list(streams.values())),
+        )
+
+    def _comparison(
+        self, metric: Metric, names: Sequence[str], stream: Stream[Any] | str
+    ) -> Comparison:
+        once, method = self._methods(metric)
+        both_sides = self._plan(metric, "two-sided", _ZERO)
+        return Comparison(
+            treatment=names[1],
+            effect=_estimate(method, stream, both_sides),
+            claims=tuple(self._claims(metric, method, stream)),
+            readings=(
+                *([Reading(_estimate(once, stream, both_sides), _ONE_LOOK)] * (once != method)),
+                *self._readings(metric, names),
+            ),
+        )
+
+    def _bounded(
+        self, metric: Metric, streams: Streams, comparisons: Iterable[Comparison]
+    ) -> Iterator[Comparison]:
+        """Gives each claim the bound of the level that it has come to be judged at."""
+        method = self._methods(metric)[1]
+
+        def bound(claim: Claim, stream: Stream[Any] | str) -> float | None:
+            result, level = claim.result, claim.level
+            if isinstance(result, Estimate) and level is not None and level != result.alpha:
+                plan = replace(self._plan(metric, result.alternative, claim.null), alpha=level)
+                result = _estimate(method, stream, plan)
+            return result.bound(claim.null) if isinstance(result, Estimate) else None
+
+        for comparison in comparisons:
+            stream = streams[comparison.treatment]
+            claims = (replace(each, bound=bound(each, stream)) for each in comparison.claims)
+            yield replace(comparison, claims=tuple(claims))
+
+    def _clustered(self, metric: Metric) -> bool:
+        """Whether variance is taken between buckets of units; latency is by request only."""
+        grouped = metric.kind in ("proportion", "mean") and metric.of != "latency"
+        return grouped and self.experiment.assignment.unit != "request"
+
+    def _methods(self, metric: Metric) -> tuple[str, str]:
+        """The method for one look, and the one that decides."""
+        names = _OF_UNITS if self._clustered(metric) else _OF_REQUESTS[metric.kind]
+        if (metric.kind, metric.of) == ("mean", "latency"):
+            names = _OF_LATENCY
+        return names[0], names[self.experiment.design.test == "sequential"]
+
+    def _remarks(self, metric: Metric) -> Iterator[str]:
+        yield from self.telemetry.remarks(metric)
+        if metric.of == "latency" and self.experiment.design.test == "fixed":
+            yield "takes requests as independent, so bursts of slow ones may pass for a difference"
+        if self.experiment.assignment.unit != "request" and not self._clustered(metric):
+            yield f"requests of one {self.experiment.assignment.unit} are taken as independent"
+
+    def _polls(self, parts: Mapping[str, Parts]) -> Polls | None:
+        if self.samples is None:
+            return None
+        return self.samples.polls(s for each in parts.values() for s in each.values())
+
+    def _stream(
+        self, metric: Metric, pair: Mapping[str, Parts], polls: Polls | None, buckets: int | None
+    ) -> Stream[Any] | str:
+        """Control and treatment, or why there is nothing to compare."""
+        samples = self.samples
+        if samples is None or polls is None:
+            return _NOTHING_YET
+        # A numerator that only one variant has (no error yet in the other) is a zero there.
+        seen = {part for parts in pair.values() for part, s in parts.items() if samples.found[s]}
+        try:
+            both: list[Any] = [
+                summarize(
+                    metric.kind,
+                    samples,
+                    parts,
+                    polls,
+                    buckets=buckets,
+                    unit_seconds=self.telemetry.unit_seconds(metric),
+                    elsewhere=seen | self.telemetry.late(metric),
+                )
+                for parts in pair.values()
+            ]
+        except MissingError as missing:
+            return str(missing)
+        return Stream(both[0], both[1], polls.epoch[polls.counted])
+
+    def _claims(self, metric: Metric, method: str, stream: Stream[Any] | str) -> Iterator[Claim]:
+        good: Alternative = "greater" if metric.direction == "increase" else "less"
+        bad: Alternative = "less" if metric.direction == "increase" else "greater"
+        null, questions = _ZERO, dict[Says, Alternative]()
+        if metric.role == "primary":
+            questions = {"better": good, "harm": bad}
+        if metric.role == "guardrail":
+            questions = {"non-inferior": good, "harm": bad}
+            margin = metric.margin or _ZERO
+            null = replace(margin, value=margin.value if bad == "greater" else -margin.value)
+        for says, alternative in questions.items():
+            plan = self._plan(metric, alternative, null)
+            result = _estimate(method, stream, plan)
+            proven = isinstance(result, Estimate) and result.rejects
+            yield Claim(says, null, result, None, proven, plan.alpha)
+
+    def _plan(self, metric: Metric, alternative: Alternative, null: Delta) -> Plan:
+        return Plan(
+            alpha=self.experiment.design.alpha,
+            alternative=alternative,
+            null=null,
+            # A treatment as good as the control is a margin away from a guardrail's null.
+            mde=metric.mde or metric.margin,
+            quantile=metric.quantile,
+        )
+
+    def _readings(self, metric: Metric, names: Sequence[str]) -> Iterator[Reading]:
+        """Tests that take each request for itself."""
+        classical = reading_of(metric, self.telemetry)
+        if classical is None or self.samples is None:
+            return
+        parts = {name: self.telemetry.parts(classical, name) for name in names}
+        stream = self._stream(classical, parts, self._polls(parts), None)
+        caveats = [_ONE_LOOK] if self.experiment.design.test == "sequential" else []
+        if self.experiment.assignment.unit != "request":
+            caveats.append(_INDEPENDENT)
+        for name in _READINGS[classical.kind]:
+            if name not in self._methods(metric):
+                result = _estimate(name, stream, self._plan(metric, "two-sided", _ZERO))
+                yield Reading(result, "; ".join(caveats))
+
+
+def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:
+    if isinstance(stream, str):
+        return NotEstimable(method, stream)
+    try:
+        found: Result = plugins.module(_METHODS, method).estimate(stream, plan)
+    except (UsageError, SummaryError) as error:
+        return NotEstimable(method, str(error))
+    return found
+
+
+def _adjusted(found: Sequence[MetricResult], alpha: float) -> tuple[MetricResult, ...]:
+    """Corrects what shipping needs, so that alpha bounds the risk that any treatment ships wrongly.
+
+    Holm over every primary of every treatment, where each stands for "better in this primary, and
+    within all margins" (intersection-union). Its p is the largest of these claims; those of
+    guardrails count as one for all primaries of their treatment. With one treatment that leaves
+    guardrails as they are.
+
+    What is not estimable yet stays one of them: how many there are was decided before the data.
+    """
+    primaries = [m for m in found if m.role == "primary"]
+    treatments = [c.treatment for m in primaries[:1] for c in m.comparisons]
+    pairs = [(m.name, t) for t in treatments for m in primaries]
+    p = {(m.name, c.treatment): _p_to_ship(c) for m in found for c in m.comparisons}
+    margins = {
+        t: max((p[m.name, t] for m in found if m.role == "guardrail"), default=0.0) / len(primaries)
+        for t in treatments
+    }
+    together = [max(p[pair], margins[pair[1]]) for pair in pairs]
+    left, before = holm_steps(together, alpha)
+    steps = dict(zip(pairs, zip(left.tolist(), before.tolist(), strict=True), strict=True))
+    for t in treatments:
+        # Margins belong to the first of the treatment's claims.
+        first, earlier = max(steps[m.name, t] for m in primaries)
+        steps |= {
+            (m.name, t): (first / len(primaries), earlier) for m in found if m.role == "guardrail"
+        }
+
+    def corrected(metric: MetricResult, comparison: Comparison) -> Comparison:
+        step = steps.get((metric.name, comparison.treatment))
+        claims = tuple(_corrected(claim, step, alpha) for claim in comparison.claims)
+        return replace(comparison, claims=claims)
+
+    return tuple(
+        replace(m, comparisons=tuple(corrected(m, comparison) for comparison in m.comparisons))
+        for m in found
+    )
+
+
+def _p_to_ship(comparison: Comparison) -> float:
+    """The p of what a treatment needs of a metric to be shipped."""
+    needed = [claim.result for claim in comparison.claims if claim.says in _TO_SHIP]
+    return max((r.p if isinstance(r, Estimate) else 1.0 for r in needed), default=1.0)
+
+
+def _corrected(claim: Claim, step: tuple[float, float] | None, alpha: float) -> Claim:
+    if step is None or claim.says not in _TO_SHIP or not isinstance(claim.result, Estimate):
+        return claim
+    left, before = step
+    p = min(1.0, max(before, left * claim.result.p))
+    at_alpha = claim.result.log_e is not None and p <= alpha
+    return replace(claim, p_adjusted=p, proven=p < alpha or at_alpha, level=alpha / left)

@@ -1,0 +1,257 @@
+"""Says what follows from the evidence of an experiment: arithmetic, no input and no clock."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from abctl.analysis import totals
+from abctl.analysis.compare import Comparing
+from abctl.analysis.planned_end import planned_end, sizes
+from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult
+from abctl.core.experiment import Experiment
+from abctl.core.figures import duration
+from abctl.core.polls import GAP_INTERVALS
+from abctl.core.split import TOTAL_BP
+from abctl.core.time import format_moment
+from abctl.core.verdict import distrust, verdict
+from abctl.errors import SourceError
+from abctl.evidence.evidence import SKEW_SECONDS, Evidence
+from abctl.evidence.increments import MissingError, Samples
+from abctl.metrics.presets import ERRORS, LATENCY
+from abctl.metrics.queries import Telemetry
+from abctl.stats import srm
+from abctl.stats.estimate import NotEstimable
+
+
+def judge(evidence: Evidence) -> Analysis:
+    """Judge; the same evidence always gets the same answer.
+
+    Raises:
+        SourceError: there is nothing in it, or it contradicts itself.
+    """
+    evidence.require_whole()
+    experiment, ledger, asked = evidence.experiment, evidence.ledger, evidence.telemetry
+    now, samples = evidence.now, evidence.samples
+    epochs, split = evidence.epochs, ledger.desired
+    names = [variant.name for variant in experiment.variants]
+    if samples is not None:
+        _require_anything(samples, [asked.requests(name) for name in names])
+        if not samples.over:
+            samples = None
+    started = ledger.entries[0].at if ledger.entries else None
+    planned = None
+    if experiment.design.test == "fixed" and samples is not None and started is not None:
+        planned = planned_end(experiment, samples, asked, started)
+    end = planned.end if planned else None
+    if end is not None and samples is not None:
+        samples = samples.until(end)
+        epochs = tuple(replace(e, end=min(e.end, end)) for e in epochs if e.start < end)
+        split = epochs[-1].split
+    selected = evidence.selectors
+    variants = tuple(totals.variant(experiment, samples, n, selected, asked) for n in names)
+    metrics = Comparing(experiment, samples, asked).metrics()
+    check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
+    elapsed = 0.0 if started is None else max(0.0, now - started)
+    shared = _shared(epochs)
+    idle = [name for name in names[1:] if split and split.get(name) == 0]
+    integrity = distrust(
+        check,
+        names,
+        {v.name: v.coverage for v in variants if samples and v.name in shared},
+        ledger.changed_since(experiment),
+    )
+    return Analysis(
+        experiment=experiment.name,
+        at=now,
+        source=evidence.place,
+        preset=asked.name,
+        unit=experiment.assignment.unit,
+        test=experiment.design.test,
+        alpha=experiment.design.alpha,
+        started=started,
+        elapsed_seconds=elapsed,
+        min_duration_seconds=experiment.design.min_duration_seconds,
+        max_duration_seconds=experiment.design.max_duration_seconds,
+        epochs=epochs,
+        variants=variants,
+        metrics=metrics,
+        srm=check,
+        notes=(
+            *_ended(end),
+            *_notes(experiment, epochs, variants, idle),
+            *_late(samples, epochs, names, asked),
+        ),
+        verdict=verdict(
+            experiment.design,
+            metrics,
+            elapsed_seconds=elapsed,
+            integrity=(*_others(evidence), *_clocks(evidence), *integrity),
+            sizes=planned.sizes if planned else tuple(sizes(experiment.design, metrics)),
+            without_share=idle,
+            ended=end is not None,
+        ),
+        remarks=asked.preset.remarks,
+    )
+
+
+def _others(evidence: Evidence) -> Iterator[str]:
+    """Why the ledger says nothing of these variants."""
+    entries, names = evidence.ledger.entries, evidence.experiment.split.names
+    if entries and (known := evidence.ledger.wanted.names) != names:
+        yield (
+            f"the ledger is of {' and '.join(known)}, the experiment of {' and '.join(names)}: "
+            "give the new experiment another name"
+        )
+
+
+def _clocks(evidence: Evidence) -> Iterator[str]:
+    """Why changes of the split are not where the ledger says, among the samples."""
+    ahead, entries = evidence.ahead_seconds, evidence.ledger.entries
+    if entries and not ahead:
+        # Whoever wrote it had another clock than those who look now.
+        ahead = min(0.0, evidence.now - entries[-1].at)
+    if abs(ahead) > SKEW_SECONDS:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield (
+            f"the clock of the evidence is {duration(abs(ahead))} {way} that of the ledger: "
+            "changes of the split are placed wrong; NTP on both, and start anew"
+        )
+
+
+def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:
+    if not any(samples.found[selector] for selector in selectors):
+        raise SourceError(
+            f"{samples.place} has no sample of {selectors[0]}, nor of any other variant",
+            "does it scrape the model servers, and do they call the variants by these names?",
+        )
+
+
+def _check_split(
+    experiment: Experiment,
+    samples: Samples,
+    epochs: Sequence[EpochResult],
+    names: Sequence[str],
+    asked: Telemetry,
+) -> srm.SrmResult | NotEstimable:
+    """Exposures of each variant against the ledger's split, epoch by epoch."""
+    if reason := _mixed(experiment, asked):
+        return NotEstimable("exposures", reason)
+    chain = [asked.requests(name) for name in names]
+    polls = samples.polls(chain)
+    epoch = polls.epoch[polls.counted]
+    shares = {e.number: [s / TOTAL_BP for s in e.split.shares_bp] for e in epochs}
+    rows = [samples.rows(selector, polls) for selector in chain]
+    shared = _shared(epochs)
+    if unknown := [n for n, r in zip(names, rows, strict=True) if n in shared and not r.labels]:
+        return NotEstimable("split", f"nobody knows the requests of {' and '.join(unknown)}")
+    sequential = experiment.design.test == "sequential"
+    if experiment.assignment.unit == "request":
+        counts = np.array([r.total() for r in rows]).T
+        by_poll = np.array([shares[number] for number in epoch])
+        return (srm.sequential if sequential else srm.fixed)(counts, by_poll)
+    try:
+        buckets = [r.by_bucket(experiment.assignment.buckets) for r in rows]
+    except MissingError as missing:
+        return NotEstimable("clustered", str(missing))
+    starts = np.flatnonzero(np.diff(epoch, prepend=-1))
+    cells = np.stack([np.add.reduceat(b, starts, axis=0) for b in buckets], axis=1)
+    by_epoch = np.array([shares[number] for number in epoch[starts]])
+    return srm.clustered(cells, by_epoch, sequential=sequential)
+
+
+def _shared(epochs: Sequence[EpochResult]) -> set[str]:
+    """The variants that had a share while it counted."""
+    return {n for e in epochs if e.counted for n in e.split.names if e.split[n]}
+
+
+def _mixed(experiment: Experiment, asked: Telemetry) -> str:
+    """Why requests are not exposures: others came the same way. Empty where they are."""
+    rules = experiment.assignment
+    feedback = any(m.of not in (ERRORS, LATENCY, "requests") for m in experiment.metrics)
+    if asked.preset.drawn or not (rules.override or rules.cohorts or feedback):
+        return ""
+    return f"preset {asked.name} counts forced requests, cohorts and feedback like those drawn"
+
+
+def _ended(end: float | None) -> Iterator[str]:
+    if end is not None:
+        when = format_moment(end, "seconds")
+        yield (
+            f"test: fixed had its one look at the planned end, {when}: what came later does not "
+            "count, and looking again gives the same answer"
+        )
+
+
+def _notes(
+    experiment: Experiment,
+    epochs: Sequence[EpochResult],
+    variants: Sequence[VariantResult],
+    idle: Sequence[str],
+) -> Iterator[str]:
+    if experiment.shadow:
+        yield f"{experiment.shadow.name}: a shadow, which only gets copies; it is not judged"
+    if len(idle) < len(experiment.variants) - 1:
+        yield from (f"{name}: has no share, and takes no part in the verdict" for name in idle)
+    for epoch in epochs:
+        if epoch.split.names != experiment.split.names:
+            yield f"epoch {epoch.number} ({epoch.split}) is left out: it is of other variants"
+        elif not epoch.counted:
+            yield (
+                f"epoch {epoch.number} ({epoch.split}) is left out: somebody else changed the "
+                "split during it, at a time that nobody knows"
+            )
+    for variant in variants:
+        if variant.outside:
+            key = experiment.assignment.key or "unit"
+            yield (
+                f"{variant.name}: {variant.outside:,.0f} requests without {key} or not randomized "
+                "are not part of the experiment"
+            )
+        if variant.coverage is not None:
+            yield from _watched(variant.name, variant.coverage)
+
+
+def _watched(name: str, watched: Coverage) -> Iterator[str]:
+    """What is known not to be counted."""
+    if watched.restarts:
+        yield (
+            f"{name}: model servers restarted {watched.restarts}x; what they counted "
+            "after the last scrape before is lost"
+        )
+    if watched.gone:
+        yield (
+            f"{name}: {watched.gone} of {watched.targets} model servers are not scraped any more; "
+            "what they counted after their last scrape, if anything, is lost"
+        )
+    if watched.falls:
+        yield (
+            f"{name}: counters fell {watched.falls}x though their process went on (a "
+            "worker died?); what they counted between those two scrapes is left out"
+        )
+    if watched.left_out:
+        yield (f"{name}: {watched.left_out:,.0f} requests around changes of the split are left out")
+    if watched.unseen:
+        yield (
+            f"{name}: {watched.unseen:,.0f} requests were counted before the first "
+            "scrape, nobody knows when, and are left out"
+        )
+
+
+def _late(
+    samples: Samples | None,
+    epochs: Sequence[EpochResult],
+    names: Sequence[str],
+    asked: Telemetry,
+) -> Iterator[str]:
+    """Variants whose first scrape came long after they had a share."""
+    if samples is None:
+        return
+    for name in (name for name in names if name in _shared(epochs)):
+        due = min(e.start for e in epochs if e.counted and e.split.get(name))
+        scraped = [float(s.times[0]) for s in samples.found.get(asked.requests(name), ())]
+        if scraped and (missing := min(scraped) - due) > GAP_INTERVALS * samples.interval_seconds:
+            yield (
+                f"{name}: nothing is known of the first {duration(missing)} that count: does the "
+                "source keep less than the experiment lasts?"
+            )

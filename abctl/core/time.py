@@ -1,0 +1,53 @@
+"""Moments as people and machines write them: RFC 3339, in UTC.
+
+Lengths of time as people write them: `90s`, `1m`, `2h`, `7d`; never a bare number.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+from abctl.errors import SpecError
+
+
+def format_moment(
+    unix_seconds: float, timespec: Literal["milliseconds", "seconds"] = "milliseconds"
+) -> str:
+    """`2026-11-22T10:01:11.250Z`; what is finer than `timespec` is cut off."""
+    text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec=timespec)
+    return text.replace("+00:00", "Z")
+
+
+def parse_moment(text: str) -> float:
+    """The unix seconds of a text that `format_moment` gave.
+
+    Raises:
+        ValueError: it is no moment.
+    """
+    return datetime.fromisoformat(text).timestamp()
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_SECONDS = 36_525 * 86_400.0
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhd])\s*$", re.ASCII)
+
+
+def parse_duration_seconds(text: str) -> float:
+    """`90s`, `1m`, `2h` or `7d` in seconds.
+
+    Raises:
+        SpecError: a bare number, a negative one, another unit, or more than a clock can count.
+    """
+    match = _DURATION.match(str(text))
+    if match is None:
+        raise SpecError(f"{text!r} is not a duration", "write 90s, 1m, 2h or 7d")
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > LONGEST_SECONDS:
+        raise SpecError(f"{text!r} is longer than a hundred years", "write 90s, 1m, 2h or 7d")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """The text that `parse_duration_seconds` reads back, in the largest unit that fits."""
+    unit = next((u for u in "dhm" if seconds and seconds % _SECONDS[u] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.15g}{unit}"

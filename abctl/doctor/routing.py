@@ -1,0 +1,284 @@
+"""Does the entrance route as the split says? Asked by requests of made-up users.
+
+The requests ask whether the model is ready (GET), which no server counts: an experiment that runs
+is not touched. What answered stands in the header `x-ab-variant`.
+
+Requests of made-up users, some at a time, until all are answered or it is of no use to go on.
+"""
+
+import http.client
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from abctl.core.address import Entrance
+from abctl.core.assignment import explain
+from abctl.core.experiment import Experiment
+from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.doctor.check import Check, error, ok, warning
+from abctl.platforms import platform
+
+VARIANT = "x-ab-variant"
+Headers = Mapping[str, str]
+
+# Polite, and yet a server that does not answer holds up few.
+_AT_A_TIME = 8
+_TIMEOUT_SECONDS = 4.0
+# A variant that is dead fails all of its requests: so many say it as well as a thousand.
+_MOST_FAILURES = 8
+# How long all may take together; what is on its way then is still waited for.
+_LONGEST_SECONDS, _LONGEST_SECONDS_EACH = 5.0, 0.008
+_TOLD_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Which variant answered (empty: it does not say), or what went wrong instead."""
+
+    variant: str
+    failure: str = ""
+
+
+class Asking:
+    """Asks an entrance, over and over.
+
+    Args:
+        to: where requests go in.
+        path: what they ask for.
+        host: the Host header; None: that of the entrance.
+        report: told how many requests were answered, of how many; never from another thread.
+    """
+
+    def __init__(
+        self,
+        to: Entrance,
+        path: str,
+        host: str | None,
+        report: Callable[[int, int], None] = lambda _done, _all: None,
+    ) -> None:
+        self._to, self._path = to, to.path + path
+        self._host = {"Host": host} if host else {}
+        self._report = report
+
+    def all(self, requests: Sequence[Headers]) -> list[Answer | None]:
+        """The answer to each; None where it was not asked any more."""
+        found: list[Answer | None] = [None] * len(requests)
+        todo, over, failed = iter(range(len(requests))), threading.Event(), list[int]()
+        end = time.monotonic() + _LONGEST_SECONDS + _LONGEST_SECONDS_EACH * len(requests)
+        one_at_a_time = threading.Lock()
+
+        def next_one() -> int | None:
+            with one_at_a_time:
+                given_up = over.is_set() or time.monotonic() > end
+                return None if given_up else next(todo, None)
+
+        def work() -> None:
+            with self._line() as ask:
+                while (i := next_one()) is not None:
+                    found[i] = answer = ask(requests[i])
+                    if answer.failure:
+                        failed.append(i)
+                    if len(failed) >= _MOST_FAILURES:
+                        over.set()
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            try:
+                working = [pool.submit(work) for _ in range(_AT_A_TIME)]
+                while working:
+                    done, left = wait(working, _TOLD_SECONDS)
+                    working = list(left)
+                    self._report(sum(each is not None for each in found), len(found))
+                    for each in done:
+                        each.result()
+            finally:
+                over.set()
+        return found
+
+    @contextmanager
+    def _line(self) -> Iterator[Callable[[Headers], Answer]]:
+        """Asks over one connection, which is kept as long as it holds."""
+        kind = http.client.HTTPSConnection if self._to.tls else http.client.HTTPConnection
+        connection = kind(self._to.host, self._to.port, timeout=_TIMEOUT_SECONDS)
+
+        def once(headers: Headers) -> Answer:
+            connection.request("GET", self._path, headers={**self._host, **headers})
+            answer = connection.getresponse()
+            answer.read()
+            wrong = "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
+            return Answer(answer.headers.get(VARIANT, ""), wrong)
+
+        def ask(headers: Headers) -> Answer:
+            kept = connection.sock is not None
+            try:
+                try:
+                    return once(headers)
+                except (ConnectionError, http.client.HTTPException):
+                    connection.close()
+                    # A connection that was kept may just have been closed at the other end.
+                    if not kept:
+                        raise
+                    return once(headers)
+            except TimeoutError:
+                connection.close()
+                return Answer("", f"no answer within {_TIMEOUT_SECONDS:g} s")
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                return Answer("", f"no answer ({str(error) or type(error).__name__})")
+
+        try:
+            yield ask
+        finally:
+            connection.close()
+
+
+def failures(answers: Sequence[Answer | None]) -> list[str]:
+    """What went wrong, for each that failed."""
+    return [each.failure for each in answers if each is not None and each.failure]
+
+
+USERS = 1_000
+# A false alarm in one of a thousand probes of a split that is followed.
+_LEVEL = 0.001
+_NAME = "routing"
+
+
+def probe(
+    experiment: Experiment,
+    split: Split,
+    entrance_url: str,
+    *,
+    first: int,
+    users: int = USERS,
+    report: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Iterator[Check]:
+    """Ask the entrance, and compare the answers with the split.
+
+    It ends early where nothing or only errors come back.
+
+    Args:
+        experiment: its rules of assignment and the name of its model.
+        split: the one that should be in effect.
+        entrance_url: where requests go in.
+        first: number of the first user; another one is another sample.
+        users: how many are made up.
+        report: told how many requests were answered, of how many.
+
+    Raises:
+        UsageError: not a URL.
+    """
+    rules = experiment.assignment
+    sticky = rules.unit != "request"
+    units = [{rules.key: f"abctl-probe-{first + i}"} if sticky else {} for i in range(users)]
+    path = f"/v2/models/{experiment.control.model.name}/ready"
+    host = experiment.entrance.host if experiment.entrance else None
+    # Each connection may end at another replica of the proxy, so who asks again asks others.
+    asking = Asking(Entrance.parse(entrance_url), path, host, report)
+    found = asking.all([*units, *units] if sticky else units)
+    if failed := failures(found):
+        yield _failed(failed, found, f"{entrance_url.rstrip('/')}{path}")
+        return
+    answers = [each.variant for each in found if each is not None]
+    if len(answers) < len(found):
+        message = f"only {len(answers):,} of {len(found):,} requests were answered in time"
+        yield error(_NAME, message, "is the entrance slow? fewer requests: --users 100")
+        return
+    rounds = [answers[:users], answers[users:]]
+    if unknown := Counter(name for name in rounds[0] if name not in split.names):
+        yield _unknown(unknown, users)
+        return
+    yield _shares(split, rounds[0])
+    if sticky:
+        yield _stickiness(rounds[0], rounds[1])
+        if draw := platform(experiment.platform).CAPABILITIES.draw:
+            wanted = [explain(rules, split, unit, draw).variant for unit in units]
+            yield _predicted(wanted, rounds[0])
+    yield from _special(experiment, asking)
+
+
+def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -> Check:
+    """Requests that came to nothing, and who has answered the others."""
+    what, count = Counter(failed).most_common(1)[0]
+    asked = sum(each is not None for each in answers)
+    good = Counter(each.variant or "nobody" for each in answers if each and not each.failure)
+    others = ", ".join(f"{name} answered {n:,}" for name, n in sorted(good.items()))
+    rest = "" if asked == len(answers) else f", {len(answers) - asked:,} were not sent any more"
+    message = f"{count} of {asked:,} requests failed ({what}){rest}; {others or 'none answered'}"
+    hint = f"is a variant dead? else: is that the entrance? curl -i {url}"
+    return error(_NAME, message, hint)
+
+
+def _unknown(unknown: Counter[str], users: int) -> Check:
+    name, count = unknown.most_common(1)[0]
+    told = f"say {VARIANT}: {name}, which is no variant" if name else f"have no {VARIANT}"
+    hint = "is it the entrance of this experiment? `abctl diff` shows what is not as rendered"
+    return error(_NAME, f"{count} of {users} answers {told}", hint)
+
+
+def _shares(split: Split, answered: list[str]) -> Check:
+    """Each share against the split: exact binomial tests (Clopper & Pearson 1934), Bonferroni."""
+    from scipy.stats import binomtest  # noqa: PLC0415 - scipy is slow to import
+
+    n, counts = len(answered), Counter(answered)
+    said = ", ".join(
+        f"{name} {counts[name] / n:.1%} (wanted {format_share(split[name])})"
+        for name in split.names
+    )
+    p = min(float(binomtest(counts[k], n, split[k] / TOTAL_BP).pvalue) for k in split.names)
+    if p < _LEVEL / len(split.names):
+        hint = "analyze would call the experiment invalid: `abctl status` says what is programmed"
+        return error("routing: shares", f"{said}, p = {p:.1g}", hint)
+    return ok("routing: shares", f"{said}: {n} requests")
+
+
+def _stickiness(first: list[str], second: list[str]) -> Check:
+    moved = sum(a != b for a, b in zip(first, second, strict=True))
+    if moved:
+        message = f"{moved} of {len(first)} users got another variant when they asked again"
+        return error("routing: stickiness", message, "does every replica route by the same header?")
+    return ok("routing: stickiness", f"{len(first)} users got the same variant twice")
+
+
+def _predicted(wanted: list[str | None], answered: list[str]) -> Check:
+    wrong = sum(a != b for a, b in zip(wanted, answered, strict=True))
+    if wrong:
+        message = f"{wrong} of {len(answered)} users are not where `abctl assign` puts them"
+        return error("routing: assignment", message, "are salt and key those of the file?")
+    return ok("routing: assignment", f"{len(answered)} users are where `abctl assign` puts them")
+
+
+def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
+    """The header that forces a variant, and requests that have no unit."""
+    rules, asked = experiment.assignment, experiment.split.names
+    forced = {rules.key: "abctl-probe-forced"}
+    requests = [{rules.override: name, **forced} for name in asked if rules.override]
+    requests += [{}] if rules.unit != "request" else []
+    answers = iter(asking.all(requests))
+    if rules.override:
+        got_by = {name: _said(next(answers)) for name in asked}
+        wrong = [f"{name} was answered by {got}" for name, got in got_by.items() if got != name]
+        yield (
+            error(
+                "routing: override",
+                f"{rules.override}: {'; '.join(wrong)}",
+                "`abctl render` shows the routes that should force it",
+            )
+            if wrong
+            else ok("routing: override", f"{rules.override} forces {' or '.join(asked)}")
+        )
+    if rules.unit != "request":
+        got, control = _said(next(answers)), experiment.control.name
+        message = f"a request without {rules.key} was answered by {got}"
+        name = "routing: no key"
+        hint = f"it should be {control}: others are not in the experiment"
+        yield ok(name, message) if got == control else warning(name, message, hint)
+
+
+def _said(answer: Answer | None) -> str:
+    if answer is None or answer.failure:
+        return f"nobody ({answer.failure})" if answer else "nobody in time"
+    return answer.variant or "nobody knows whom"

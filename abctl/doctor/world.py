@@ -1,0 +1,203 @@
+"""Is the experiment where it should be, may abctl work on it, and can every variant answer?"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from abctl.cluster import Door
+from abctl.core.change import Ref
+from abctl.core.ledger import ledger_ref
+from abctl.doctor.check import Check, Doing, error, ok, warning
+from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UnreachableError
+from abctl.local import disk, stack
+from abctl.session.look import Look, look
+from abctl.session.place import Place
+from abctl.session.tree import unable
+
+_EACH = ("get", "create", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Something that commands do, and the requests that it takes."""
+
+    name: str
+    takes: Sequence[tuple[str, Ref]]
+
+    def refused(self, door: Door) -> list[str]:
+        """What one may not do of it: `create/patch HTTPRoute`, once for each kind.
+
+        Raises:
+            ClusterError: it cannot be asked, or does not know a kind.
+        """
+        once = {(verb, ref.api_version, ref.kind): ref for verb, ref in self.takes}
+        verbs: dict[str, list[str]] = {}
+        for (verb, _, kind), ref in once.items():
+            if not door.may(verb, ref):
+                verbs.setdefault(kind, []).append(verb)
+        return [f"{'/'.join(each)} {kind}" for kind, each in verbs.items()]
+
+
+def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
+    """What there is to do, the least first.
+
+    Args:
+        target: what carries the split.
+        ledger: the ConfigMap of the ledger: its first entry is a POST, every other one a PUT.
+        made: the objects that abctl makes; none of what somebody else has made.
+    """
+    look = Deed("look", [("get", target), ("get", ledger)])
+    shift = Deed("shift", [("patch", target), ("create", ledger), ("update", ledger)])
+    apply = [(verb, ref) for ref in made for verb in _EACH]
+    return [look, shift, *([Deed("apply", [*apply, ("delete", ledger)])] if apply else [])]
+
+
+def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
+    """Which of them one may do; an account may well be meant for less than all.
+
+    Args:
+        door: to the cluster.
+        needed: what there is to do, the least first.
+        there: whether the experiment was applied already, so that nobody need do that.
+
+    Raises:
+        ClusterError: as of `Deed.refused`.
+    """
+    refused = {deed.name: deed.refused(door) for deed in needed}
+    may = [name for name, lacking in refused.items() if not lacking]
+    said = [", ".join(may)] if may else []
+    said += [f"not {name} ({', '.join(lacking)})" for name, lacking in refused.items() if lacking]
+    words = f"you may {'; '.join(said)}"
+    where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
+    hint = f"ask for a Role in {where} that may do that"
+    if refused["look"]:
+        return error("permissions", words, hint)
+    if refused["shift"] or (len(may) < len(refused) and not there):
+        return warning("permissions", words, hint)
+    return ok("permissions", words)
+
+
+def examine(place: Place, doing: Doing) -> Iterator[Check]:
+    """Reachable, installed, permitted, present, consistent, ready; in this order."""
+    doing(f"looking at {place.words}")
+    target = place.platform.target(place.experiment)
+    there = True
+    try:
+        place.door.get(target)
+    except UnreachableError as failed:
+        yield error("world", failed.message, failed.hint)
+        return
+    except ClusterError:
+        there = False  # it answers; what it says is looked at below
+    if place.state is None:
+        yield ok("world", f"{place.words} answers")
+        made = [] if place.adopted else place.platform.objects(place.experiment)
+        doing("asking what you may do there")
+        yield _permissions_of(place, target, list(map(Ref.of, made)), there=there)
+        yield from _objects(place, list(dict.fromkeys([*map(Ref.of, made), target])))
+    else:
+        yield from _processes(place)
+    doing("looking at the split and the variants")
+    try:
+        seen = look(place.door, place.platform, place.experiment)
+    except NotFoundError as failed:
+        yield warning("split", failed.message, failed.hint)
+    except ClusterError as failed:
+        yield error("split", failed.message, failed.hint)
+    else:
+        yield from list(_split(place, seen)) or [ok("split", f"{seen.asked}, as the ledger has it")]
+    yield from _variants(place)
+
+
+def _permissions_of(place: Place, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
+    needed = deeds(target, ledger_ref(place.experiment), made)
+    try:
+        return check(place.door, needed, there=there)
+    except ClusterError as failed:
+        return error("permissions", failed.message, failed.hint)
+
+
+def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
+    present, absent, hidden = list[Ref](), list[Ref](), list[Ref]()
+    wrong = dict[str, Check]()
+    for ref in refs:
+        try:
+            place.door.get(ref)
+        except NoPlaceError as failed:
+            # What an apply would not bring: a kind that is not installed, no namespace.
+            wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
+        except NotFoundError:
+            absent.append(ref)
+        except ClusterError as failed:
+            if _forbidden(place, ref):
+                hidden.append(ref)
+            else:
+                wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
+        else:
+            present.append(ref)
+    yield from wrong.values()
+    unseen = f"; you may not see {', '.join(map(str, hidden))}" if hidden else ""
+    if absent:
+        message = f"not there: {', '.join(map(str, absent))}{unseen}"
+        yield warning("objects", message, f"abctl apply {place.word}")
+    elif not wrong:
+        yield ok("objects", f"{', '.join(map(str, present))}{unseen}")
+
+
+def _forbidden(place: Place, ref: Ref) -> bool:
+    try:
+        return not place.door.may("get", ref)
+    except ClusterError:
+        return False
+
+
+def _processes(place: Place) -> Iterator[Check]:
+    """What runs on this machine, and whether there is room for what it writes."""
+    state = place.state
+    assert state is not None
+    if full := disk.full(state):
+        yield error("disk", full, "make room there: what cannot be written is no evidence")
+    try:
+        dead = stack.read(state).dead
+    except NotFoundError as failed:
+        yield error("processes", failed.message, failed.hint)
+        return
+    if dead:
+        ended = ", ".join(f"{process.name} {process.ending}" for process in dead)
+        why = f"abctl local logs --state {state} --process {dead[-1].name} says why"
+        yield error("processes", ended, why)
+    else:
+        yield ok("processes", "all of them run")
+
+
+def _split(place: Place, seen: Look) -> Iterator[Check]:
+    """Whatever is wrong with the split, or open."""
+    if refusal := place.platform.refusal(seen.carrier):
+        yield error(
+            "split", f"{seen.asked} is not in effect: {refusal}", f"abctl status {place.word}"
+        )
+    if seen.other_variants:
+        # Without a file there is no plan that could have changed, nor an analysis.
+        yield (warning if place.adopted else error)("split", seen.other_variants, seen.remedy)
+    elif seen.drifted:
+        message = f"{seen.asked} was set by somebody else, the ledger has {seen.ledger.desired}"
+        yield warning("split", message, "the next abctl shift enters it into the ledger")
+    elif intent := seen.ledger.intent:
+        message = f"{intent.actor} began to shift to {intent.after}, and it is not finished"
+        hint = f"abctl shift {place.word} {intent.after.short} finishes it"
+        if intent.before:
+            hint += f", abctl shift {place.word} {intent.before.short} reverts it"
+        yield warning("split", message, hint)
+    if seen.unseen:
+        message = f"{seen.asked}, but whether it is in effect nobody can tell: {seen.unseen}"
+        hint = "allow get pods/proxy, or let a change settle for 2m (design.settle)"
+        yield warning("split", message, hint)
+
+
+def _variants(place: Place) -> Iterator[Check]:
+    lacking = unable(place)
+    for name in place.experiment.split.names:
+        if name not in lacking:
+            yield ok(f"variant {name}", "ready")
+        else:
+            hint = "a variant that is not ready never gets more requests"
+            yield error(f"variant {name}", lacking[name], hint)

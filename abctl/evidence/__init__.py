@@ -1,0 +1,1 @@
+"""From samples of counters to streams of summaries."""

@@ -1,0 +1,1 @@
+"""The counter engine: exact increments from as few samples as that takes."""

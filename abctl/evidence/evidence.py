@@ -1,0 +1,148 @@
+"""The evidence of an experiment: everything that a judgement takes, and nothing else.
+
+It can be saved to a file and judged elsewhere, without the cluster and without the source.
+
+How far the clock of the evidence is from the one that the ledger is written by.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from abctl.core.analysis import EpochResult
+from abctl.core.experiment import Experiment
+from abctl.core.ledger import Ledger
+from abctl.core.polls import Window
+from abctl.errors import SourceError
+from abctl.evidence.increments import Samples
+from abctl.metrics.queries import MEAN, Telemetry, reading_of
+from abctl.sources import Source
+
+# Further apart than this, the times of the ledger are not those of the scrapes.
+SKEW_SECONDS = 5.0
+
+
+def now_and_ahead_seconds(source: Source, clock: Callable[[], float]) -> tuple[float, float]:
+    """The clock of the source (unix seconds), and how much it is ahead of another one.
+
+    Only what cannot be a matter of how long the answer took counts.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    before = clock()
+    now = source.now()
+    after = clock()
+    return now, max(0.0, now - after) + min(0.0, now - before)
+
+
+_LONGEST_INTERVAL_SECONDS = 366 * 24 * 3600.0
+_GATHER_ANEW = "gather the evidence anew: abctl analyze EXPERIMENT --save FILE"
+# By metric, variant and part.
+Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a judgement takes.
+
+    Attributes:
+        experiment: what is asked; without its source, which may be nobody else's business.
+        ledger: what happened to its split, and the plan that was locked.
+        telemetry: what to ask for.
+        place: of the source, without secrets.
+        now: the clock of the source (unix seconds): up to when it was read.
+        samples: what was read; None where nothing counts yet.
+        ahead_seconds: how much the clock of the source is ahead of the one that the ledger is
+            written by, as far as it is no matter of how long answers took.
+    """
+
+    experiment: Experiment
+    ledger: Ledger
+    telemetry: Telemetry
+    place: str
+    now: float
+    samples: Samples | None
+    ahead_seconds: float = 0.0
+
+    @cached_property
+    def epochs(self) -> tuple[EpochResult, ...]:
+        """Epochs of the ledger.
+
+        One that ended at an unknown time does not count, nor one that is of other variants.
+        """
+        settle = self.experiment.design.settle_seconds
+        found = self.ledger.epochs(self.now, settle)
+        names = self.experiment.split.names
+        return tuple(
+            EpochResult(i, e.start, e.end, e.split, e.certain and e.split.names == names)
+            for i, e in enumerate(found)
+        )
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The time that counts."""
+        return tuple(Window(e.number, e.start, e.end) for e in self.epochs if e.counted)
+
+    @property
+    def selectors(self) -> Selectors:
+        """What finds the parts of each metric of each variant."""
+        return {
+            metric.name: {
+                variant.name: self.telemetry.parts(metric, variant.name)
+                for variant in self.experiment.variants
+            }
+            for metric in self.experiment.metrics
+        }
+
+    def queries(self) -> Iterator[str]:
+        """Every selector that a judgement needs; some come more than once."""
+        for variant in self.experiment.variants:
+            for parts in self.telemetry.totals(variant.name).values():
+                yield from parts.values()
+        for each in self.selectors.values():
+            for parts in each.values():
+                yield from parts.values()
+        for metric in self.experiment.metrics:
+            if reading := reading_of(metric, self.telemetry):
+                for variant in self.experiment.variants:
+                    yield from self.telemetry.parts(reading, variant.name).values()
+
+    def _told(self) -> Iterator[str]:
+        """Of these, what is only told, and was not asked for by every abctl that saved evidence."""
+        for variant in self.experiment.variants:
+            yield from self.telemetry.totals(variant.name).get(MEAN, {}).values()
+
+    def require_whole(self) -> None:
+        """Make sure that the samples are those that the experiment and its ledger ask for.
+
+        Raises:
+            SourceError: something is missing or for another time.
+        """
+        names = [variant.name for variant in self.experiment.variants]
+        if names != list(self.telemetry.names):
+            raise SourceError(
+                f"{self.place} was asked for {', '.join(self.telemetry.names)}, the experiment has "
+                f"{', '.join(names)}",
+                "judge saved evidence with the experiment that it is of: abctl analyze --from FILE",
+            )
+        if (self.samples is None) != (not self.windows):
+            raise SourceError(
+                f"{self.place}: samples and ledger do not belong together", _GATHER_ANEW
+            )
+        if self.samples is None:
+            return
+        if not 0.0 <= self.samples.interval_seconds <= _LONGEST_INTERVAL_SECONDS:
+            raise SourceError(
+                f"{self.place} is damaged: scrapes every {self.samples.interval_seconds:g} s",
+                _GATHER_ANEW,
+            )
+        if (self.samples.windows, self.samples.now) != (self.windows, self.now):
+            raise SourceError(
+                f"{self.place}: the samples are for another time than the ledger's", _GATHER_ANEW
+            )
+        if missing := set(self.queries()) - self.samples.found.keys() - set(self._told()):
+            raise SourceError(
+                f"{self.place} was not asked for {min(missing)}",
+                "metrics cannot be added to evidence that was saved; gather it anew",
+            )

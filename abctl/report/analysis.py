@@ -1,0 +1,199 @@
+"""An analysis as a screen: who, what, and what follows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import groupby
+
+from rich.text import Text
+
+from abctl.core import figures
+from abctl.core.analysis import Analysis, MetricResult, Reading, VariantResult
+from abctl.core.split import format_share
+from abctl.core.time import format_moment
+from abctl.core.verdict import deviation
+from abctl.files import as_argument
+from abctl.report.effects import compared, named, of_what
+from abctl.report.layout import Row, table
+from abctl.report.plot import intervals, room
+from abctl.report.prose import prose
+from abctl.stats.estimate import NotEstimable
+from abctl.stats.srm import SrmResult
+
+_COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "magenta"}
+_NONE: Mapping[str, str] = {}
+
+
+def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Text:
+    """Everything for a person, in lines that fit.
+
+    Args:
+        found: what to show.
+        wide: also how it was found.
+        weightiest_first: where what comes last may not be seen; else the verdict ends it.
+    """
+    heading, totals, effects = _lines(_heading(found)), _totals(found), compared(found, wide)
+    plot = [Text("\n").join(map(Text, intervals(found, room())))]
+    details = [_readings(found), _beliefs(found), _lines(_remarks(found))] if wide else []
+    notes = _lines([_split(found), *(f"note: {note}" for note in found.notes)])
+    name, reasons = [_name(found)], [Text(prose(each, 2, 4)) for each in found.verdict.reasons]
+    if weightiest_first:
+        blocks = [name, effects, reasons, totals, heading, notes, plot, *details]
+    else:
+        blocks = [heading, totals, effects, plot, *details, notes, [*name, *reasons]]
+    shown = [Text("\n").join(lines) for block in blocks if any(lines := list(block))]
+    text = Text("\n\n").join(shown)
+    text.end = ""
+    return text
+
+
+def news(before: Analysis, now: Analysis) -> bool:
+    """Whether more is to be told than that the numbers have moved on."""
+    return _told(before) != _told(now)
+
+
+def _told(found: Analysis) -> tuple[object, ...]:
+    comparisons = [comparison for metric in found.metrics for comparison in metric.comparisons]
+    return (
+        found.verdict.kind,
+        found.verdict.treatment,
+        [(each.kind, each.treatment) for each in found.verdict.treatments],
+        [epoch.split for epoch in found.epochs],
+        [[claim.proven for claim in each.claims] for each in comparisons],
+        [isinstance(each.effect, NotEstimable) for each in comparisons],
+    )
+
+
+def _lines(said: Iterable[str]) -> list[Text]:
+    return [Text(prose(each)) for each in dict.fromkeys(said)]
+
+
+def _name(found: Analysis) -> Text:
+    verdict = found.verdict
+    name = f"{verdict.kind.upper()} {verdict.treatment or ''}".rstrip()
+    return Text(name, f"bold {_COLORS[verdict.kind]}")
+
+
+def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -> str:
+    """The next command.
+
+    Args:
+        found: what was said.
+        file: of the experiment; None for evidence that was saved, to which nothing is added.
+        unable: variants that cannot answer now, and why.
+    """
+    verdict, experiment = found.verdict, as_argument(file or "EXPERIMENT")
+    if verdict.kind == "continue" and file is None:
+        when = format_moment(found.at, "seconds")
+        return f"this is all that was saved at {when}; what came later, only its source knows"
+    if verdict.kind == "ship":
+        return f"abctl promote {experiment} {verdict.treatment} --why 'the verdict is ship'"
+    if verdict.kind == "stop":
+        out = [f"{each.treatment}=0%" for each in verdict.treatments if each.kind == "stop"]
+        others = len(out) < len(verdict.treatments)
+        ends = f"shift {experiment} {' '.join(out)}" if others else f"rollback {experiment}"
+        return f"abctl {ends} --why 'the verdict is stop'"
+    if verdict.kind == "invalid" and unable:
+        dead = "; ".join(f"{name} cannot answer: {why}" for name, why in unable.items())
+        return f"{dead}; abctl status {experiment} -o wide"
+    if verdict.kind == "invalid":
+        return f"find out why before anything else: abctl status {experiment} -o wide"
+    return f"look again later: abctl analyze {experiment}"
+
+
+def _heading(found: Analysis) -> Iterator[str]:
+    looks = "any number of looks" if found.test == "sequential" else "one look"
+    yield f"{found.experiment}: by {found.unit}, {looks} at alpha {found.alpha:g}"
+    began = ""
+    if found.started is not None:
+        when = format_moment(found.started, "seconds")
+        began = f"since {when} ({figures.duration(found.elapsed_seconds)}), "
+    yield f"{began}evidence: {found.source}"
+    splits = [
+        "/".join(format_share(share) for share in split.shares_bp)
+        for split, _ in groupby(found.epochs, key=lambda epoch: epoch.split)
+    ]
+    yield f"splits: {', then '.join(splits) or 'none has settled yet'}"
+
+
+def _totals(found: Analysis) -> Iterator[Text]:
+    """What every variant got and did, whenever it was."""
+    view = found.remarks.get("latency", "").partition(",")[0].partition(";")[0]
+    yield Text(prose(f"in total, over all periods{f' (latency: {view})' if view else ''}:"))
+    yield table([Row(_total(found, variant)) for variant in found.variants])
+
+
+def _total(found: Analysis, variant: VariantResult) -> dict[str, str]:
+    seconds = partial(figures.value, unit="seconds")
+    cells = {
+        "VARIANT": variant.name,
+        "REQUESTS": figures.count(variant.requests),
+        "ERRORS": figures.value(variant.error_ratio, "share"),
+        "LATENCY MEAN": seconds(variant.latency_mean_seconds),
+        "P50": seconds(variant.latency_p50_seconds),
+        "P95": seconds(variant.latency_p95_seconds),
+    }
+    for metric in found.metrics:
+        if metric.of not in ("errors", "latency"):
+            name = f"{metric.name} ({metric.of})" if metric.name in cells else metric.name
+            cells[name] = figures.value(variant.values[metric.name], metric.unit)
+    return cells
+
+
+def _readings(found: Analysis) -> Iterator[Text]:
+    """Classical tests: each with its own interval and p, two-sided."""
+    rows = [
+        _reading(metric, named(found, metric, comparison), reading)
+        for metric in found.metrics
+        for comparison in metric.comparisons
+        for reading in comparison.readings
+    ]
+    if rows:
+        yield Text(prose("other tests, which decide nothing; two-sided, of any difference:"))
+        yield table(rows, left={"TEST"})
+
+
+def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
+    result = reading.result
+    row = {"METRIC": name, "TEST": result.method}
+    if isinstance(result, NotEstimable):
+        return Row(row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {result.reason}"])
+    ends = [figures.difference(end, metric.unit) for end in result.interval]
+    effect = f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
+    notes = "; ".join((*result.notes, *filter(None, [reading.caveat])))
+    return Row(row | {"EFFECT": effect, "P": f"{result.p:.2g}"}, [notes] if notes else [])
+
+
+def _remarks(found: Analysis) -> Iterator[str]:
+    for metric in found.metrics:
+        yield from (f"{of_what(metric)}: {each}" for each in metric.remarks)
+        for comparison in metric.comparisons:
+            if not isinstance(comparison.effect, NotEstimable):
+                yield from (f"{of_what(metric)}: {each}" for each in comparison.effect.notes)
+
+
+def _beliefs(found: Analysis) -> Iterator[Text]:
+    rows = [
+        Row(
+            {
+                "METRIC": f"{of_what(metric)} of {belief.variant}",
+                "P(BETTER)": "-" if belief.better is None else f"{belief.better:.2%}",
+                "P(BEST)": f"{belief.best:.2%}",
+                "EXPECTED LOSS": figures.difference(belief.loss, metric.unit).removeprefix("+"),
+            }
+        )
+        for metric in found.metrics
+        for belief in metric.beliefs
+    ]
+    if rows:
+        yield table(rows)
+        yield from _lines(f"Bayesian, {b.caveat}" for m in found.metrics for b in m.beliefs)
+
+
+def _split(found: Analysis) -> str:
+    if found.srm is None:
+        return "split: not checked yet"
+    if isinstance(found.srm, SrmResult):
+        verb = "NOT as ordered" if found.srm.mismatch else "as ordered"
+        names = [variant.name for variant in found.variants]
+        return f"split: {verb}: {deviation(found.srm, names)}"
+    return f"split: not checked, {found.srm.reason}"

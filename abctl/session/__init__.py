@@ -1,0 +1,1 @@
+"""An experiment in its world: a cluster or a local stack."""

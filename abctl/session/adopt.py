@@ -1,0 +1,135 @@
+"""Objects that abctl did not make, by KIND/NAME: what is there already can be shifted too."""
+
+from dataclasses import replace
+from typing import Any
+
+from abctl.cluster import Door
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Assignment, Design, Experiment, Model, Variant
+from abctl.core.ledger import Entry, ledger_ref, new_object
+from abctl.core.split import TOTAL_BP, Split
+from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UsageError
+from abctl.platforms import Platform, platform
+
+# kubectl's words for each kind that carries a split.
+_WORDS = {
+    "seldon": ("sdep", "seldondeployment", "seldondeployments"),
+    "kserve": ("isvc", "inferenceservice", "inferenceservices"),
+    "inferencegraph": ("ig", "inferencegraph", "inferencegraphs"),
+    "gateway": ("httproute", "httproutes"),
+    "istio": ("vs", "virtualservice", "virtualservices"),
+    "seldon2": ("experiment", "experiments"),
+    "envoy": ("cm", "configmap", "configmaps"),
+    "nginx": ("cm", "configmap", "configmaps"),
+}
+
+
+def is_address(word: str) -> bool:
+    """Whether it is written like KIND/NAME."""
+    kind, slash, name = word.partition("/")
+    named = bool(kind and slash and name) and "/" not in name
+    return named and not name.endswith((".yaml", ".yml", ".json"))
+
+
+def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment, Object]:
+    """An experiment made up for the object: its variants are what it sends requests to.
+
+    Returns:
+        What carries the split, the experiment, and the object as it was found.
+
+    Raises:
+        UsageError: a kind that carries no split.
+        NotFoundError: there is no such object.
+        ClusterError: it carries no split, or one that its platform cannot read.
+    """
+    kind, _, name = word.partition("/")
+    names = _platforms(kind)
+    if not names:
+        known = ", ".join(dict.fromkeys(words[0] for words in _WORDS.values()))
+        raise UsageError(
+            f"{word}: no file, and {kind!r} is no kind that carries a split",
+            f"kinds that do: {known}",
+        )
+    for each in names:
+        carrier = platform(each)
+        # A ConfigMap is called after its platform.
+        made_up = _made_up(
+            each, name.removesuffix(f"-{each}") if len(names) > 1 else name, namespace
+        )
+        ref = carrier.target(made_up)
+        if ref.name == name:
+            found = _there(door, ref, kind)
+            return carrier, _with_variants(made_up, carrier.split_of(found)), found
+    raise ClusterError(
+        f"{word} was not made by abctl",
+        f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
+    )
+
+
+def _there(door: Door, ref: Ref, kind: str) -> Object:
+    try:
+        return door.get(ref)
+    except NoPlaceError:
+        raise
+    except NotFoundError as error:
+        hint = f"kubectl get {kind} -n {ref.namespace} lists what is there"
+        raise NotFoundError(error.message, hint) from None
+
+
+class Adopting:
+    """A door through which an object without a ledger has one: its first entry is what was found.
+
+    It is written together with the first entry that anybody appends; before that nothing is.
+
+    Args:
+        door: to the cluster.
+        experiment: made up for the object.
+        now: unix seconds; when it was found.
+    """
+
+    def __init__(self, door: Door, experiment: Experiment, now: float) -> None:
+        self._door = door
+        self._ref = ledger_ref(experiment)
+        found = Entry(now, "unknown", None, experiment.split, "found by abctl", "observed")
+        self._first = new_object(experiment, found)
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._door, verb)
+
+    def get(self, ref: Ref) -> Object:
+        """Read an object; the ledger too, before it is there."""
+        try:
+            return self._door.get(ref)
+        except NotFoundError:
+            if ref != self._ref:
+                raise
+            return self._first
+
+    def replace(self, obj: Object) -> Object:
+        """Replace it whole; a ledger that is not there yet is made."""
+        if Ref.of(obj) == self._ref and not obj["metadata"].get("resourceVersion"):
+            return self._door.create(obj)
+        return self._door.replace(obj)
+
+
+def _platforms(kind: str) -> tuple[str, ...]:
+    return tuple(name for name, words in _WORDS.items() if kind.partition(".")[0].lower() in words)
+
+
+def _made_up(name_of_platform: str, name: str, namespace: str) -> Experiment:
+    return Experiment(
+        name=name,
+        namespace=namespace,
+        platform=name_of_platform,
+        assignment=Assignment(unit="request", key="", salt=name),
+        variants=(),
+        split=Split(("-",), (TOTAL_BP,)),
+        metrics=(),
+        source=None,
+        design=Design(),
+    )
+
+
+def _with_variants(made_up: Experiment, split: Split) -> Experiment:
+    variants = tuple(Variant(name, Model(name, "")) for name in split.names)
+    return replace(made_up, variants=variants, split=split)

@@ -1,0 +1,166 @@
+"""What to ask a source for, in the world that an experiment is in.
+
+Reads the evidence of an experiment, for a judgement.
+
+`analyze`: what the evidence of a running experiment says.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from abctl.analysis.judge import judge
+from abctl.cluster import Door
+from abctl.core.analysis import Analysis
+from abctl.core.experiment import Experiment
+from abctl.core.ledger import Ledger, ledger_of
+from abctl.errors import NotFoundError, SourceError
+from abctl.evidence.cache import cache_of
+from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
+from abctl.evidence.read import Progress, read
+from abctl.local import scraper, stack
+from abctl.metrics.queries import Telemetry
+from abctl.platforms import platform
+from abctl.session import ledger
+from abctl.sources import Source, file, open_source
+from abctl.spec import reach
+from abctl.spec.measurement import measured, needs_upstreams
+
+
+def telemetry(experiment: Experiment, door: Door | None = None) -> Telemetry:
+    """What to ask a source for; the platform's objects say what the metrics call a variant.
+
+    Without a door, or before they are there, what the experiment renders to says it.
+
+    Raises:
+        SourceError: no such preset, or nobody says what its metrics call a variant.
+        ClusterError: the object that carries the split cannot be read.
+    """
+    if door is None or not needs_upstreams(experiment):
+        return measured(experiment, None)
+    try:
+        target = door.get(platform(experiment.platform).target(experiment))
+    except NotFoundError:
+        target = None
+    return measured(experiment, target)
+
+
+def gather(
+    experiment: Experiment,
+    ledger: Ledger,
+    source: Source,
+    telemetry: Telemetry,
+    *,
+    clock: Callable[[], float] | None = None,
+    progress: Progress = lambda _done, _all: None,
+) -> Evidence:
+    """Read what the source has of an experiment.
+
+    Args:
+        experiment: what is asked.
+        ledger: what happened to its split, and the plan that was locked.
+        source: where the counters are.
+        telemetry: what to ask for.
+        clock: unix seconds, by which the ledger is written; if None, the source's own.
+        progress: see `read`.
+
+    Raises:
+        SourceError: the source cannot be read, or contradicts itself.
+    """
+    bare = replace(experiment, source=None)
+    now, ahead = now_and_ahead_seconds(source, clock) if clock else (source.now(), 0.0)
+    asked = Evidence(bare, ledger, telemetry, source.place, now, None, ahead)
+    # What cannot be asked for is told before anybody is asked.
+    queries = list(asked.queries())
+    if not asked.windows:
+        return asked
+    cache = cache_of(source, asked.now)
+    samples = read(source, asked.windows, queries, asked.now, cache=cache, progress=progress)
+    return replace(asked, samples=samples)
+
+
+def analyze(
+    door: Door,
+    experiment: Experiment,
+    state_dir: Path | None,
+    *,
+    prometheus_url: str | None = None,
+    prometheus_config: Path | None = None,
+    save: Path | None = None,
+    progress: Progress = lambda _done, _all: None,
+) -> Analysis:
+    """Read the ledger and the counters, and judge.
+
+    Args:
+        door: the world that holds the ledger.
+        experiment: what is asked.
+        state_dir: the folder of its local stack; None in a cluster.
+        prometheus_url: where the counters are; else the experiment says, or the stack.
+        prometheus_config: a file that says it, and who one is there.
+        save: where to put what was read, for `analyze_saved`; also if it cannot be judged.
+        progress: is told how many questions the source has answered, and of how many.
+
+    Raises:
+        NotFoundError: the experiment was not started, or its stack does not run.
+        SourceError: the evidence cannot be read, or contradicts itself.
+    """
+    source = experiment.source
+    elsewhere = prometheus_url is not None or prometheus_config is not None
+    if not elsewhere and source and source.kind == "file":
+        saved = file.load(Path(source.options["path"]), Evidence)
+        found = replace(saved, experiment=replace(experiment, source=None))
+    else:
+        entries = ledger_of(ledger.read(door, experiment))
+        where = source_of(
+            experiment, state_dir, prometheus_url, prometheus_config=prometheus_config, door=door
+        )
+        wanted = telemetry(experiment, door)
+        found = gather(experiment, entries, where, wanted, clock=door.now, progress=progress)
+    if save is not None:
+        file.save(save, found)
+    return judge(found)
+
+
+def analyze_saved(path: Path) -> Analysis:
+    """Judge evidence that `analyze` saved; needs nothing but the file.
+
+    Raises:
+        SourceError: it cannot be read, or contradicts itself.
+    """
+    return judge(file.load(path, Evidence))
+
+
+def source_of(
+    experiment: Experiment,
+    state_dir: Path | None,
+    prometheus_url: str | None = None,
+    *,
+    prometheus_config: Path | None = None,
+    door: Door | None = None,
+) -> Source:
+    """Where an experiment's counters are; see `analyze`."""
+    if prometheus_config is not None:
+        given = reach.read(prometheus_config, prometheus_url)
+        return reach.prometheus(given, experiment.namespace, door)
+    if prometheus_url is not None:
+        return open_source("prometheus", {"url": prometheus_url})
+    if (source := experiment.source) is not None:
+        if source.kind == "prometheus":
+            reach.require_agreement(experiment)
+            return reach.prometheus(source.options, experiment.namespace, door)
+        return open_source(source.kind, source.options)
+    if state_dir is None:
+        raise SourceError(
+            f"{experiment.name} does not say where its evidence is",
+            "write spec.source in its file, or name a Prometheus with --prometheus",
+        )
+    scrapes = state_dir / scraper.SCRAPES
+    try:
+        url = stack.read(state_dir).prometheus_url
+    except NotFoundError:
+        if not scrapes.exists():  # a file can be read also when nothing runs any more
+            raise
+        url = None
+    if url:
+        return open_source("prometheus", {"url": url})
+    return open_source("scrape", {"file": str(scrapes)})

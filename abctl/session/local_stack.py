@@ -1,0 +1,272 @@
+"""The local stack of an experiment: `up`, `status`, `logs`, `down`."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from abctl.cluster import Door
+from abctl.core.experiment import Experiment
+from abctl.core.ledger import ledger_of
+from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
+from abctl.local import disk, examples, lifecycle, mlserver, ports, stack
+from abctl.local import logs as written
+from abctl.local.ports import PortTakenError
+from abctl.local.stack import Stack
+from abctl.platforms import platform
+from abctl.session import apply, ledger, local_world
+from abctl.session.place import STATE_ROOT
+from abctl.session.stack_plan import planned, ports_for
+
+TIMEOUT_SECONDS = 300.0
+SCRAPE_SECONDS = 1.0
+_ACTOR, _WHY = "abctl local up", "the stack was started"
+_MOST_STARTS = 5
+
+
+def default_state(name: str) -> Path:
+    """Where the stack of an experiment of that name keeps its state."""
+    return STATE_ROOT / name
+
+
+def only_state() -> Path:
+    """The folder of the only stack that runs here, or else of the only one that ran.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    for mark in (stack.STATE_FILE, lifecycle.LOCK_FILE):
+        found = sorted(path.parent for path in STATE_ROOT.glob(f"*/{mark}"))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found)
+            raise UsageError(f"which stack? {STATE_ROOT} has {names}", "name one of them")
+    raise UsageError(
+        f"no stack in {STATE_ROOT}", "abctl local up FILE starts one; --state names another folder"
+    )
+
+
+def up(
+    experiment: Experiment,
+    *,
+    state_dir: Path,
+    models_dir: Path | None,
+    port: int | None = None,
+    tied: bool = False,
+    scrape_seconds: float = SCRAPE_SECONDS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    report: Callable[[str], None],
+) -> Stack:
+    """Start the stack and wait until everything answers; one that runs already is left alone.
+
+    A tied one is nobody else's: it refuses a folder where one runs.
+
+    Where a stranger takes one of its ports meanwhile, it starts again with others, a few times;
+    but not where that is the one that was named.
+
+    Args:
+        experiment: what to run; its split and its ledger start afresh.
+        state_dir: the folder of the stack; what an experiment left there is moved aside in it.
+        models_dir: holds a folder for each `model.version`; the example models if None.
+        port: of the entrance; a free one if None.
+        tied: stop the stack when this process ends, however it ends; then what this experiment
+            itself left there is removed.
+        scrape_seconds: how often counters are read.
+        timeout_seconds: how long to wait for readiness.
+        report: told of the progress, in words.
+
+    Raises:
+        UsageError: what it takes is not installed, or the folder cannot be written.
+        SpecError: not an experiment for Envoy, or its models are others.
+        NotFoundError: a model is missing.
+        NotReadyError: something did not answer in time; everything is stopped again.
+        ClusterError: the port is taken, a program is missing, or a process ended while starting
+            (with its last lines); everything is stopped again. Or what runs there already is not
+            what the file says; it is left alone.
+    """
+    if experiment.platform != "envoy":
+        raise SpecError(
+            f"spec.platform: {experiment.platform}, but the local stack is an Envoy",
+            "write `platform: envoy`, or apply the experiment to a cluster",
+        )
+    mlserver.require_installed()
+    starts = 1
+    while True:
+        try:
+            return _up(
+                experiment,
+                state_dir=state_dir.resolve(),
+                models_dir=models_dir,
+                port=port,
+                tied=tied,
+                scrape_seconds=scrape_seconds,
+                timeout_seconds=timeout_seconds,
+                report=report,
+            )
+        except PortTakenError as error:
+            if port is not None:
+                ports.require_free(port)
+            if starts == _MOST_STARTS:
+                raise
+            starts += 1
+            report(f"{error.message.partition(';')[0]}; starting all again with other ports")
+
+
+def _make_room(
+    experiment: Experiment, state_dir: Path, *, tied: bool, report: Callable[[str], None]
+) -> None:
+    killed = stack.known(state_dir)
+    keep = local_world.was_started(state_dir, besides=experiment if tied else None)
+    if aside := lifecycle.prepare(state_dir, keep=keep):
+        how = "was not stopped (killed, or the machine went down)" if killed else "was stopped"
+        report(f"an earlier stack {how}: its ledger, evidence and logs are kept in {aside}")
+
+
+def status(state_dir: Path) -> Stack:
+    """The stack as it is now; `Stack.dead` says what does not run that should.
+
+    Raises:
+        NotFoundError: no stack runs there.
+    """
+    return stack.read(state_dir)
+
+
+def entrance_url(experiment: Experiment, state_dir: Path) -> str:
+    """Where requests to the experiment go in.
+
+    Raises:
+        NotFoundError: no stack runs there.
+        ClusterError: it is the stack of another experiment.
+    """
+    running = stack.read(state_dir)
+    _check_same(running, experiment)
+    return running.entrance_url
+
+
+def logs(
+    state_dir: Path,
+    name: str | None = None,
+    *,
+    lines: int,
+    sleep: Callable[[float], None] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Each process's name and last lines, also of a stack that was stopped.
+
+    Args:
+        state_dir: the folder of the stack.
+        name: of one process; all if None.
+        lines: how many of each.
+        sleep: if given, new lines follow as long as the stack runs.
+
+    Raises:
+        NotFoundError: there is no such process, or there are no logs.
+    """
+    stack.require_folder(state_dir)
+    return written.lines(state_dir, name, lines, sleep, lambda: _runs(state_dir))
+
+
+def down(state_dir: Path, *, purge: bool = False) -> bool:
+    """Stop the stack, also what is left of a broken one; False if nothing ran.
+
+    Args:
+        state_dir: the folder of the stack; its logs stay.
+        purge: remove the folder too.
+
+    Raises:
+        UsageError: the folder is not that of a stack.
+        NotReadyError: something cannot be ended.
+    """
+    lifecycle.require_own(state_dir)
+    stopped = lifecycle.stop(state_dir)
+    if purge and state_dir.exists():
+        lifecycle.remove(state_dir)
+    return stopped
+
+
+def _up(
+    experiment: Experiment,
+    *,
+    state_dir: Path,
+    models_dir: Path | None,
+    port: int | None,
+    tied: bool,
+    scrape_seconds: float,
+    timeout_seconds: float,
+    report: Callable[[str], None],
+) -> Stack:
+    door, carrier = local_world.door(experiment, state_dir), platform(experiment.platform)
+    launched = False
+    with ExitStack() as until_it_runs:
+        try:
+            with lifecycle.locked(state_dir) as lock:
+                if lock is None and tied:
+                    lifecycle.refuse(state_dir)
+                if lock is None:
+                    report(f"a stack runs in {state_dir} already")
+                else:
+                    _make_room(experiment, state_dir, tied=tied, report=report)
+                    if models_dir is None:
+                        models_dir = examples.made(experiment.served, state_dir / "models", report)
+                    free = until_it_runs.enter_context(ports_for(experiment, port))
+                    plan = planned(
+                        experiment,
+                        state_dir,
+                        models_dir,
+                        free=free,
+                        scrape_seconds=scrape_seconds,
+                        tied=tied,
+                    )
+                    apply.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
+                    launched = True
+                    lifecycle.launch(plan, lock)
+                    names = ", ".join(command.name for command in plan.commands)
+                    report(f"starting {names}; state in {state_dir}")
+            running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
+            _check_same(running, experiment)
+            if not launched:
+                _check_plan(door, experiment, state_dir)
+            apply.start(
+                door,
+                carrier,
+                experiment,
+                actor=_ACTOR,
+                why=_WHY,
+                clock=time.time,
+                sleep=time.sleep,
+                timeout_seconds=timeout_seconds,
+            )
+        except BaseException as error:
+            if launched:
+                report("stopping what was started ...")
+                lifecycle.stop(state_dir)
+            if refused := disk.refusal(error, state_dir, starting=launched):
+                raise refused from None
+            raise
+    return running
+
+
+def _runs(state_dir: Path) -> bool:
+    try:
+        return stack.read(state_dir).supervisor.status == "ready"
+    except NotFoundError:
+        return False
+
+
+def _check_plan(door: Door, experiment: Experiment, state_dir: Path) -> None:
+    if changed := ledger_of(ledger.read(door, experiment)).changed_since(experiment):
+        raise ClusterError(
+            f"{state_dir} runs {experiment.name} already, but with other {', '.join(changed)} than "
+            "the file",
+            "put the file back; or stop the stack (its evidence is kept), and start one of the "
+            f"file: abctl local down --state {state_dir}, then abctl local up",
+        )
+
+
+def _check_same(running: Stack, experiment: Experiment) -> None:
+    if running.experiment != experiment.name:
+        raise ClusterError(
+            f"{running.state_dir} holds the stack of another experiment, {running.experiment!r}",
+            "name another folder with --state, or stop that stack: "
+            f"abctl local down --state {running.state_dir}",
+        )

@@ -1,0 +1,145 @@
+"""Whether a variant in a cluster can take requests: one that cannot never gets more of them.
+
+What proxies in a cluster have loaded: a node takes over a minute to give them a ConfigMap.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from abctl.cluster import Door
+from abctl.core.change import EXPERIMENT, PROXY, VARIANT, Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
+from abctl.errors import ClusterError, NotFoundError, NotReadyError
+from abctl.platforms import Inquiry, Platform
+
+if TYPE_CHECKING:
+    from abctl.cluster.kube import KubeDoor
+
+
+# The condition by which each kind that serves a variant says that it does.
+CONDITIONS = {
+    "Deployment": "Available",
+    "InferenceService": "Ready",
+    "Model": "Ready",
+}
+
+
+def ready(
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    objects: Iterable[Object],
+    variant: str,
+) -> bool | str:
+    """Whether a variant can take requests; if not, why.
+
+    Args:
+        door: the cluster.
+        platform: what carries the split.
+        experiment: whose variant.
+        objects: those of the experiment; none where abctl did not make it.
+        variant: its name.
+    """
+    if (served := serving(door, objects, variant)) is not None:
+        return served
+    if variant == experiment.control.name:
+        return True
+    # The platform runs the variants itself, or somebody else made them: what it says of the whole
+    # holds back a treatment, but never the way back to the control.
+    return platform.refusal(door.get(platform.target(experiment))) or True
+
+
+def serving(door: Door, objects: Iterable[Object], variant: str | None) -> bool | str | None:
+    """Whether what serves a variant is ready, or why not; None where no object of its own does.
+
+    What serves no variant is the proxy.
+    """
+    servers = [Ref.of(obj) for obj in objects if _serves(obj, variant)]
+    for ref in servers:
+        try:
+            lacking = unmet(door.get(ref), CONDITIONS[ref.kind])
+        except NotFoundError as error:
+            return error.message
+        if lacking:
+            return f"{ref}: {lacking}"
+    return True if servers else None
+
+
+def _serves(obj: Object, variant: str | None) -> bool:
+    labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
+    return obj["kind"] in CONDITIONS and labels.get(VARIANT) == variant
+
+
+def unmet(obj: Object, wanted: str) -> str | None:
+    """Why an object does not have the wanted condition; None if it has."""
+    status: Mapping[str, Any] = obj.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition["type"] == wanted:
+            said = condition.get("message") or condition.get("reason") or "without a reason"
+            return None if condition["status"] == "True" else f"not {wanted} ({said})"
+    return "nothing has reported on it yet"
+
+
+class ProxyPods:
+    """Asks the pods of a platform's own proxy, through the API server.
+
+    A pod that has what is wanted is not asked again before something else is wanted: it would not
+    give that up.
+
+    Args:
+        door: the cluster.
+        platform: what carries the split.
+        inquiry: how its pods are asked.
+        target: the object that carries the split.
+    """
+
+    def __init__(self, door: "KubeDoor", platform: Platform, inquiry: Inquiry, target: Ref) -> None:
+        self._door, self._platform, self._inquiry = door, platform, inquiry
+        self._target = target
+        self._version = ""
+        self._settled: dict[str, Mapping[str, Any]] = {}
+
+    def status(self, obj: Object) -> Mapping[str, Any] | None:
+        """The status of the object that carries the split; None for others, or where it is foreign.
+
+        Returns:
+            Of the first pod that has not what is wanted, else of any; `refusal` names it. Or
+            `unseen`: why nobody can tell. There are none, they may not be asked (`list pods`,
+            `get pods/proxy`), or a network policy keeps the API server from them.
+        """
+        experiment = (obj["metadata"].get("labels") or {}).get(EXPERIMENT)
+        if experiment is None or Ref.of(obj) != self._target:
+            return None
+        if self._version != (version := obj["metadata"]["resourceVersion"]):
+            self._version, self._settled = version, {}
+        labels = {EXPERIMENT: experiment} | PROXY
+        found: Mapping[str, Any] = {"unseen": "there is no pod of the proxy to ask"}
+        try:
+            wanted = self._platform.split_of(obj)
+            for pod in self._door.list("v1", "Pod", self._target.namespace, labels):
+                if "deletionTimestamp" in pod["metadata"]:
+                    continue
+                known = self._settled.get(pod["metadata"]["uid"])
+                found = known or self._ask(obj, pod)
+                if self._split(obj, found) != wanted:
+                    return found
+                self._settled[pod["metadata"]["uid"]] = found
+        except NotReadyError as error:
+            return {"refusal": error.message}
+        except ClusterError as error:
+            return {"unseen": error.message}
+        return found
+
+    def _ask(self, obj: Object, pod: Object) -> Mapping[str, Any]:
+        ref = Ref.of(pod)
+        if (pod.get("status") or {}).get("phase") != "Running":
+            raise NotReadyError(f"{ref} does not run yet", f"kubectl describe {ref} says why")
+        answer = self._door.ask_pod(ref, self._inquiry.port, self._inquiry.path)
+        found = self._inquiry.status(obj, answer)
+        if refusal := found.get("refusal"):
+            raise NotReadyError(f"{ref} {refusal}", f"kubectl logs {ref.name} may say more")
+        return found
+
+    def _split(self, obj: Object, status: Mapping[str, Any]) -> Split | None:
+        return self._platform.programmed({**obj, "status": status})

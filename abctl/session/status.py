@@ -1,0 +1,170 @@
+"""How an experiment stands: the split as wanted, as programmed and as it was really seen.
+
+What the variants really got: requests since the last change of the split.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from statistics import NormalDist
+
+from abctl.cluster import Door
+from abctl.core.change import Object
+from abctl.core.experiment import Experiment
+from abctl.core.ledger import Entry, Epoch, Ledger
+from abctl.core.polls import Window
+from abctl.core.split import Split
+from abctl.evidence.cache import cache_of
+from abctl.evidence.read import read
+from abctl.metrics.queries import Telemetry
+from abctl.platforms import Platform
+from abctl.session.look import look
+from abctl.session.tree import Tree, of_servers, of_tree, tree
+from abctl.sources import Source
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a variant really got: requests, their share, and its 95% interval."""
+
+    count: int
+    share: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of an experiment; nothing in it is merely configured.
+
+    Attributes:
+        desired: the split of the ledger; None until the first is in effect.
+        asked: the split that the platform's object asks for.
+        programmed: the split that the platform reports to be in effect; None where it cannot.
+        refusal: why the platform has not taken what is asked for.
+        observed: what each variant got, where it was counted.
+        drifted: somebody else set the split that is asked for.
+        intent: a shift that is not finished.
+        epochs: periods of a constant split, without what settles after a change.
+        plan_changed: the parts of the experiment that are not as they were locked at the start.
+        unseen: what could not be looked at, and why.
+        other_variants: that file, ledger and object are not of the same variants, and what to do.
+        tree: the objects that carry it, down to the pods; None where nobody asked for them.
+        unable: variants that cannot answer, and why.
+    """
+
+    desired: Split | None
+    asked: Split
+    programmed: Split | None
+    refusal: str | None
+    observed: Mapping[str, Observed] | None
+    drifted: bool
+    intent: Entry | None
+    epochs: tuple[Epoch, ...]
+    plan_changed: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
+    other_variants: str | None = None
+    tree: Tree | None = None
+    unable: Mapping[str, str] = field(default_factory=dict)
+
+
+def status(
+    door: Door,
+    platform: Platform,
+    experiment: Experiment,
+    *,
+    clock: Callable[[], float],
+    counts: Mapping[str, int] | None = None,
+    objects: Iterable[Object] | None = None,
+    ready: Callable[[str], bool | str] | None = None,
+) -> Status:
+    """Look, and change nothing.
+
+    Args:
+        door: the world.
+        platform: what carries the split.
+        experiment: which one.
+        clock: unix seconds; the current epoch lasts until now.
+        counts: requests by variant since the last change, if anybody counted.
+        objects: the experiment's, to look at them too; none where abctl did not make them.
+        ready: whether a variant can answer, or why not, where its server is no such object.
+
+    Raises:
+        NotFoundError: the experiment was not started.
+        ClusterError: its ledger or its object cannot be read.
+    """
+    seen = look(door, platform, experiment)
+    below = None if objects is None else tree(door, platform, experiment, seen.carrier, objects)
+    names = seen.asked.names
+    return Status(
+        desired=seen.ledger.desired,
+        asked=seen.asked,
+        programmed=platform.programmed(seen.carrier),
+        refusal=platform.refusal(seen.carrier),
+        observed=None if counts is None else _observed(seen.asked, counts),
+        drifted=seen.drifted,
+        intent=seen.ledger.intent,
+        epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
+        plan_changed=seen.ledger.changed_since(experiment),
+        unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
+        other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
+        tree=below,
+        unable=(of_servers(ready, names) if ready else {}) | (of_tree(below) if below else {}),
+    )
+
+
+def _observed(split: Split, counts: Mapping[str, int]) -> Mapping[str, Observed] | None:
+    by_variant = {name: counts.get(name, 0) for name in split.names}
+    total = sum(by_variant.values())
+    if total == 0:
+        return None
+    return {
+        name: Observed(count, count / total, _wilson(count, total))
+        for name, count in by_variant.items()
+    }
+
+
+def _wilson(successes: int, n: int) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson, 1927), which stays within [0, 1]."""
+    z = NormalDist().inv_cdf((1 + _CONFIDENCE) / 2)
+    center = (successes + z * z / 2) / (n + z * z)
+    width = z / (n + z * z) * sqrt(successes * (n - successes) / n + z * z / 4)
+    return max(0.0, center - width), min(1.0, center + width)
+
+
+def observed(
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
+) -> Mapping[str, int] | None:
+    """Requests of each variant in the present epoch; None until its first poll is over.
+
+    Also None where the epoch is of other variants.
+
+    Args:
+        experiment: whose variants.
+        ledger: what happened to its split; the time that it settles is left out.
+        source: where the counters are.
+        telemetry: what to ask for.
+
+    Raises:
+        SourceError: the source cannot be read, or contradicts itself.
+    """
+    now = source.now()
+    epochs = ledger.epochs(now, experiment.design.settle_seconds)
+    # While a change settles, or is not finished, the last epoch is the one before it.
+    if not epochs or epochs[-1].end < now:
+        return None
+    # Of other variants nobody knows the counters.
+    if epochs[-1].split.names != experiment.split.names:
+        return None
+    window = Window(len(epochs) - 1, epochs[-1].start, epochs[-1].end)
+    selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
+    cache = cache_of(source, now)
+    samples = read(source, [window], selectors.values(), now, cache=cache)
+    if not samples.over or not any(samples.found.values()):
+        return None
+    polls = samples.polls(selectors.values())
+    return {
+        name: round(samples.rows(selector, polls).total().sum())
+        for name, selector in selectors.items()
+    }

@@ -1,0 +1,92 @@
+"""Writes a first experiment file, with comments, and the schema for editors next to it."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from abctl import spec
+from abctl.errors import UsageError
+from abctl.files import replace
+from abctl.platforms import platform
+from abctl.spec import schema
+from abctl.spec.fields import EXPERIMENT_NAME, UnfitError
+
+SCHEMA_FILE = "experiment.schema.json"
+_BY_USER = """\
+  assignment:
+    unit: user                # request | user | cohort
+    key: x-user-id            # the request header that holds the id
+    salt: {name}-1
+    buckets: 64               # groups of users, between which variances are taken
+    # override: x-ab-variant  # lets testers force a variant; whoever can send it, can
+    # cohorts:                # the first rule that fits counts, before the split
+    #   - {{header: x-cohort, value: beta, variant: treatment}}
+    #   - {{header: x-country, value: DE, split: 50/50}}
+"""
+_BY_REQUEST = """\
+  # {platform} draws every request anew, so no user keeps a variant.
+  assignment:
+    unit: request
+"""
+_ENTRANCE = """
+  # Where requests come in.
+  entrance: {gateway: gateways/public, host: iris.example.com}
+"""
+_IMAGE, _STORED = 'image: "abctl/iris:', 'format: sklearn, uri: "gs://models/iris/'
+# Where the platform's own servers run, nobody counts what abctl's runtime does.
+_OF_ITS_OWN = """\
+      selectors:              # counters of your own: the platform knows of no feedback
+        n: 'iris_feedback_total{model="$upstream"}'
+        successes: 'iris_feedback_total{model="$upstream",correct="true"}'
+"""
+_EFFECT, _LATENCY = "the smallest effect worth finding\n", "    - {name: latency,"
+_PROMETHEUS = "source: {prometheus: {url: http://prometheus:9090}}\n"
+
+
+def starter(name: str, platform_name: str) -> str:
+    """The text of a first experiment file, which is one that `load` accepts.
+
+    Raises:
+        UsageError: no such platform, or a name that no experiment can have.
+    """
+    can = platform(platform_name).CAPABILITIES
+    try:
+        EXPERIMENT_NAME.parse(name)
+    except UnfitError as error:
+        raise UsageError(f"--name {error}", "--name iris") from None
+    if platform_name == "envoy":
+        source = f"  # The local stack fills this in; a cluster needs it.\n  # {_PROMETHEUS}"
+    else:
+        source = f"  # Where the evidence is.\n  {_PROMETHEUS}"
+    rules = (_BY_USER if can.sticky else _BY_REQUEST).format(name=name, platform=platform_name)
+    rules += _ENTRANCE if can.entrance else ""
+    text = (files("abctl.spec") / "starter.yaml").read_text(encoding="utf-8")
+    for word, value in (("ASSIGNMENT\n", rules), ("SOURCE\n", source), ("PLATFORM", platform_name)):
+        text = text.replace(word, value)
+    text = text.replace("name: NAME", f"name: {name}")
+    if not can.images:
+        text = text.replace(_IMAGE, _STORED).replace(_EFFECT, _EFFECT + _OF_ITS_OWN)
+        text = text.replace(
+            _LATENCY, f"    # Its counters have no latency.\n    # {_LATENCY.strip()}"
+        )
+    spec.parse(text, "the new file")
+    return text
+
+
+def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> list[Path]:
+    """Write a first experiment file and, where it is not there yet, the schema; what was written.
+
+    Raises:
+        UsageError: the file exists (and not `force`), no such platform, a name that no experiment
+            can have, or it cannot be written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", f"name a file in it: {path / 'experiment.yaml'}")
+    beside = path.with_name(SCHEMA_FILE)
+    texts = {path: starter(name, platform_name)}
+    if not beside.exists():
+        texts[beside] = schema.text()
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already", "another name, or --force to overwrite it")
+    for file, text in texts.items():
+        replace(file, text)
+    return list(texts)

@@ -1,0 +1,1 @@
+"""Tests for one look, and what they have in common."""

@@ -1,0 +1,117 @@
+"""Reference distributions of a test statistic: p-values, critical values and roots.
+
+Upper tails of distributions whose logarithm stays finite where the probability underflows.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import betainc, betaln, gammaincc, hyp2f1, log_ndtr, ndtri, stdtr, stdtrit
+
+from abctl.stats.estimate import Alternative
+from abctl.stats.summary import Array
+
+# scipy.special functions lose their last digits as they come near the smallest double.
+
+
+def chi2_tail(statistic: float, df: float) -> tuple[float, float]:
+    """P(chi-squared with `df` > statistic) and its natural logarithm.
+
+    Far out, the continued fraction of the incomplete gamma function (NIST DLMF 8.9.2).
+    """
+    a, x = df / 2, statistic / 2
+    p = float(gammaincc(a, x))
+    if p > _SMALLEST:
+        return p, math.log(p)
+    # Evaluated from the inside out; at x this far out, 200 terms are many more than needed.
+    fraction = 0.0
+    for k in range(200, 0, -1):
+        fraction = k * (a - k) / (x + 2 * k + 1 - a + fraction)
+    return p, a * math.log(x) - x - math.lgamma(a) - math.log(x + 1 - a + fraction)
+
+
+def f_tail(statistic: float, df1: float, df2: float) -> tuple[float, float]:
+    """P(F with `df1` and `df2` > statistic) and its natural logarithm; df1 = 1 is Student's t^2.
+
+    Far out, the hypergeometric series of the incomplete beta function (NIST DLMF 8.17.8).
+    """
+    a, b = df2 / 2, df1 / 2
+    x, y = df2 / (df2 + df1 * statistic), df1 * statistic / (df2 + df1 * statistic)
+    p = float(betainc(a, b, x))
+    if p > _SMALLEST:
+        return p, math.log(p)
+    series = float(hyp2f1(a + b, 1.0, a + 1, x))
+    log_p = a * math.log(x) + b * math.log(y) - math.log(a) - float(betaln(a, b)) + math.log(series)
+    return p, log_p
+
+
+_SMALLEST = 1e-290
+_LOG_2 = math.log(2.0)
+_GRID = np.linspace(0.0, 1.0, 33)
+_ROUNDS = 10
+
+
+def p_value(
+    statistic: float, alternative: Alternative, df: float = math.inf
+) -> tuple[float, float]:
+    """The p-value and its logarithm, which is finite where p underflows.
+
+    Args:
+        statistic: (effect - null) / standard error.
+        alternative: the side on which large values speak against the null.
+        df: degrees of freedom of Student's t; infinite for the normal distribution.
+    """
+    if alternative == "two-sided":
+        tail, log_tail = _upper(abs(statistic), df)
+        return (2.0 * tail, _LOG_2 + log_tail) if tail < 0.5 else (1.0, 0.0)
+    return _upper(statistic if alternative == "greater" else -statistic, df)
+
+
+def _upper(t: float, df: float) -> tuple[float, float]:
+    if df < math.inf:
+        tail = float(stdtr(df, -t))
+        if tail > _SMALLEST:
+            return tail, math.log(tail)
+    else:
+        log_tail = float(log_ndtr(-t))
+        return math.exp(log_tail), log_tail
+    both, log_both = f_tail(t * t, 1.0, df)
+    return both / 2.0, log_both - _LOG_2
+
+
+def critical(alpha: float, alternative: Alternative, df: float = math.inf) -> float:
+    """The statistic at which p equals alpha (its absolute value)."""
+    tail = alpha / 2.0 if alternative == "two-sided" else alpha
+    return -float(stdtrit(df, tail)) if df < math.inf else -float(ndtri(tail))
+
+
+def normal_of_t(t: Array, df: Array | float) -> Array:
+    """The standard normal quantile with about the same tail as Student's t.
+
+    Source: Wallace (1959), doi:10.1214/aoms/1177706090; closed, monotone and never underflowing.
+    """
+    shrink = (8.0 * df + 1.0) / (8.0 * df + 3.0)
+    return np.asarray(np.sign(t) * shrink * np.sqrt(df * np.log1p(np.square(t) / df)))
+
+
+def t_of_normal(z: float, df: float) -> float:
+    """The inverse of `normal_of_t`."""
+    stretch = (8.0 * df + 3.0) / (8.0 * df + 1.0)
+    return math.copysign(math.sqrt(df * math.expm1(min((z * stretch) ** 2 / df, 700.0))), z)
+
+
+def crossing(decreasing: Callable[[Array], Array], low: float, high: float) -> float:
+    """Where a decreasing function changes its sign in [low, high]; an end if it never does.
+
+    Evaluates the function on arrays: a grid, refined around the last change of sign.
+    """
+    for _ in range(_ROUNDS):
+        points = low + (high - low) * _GRID
+        positive = np.flatnonzero(decreasing(points) > 0)
+        if positive.size == 0:
+            return low
+        if positive[-1] == _GRID.size - 1:
+            return high
+        low, high = float(points[positive[-1]]), float(points[positive[-1] + 1])
+    return 0.5 * (low + high)

@@ -1,0 +1,291 @@
+"""Score tests of two proportions or two Poisson rates over strata, and their inversion.
+
+The likeliest control level under a linear null, for each null (rows) and stratum (columns).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import Contrast, Interval, lift_of, null_of, one_sided
+from abctl.stats.fixed.reference import critical, crossing, p_value
+from abctl.stats.summary import Array, Counts, Events, Stream
+
+
+def proportion_at_ratio(n_a: Array, s_a: Array, n_b: Array, s_b: Array, ratio: Array) -> Array:
+    """Under treatment = ratio * control: the smaller root of a quadratic, without cancellation."""
+    total, successes = n_a + n_b, s_a + s_b
+    half = n_b * ratio + s_b + n_a + s_a * ratio
+    root = np.sqrt(np.maximum(half * half - 4.0 * total * ratio * successes, 0.0))
+    highest = np.minimum(1.0, 1.0 / np.maximum(ratio, 1e-300))
+    return np.asarray(np.minimum(2.0 * successes / (half + root), highest))
+
+
+def proportion_at_difference(
+    n_a: Array, s_a: Array, n_b: Array, s_b: Array, difference: Array
+) -> Array:
+    """Under treatment = control + difference: the root of a cubic, then polished by Newton.
+
+    Source: Miettinen & Nurminen (1985), doi:10.1002/sim.4780040211, appendix I.
+    """
+    d, total, successes = difference, n_a + n_b, s_a + s_b
+    l2 = (n_b + 2.0 * n_a) * d - total - successes
+    l1 = (n_a * d - total - 2.0 * s_a) * d + successes
+    l0 = s_a * d * (1.0 - d)
+    third = l2 / (3.0 * total)
+    q = third**3 - l1 * l2 / (6.0 * total * total) + l0 / (2.0 * total)
+    p = np.sqrt(np.maximum(third * third - l1 / (3.0 * total), 0.0)) * np.where(q >= 0.0, 1.0, -1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosine = np.where(p == 0.0, 0.0, np.clip(q / p**3, -1.0, 1.0))
+    x = 2.0 * p * np.cos((math.pi + np.arccos(cosine)) / 3.0) - third
+    low, high = np.maximum(0.0, -d), np.minimum(1.0, 1.0 - d)
+    for _ in range(2):
+        slope = (3.0 * total * x + 2.0 * l2) * x + l1
+        value = ((total * x + l2) * x + l1) * x + l0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = np.where(slope == 0.0, 0.0, value / slope)
+        x = np.clip(x - np.clip(step, -1e-3, 1e-3), low, high)
+    return np.asarray(x)
+
+
+def rate_at_ratio(n_a: Array, s_a: Array, n_b: Array, s_b: Array, ratio: Array) -> Array:
+    """Of Poisson rates under treatment = ratio * control."""
+    return np.asarray((s_a + s_b) / (n_a + ratio * n_b))
+
+
+def rate_at_difference(n_a: Array, s_a: Array, n_b: Array, s_b: Array, difference: Array) -> Array:
+    """Of Poisson rates under treatment = control + difference: the root of a quadratic."""
+    total, d = n_a + n_b, difference
+    half = 0.5 * (s_a + s_b - total * d)
+    x = (half + np.sqrt(half * half + total * s_a * d.clip(min=0.0))) / total
+    # With a negative difference the treatment is the smaller one: solve for it instead.
+    other = 0.5 * (s_a + s_b + total * d)
+    y = (other + np.sqrt(other * other - total * s_b * d.clip(max=0.0))) / total
+    return np.asarray(np.where(d >= 0.0, x, y - d))
+
+
+FEW = 5.0
+_ALMOST_ONE = 1.0 - 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """Successes `s` of `n` tried (or events of an exposure), one entry an epoch with both variants.
+
+    Attributes:
+        n_a, s_a, n_b, s_b: control `a`, treatment `b`, each of shape (epochs,).
+        epochs: their numbers.
+        left_out: epochs without data in both variants.
+        poisson: rates of events rather than proportions.
+    """
+
+    n_a: Array
+    s_a: Array
+    n_b: Array
+    s_b: Array
+    epochs: tuple[int, ...]
+    left_out: int = 0
+    poisson: bool = False
+
+    @classmethod
+    def of(cls, stream: Stream[Counts] | Stream[Events]) -> Self | str:
+        """Sums by epoch; a reason where no epoch has traffic in both variants."""
+        merged = stream.by_epoch()
+        poisson = isinstance(merged.control, Events)
+        return cls.where_both(
+            *tried(merged.control), *tried(merged.treatment), merged.epoch, poisson=poisson
+        )
+
+    @classmethod
+    def where_both(
+        cls,
+        n_a: Array,
+        s_a: Array,
+        n_b: Array,
+        s_b: Array,
+        epoch: NDArray[np.int64],
+        *,
+        poisson: bool = False,
+    ) -> Self | str:
+        """The epochs with something tried in both variants; a reason where there are none."""
+        both = (n_a > 0) & (n_b > 0)
+        if not np.any(both):
+            return "no epoch with data in both variants"
+        return cls(
+            n_a[both],
+            s_a[both],
+            n_b[both],
+            s_b[both],
+            epochs=tuple(int(number) for number in epoch[both]),
+            left_out=int(np.count_nonzero(~both)),
+            poisson=poisson,
+        )
+
+    @property
+    def n(self) -> tuple[float, float]:
+        """Trials or exposure of control and treatment."""
+        return float(self.n_a.sum()), float(self.n_b.sum())
+
+    @property
+    def weights(self) -> Array:
+        """Mantel and Haenszel's: proportional to the information where the variance is the same."""
+        return self.n_a * self.n_b / (self.n_a + self.n_b)
+
+    def means(self) -> tuple[float, float]:
+        """Weighted levels of control and treatment."""
+        weights = self.weights / self.weights.sum()
+        return (
+            float(np.sum(weights * self.s_a / self.n_a)),
+            float(np.sum(weights * self.s_b / self.n_b)),
+        )
+
+    @property
+    def expected(self) -> float:
+        """The smallest expected count of the tables of the epochs, under equal levels."""
+        share = (self.s_a + self.s_b) / (self.n_a + self.n_b)
+        rarest = share if self.poisson else np.minimum(share, 1.0 - share)
+        return float(np.min(np.minimum(self.n_a, self.n_b) * rarest))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of these data."""
+        notes: tuple[str, ...] = ()
+        if self.left_out:
+            notes += (f"{self.left_out} epochs without data in both variants were left out",)
+        return notes
+
+    def contrast(self) -> Contrast:
+        """Levels and their variances, with a success (and a failure) added in every epoch.
+
+        Source: Agresti & Caffo (2000), doi:10.1080/00031305.2000.10474560.
+        """
+        squares = (self.weights / self.weights.sum()) ** 2
+        if self.poisson:
+            spread_a, spread_b = (self.s_a + 1.0) / self.n_a, (self.s_b + 1.0) / self.n_b
+        else:
+            share_a, share_b = (self.s_a + 1) / (self.n_a + 2), (self.s_b + 1) / (self.n_b + 2)
+            spread_a, spread_b = share_a * (1.0 - share_a), share_b * (1.0 - share_b)
+        var_a, var_b = (
+            float(np.sum(squares * spread / n))
+            for spread, n in ((spread_a, self.n_a), (spread_b, self.n_b))
+        )
+        return Contrast(*self.means(), var_a, var_b, math.inf, self.n, self.epochs)
+
+    def z(self, ratios: Array, offsets: Array) -> Array:
+        """The score statistic for each null `b = ratio * a + offset` (one of them trivial)."""
+        k, d = ratios[:, None], offsets[:, None]
+        variance = self._restricted_variance(k, d)
+        if self.n_a.size > 1 and not self.poisson:
+            total = self.n_a + self.n_b
+            variance = variance * total / (total - 1.0)
+        score, level = self._score(k, d)
+        weights = self.weights
+        square = np.sum(weights * weights * variance, axis=1)
+        return _standardized(
+            np.sum(weights * score, axis=1), np.sum(weights * level, axis=1), square
+        )
+
+    def each_z(self, ratios: Array, offsets: Array) -> Array:
+        """The score statistic of each stratum alone; arguments of shape (nulls, 1)."""
+        score, level = self._score(ratios, offsets)
+        return _standardized(score, level, self._restricted_variance(ratios, offsets))
+
+    def _score(self, k: Array, d: Array) -> tuple[Array, Array]:
+        """Distance from the null in each stratum, and the size of what it is made of."""
+        a, b = k * self.s_a / self.n_a, self.s_b / self.n_b
+        return b - a - d, a + b + np.abs(d)
+
+    def _restricted_variance(self, k: Array, d: Array) -> Array:
+        """Variance of b - k a of each epoch at the likeliest point of the null."""
+        cells = (self.n_a, self.s_a, self.n_b, self.s_b)
+        if self.poisson:
+            x = rate_at_difference(*cells, d) if d.any() else rate_at_ratio(*cells, k)
+            return np.asarray(k * k * x / self.n_a + (k * x + d) / self.n_b)
+        x = proportion_at_difference(*cells, d) if d.any() else proportion_at_ratio(*cells, k)
+        y = np.clip(k * x + d, 0.0, 1.0)
+        return np.asarray(k * k * x * (1.0 - x) / self.n_a + y * (1.0 - y) / self.n_b)
+
+    def intervals(self, plan: Plan) -> tuple[Interval, Interval | None]:
+        """The differences and the lifts that are not rejected; no lifts where control is 0."""
+        crit = critical(plan.alpha, plan.alternative)
+        control, treatment = self.means()
+        effect = treatment - control
+        low, high = self._furthest(effect, crit)
+
+        def by_offset(side: float) -> float:
+            ends = (low, effect) if side > 0 else (effect, high)
+            return crossing(lambda d: self.z(np.ones_like(d), d) - side * crit, *ends)
+
+        def by_share(side: float) -> float:
+            # A ratio in [0, inf) is t / (1 - t) of a share t in [0, 1).
+            share = crossing(
+                lambda t: self.z(t / (1.0 - t), np.zeros_like(t)) - side * crit, 0.0, _ALMOST_ONE
+            )
+            return share / (1.0 - share) - 1.0 if share < _ALMOST_ONE else math.inf
+
+        interval = one_sided((by_offset(1.0), by_offset(-1.0)), plan.alternative)
+        if control == 0.0:
+            return interval, None
+        return interval, one_sided((by_share(1.0), by_share(-1.0)), plan.alternative)
+
+    def _furthest(self, effect: float, crit: float) -> Interval:
+        """The smallest and the largest difference that could be in an interval."""
+        if not self.poisson:
+            return -1.0, 1.0
+        events = float(self.s_a.sum() + self.s_b.sum())
+        reach = (10.0 + 4.0 * events + 4.0 * crit * crit) * self.n_a.size / min(self.n)
+        return effect - reach, effect + reach
+
+
+def _standardized(score: Array, level: Array, variance: Array) -> Array:
+    """Score over its deviation; 0 where the score is nothing but rounding."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.abs(score) <= 1e-12 * level, 0.0, score / np.sqrt(variance))
+
+
+def tried(summary: Counts | Events) -> tuple[Array, Array]:
+    """What was tried (or the exposure), and the successes (or events)."""
+    if isinstance(summary, Counts):
+        return summary.n, summary.successes
+    return summary.exposure, summary.events
+
+
+def score_test(
+    method: str,
+    strata: Strata | str,
+    plan: Plan,
+    assumptions: tuple[str, ...],
+) -> Estimate | NotEstimable:
+    """The score test of the plan's null; p and both intervals are inversions of it."""
+    if isinstance(strata, str):
+        return NotEstimable(method, strata)
+    control, treatment = strata.means()
+    null = null_of(plan, 1.0)
+    statistic = strata.z(np.array([null.ratio]), np.array([null.offset]))
+    p, log_p = p_value(float(statistic[0]), plan.alternative)
+    interval, lift_interval = strata.intervals(plan)
+    notes = strata.notes
+    if strata.expected < FEW:
+        notes += (f"the smallest expected count is {strata.expected:.3g}, under 5: approximate",)
+    return Estimate(
+        method=method,
+        control=control,
+        treatment=treatment,
+        effect=treatment - control,
+        interval=interval,
+        lift=lift_of(control, treatment),
+        lift_interval=lift_interval,
+        p=p,
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=assumptions,
+        n=strata.n,
+        epochs=strata.epochs,
+        notes=notes,
+    )

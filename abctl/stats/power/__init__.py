@@ -1,0 +1,1 @@
+"""How many units a test needs, once or looked at again and again."""

@@ -1,0 +1,1 @@
+"""Tests and confidence sequences that may be looked at after every poll."""

@@ -1,0 +1,227 @@
+"""Confidence sequences of a contrast: estimates that may be looked at after every poll.
+
+Levels and their difference while events are few, at any time: from the number of events alone.
+
+Let S be the events so far and M the sum of their probabilities (or rates times exposures), however
+these drift. For any r, r^S exp(-(r - 1) M) is a supermartingale, since r^x <= 1 + x (r - 1) on
+[0, 1] and 1 + p (r - 1) <= exp(p (r - 1)). Mixed over r ~ Gamma(1/2, 1/2) it is in closed form; the
+M at which it is below 1 / alpha are a confidence sequence. Without an event it ends at M = 4.1 for
+alpha = 0.05, where the rule of three, which is for one look, has 3.
+
+Sources: Robbins (1970), doi:10.1214/aoms/1177696786; Howard et al. (2020), arXiv:1808.03204, for
+processes like Poisson's.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
+
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.contrast import (
+    LOST,
+    Contrast,
+    Interval,
+    Null,
+    agreeing,
+    lift_of,
+    null_of,
+    one_sided,
+)
+from abctl.stats.fixed.reference import crossing, normal_of_t, t_of_normal
+from abctl.stats.fixed.score import Strata
+from abctl.stats.sequential.mixture import boundary, log_always_valid_p, log_e_value, scale_of
+from abctl.stats.summary import Array
+
+_SHAPE = 0.5
+
+
+def rare_intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
+    """Differences and lifts that cannot be excluded; half of alpha is each variant's."""
+    threshold = math.log(2.0 / plan.alpha)
+    weights = strata.weights / strata.weights.sum()
+    low_a, high_a = _level(strata.n_a, strata.s_a, weights, threshold, strata.poisson)
+    low_b, high_b = _level(strata.n_b, strata.s_b, weights, threshold, strata.poisson)
+    interval = one_sided((low_b - high_a, high_b - low_a), plan.alternative)
+    if lift_of(*strata.means()) is None:
+        return interval, None
+    most = high_b / low_a - 1.0 if low_a > 0.0 else math.inf
+    return interval, one_sided((low_b / high_a - 1.0, most), plan.alternative)
+
+
+def event_bounds(events: float, threshold: float) -> Interval:
+    """Expected numbers of events whose log e-value is below a threshold."""
+
+    def log_e(expected: Array) -> Array:
+        shape = events + _SHAPE
+        constant = xlogy(_SHAPE, _SHAPE) + gammaln(shape) - gammaln(_SHAPE)
+        return np.asarray(expected + constant - shape * np.log(expected + _SHAPE))
+
+    furthest = 2.0 * (events + _SHAPE) + 4.0 * threshold
+    return (
+        crossing(lambda expected: log_e(expected) - threshold, 0.0, events),
+        crossing(lambda expected: threshold - log_e(expected), events, furthest),
+    )
+
+
+def _level(n: Array, s: Array, weights: Array, threshold: float, poisson: bool) -> Interval:
+    """Bounds of a variant's weighted level, from its events, or its failures if those are fewer."""
+    if not poisson and s.sum() > n.sum() / 2.0:
+        low, high = _level(n, n - s, weights, threshold, poisson)
+        return 1.0 - high, 1.0 - low
+    fewest, most = event_bounds(float(s.sum()), threshold)
+    # An event of one epoch may weigh more than one of another.
+    each = weights / n
+    high = float(each.max()) * most
+    return float(each.min()) * fewest, high if poisson else min(1.0, high)
+
+
+# Of alpha, for as long as events are few.
+EARLY_SHARE = 0.2
+EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """A contrast at every look; arrays of shape (looks,).
+
+    Attributes:
+        ready: whether there are enough data for a normal approximation at that look.
+        default: the size of an effect that is looked for if none was planned.
+    """
+
+    a: Array
+    b: Array
+    var_a: Array
+    var_b: Array
+    cov: Array
+    df: Array
+    ready: NDArray[np.bool_]
+    default: Array
+
+    def log_e(self, null: Null, plan: Plan) -> Array:
+        """Log e-value of each look; 0 where not ready."""
+        variance = self.var_b + null.ratio**2 * self.var_a - 2.0 * null.ratio * self.cov
+        use = self.ready & (variance > LOST * (self.a**2 + self.b**2))
+        found = np.zeros_like(self.a)
+        deviation = np.sqrt(variance[use])
+        distance = self.b[use] - null.ratio * self.a[use] - null.offset
+        score = normal_of_t(distance / deviation, self.df[use]) / deviation
+        level = 0.5 * (self.a[use] + self.b[use])
+        scale = scale_of(plan, level, self.default[use])
+        found[use] = log_e_value(score, 1.0 / variance[use], scale, plan)
+        return found
+
+    def last(self, n: tuple[float, float], epochs: tuple[int, ...]) -> Contrast:
+        """The contrast at the last look."""
+        a, b, var_a, var_b, cov, df = (
+            float(path[-1]) for path in (self.a, self.b, self.var_a, self.var_b, self.cov, self.df)
+        )
+        return Contrast(a, b, var_a, var_b, df, n, epochs, cov)
+
+
+@dataclass(frozen=True, eq=False)
+class Early:
+    """What speaks until the data are ready for a normal approximation.
+
+    It has a fifth of alpha (half with a margin, where rare events matter most), the approximation
+    the rest: mixed with fixed weights they are one e-process.
+
+    Attributes:
+        log_e: logarithm of an e-process, shape (looks,).
+        strata: the few events up to now.
+    """
+
+    log_e: Array
+    strata: Strata
+
+
+def sequential(
+    method: str,
+    paths: Paths,
+    contrast: Contrast,
+    plan: Plan,
+    *,
+    assumptions: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+    early: Early | None = None,
+) -> Estimate | NotEstimable:
+    """The answer at the last look: e-value, always-valid p and confidence sequence.
+
+    Args:
+        method: its name.
+        paths: the contrast at every look.
+        contrast: the contrast at the last look.
+        plan: what is asked.
+        assumptions: of the estimate.
+        notes: of the estimate.
+        early: needed where the last look is not ready.
+    """
+    null = null_of(plan, contrast.a)
+    log_e = paths.log_e(null, plan)
+    share = 0.0
+    if early is not None:
+        share = 0.5 if plan.null.value else EARLY_SHARE
+        started = np.logical_or.accumulate(paths.ready)
+        log_e = np.where(started, log_e + math.log1p(-share), early.log_e + math.log(share))
+    log_p = log_always_valid_p(log_e)
+    rejects = log_p <= math.log(plan.alpha)
+    if early is not None and not paths.ready[-1]:
+        intervals = _with_effect(
+            *rare_intervals(early.strata, replace(plan, alpha=plan.alpha * share)), contrast
+        )
+    else:
+        crit = _critical(paths, contrast, replace(plan, alpha=plan.alpha * (1.0 - share)))
+        if isinstance(crit, str):
+            return NotEstimable(method, crit, contrast.n)
+        intervals = (
+            contrast.interval(crit, plan.alternative),
+            contrast.lift_interval(crit, plan.alternative),
+        )
+    interval, lift_interval = agreeing(*intervals, plan, contrast.a, contrast.b, rejects=rejects)
+    if rejects and log_e[-1] < -math.log(plan.alpha):
+        notes = (*notes, EARLIER)
+    return Estimate(
+        method=method,
+        control=contrast.a,
+        treatment=contrast.b,
+        effect=contrast.b - contrast.a,
+        interval=interval,
+        lift=lift_of(contrast.a, contrast.b),
+        lift_interval=lift_interval,
+        p=math.exp(log_p),
+        log_p=log_p,
+        alpha=plan.alpha,
+        alternative=plan.alternative,
+        guarantee="asymptotic",
+        assumptions=assumptions,
+        n=contrast.n,
+        epochs=contrast.epochs,
+        log_e=float(log_e[-1]),
+        notes=notes,
+    )
+
+
+def _with_effect(
+    interval: Interval, lift_interval: Interval | None, contrast: Contrast
+) -> tuple[Interval, Interval | None]:
+    """Intervals of users' shares, widened to hold the effect by requests."""
+    effect, lift = contrast.b - contrast.a, lift_of(contrast.a, contrast.b)
+    interval = min(interval[0], effect), max(interval[1], effect)
+    if lift is None or lift_interval is None:
+        return interval, None
+    return interval, (min(lift_interval[0], lift), max(lift_interval[1], lift))
+
+
+def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | str:
+    """Standard errors of the confidence sequence at the last look, or why there are none."""
+    variance = contrast.variance(null_of(plan, contrast.a).ratio)
+    if contrast.certain:
+        return "no variance in either variant"
+    level = np.array([0.5 * (contrast.a + contrast.b)])
+    scale = float(scale_of(plan, level, paths.default[-1:])[0])
+    if scale <= 0.0:
+        return "no size of effect to look for: give an mde"
+    return t_of_normal(boundary(1.0 / variance, scale, plan), contrast.df)

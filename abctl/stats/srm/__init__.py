@@ -1,0 +1,103 @@
+"""Sample ratio mismatch: does the traffic follow the split that was ordered, epoch by epoch?
+
+A mismatch means that variants got units that they should not have, so that no comparison of them
+can be trusted. H0: within every epoch each unit goes to variant v with the epoch's share of v.
+Rows are polls or epochs; the shares of each row come from the ledger. A share of 0 takes a variant
+out of that row; traffic on it is a mismatch by itself, whatever the numbers elsewhere.
+
+`fixed` and `sequential` count units (users, or requests that are assigned one by one);
+`clustered` is for users that are assigned while only their requests are counted.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, xlogy
+
+from abctl.stats.estimate import NotEstimable
+from abctl.stats.fixed.reference import chi2_tail
+from abctl.stats.srm._clustered import clustered
+from abctl.stats.srm._counted import ALPHA, SrmResult, Traffic
+from abctl.stats.summary import Array
+
+__all__ = ["ALPHA", "SrmResult", "clustered", "fixed", "sequential"]
+
+_MIN_EXPECTED = 10.0
+
+
+def fixed(counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA) -> SrmResult | NotEstimable:
+    """Chi-squared check of counts against the ledger, for one look.
+
+    The deviations from the expectation are added up over epochs and compared with the sum of the
+    multinomial covariances. A sum of one chi-squared per epoch would be valid as well, but spends
+    its degrees of freedom on all patterns over time; what breaks splits (a wrong hash, a lost
+    event, a proxy that retries) pushes the same variant the same way in every epoch, and the
+    pooled deviation keeps one degree of freedom per variant for exactly that. Its blind spot, a
+    bias that changes sign between epochs, is what `sequential` sees.
+
+    Args:
+        counts: units, shape (rows, variants).
+        shares: expected share of each variant, same shape; each row sums to 1.
+        alpha: error rate.
+
+    Raises:
+        SummaryError: negative or broken counts, or shares that are none.
+
+    Source: Pearson (1900), with the summed covariance of independent multinomials.
+    """
+    traffic = Traffic.of("chi-squared", counts, shares, alpha)
+    if (known := traffic.settled()) is not None:
+        return known
+    deviation, covariance = traffic.deviation, traffic.covariance()
+    expected = np.array(traffic.expected)
+    compared = np.diag(covariance) > 0
+    if (smallest := expected[compared].min()) < _MIN_EXPECTED:
+        return traffic.refused(f"{smallest:.3g} units expected, needs {_MIN_EXPECTED:g}")
+    # The covariance is singular (deviations sum to zero); its range has the degrees of freedom.
+    values, vectors = np.linalg.eigh(covariance)
+    in_range = values > 1e-9 * values[-1]
+    statistic = float(np.sum((deviation @ vectors[:, in_range]) ** 2 / values[in_range]))
+    df = float(in_range.sum())
+    return traffic.result(*chi2_tail(statistic, df), statistic, (df,), guarantee="asymptotic")
+
+
+def sequential(
+    counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA, concentration: float = 100.0
+) -> SrmResult | NotEstimable:
+    """Always-valid check: stays valid however often anyone looks, and through changes of the split.
+
+    The Bayes factor of a Dirichlet(concentration * share) mixture against the ordered shares; each
+    period of constant shares has a Dirichlet of its own, and their factors multiply.
+
+    Args:
+        counts: units that arrived in each poll, shape (polls, variants), in order of time.
+        shares: expected shares, same shape; each row sums to 1.
+        alpha: error rate over all looks together.
+        concentration: how near to the ordered shares a bias is looked for; tunes power only.
+
+    Raises:
+        SummaryError: negative or broken counts, or shares that are none.
+
+    Source: Lindon & Malek (2022), arXiv:2011.03567.
+    """
+    traffic = Traffic.of("Dirichlet-multinomial", counts, shares, alpha)
+    if (known := traffic.settled()) is not None:
+        return known
+    log_e = _log_bayes_factors(traffic.n, traffic.share, concentration)
+    log_p = min(0.0, -float(log_e.max()))
+    return traffic.result(math.exp(log_p), log_p, float(log_e[-1]), (), guarantee="exact")
+
+
+def _log_bayes_factors(n: Array, share: Array, concentration: float) -> Array:
+    """The log Bayes factor after each poll."""
+    begins = np.append(True, np.any(share[1:] != share[:-1], axis=1))
+    period = np.cumsum(begins) - 1
+    total = np.cumsum(n, axis=0)
+    within = total - (total - n)[begins][period]
+    prior = np.where(share > 0, concentration * share, 1.0)
+    gained = gammaln(prior + within) - gammaln(prior) - xlogy(within, np.where(share > 0, share, 1))
+    size = within.sum(axis=1)
+    factor = gammaln(concentration) - gammaln(concentration + size) + gained.sum(axis=1)
+    finished = np.append(0.0, np.cumsum(factor[np.append(begins[1:], False)]))
+    return np.asarray(factor + finished[period], dtype=np.float64)

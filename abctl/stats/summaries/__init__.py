@@ -1,0 +1,1 @@
+"""What summaries say of a contrast, kind by kind, at every look."""

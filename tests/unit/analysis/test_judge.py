@@ -1,0 +1,600 @@
+"""Judgements of made-up counters whose truth is known."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from abctl.analysis.judge import judge
+from abctl.core.analysis import Analysis
+from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow
+from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.selector import Selector
+from abctl.core.split import Split
+from abctl.errors import SourceError
+from abctl.session.analyze import gather, telemetry
+from abctl.sources import Outline, Series
+from abctl.sources.series import outline_of
+from abctl.stats.estimate import Delta, Estimate, NotEstimable
+
+START = 1_700_000_000.0
+SCRAPE_SECONDS = 15.0
+BUCKETS = 16
+CONTROL, TREATMENT = "control", "treatment"
+METRICS = (
+    Metric("accuracy", "primary", "proportion", "accuracy", "increase", mde=Delta(0.02, False)),
+    Metric("errors", "guardrail", "proportion", "errors", "decrease", margin=Delta(0.005, False)),
+)
+SPLIT_OF = {
+    share: Split((CONTROL, TREATMENT), (round(10_000 * (1 - share)), round(10_000 * share)))
+    for share in (0.1, 0.2, 0.4, 0.5)
+}
+DESIGN = Design(min_duration_seconds=600, max_duration_seconds=7200, settle_seconds=30)
+
+
+@dataclass
+class World:
+    """Counters of model servers, one process a variant, scraped every 15 seconds.
+
+    Each step adds requests to the buckets of both variants as the split of the time says.
+    """
+
+    seed: int = 1
+    truth: Mapping[str, float] = field(default_factory=lambda: {CONTROL: 0.8, TREATMENT: 0.8})
+    errors: Mapping[str, float] = field(default_factory=dict)
+    requests: int = 400
+    shares: dict[float, float] = field(default_factory=lambda: {START: 0.5})
+    seconds: float = 1800.0
+    silent: tuple[str, ...] = ()
+    restart: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    place: str = "a made-up world"
+
+    def now(self) -> float:
+        return START + self.seconds
+
+    def series(self, selector: str, start: float, end: float) -> list[Series]:
+        wanted = Selector.parse(selector)
+        return [
+            Series(s.labels, s.times[inside], s.values[inside])
+            for s in self.all
+            if wanted.matches(s.labels) and (inside := (s.times > start) & (s.times <= end)).any()
+        ]
+
+    def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
+        return outline_of(self, selector, edges, since)
+
+    @property
+    def all(self) -> list[Series]:
+        if not hasattr(self, "_all"):
+            self._all = self._grow()
+        return self._all
+
+    def _grow(self) -> list[Series]:
+        rng = np.random.default_rng(self.seed)
+        times = np.arange(START - 60, START + self.seconds + 1, SCRAPE_SECONDS)
+        found = []
+        for variant in (CONTROL, TREATMENT):
+            if variant in self.silent:
+                continue
+            here = {"job": "models", "instance": f"{variant}:8082", **self.labels}
+            n = np.zeros((len(times), BUCKETS))
+            for i, at in enumerate(times[1:], 1):
+                share = [s for t, s in self.shares.items() if t < at]
+                mine = (
+                    share[-1] if share and variant == TREATMENT else 1 - share[-1] if share else 0
+                )
+                n[i] = rng.multinomial(rng.poisson(self.requests * mine), [1 / BUCKETS] * BUCKETS)
+            bad = rng.binomial(n.astype(int), self.errors.get(variant, 0.001))
+            good = n - bad
+            hits = rng.binomial(good.astype(int), self.truth[variant])
+            slow = rng.binomial(good.astype(int).sum(axis=1), 0.05)
+
+            def add(name: str, each: NDArray[Any], **more: str) -> None:
+                labels = {"__name__": name, "variant": variant, **here, **more}  # noqa: B023
+                total = np.cumsum(each)
+                if self.restart:
+                    total = total - np.where(
+                        times > self.restart, total[times <= self.restart][-1], 0
+                    )
+                found.append(Series(labels, times, total.astype(float)))
+
+            for b in range(BUCKETS):
+                bucket = str(b)
+                add("ab_requests_total", good[:, b], bucket=bucket, code="2xx")
+                add("ab_requests_total", bad[:, b], bucket=bucket, code="5xx")
+                add("ab_requests_total", n[:, b] * 0, bucket=bucket, code="4xx")
+                add("ab_outcome_count_total", good[:, b], bucket=bucket, outcome="accuracy")
+                for sign, each in (("positive", hits[:, b]), ("negative", hits[:, b] * 0)):
+                    add("ab_outcome_sum_total", each, bucket=bucket, outcome="accuracy", sign=sign)
+                add("ab_outcome_sumsq_total", hits[:, b], bucket=bucket, outcome="accuracy")
+            add("ab_requests_total", np.full(len(times), 3), bucket="none", code="2xx")
+            whole = good.sum(axis=1)
+            for le, each in (("0.001", whole - slow), ("0.01", whole), ("+Inf", whole)):
+                add("ab_request_duration_seconds_bucket", each, le=le)
+            add("ab_request_duration_seconds_count", whole)
+            add("ab_request_duration_seconds_sum", whole * 0.001)
+            add("ab_request_duration_seconds_sumsq_total", whole * 1.5e-6)
+            began = np.where(times > (self.restart or np.inf), self.restart or 0, START - 100)
+            found.append(
+                Series(
+                    {"__name__": "process_start_time_seconds", **here}, times, began.astype(float)
+                )
+            )
+        return found
+
+
+@pytest.fixture
+def ask(make_experiment: Callable[..., Experiment]) -> Callable[..., Experiment]:
+    def make(unit: str = "user", test: str = "sequential", **changes: Any) -> Experiment:
+        made = make_experiment(shares_bp=(5000, 5000), unit=unit, buckets=BUCKETS)
+        fields = {"metrics": METRICS, "design": dataclasses.replace(DESIGN, test=test)} | changes
+        return dataclasses.replace(made, **fields)
+
+    return make
+
+
+def ledger(experiment: Experiment, shares: Mapping[float, float] | None = None) -> Ledger:
+    found = Ledger(locked_plan(experiment))
+    for at, share in (shares or {START: 0.5}).items():
+        found = found.with_entry(Entry(at, "me", None, SPLIT_OF[share], "test", "applied"))
+    return found
+
+
+def run(experiment: Experiment, world: World) -> Analysis:
+    found = judge(
+        gather(experiment, ledger(experiment, world.shares), world, telemetry(experiment))
+    )
+    json.dumps(found.document(), allow_nan=False)
+    return found
+
+
+def counted(world: World, name: str, lo: float, hi: float, **labels: str) -> float:
+    """Increments within (lo, hi] by brute force over the made-up samples."""
+    total = 0.0
+    for s in world.all:
+        if s.labels["__name__"] == name and labels.items() <= s.labels.items():
+            inside = s.values[(s.times >= lo) & (s.times <= hi)]
+            total += inside[-1] - inside[0]
+    return total
+
+
+@pytest.mark.parametrize("unit", ["user", "request"])
+def test_a_better_treatment_ships(ask: Callable[..., Experiment], unit: str) -> None:
+    world = World(truth={CONTROL: 0.8, TREATMENT: 0.84})
+    found = run(ask(unit), world)
+    assert found.verdict.kind == "ship", found.verdict.reasons
+    assert found.verdict.treatment == TREATMENT
+    assert "primary accuracy of treatment is better: +" in found.verdict.reasons[0]
+    assert (
+        "guardrail errors of treatment is within its margin of +0.50pp"
+        in (found.verdict.reasons[1])
+    )
+    assert found.metrics[0].method == (
+        "ratio_sequence" if unit == "user" else "proportion_sequence"
+    )
+
+
+def test_counts_are_those_of_the_world_without_the_settling_time(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(shares={START: 0.1, START + 900: 0.5})
+    found = run(ask(), world)
+    for variant, name in zip(found.variants, (CONTROL, TREATMENT), strict=True):
+        expected = sum(
+            counted(world, "ab_requests_total", lo, hi, variant=name)
+            - counted(world, "ab_requests_total", lo, hi, variant=name, bucket="none")
+            # The last poll of half a minute is over only once a later scrape could be seen.
+            for lo, hi in ((START + 30, START + 900), (START + 930, START + 1770))
+        )
+        assert variant.requests == expected
+        assert variant.outside == 3 * (870 + 840) / SCRAPE_SECONDS
+        effect = found.metrics[0].comparisons[0].effect
+        assert isinstance(effect, Estimate)
+        assert effect.epochs == (0, 1)
+    assert any("around changes of the split are left out" in note for note in found.notes)
+    assert found.metrics[0].polls > 40
+
+
+def test_what_one_look_has_proven_the_next_does_not_take_back(
+    ask: Callable[..., Experiment],
+) -> None:
+    experiment, least = ask(), dict[str, float]()
+    world = World(seed=5, truth={CONTROL: 0.8, TREATMENT: 0.79}, seconds=400)
+    assert world.all
+    for world.seconds in range(60, 400, 13):
+        for metric in run(experiment, world).metrics:
+            result = metric.comparisons[0].effect
+            if isinstance(result, Estimate):
+                assert result.p <= least.get(metric.name, 1.0)
+                least[metric.name] = result.p
+    assert least["accuracy"] < 1
+
+
+def test_more_errors_than_the_margin_stop_it_and_the_guardrail_is_named(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(truth={CONTROL: 0.8, TREATMENT: 0.9}, errors={TREATMENT: 0.03})
+    found = run(ask(), world)
+    assert found.verdict.kind == "stop"
+    assert (
+        "guardrail errors of treatment is worse than its margin of +0.50pp"
+        in (found.verdict.reasons[0])
+    )
+
+
+def test_a_worse_primary_stops_it(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World(truth={CONTROL: 0.8, TREATMENT: 0.7}))
+    assert found.verdict.kind == "stop"
+    assert found.verdict.reasons[0].startswith("primary accuracy of treatment is worse: -")
+
+
+def test_no_difference_goes_on_and_is_given_up_in_the_end(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World())
+    assert found.verdict.kind == "continue"
+    assert "not proven better yet" in found.verdict.reasons[0]
+    late = run(ask(design=dataclasses.replace(DESIGN, max_duration_seconds=1200)), World())
+    assert late.verdict.kind == "stop"
+    assert "maxDuration of 20 min is over" in late.verdict.reasons[0]
+
+
+def test_what_is_proven_early_waits_for_the_shortest_duration(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(truth={CONTROL: 0.7, TREATMENT: 0.9})
+    found = run(ask(design=dataclasses.replace(DESIGN, min_duration_seconds=3600)), world)
+    assert found.verdict.kind == "continue"
+    assert "30 min more until minDuration of 1 h" in found.verdict.reasons[-1]
+
+
+def test_a_fixed_test_decides_nothing_before_its_end(ask: Callable[..., Experiment]) -> None:
+    world = World(truth={CONTROL: 0.7, TREATMENT: 0.9}, errors={CONTROL: 0.0, TREATMENT: 0.0})
+    early = dataclasses.replace(DESIGN, test="fixed", min_duration_seconds=3600)
+    assert run(ask(design=early), world).verdict.kind == "continue"
+    assert run(ask(test="fixed"), world).verdict.kind == "ship"
+
+
+def test_a_fixed_test_gives_the_same_answer_whenever_it_is_looked_at_again(
+    ask: Callable[..., Experiment],
+) -> None:
+    """Not even a ramp, a cold start or the end of all scrapes after its end changes it."""
+    experiment = ask("request", test="fixed")
+    world = World(
+        truth={CONTROL: 0.8, TREATMENT: 0.82}, shares={START: 0.5, START + 1500: 0.2}, seconds=3800
+    )
+    assert world.all
+    shares, ends, answers = world.shares, set[str](), []
+    for world.seconds in (605, 700, 1000, 1400, 1600, 2500, 3800):
+        world.shares = {at: share for at, share in shares.items() if at < world.now()}
+        found = run(experiment, world)
+        if found.verdict.kind == "continue":
+            assert not answers
+            assert "looked at once" in found.verdict.reasons[-1]
+            continue
+        ends.add(found.notes[0])
+        assert found.notes[0].startswith("test: fixed had its one look at the planned end, 2023-11")
+        answers.append((found.verdict, found.metrics, found.variants, found.srm, found.epochs))
+    assert len(ends) == 1
+    assert len(answers) > 3
+    assert all(answer == answers[0] for answer in answers)
+    # 5,000 or so in each variant are needed: the shortest duration has them.
+    assert answers[0][2][1].requests < 700 / SCRAPE_SECONDS * 220
+
+
+def test_a_fixed_test_lasts_until_the_size_planned_at_its_shortest_duration(
+    ask: Callable[..., Experiment],
+) -> None:
+    """The size is that of a z-test by the variance of the time, in the smaller variant."""
+    experiment = ask("request", test="fixed", metrics=METRICS[:1])
+    world = World(requests=80, seconds=3800)
+    found = run(experiment, world)
+    smaller = min(v.requests or 0.0 for v in found.variants)
+    needed = (1.6449 + 0.8416) ** 2 * 2 * 0.8 * 0.2 / 0.02**2
+    a_poll = 80 / 2 * 30 / SCRAPE_SECONDS
+    assert needed * 0.9 < smaller < needed * 1.1 + a_poll
+    world.seconds = 1000
+    early = run(experiment, world)
+    assert early.verdict.kind == "continue"
+    assert "needed to find its mde" in early.verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("least", "most"), [(600, 1200), (1200, 1200)])
+def test_a_fixed_test_ends_with_the_longest_duration_whatever_its_size(
+    ask: Callable[..., Experiment], least: float, most: float
+) -> None:
+    design = dataclasses.replace(
+        DESIGN, test="fixed", min_duration_seconds=least, max_duration_seconds=most
+    )
+    world, kinds = World(requests=20, seconds=3000), []
+    for seconds in (1190, 1230, 3000):
+        world.seconds = seconds
+        found = run(ask("request", design=design), world)
+        kinds.append(found.verdict.kind)
+        if seconds > most:
+            assert "the one look that was planned" in found.verdict.reasons[0]
+            assert found.epochs[-1].end <= START + most
+    assert kinds == ["continue", "stop", "stop"]
+
+
+def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Experiment]) -> None:
+    for unit in ("user", "request"):
+        experiment = ask(unit)
+        world = World(shares={START: 0.4})
+        found = judge(
+            gather(experiment, ledger(experiment, {START: 0.5}), world, telemetry(experiment))
+        )
+        assert found.verdict.kind == "invalid"
+        assert "the traffic does not follow the split" in found.verdict.reasons[0]
+        assert "expected (50.00%): more than chance explains" in found.verdict.reasons[0]
+
+
+def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:
+    before = ask()
+    after = ask(metrics=METRICS[:1])
+    found = judge(gather(after, ledger(before), World(), telemetry(after)))
+    assert found.verdict.kind == "invalid"
+    assert found.verdict.reasons[0].startswith("metrics: not as in the plan")
+
+
+def test_stale_evidence_is_invalid(ask: Callable[..., Experiment]) -> None:
+    class Stopped(World):
+        def now(self) -> float:
+            return START + self.seconds + 600
+
+    found = run(ask(), Stopped())
+    assert found.verdict.kind == "invalid"
+    assert "was last scraped 10 min ago" in found.verdict.reasons[0]
+
+
+def test_a_variant_without_counters_is_invalid_and_never_a_zero(
+    ask: Callable[..., Experiment],
+) -> None:
+    found = run(ask(), World(silent=(TREATMENT,)))
+    assert found.verdict.kind == "invalid"
+    assert "treatment: the source has no request counters" in found.verdict.reasons[0]
+    assert found.variants[1].requests is None
+    effect = found.metrics[0].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert "no series of ab_outcome_count_total" in effect.reason
+
+
+def test_an_empty_source_is_an_error(ask: Callable[..., Experiment]) -> None:
+    with pytest.raises(SourceError, match="has no sample of ab_requests_total"):
+        run(ask(), World(silent=(CONTROL, TREATMENT)))
+
+
+def test_right_after_a_change_nothing_counts_yet(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World(seconds=20))
+    assert found.verdict.kind == "continue"
+    assert "nothing counts yet" in found.verdict.reasons[0]
+
+
+def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]) -> None:
+    whole, broken = World(), World(restart=START + 600)
+    one, other = run(ask(), whole), run(ask(), broken)
+    assert [v.requests for v in one.variants] == [v.requests for v in other.variants]
+    assert one.metrics[0].comparisons == other.metrics[0].comparisons
+    assert other.variants[0].coverage
+    assert other.variants[0].coverage.restarts == 1
+    assert any("model servers restarted 1x" in note for note in other.notes)
+
+
+def test_what_a_server_that_ended_counted_stays_and_that_it_ended_is_said(
+    ask: Callable[..., Experiment],
+) -> None:
+    whole, replaced = World(), World(restart=(end := START + 600))
+    replaced._all = [
+        Series(s.labels | {"instance": f"{s.labels['instance']}-{i}"}, s.times[at], s.values[at])
+        for s in replaced.all
+        for i, at in enumerate((s.times <= end, s.times > end))
+    ]
+    one, other = run(ask(), whole), run(ask(), replaced)
+    assert [v.requests for v in one.variants] == [v.requests for v in other.variants]
+    assert one.metrics[0].comparisons == other.metrics[0].comparisons
+    assert one.variants[0].coverage
+    assert other.variants[0].coverage
+    assert (one.variants[0].coverage.gone, other.variants[0].coverage.gone) == (0, 1)
+    assert not any("any more" in note for note in one.notes)
+    assert any("control: 1 of 2 model servers are not scraped" in note for note in other.notes)
+
+
+def test_the_same_server_scraped_twice_is_an_error(ask: Callable[..., Experiment]) -> None:
+    world, twin = World(), World(labels={"job": "again"})
+    world.all.extend(twin.all)
+    with pytest.raises(SourceError, match=r"control:8082 is scraped twice \(job 'models', 'again'"):
+        run(ask(), world)
+
+
+def test_classical_readings_stand_beside_and_say_that_they_do_not_decide(
+    ask: Callable[..., Experiment],
+) -> None:
+    latency = Metric("p95", "secondary", "quantile", "latency", "decrease", quantile=0.95)
+    found = run(ask(metrics=(*METRICS, latency)), World())
+    accuracy, _, slow = found.metrics
+    readings = accuracy.comparisons[0].readings
+    assert [r.result.method for r in readings] == ["ratio", "proportion", "chi_squared"]
+    assert isinstance(readings[2].result, Estimate)
+    assert "smallest expected count" in readings[2].result.notes[0]
+    assert all("one look" in reading.caveat for reading in readings)
+    assert ["independent" in reading.caveat for reading in readings] == [False, True, True]
+    assert [r.result.method for r in slow.comparisons[0].readings] == ["quantile", "welch"]
+    assert slow.comparisons[0].claims == ()
+    assert found.variants[0].latency_p50_seconds == pytest.approx(0.0005, rel=0.1)
+
+
+def test_an_error_that_only_one_variant_has_is_a_zero_in_the_other(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(errors={CONTROL: 0.0, TREATMENT: 0.002})
+    world._all = [
+        s
+        for s in world.all
+        if not (
+            s.labels["variant" if "variant" in s.labels else "job"] == CONTROL
+            and s.labels.get("code") == "5xx"
+        )
+    ]
+    found = run(ask(), world)
+    effect = found.metrics[1].comparisons[0].effect
+    assert isinstance(effect, Estimate)
+    assert effect.control == 0
+
+
+def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Experiment]) -> None:
+    world = World(errors={CONTROL: 0.0, TREATMENT: 0.0}, requests=4000)
+    clustered, simple = (
+        run(ask(unit), world).metrics[1].comparisons[0] for unit in ("user", "request")
+    )
+    for found in (clustered, simple):
+        assert found.proven("non-inferior")
+        assert not found.proven("harm")
+    safe = clustered.claim("non-inferior")
+    assert safe
+    assert isinstance(safe.result, Estimate)
+    assert "as if each user always or never had one" in safe.result.notes[-1]
+    assert safe.result.alpha == 0.05
+    assert simple.claim("non-inferior").result.log_p < safe.result.log_p  # type: ignore[union-attr]
+    few = run(ask(), World(errors={CONTROL: 0.0, TREATMENT: 0.0}, requests=20, seconds=300))
+    assert not few.metrics[1].comparisons[0].proven("non-inferior")
+
+
+def test_it_says_how_much_is_still_needed(ask: Callable[..., Experiment]) -> None:
+    found = run(ask(), World(seed=2, requests=100, seconds=900))
+    assert found.verdict.kind == "continue"
+    needed = next(reason for reason in found.verdict.reasons if "needed to find its mde" in reason)
+    assert "at this pace" in needed
+
+
+def test_two_primaries_are_corrected_for_one_another(ask: Callable[..., Experiment]) -> None:
+    twice = (METRICS[0], dataclasses.replace(METRICS[0], name="again"))
+    found = run(ask(metrics=twice), World(truth={CONTROL: 0.8, TREATMENT: 0.82}))
+    for metric in found.metrics:
+        claim = metric.comparisons[0].claim("better")
+        assert claim
+        assert isinstance(claim.result, Estimate)
+        assert claim.p_adjusted == pytest.approx(min(1, 2 * claim.result.p))
+
+
+def test_a_primary_that_is_not_estimable_yet_still_counts_as_one(
+    ask: Callable[..., Experiment],
+) -> None:
+    unknown = dataclasses.replace(METRICS[0], name="clicks", of="clicks")
+    found = run(ask(metrics=(METRICS[0], unknown)), World(truth={CONTROL: 0.8, TREATMENT: 0.82}))
+    known, missing = (metric.comparisons[0].claim("better") for metric in found.metrics)
+    assert known
+    assert isinstance(known.result, Estimate)
+    assert known.p_adjusted == pytest.approx(min(1, 2 * known.result.p))
+    assert missing
+    assert isinstance(missing.result, NotEstimable)
+    assert missing.p_adjusted is None
+
+
+def test_an_epoch_that_ended_unnoticed_is_left_out(ask: Callable[..., Experiment]) -> None:
+    experiment, world = ask(), World(shares={START: 0.5, START + 900: 0.2})
+    entries = ledger(experiment)
+    noticed = Entry(START + 1000, "unknown", None, SPLIT_OF[0.2], "somebody else", "observed")
+    found = judge(gather(experiment, entries.with_entry(noticed), world, telemetry(experiment)))
+    assert [epoch.counted for epoch in found.epochs] == [False, True]
+    assert found.verdict.kind != "invalid"
+    assert any("epoch 0 (control 50%, treatment 50%) is left out" in note for note in found.notes)
+    effect = found.metrics[0].comparisons[0].effect
+    assert isinstance(effect, Estimate)
+    assert effect.epochs == (1,)
+
+
+def test_series_without_buckets_tell_nothing_of_users(ask: Callable[..., Experiment]) -> None:
+    own = dataclasses.replace(
+        METRICS[0],
+        selectors={
+            "n": 'ab_request_duration_seconds_count{variant="$variant"}',
+            "successes": 'ab_request_duration_seconds_bucket{variant="$variant",le="0.001"}',
+        },
+    )
+    by_user, by_request = (
+        run(ask(unit, metrics=(own,)), World()).metrics[0].comparisons[0].effect
+        for unit in ("user", "request")
+    )
+    assert isinstance(by_user, NotEstimable)
+    assert "bucket=''" in by_user.reason
+    assert isinstance(by_request, Estimate)
+
+
+def test_a_gap_in_the_scrapes_of_one_variant_merges_polls_and_keeps_counts(
+    ask: Callable[..., Experiment],
+) -> None:
+    whole, holey = World(), World()
+    holey._all = [
+        Series(s.labels, s.times[keep], s.values[keep])
+        for s in whole.all
+        for keep in [
+            (s.labels["instance"] != "control:8082")
+            | (s.times < START + 600)
+            | (s.times > START + 700)
+        ]
+    ]
+    one, other = run(ask("request"), whole), run(ask("request"), holey)
+    assert [v.requests for v in one.variants] == [v.requests for v in other.variants]
+    assert one.metrics[0].polls - 4 <= other.metrics[0].polls < one.metrics[0].polls
+    assert other.variants[0].coverage
+    assert other.variants[0].coverage.covered_ratio == pytest.approx(1 - 120 / 1770)
+    assert other.verdict.kind == one.verdict.kind
+
+
+def test_more_successes_than_trials_contradict_each_other(ask: Callable[..., Experiment]) -> None:
+    swapped = dataclasses.replace(
+        METRICS[0],
+        selectors={
+            "n": 'ab_request_duration_seconds_bucket{variant="$variant",le="0.001"}',
+            "successes": 'ab_request_duration_seconds_count{variant="$variant"}',
+        },
+    )
+    with pytest.raises(SourceError, match="contradict each other: more successes than trials"):
+        run(ask("request", metrics=(swapped,)), World())
+
+
+def test_edges_that_only_one_variant_has_are_merged(ask: Callable[..., Experiment]) -> None:
+    latency = Metric("p95", "secondary", "quantile", "latency", "decrease", quantile=0.9)
+    world = World()
+    world._all = [
+        Series(
+            {**s.labels, "le": {"0.001": "0.002"}.get(s.labels["le"], s.labels["le"])}
+            if s.labels.get("le") and s.labels["variant"] == CONTROL
+            else s.labels,
+            s.times,
+            s.values,
+        )
+        for s in world.all
+    ]
+    effect = run(ask(metrics=(METRICS[0], latency)), world).metrics[1].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert "fewer than two edges in common" in effect.reason
+
+
+def test_a_shadow_changes_nothing_but_is_said_to_be_one(ask: Callable[..., Experiment]) -> None:
+    alone, beside = World(), World()
+    copied = [s for s in beside.all if s.labels.get("variant") == TREATMENT]
+    beside._all = [
+        *beside.all,
+        *(Series({**s.labels, "variant": "next"}, s.times, s.values) for s in copied),
+    ]
+    plain = run(ask(), alone)
+    found = run(ask(shadow=Shadow("next", Model("iris", "v3"), 50)), beside)
+    assert found.notes == ("next: a shadow, which only gets copies; it is not judged", *plain.notes)
+    assert dataclasses.replace(found, notes=plain.notes) == plain
+
+
+@pytest.mark.parametrize("seconds", [1e308, -1.0, float("nan")])
+def test_evidence_with_an_interval_that_cannot_be_is_refused(
+    ask: Callable[..., Experiment], seconds: float
+) -> None:
+    experiment, world = ask(), World()
+    found = gather(experiment, ledger(experiment), world, telemetry(experiment))
+    assert found.samples is not None
+    samples = dataclasses.replace(found.samples, interval_seconds=seconds)
+    with pytest.raises(SourceError, match="is damaged: scrapes every"):
+        judge(dataclasses.replace(found, samples=samples))

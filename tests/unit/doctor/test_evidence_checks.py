@@ -1,0 +1,126 @@
+"""What `doctor` says of a source: one thing wrong at a time."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from abctl.core.experiment import Design, Experiment, Metric
+from abctl.core.selector import Selector
+from abctl.doctor.evidence import examine
+from abctl.errors import SourceError
+from abctl.session.analyze import telemetry
+from abctl.sources import Outline, Series
+from abctl.stats.estimate import Delta
+
+NOW = 1_700_000_000.0
+DESIGN = Design(max_duration_seconds=7 * 86_400.0, settle_seconds=60.0)
+ACCURACY = Metric(
+    "accuracy", "primary", "proportion", "accuracy", "increase", mde=Delta(0.02, False)
+)
+
+
+@dataclass
+class Page:
+    """A source with one target a variant, scraped every 15 seconds until `age` ago."""
+
+    interval: float = 15.0
+    age: float = 5.0
+    ahead: float = 0.0
+    kept: float | None = math.inf
+    without: str = "nothing"
+    extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    doubled: bool = False
+    broken: bool = False
+    place: str = "a made-up source"
+
+    def now(self) -> float:
+        if self.broken:
+            raise SourceError("nothing answers at http://prometheus", "is it up?")
+        return NOW + self.ahead
+
+    def retention_seconds(self) -> float | None:
+        return self.kept
+
+    def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
+        raise NotImplementedError
+
+    def series(self, selector: str, start: float, end: float) -> list[Series]:
+        assert end - start == 600.0
+        wanted = Selector.parse(selector)
+        times = np.arange(end - self.age, start, -self.interval)[::-1]
+        return [
+            Series(labels, times, np.arange(len(times)) * 1.0)
+            for labels in self._labels()
+            if wanted.matches(labels) and self.without not in " ".join(labels.values())
+        ]
+
+    def _labels(self) -> list[dict[str, str]]:
+        jobs = ("models", "models-again") if self.doubled else ("models",)
+        return [
+            {"__name__": name, "variant": variant, "instance": variant, "job": job}
+            | {"bucket": "0", "code": "2xx", "outcome": "accuracy", "sign": "positive"}
+            | dict(self.extra)
+            for variant in ("control", "treatment")
+            for name in ("ab_requests_total", "ab_outcome_count_total", "ab_outcome_sum_total")
+            for job in jobs
+        ]
+
+
+@pytest.fixture
+def found(make_experiment: Callable[..., Experiment]) -> Callable[..., dict[str, tuple[str, str]]]:
+    def look(**page: Any) -> dict[str, tuple[str, str]]:
+        made = make_experiment(shares_bp=(5000, 5000))
+        experiment = dataclasses.replace(made, metrics=(ACCURACY,), design=DESIGN, source=None)
+        checks = examine(experiment, Page(**page), telemetry(experiment), clock=lambda: NOW)
+        return {check.name: (check.level, f"{check.message} {check.hint}") for check in checks}
+
+    return look
+
+
+Found = Callable[..., dict[str, tuple[str, str]]]
+
+
+def test_a_source_that_has_everything(found: Found) -> None:
+    checks = found()
+    assert {level for level, _ in checks.values()} == {"ok"}
+    assert set(checks) == {
+        "source",
+        "clock",
+        "metric requests",
+        "metric accuracy",
+        "scrapes",
+        "labels",
+        "retention",
+    }
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "level", "words"),
+    [
+        ({"broken": True}, "source", "error", "nothing answers"),
+        ({"ahead": 60.0}, "clock", "error", "60.0 s ahead of the ledger's"),
+        ({"ahead": -60.0}, "clock", "error", "60.0 s behind"),
+        ({"without": "treatment"}, "metric requests", "error", "treatment: no series of"),
+        ({"without": "ab_outcome_count_total"}, "metric accuracy", "error", "no series of"),
+        ({"without": "ab_outcome_sum_total"}, "metric accuracy", "warning", "first event"),
+        ({"doubled": True}, "metric requests", "error", "scraped twice"),
+        ({"age": 300.0}, "scrapes", "error", "300 s ago"),
+        ({"interval": 120.0}, "scrapes", "warning", "settle is only 1m"),
+        ({"interval": 900.0}, "scrapes", "warning", "once only"),
+        ({"extra": {"exported_variant": "a"}}, "labels", "warning", "exported_variant"),
+        ({"kept": 86_400.0}, "retention", "error", "1d, the experiment may take 7d"),
+        ({"kept": None}, "retention", "warning", "does not say"),
+    ],
+)
+def test_one_thing_that_is_wrong(
+    found: Found, page: dict[str, Any], name: str, level: str, words: str
+) -> None:
+    checks = found(**page)
+    assert checks[name][0] == level
+    assert words in checks[name][1]

@@ -1,0 +1,109 @@
+"""Which world a command works on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from abctl import plugins
+from abctl.cluster.directory import DirectoryDoor
+from abctl.errors import ClusterError, UsageError
+from abctl.local import stack
+from abctl.session import adopt
+from abctl.session.place import STATE_ROOT, Where, find
+
+EXPERIMENT = """
+apiVersion: abctl.dev/v1alpha1
+kind: Experiment
+metadata: {name: iris, namespace: models}
+spec:
+  platform: envoy
+  assignment: {unit: user, key: x-user-id, salt: s}
+  variants:
+    - {name: control,   split: 90%, model: {name: iris, version: v1, image: "iris:v1"}}
+    - {name: treatment, split: 10%, model: {name: iris, version: v2, image: "iris:v2"}}
+  metrics:
+    - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 2pp}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    Path("iris.yaml").write_text(EXPERIMENT)
+
+
+@pytest.fixture
+def kubeconfig():
+    """Of a cluster that nobody has to talk to."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "dev",
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [],
+        "contexts": [
+            {"name": name, "context": {"cluster": "c", "namespace": f"{name}-models"}}
+            for name in ("dev", "prod")
+        ],
+    }
+    Path("config").write_text(json.dumps(config))
+    return Path("config")
+
+
+def place(word="iris.yaml", **where):
+    return find(word, Where(**where), now=0.0)
+
+
+def test_without_a_cluster_it_is_the_local_stack():
+    found = place()
+    assert isinstance(found.door, DirectoryDoor)
+    assert found.state == STATE_ROOT / "iris"
+    assert "local stack" in found.words
+
+
+def test_with_a_kubeconfig_it_is_its_cluster(kubeconfig):
+    found = place()
+    assert (found.state, found.experiment.namespace) == (None, "models")
+    assert found.words == "context dev, namespace models"
+    assert place(context="prod").words == "context prod, namespace models"
+    assert place(namespace="other").experiment.namespace == "other"
+
+
+def test_a_local_stack_of_that_name_comes_first_unless_a_cluster_is_meant(kubeconfig):
+    folder = STATE_ROOT / "iris"
+    folder.mkdir(parents=True)
+    (folder / stack.STATE_FILE).touch()
+    assert place().state == folder
+    for where in ({"context": "dev"}, {"kubeconfig": kubeconfig}, {"namespace": "models"}):
+        assert place(**where).state is None
+
+
+def test_a_state_folder_is_a_local_stack_whatever_else_there_is(kubeconfig, tmp_path):
+    assert place(state=tmp_path / "s").state == tmp_path / "s"
+    with pytest.raises(UsageError, match="--state"):
+        place(state=tmp_path, context="dev")
+    with pytest.raises(UsageError, match="experiment file"):
+        place("sdep/iris", state=tmp_path)
+
+
+def test_a_cluster_without_a_kubeconfig_is_an_error():
+    with pytest.raises(ClusterError, match="no kubeconfig"):
+        place(namespace="models")
+
+
+def test_a_file_comes_before_an_address(kubeconfig):
+    Path("sdep").mkdir()
+    Path("sdep/iris").write_text(EXPERIMENT)
+    assert not place("sdep/iris").adopted
+
+
+def test_every_platform_has_words_for_what_carries_its_split():
+    for name in plugins.names("abctl.platforms"):
+        assert any(name in adopt._platforms(word) for word in adopt._WORDS[name])
+    assert set(adopt._WORDS) == set(plugins.names("abctl.platforms"))
+    assert adopt.is_address("httproutes.gateway.networking.k8s.io/iris")
+    for path in ("iris.yaml", "experiments/iris.yaml", "a/b/c", "/iris", "sdep/"):
+        assert not adopt.is_address(path)

@@ -1,0 +1,393 @@
+"""A shift: intent, patch, wait, applied; killed anywhere; two at once; drift."""
+
+import itertools
+import json
+from functools import partial
+
+import pytest
+from doors import CountingDoor, contend, survives
+
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.ledger import Entry, ledger_of, ledger_ref, with_ledger
+from abctl.core.split import Split
+from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError
+from abctl.platforms import envoy
+from abctl.session.apply import create, start
+from abctl.session.look import look
+from abctl.session.shift import plan, shift
+
+NAMES = ("control", "treatment")
+
+
+def split(treatment_bp):
+    return Split(NAMES, (10_000 - treatment_bp, treatment_bp))
+
+
+A, B, C = split(1000), split(3000), split(5000)
+
+
+class Clock:
+    """Time that passes when somebody sleeps, and a little whenever somebody looks."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        self.now = round(self.now + 0.001, 3)
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+class LateEnvoy:
+    """Reports the mounted routes, some looks after they have changed; `deaf` reports the old."""
+
+    def __init__(self, root, looks=2):
+        self.file = root / "mounts" / "iris-envoy" / "routes.json"
+        self.looks, self.deaf = looks, False
+        self.has, self.coming, self.left = None, None, 0
+
+    def __call__(self, obj):
+        if obj["metadata"]["name"] != "iris-envoy":
+            return None
+        mounted = self.file.read_text()
+        if mounted != self.coming:
+            self.coming, self.left = mounted, self.looks
+        if self.left == 0 and not self.deaf:
+            self.has = mounted
+        self.left = max(0, self.left - 1)
+        if self.has is None:
+            return {"refusal": "no routes yet"}
+        return {"routes": json.loads(self.has)["resources"][0], "refusal": "update_rejected"}
+
+
+class World:
+    """An experiment that was started with split A."""
+
+    def __init__(self, root, experiment):
+        self.experiment = experiment
+        self.clock = Clock()
+        self.envoy = LateEnvoy(root)
+        self.door = DirectoryDoor(root, self.envoy)
+        start(self.door, envoy, experiment, **self.options())
+
+    def options(self, actor="ann"):
+        return {
+            "actor": actor,
+            "why": "test",
+            "clock": self.clock,
+            "sleep": self.clock.sleep,
+            "timeout_seconds": 5.0,
+        }
+
+    def shift(self, to, door=None, actor="ann", **more):
+        options = self.options(actor) | more
+        return shift(door or self.door, envoy, self.experiment, to, **options)
+
+    @property
+    def ledger(self):
+        return ledger_of(self.door.get(ledger_ref(self.experiment)))
+
+    @property
+    def asked(self):
+        return envoy.split_of(self.door.get(envoy.target(self.experiment)))
+
+    @property
+    def steps(self):
+        return [(e.phase, e.before, e.after) for e in self.ledger.entries]
+
+    def tamper(self, to):
+        obj = self.door.get(envoy.target(self.experiment))
+        self.door.replace(envoy.with_split(obj, to))
+
+    def intend(self, to):
+        obj = self.door.get(ledger_ref(self.experiment))
+        entry = Entry(self.clock(), "bob", self.asked, to, "killed", "intent")
+        self.door.replace(with_ledger(obj, ledger_of(obj).with_entry(entry)))
+
+
+@pytest.fixture
+def make_world(tmp_path, make_experiment):
+    numbers = itertools.count()
+
+    def make():
+        return World(tmp_path / str(next(numbers)), make_experiment(shares_bp=A.shares_bp))
+
+    return make
+
+
+@pytest.fixture
+def world(make_world):
+    return make_world()
+
+
+STARTED = [("intent", None, A), ("applied", None, A)]
+
+
+def test_a_start_opens_the_first_epoch_once(world):
+    assert world.steps == STARTED
+    assert start(world.door, envoy, world.experiment, **world.options())
+    assert world.steps == STARTED
+
+
+def test_a_start_again_goes_on_with_the_split_of_the_ledger(world):
+    world.shift(B)
+    world.door.delete(envoy.target(world.experiment))
+    start(world.door, envoy, world.experiment, **world.options())
+    assert world.asked == B
+    assert world.ledger.desired == B
+
+
+def test_a_shift_is_an_intent_and_an_outcome(world):
+    result = world.shift(B)
+    assert (result.before, result.after, result.changed, result.confirmed) == (A, B, True, True)
+    assert world.steps == [*STARTED, ("intent", A, B), ("applied", A, B)]
+    assert world.asked == B
+    applied = world.ledger.entries[-1]
+    assert (applied.actor, applied.why) == ("ann", "test")
+
+
+def test_it_is_applied_only_when_the_platform_says_so(world):
+    world.envoy.looks = 10
+    seen = world.clock.now
+    world.shift(B)
+    assert world.envoy.has == world.envoy.file.read_text()
+    intent, applied = world.ledger.entries[-2:]
+    assert applied.at - intent.at > 0.005 * 9
+    assert intent.at > seen
+
+
+def test_twice_is_the_same_as_once(world):
+    world.shift(B)
+    again = world.shift(B)
+    assert (again.changed, again.confirmed) == (False, True)
+    assert len(world.steps) == 4
+
+
+def test_a_platform_that_cannot_tell_is_not_said_to_have_confirmed(world):
+    silent = DirectoryDoor(world.door._root)
+    assert world.shift(B, door=silent).confirmed is False
+    assert world.ledger.desired == B
+
+
+def test_what_is_not_started_cannot_be_shifted(tmp_path, make_experiment):
+    door = DirectoryDoor(tmp_path / "empty")
+    with pytest.raises(NotFoundError, match="iris was not started"):
+        plan(door, envoy, make_experiment(), A)
+
+
+def test_what_the_platform_cannot_express_writes_nothing(world):
+    with pytest.raises(SpecError):
+        world.shift(Split(("control", "other"), (5000, 5000)))
+    assert world.steps == STARTED
+
+
+def test_a_plan_changes_nothing_and_says_who_moves(world):
+    planned = plan(world.door, envoy, world.experiment, C)
+    assert planned.moves == {("control", "treatment"): 4000}
+    assert (planned.before, planned.empty) == (A, False)
+    assert plan(world.door, envoy, world.experiment, A).empty
+    assert world.steps == STARTED
+    assert world.asked == A
+
+
+def test_a_variant_that_is_not_ready_gets_nothing_more(world):
+    with pytest.raises(NotReadyError, match="treatment is not ready: it is down"):
+        world.shift(B, ready=lambda name: name == "control" or "it is down")
+    assert world.steps == STARTED
+    world.shift(B)
+    # Taking requests from a variant that is down is just what one wants then.
+    world.shift(A, ready=lambda name: name == "control" or "it is down")
+    with pytest.raises(NotReadyError, match="control"):
+        world.shift(split(0), ready=lambda name: name != "control")
+
+
+def test_a_refusal_is_reported_and_leaves_the_intent_open(world):
+    world.envoy.deaf = True
+    with pytest.raises(NotReadyError, match=r"not in effect after 5 s \(update_rejected"):
+        world.shift(B)
+    assert world.ledger.intent.after == B
+    assert world.ledger.epochs(world.clock.now, 0)[-1].split == A
+    # A shift back needs nothing of the platform that it does not have already.
+    world.shift(A)
+    assert world.steps[-2:] == [("intent", A, B), ("reverted", B, A)]
+    assert world.ledger.intent is None
+    assert world.asked == A
+
+
+def test_drift_is_noticed_entered_and_reported(world):
+    world.tamper(C)
+    assert plan(world.door, envoy, world.experiment, B).seen.drifted
+    result = world.shift(B)
+    assert (result.drift, result.before) == (C, C)
+    assert world.steps[2:] == [("observed", A, C), ("intent", C, B), ("applied", C, B)]
+    observed = world.ledger.entries[2]
+    assert observed.actor == "unknown"
+    assert not world.ledger.epochs(world.clock.now, 0)[0].certain
+
+
+def test_a_drift_to_where_one_wants_to_go_is_entered_all_the_same(world):
+    world.tamper(C)
+    result = world.shift(C)
+    assert (result.drift, result.changed) == (C, False)
+    assert world.steps[2:] == [("observed", A, C)]
+
+
+def test_a_drift_ends_an_open_intent(world):
+    world.intend(B)
+    world.tamper(C)
+    world.shift(B)
+    assert world.steps[2:] == [
+        ("intent", A, B),
+        ("observed", A, C),
+        ("intent", C, B),
+        ("applied", C, B),
+    ]
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_an_open_intent_is_finished_reverted_or_replaced(make_world, patched):
+    ends = {B: ("applied", A, B), A: ("reverted", B, A)}
+    for wanted in (A, B, C):
+        world = make_world()
+        world.intend(B)
+        if patched:
+            world.tamper(B)
+        world.shift(wanted)
+        assert world.ledger.intent is None
+        assert (world.asked, world.ledger.desired) == (wanted, wanted)
+        where = B if patched else A
+        last = ends.get(wanted, ("applied", where, C))
+        assert world.steps[-1] == last
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("then", [A, B, C], ids=["back", "again", "elsewhere"])
+def test_killed_at_any_call_the_next_command_brings_order(make_world, after, then):
+    for at in itertools.count(1):
+        world = make_world()
+        completed = survives(partial(world.shift, B), world.door, at, after)
+        left = world.ledger
+        assert left.entries[:2] == world.ledger.entries[:2]
+        world.shift(then)
+        known = world.ledger
+        # Nothing that was written is lost, nothing stays open, and nothing is invented.
+        assert known.entries[: len(left.entries)] == left.entries
+        assert known.intent is None
+        assert (world.asked, known.desired) == (then, then)
+        assert "observed" not in {entry.phase for entry in known.entries}
+        steps = len(known.entries)
+        assert world.shift(then).changed is False
+        assert len(world.ledger.entries) == steps
+        if completed:
+            break
+    assert at > 8
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
+    experiment = make_experiment(shares_bp=A.shares_bp)
+    for at in itertools.count(1):
+        root = tmp_path / str(at)
+        door = DirectoryDoor(root, LateEnvoy(root))
+        clock = Clock()
+        options = {"actor": "ann", "why": "", "clock": clock}
+        patience = {"sleep": clock.sleep, "timeout_seconds": 5.0}
+        begin = partial(start, platform=envoy, experiment=experiment, **options, **patience)
+        completed = survives(begin, door, at, after)
+        create(door, envoy, experiment, **options)
+        start(door, envoy, experiment, **options, **patience)
+        entries = ledger_of(door.get(ledger_ref(experiment))).entries
+        assert [(e.phase, e.before, e.after) for e in entries] == STARTED
+        if completed:
+            break
+    assert at > 4
+
+
+def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
+    world.envoy.looks = 0
+    contend(world, world.door, world.door, rounds=100)
+
+
+def test_what_was_read_before_is_believed_as_far_as_the_ledger_explains_it(world):
+    target, asked = envoy.target(world.experiment), []
+    found = world.door.get(target)
+
+    class Asked(CountingDoor):
+        def get(self, ref):
+            asked.append(ref)
+            return self.door.get(ref)
+
+    def seen():
+        return look(Asked(world.door), envoy, world.experiment, found)
+
+    assert (seen().asked, asked) == (A, [ledger_ref(world.experiment)])
+    world.shift(B)
+    assert (seen().asked, seen().drifted) == (B, False)
+    world.tamper(C)
+    assert (seen().asked, seen().drifted) == (C, True)
+
+
+def test_what_somebody_changes_before_the_patch_is_seen_and_the_last_intent_wins(world):
+    class Disturbed(CountingDoor):
+        def patch(self, *args, **kwargs):
+            if world.asked == A:
+                world.tamper(C)
+            return self.door.patch(*args, **kwargs)
+
+    world.shift(B, door=Disturbed(world.door))
+    assert (world.asked, world.steps[2:]) == (B, [("intent", A, B), ("applied", A, B)])
+
+
+def test_who_resumes_an_intent_that_was_overtaken_says_by_whom(world):
+    world.intend(B)
+
+    class Overtaken(CountingDoor):
+        looks = 0
+
+        def get(self, ref):
+            seen = self.door.get(ref)
+            if ref == envoy.target(world.experiment) and not self.looks:
+                self.looks = 1
+                world.shift(C, actor="bob")
+            return seen
+
+    with pytest.raises(ConflictError, match="bob was faster: applied control 50%, treatment 50%"):
+        world.shift(B, door=Overtaken(world.door))
+    assert (world.asked, world.ledger.desired) == (C, C)
+
+
+def test_two_with_the_same_wish_both_get_it(world):
+    world.intend(B)
+
+    class Overtaken(CountingDoor):
+        def replace(self, obj):
+            # Somebody else finishes the same intent just before we do.
+            world.shift(B, actor="bob")
+            return self.door.replace(obj)
+
+    result = world.shift(B, door=Overtaken(world.door))
+    assert (result.after, result.changed) == (B, True)
+    assert world.steps[2:] == [("intent", A, B), ("applied", A, B)]
+
+
+def test_who_is_overtaken_says_by_whom(world):
+    class Overtaken(CountingDoor):
+        def patch(self, *args, **kwargs):
+            world.shift(C, actor="bob")
+            return self.door.patch(*args, **kwargs)
+
+    with pytest.raises(ConflictError, match="bob was faster: applied control 50%, treatment 50%"):
+        world.shift(B, door=Overtaken(world.door))
+    assert (world.asked, world.ledger.desired) == (C, C)
+
+
+def test_whoever_waits_is_told_what_for(world):
+    world.envoy.looks, said = 40, []
+    assert world.shift(B, report=said.append, timeout_seconds=60.0).confirmed
+    assert said == ["waiting: update_rejected"]
+    # Where it takes but a moment there is nothing to tell.
+    world.envoy.looks = 2
+    assert world.shift(A, report=said.append).confirmed
+    assert len(said) == 1

@@ -1,6 +1,6 @@
 """Each metric, each treatment against the control: which method, which questions, which answers.
 
-Bayesian summaries of a metric, beside what decides.
+Bayesian summaries stand beside what decides, and decide nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Cells of which the last values are not enough (pure); see `_thinning`."""
+"""Cells of which the last values do not suffice, because a counter may have restarted there (pure)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

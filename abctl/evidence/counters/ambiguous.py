@@ -1,4 +1,4 @@
-"""Cells of which the last values do not suffice, because a counter may have restarted there (pure)."""
+"""Cells whose last value is not enough, as a counter may have restarted in them (pure)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

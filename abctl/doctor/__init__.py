@@ -33,8 +33,8 @@ def examine(
         prometheus_url: where the counters are; else the experiment says, or the stack.
         prometheus_config: a file that says it, and who one is there.
         users: how many are made up for the probe.
-        doing: told in words what is done next.
-        report: told how many requests of the probe were answered, of how many.
+        doing: called with the next step, in words.
+        report: called with how many requests of the probe were answered, and of how many.
     """
     yield from world.examine(place, doing)
     if not place.adopted:
@@ -46,11 +46,11 @@ def examine(
     except ClusterError:
         return  # which was said already
     if entrance_url is None:
-        hint = "--url http://HOST says where requests go in"
+        hint = "give the entrance: --url http://HOST"
         yield warning("routing", "not probed: the entrance is not known", hint)
         return
     Entrance.parse(entrance_url)  # what is none may hold a password, and is not shown
-    doing(f"asking {entrance_url} which variant {users:,} made-up users get")
+    doing(f"sending requests of {users:,} simulated users to {entrance_url}")
     yield from routing.probe(
         place.experiment, split, entrance_url, first=int(clock()), users=users, report=report
     )

@@ -25,7 +25,7 @@ def ok(name: str, message: str) -> Check:
 
 
 def warning(name: str, message: str, hint: str = "") -> Check:
-    """It works, and somebody should look at it."""
+    """It works, but needs attention."""
     return Check(name, "warning", message, hint)
 
 

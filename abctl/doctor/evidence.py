@@ -81,7 +81,9 @@ def _present(
         hint = "has it had any traffic? are the labels those of this experiment?"
         return error(name, "; ".join(missing), hint)
     if doubtful:
-        return warning(name, "; ".join(doubtful), "born with its first event? then it counts as 0")
+        return warning(
+            name, "; ".join(doubtful), "does it appear with its first event? then it counts as 0"
+        )
     count = sum(len(found[s]) for parts in by_variant.values() for s in parts.values())
     return ok(name, f"{count} series, every variant has them")
 
@@ -91,7 +93,11 @@ def _skew(ahead_seconds: float) -> Check:
     if skew > SKEW_SECONDS:
         way = "ahead of" if ahead_seconds > 0 else "behind"
         message = f"the source's is {skew:.1f} s {way} the ledger's"
-        return error("clock", message, "changes of the split are placed wrong: use NTP on both")
+        return error(
+            "clock",
+            message,
+            "changes of the split would be misplaced: synchronize both clocks (NTP)",
+        )
     return ok("clock", f"within {max(skew, 0.1):.1f} s of the ledger's")
 
 
@@ -99,12 +105,12 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
     interval = max(interval_seconds(series.times) for series in every)
     settle = experiment.design.settle_seconds
     if not interval:
-        return warning("scrapes", "scraped once only in ten minutes", "wait for the next scrape")
+        return warning("scrapes", "only one scrape in ten minutes", "wait for the next scrape")
     targets = len({target_of(series.labels) for series in every})
     age = now - max(float(series.times[-1]) for series in every)
     said = f"{targets} targets, every {interval:g} s, the last one {age:.0f} s ago"
     if age > GAP_INTERVALS * interval:
-        return error("scrapes", said, "the targets are not scraped any more")
+        return error("scrapes", said, "the targets are no longer scraped")
     if settle < _SETTLED_SCRAPES * interval:
         hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"
         return warning("scrapes", f"{said}; settle is only {format_duration(settle)}", hint)
@@ -115,10 +121,10 @@ def _collisions(found: Mapping[str, Sequence[Series]]) -> Iterator[Check]:
     """Labels of the servers that labels of the targets have pushed aside."""
     moved = {k for series in found.values() for s in series for k in s.labels if "exported_" in k}
     if moved:
-        message = f"{', '.join(sorted(moved))}: the target sets labels that the server sets as well"
+        message = f"{', '.join(sorted(moved))}: the target sets labels that the server also sets"
         yield warning("labels", message, "honorLabels: true, or drop the target's own labels")
     else:
-        yield ok("labels", "none of the servers' labels is hidden by a target's")
+        yield ok("labels", "no label of a server is hidden by one of its target")
 
 
 def _retention(experiment: Experiment, source: Source) -> Iterator[Check]:

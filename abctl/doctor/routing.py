@@ -51,7 +51,8 @@ class Asking:
         to: where requests go in.
         path: what they ask for.
         host: the Host header; None: that of the entrance.
-        report: told how many requests were answered, of how many; never from another thread.
+        report: called with how many requests were answered, and of how many; never from another
+            thread.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ def probe(
         entrance_url: where requests go in.
         first: number of the first user; another one is another sample.
         users: how many are made up.
-        report: told how many requests were answered, of how many.
+        report: called with how many requests were answered, and of how many.
 
     Raises:
         UsageError: not a URL.
@@ -201,22 +202,24 @@ def probe(
 
 
 def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -> Check:
-    """Requests that came to nothing, and who has answered the others."""
+    """Failed requests, and which variants have answered the others."""
     what, count = Counter(failed).most_common(1)[0]
     asked = sum(each is not None for each in answers)
-    good = Counter(each.variant or "nobody" for each in answers if each and not each.failure)
+    good = Counter(
+        each.variant or "an unknown variant" for each in answers if each and not each.failure
+    )
     others = ", ".join(f"{name} answered {n:,}" for name, n in sorted(good.items()))
-    rest = "" if asked == len(answers) else f", {len(answers) - asked:,} were not sent any more"
+    rest = "" if asked == len(answers) else f", {len(answers) - asked:,} were not sent"
     message = f"{count} of {asked:,} requests failed ({what}){rest}; {others or 'none answered'}"
-    hint = f"is a variant dead? else: is that the entrance? curl -i {url}"
+    hint = f"is a variant down? is this the entrance? curl -i {url}"
     return error(_NAME, message, hint)
 
 
 def _unknown(unknown: Counter[str], users: int) -> Check:
     name, count = unknown.most_common(1)[0]
-    told = f"say {VARIANT}: {name}, which is no variant" if name else f"have no {VARIANT}"
-    hint = "is it the entrance of this experiment? `abctl diff` shows what is not as rendered"
-    return error(_NAME, f"{count} of {users} answers {told}", hint)
+    what = f"have {VARIANT}: {name}, not a variant" if name else f"have no {VARIANT}"
+    hint = "is it the entrance of this experiment? `abctl diff` shows what differs"
+    return error(_NAME, f"{count} of {users} answers {what}", hint)
 
 
 def _shares(split: Split, answered: list[str]) -> Check:
@@ -230,7 +233,7 @@ def _shares(split: Split, answered: list[str]) -> Check:
     )
     p = min(float(binomtest(counts[k], n, split[k] / TOTAL_BP).pvalue) for k in split.names)
     if p < _LEVEL / len(split.names):
-        hint = "analyze would call the experiment invalid: `abctl status` says what is programmed"
+        hint = "analyze would be invalid: `abctl status` shows the split in effect"
         return error("routing: shares", f"{said}, p = {p:.1g}", hint)
     return ok("routing: shares", f"{said}: {n} requests")
 
@@ -238,7 +241,7 @@ def _shares(split: Split, answered: list[str]) -> Check:
 def _stickiness(first: list[str], second: list[str]) -> Check:
     moved = sum(a != b for a, b in zip(first, second, strict=True))
     if moved:
-        message = f"{moved} of {len(first)} users got another variant when they asked again"
+        message = f"{moved} of {len(first)} users got another variant on their second request"
         return error("routing: stickiness", message, "does every replica route by the same header?")
     return ok("routing: stickiness", f"{len(first)} users got the same variant twice")
 
@@ -265,7 +268,7 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
             error(
                 "routing: override",
                 f"{rules.override}: {'; '.join(wrong)}",
-                "`abctl render` shows the routes that should force it",
+                "`abctl render` shows the routes that force it",
             )
             if wrong
             else ok("routing: override", f"{rules.override} forces {' or '.join(asked)}")
@@ -280,5 +283,5 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
 
 def _said(answer: Answer | None) -> str:
     if answer is None or answer.failure:
-        return f"nobody ({answer.failure})" if answer else "nobody in time"
-    return answer.variant or "nobody knows whom"
+        return f"no variant ({answer.failure})" if answer else "no variant in time"
+    return answer.variant or "an unknown variant"

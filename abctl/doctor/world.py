@@ -46,7 +46,7 @@ def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
     Args:
         target: what carries the split.
         ledger: the ConfigMap of the ledger: its first entry is a POST, every other one a PUT.
-        made: the objects that abctl makes; none of what somebody else has made.
+        made: the objects that abctl makes; none that abctl did not create.
     """
     look = Deed("look", [("get", target), ("get", ledger)])
     shift = Deed("shift", [("patch", target), ("create", ledger), ("update", ledger)])
@@ -60,7 +60,7 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     Args:
         door: to the cluster.
         needed: what there is to do, the least first.
-        there: whether the experiment was applied already, so that nobody need do that.
+        there: whether the experiment was applied already.
 
     Raises:
         ClusterError: as of `Deed.refused`.
@@ -71,7 +71,7 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     said += [f"not {name} ({', '.join(lacking)})" for name, lacking in refused.items() if lacking]
     words = f"you may {'; '.join(said)}"
     where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
-    hint = f"ask for a Role in {where} that may do that"
+    hint = f"ask for a Role in {where} that allows it"
     if refused["look"]:
         return error("permissions", words, hint)
     if refused["shift"] or (len(may) < len(refused) and not there):
@@ -81,7 +81,7 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
 
 def examine(place: Place, doing: Doing) -> Iterator[Check]:
     """Reachable, installed, permitted, present, consistent, ready; in this order."""
-    doing(f"looking at {place.words}")
+    doing(f"reading {place.words}")
     target = place.platform.target(place.experiment)
     there = True
     try:
@@ -94,12 +94,12 @@ def examine(place: Place, doing: Doing) -> Iterator[Check]:
     if place.state is None:
         yield ok("world", f"{place.words} answers")
         made = [] if place.adopted else place.platform.objects(place.experiment)
-        doing("asking what you may do there")
+        doing("checking your permissions there")
         yield _permissions_of(place, target, list(map(Ref.of, made)), there=there)
         yield from _objects(place, list(dict.fromkeys([*map(Ref.of, made), target])))
     else:
         yield from _processes(place)
-    doing("looking at the split and the variants")
+    doing("reading the split and the variants")
     try:
         seen = look(place.door, place.platform, place.experiment)
     except NotFoundError as failed:
@@ -158,7 +158,7 @@ def _processes(place: Place) -> Iterator[Check]:
     state = place.state
     assert state is not None
     if full := disk.full(state):
-        yield error("disk", full, "make room there: what cannot be written is no evidence")
+        yield error("disk", full, "free space there: evidence that cannot be written is lost")
     try:
         dead = stack.read(state).dead
     except NotFoundError as failed:
@@ -182,7 +182,7 @@ def _split(place: Place, seen: Look) -> Iterator[Check]:
         # Without a file there is no plan that could have changed, nor an analysis.
         yield (warning if place.adopted else error)("split", seen.other_variants, seen.remedy)
     elif seen.drifted:
-        message = f"{seen.asked} was set by somebody else, the ledger has {seen.ledger.desired}"
+        message = f"{seen.asked} was set without abctl, the ledger has {seen.ledger.desired}"
         yield warning("split", message, "the next abctl shift enters it into the ledger")
     elif intent := seen.ledger.intent:
         message = f"{intent.actor} began to shift to {intent.after}, and it is not finished"
@@ -191,7 +191,7 @@ def _split(place: Place, seen: Look) -> Iterator[Check]:
             hint += f", abctl shift {place.word} {intent.before.short} reverts it"
         yield warning("split", message, hint)
     if seen.unseen:
-        message = f"{seen.asked}, but whether it is in effect nobody can tell: {seen.unseen}"
+        message = f"{seen.asked}, but whether it is in effect is unknown: {seen.unseen}"
         hint = "allow get pods/proxy, or let a change settle for 2m (design.settle)"
         yield warning("split", message, hint)
 

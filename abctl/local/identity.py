@@ -1,4 +1,4 @@
-"""Which process is meant: a pid alone may belong to somebody else by now."""
+"""Which process is meant: a pid alone may belong to another process by now."""
 
 import contextlib
 import ctypes
@@ -54,8 +54,8 @@ class Identity:
             self.send(signal.SIGKILL)
             if not wait_for(lambda: not self.alive, grace_seconds):
                 raise NotReadyError(
-                    f"process {self.pid} does not end, not even by SIGKILL",
-                    f"it waits for the kernel, maybe for a disk: cat /proc/{self.pid}/stack",
+                    f"process {self.pid} does not end, even after SIGKILL",
+                    f"it waits in the kernel, perhaps for a disk: cat /proc/{self.pid}/stack",
                 )
 
 

@@ -19,7 +19,7 @@ _WORDS_OF_A_TAKEN_PORT = (
 
 
 class PortTakenError(ClusterError):
-    """A server cannot listen, because somebody else does on its port."""
+    """A server cannot listen, because another process does on its port."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
     a system; where a socket keeps out servers too, the ports are free, but nothing keeps them.
 
     Raises:
-        ClusterError: a named port is somebody else's, or nobody may have it.
+        ClusterError: another process has a named port, or no process may have it.
     """
     with ExitStack() as held:
         for port in named:
@@ -51,17 +51,17 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
 
 
 def require_free(port: int) -> None:
-    """Make sure that nobody listens on a port that was named.
+    """Make sure that no process listens on a port that was named.
 
     Raises:
-        ClusterError: it is somebody else's.
+        ClusterError: another process does.
     """
     with kept(1, port):
         pass
 
 
 def was_taken(log: Path) -> bool:
-    """Whether a server says that somebody else has its port."""
+    """Whether a server reports that another process has its port."""
     said = log.read_text("utf-8", "replace").lower() if log.exists() else ""
     return any(words in said for words in _WORDS_OF_A_TAKEN_PORT)
 

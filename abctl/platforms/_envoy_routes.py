@@ -82,7 +82,7 @@ def split_of(configuration: Mapping[str, Any]) -> Split:
     """The split in the routes.
 
     Raises:
-        SpecError: weights that are no split.
+        SpecError: the weights are not a split.
         LookupError: not a configuration of abctl.
     """
     route = _split_route(configuration)

@@ -74,7 +74,7 @@ def misfits(experiment: Experiment, name: str) -> Iterator[Misfit]:
 
 
 def without_format(place: Place, variant: Variant) -> Iterator[Misfit]:
-    """A stored model of which nobody says how it is stored."""
+    """A stored model without a format."""
     model = variant.model
     if model.uri and not model.image and not model.format:
         place = (*place, "model", "format")

@@ -111,7 +111,7 @@ def servers(experiment: Experiment, variant: Variant) -> list[Object]:
 
 
 def deployment(experiment: Experiment, variant: Variant) -> Object:
-    """The servers of a variant; how many there are is left to whoever scales them."""
+    """The servers of a variant; their number is left to the user or an autoscaler."""
     own = labels(experiment, variant.name)
     ref = Ref("apps/v1", "Deployment", experiment.namespace, named(experiment, variant.name))
     pod = {

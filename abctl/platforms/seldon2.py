@@ -1,7 +1,7 @@
 """Seldon Core 2: an Experiment over one Model for each variant.
 
 Every request is drawn anew; a client that sends back the answer's `x-seldon-route` keeps its
-variant, but nobody else can say which it will be. The Models run in a shared server, so only
+variant, but which one cannot be predicted. The Models run in a shared server, so only
 Seldon's own metrics tell variants apart.
 """
 

@@ -61,7 +61,7 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
             variant; before it is there, what the experiment renders to says it.
 
     Raises:
-        SourceError: no such preset, or nobody says what its metrics call a variant.
+        SourceError: no such preset, or the names of the variants in its metrics are unknown.
     """
     name, preset = preset_name(experiment), _preset(experiment)
     found: Upstreams = {}
@@ -71,7 +71,7 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
         if len(found) < len(experiment.variants) or len(every) > len(set(every)):
             told = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
             raise SourceError(
-                f"{experiment.platform} does not say what its metrics call each variant "
+                f"{experiment.platform} does not report what its metrics call each variant "
                 f"({told or 'none yet'})",
                 "has each variant been rolled out, with a Service of its own? or give the metrics "
                 "selectors of their own",

@@ -90,7 +90,7 @@ def test_where_a_path_leads_on_to_is_told_whole() -> None:
     moved = b"HTTP/1.1 302 Found\r\nlocation: /login?next=x\r\ncontent-length: 0\r\n\r\n"
     with (
         server(lambda client: client.sendall(moved)) as address,
-        pytest.raises(SourceError, match=f"sends us on to http://{address}/login "),
+        pytest.raises(SourceError, match=f"redirects to http://{address}/login "),
     ):
         Prometheus(f"http://{address}").now()
 

@@ -64,14 +64,14 @@ def success(result: Any) -> dict[str, Any]:
     [
         ((400, error("parse error: unexpected end")), r"refused n\[.*\]: parse error: unexpected"),
         ((422, error("found duplicate series")), "found duplicate series"),
-        ((401, "<html>log in</html>"), r"does not let us in \(HTTP 401, sent: no credentials\)$"),
-        ((401, "no org id\n"), r"let us in \(HTTP 401, sent: no credentials\): no org id$"),
+        ((401, "<html>log in</html>"), r"refused access \(HTTP 401, sent: no credentials\)$"),
+        ((401, "no org id\n"), r"refused access \(HTTP 401, sent: no credentials\): no org id$"),
         ((422, error("x" * 400 + " too many samples")), r"refused n\[.*\]: too many samples: x+$"),
         ((404, "no 'page' \"here\""), "answered HTTP 404: no 'page' \"here\""),
         ((500, error("disk full")), "answered HTTP 500: disk full"),
         ((503, ""), "answered HTTP 503"),
-        ((200, "hello"), "does not answer like a Prometheus \\(no JSON"),
-        ((200, "<html>hello</html>"), "answered with a web page, not like a Prometheus"),
+        ((200, "hello"), "does not answer as Prometheus does \\(not JSON"),
+        ((200, "<html>hello</html>"), "answered with a web page, not as Prometheus does"),
         (
             (404, "<!DOCTYPE html><title>404 Not Found</title><p>" + "x" * 9_000),
             r"answered with a web page \(404 Not Found\), not like a Prometheus \(HTTP 404",
@@ -141,7 +141,7 @@ def test_an_answer_that_lacks_something_is_an_error(
 ) -> None:
     found = [{"metric": {"__name__": "n"}, "values": [[50, "1"]]}]
     body = json.dumps(success(found) | more, separators=(",", ":"))
-    with pytest.raises(SourceError, match=f"does not answer for everything: .*{words}"):
+    with pytest.raises(SourceError, match=f"gave a partial answer: .*{words}"):
         Prometheus(serve(lambda *_: (200, body))).series("n", 0, 60)
 
 

@@ -296,6 +296,6 @@ def test_places_that_hold_no_file(tmp_path: Path) -> None:
 
 
 def test_a_file_answers_nothing_new() -> None:
-    with pytest.raises(SourceError, match=r"e.json.gz was saved before") as caught:
+    with pytest.raises(SourceError, match=r"e.json.gz is saved evidence") as caught:
         file.open_source({"path": "e.json.gz"})
     assert caught.value.hint == "abctl analyze --from e.json.gz"

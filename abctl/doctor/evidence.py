@@ -110,7 +110,7 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
     age = now - max(float(series.times[-1]) for series in every)
     said = f"{targets} targets, every {interval:g} s, the last one {age:.0f} s ago"
     if age > GAP_INTERVALS * interval:
-        return error("scrapes", said, "the targets are no longer scraped")
+        return error("scrapes", said, "is the scrape job still there, and are its targets up?")
     if settle < _SETTLED_SCRAPES * interval:
         hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"
         return warning("scrapes", f"{said}; settle is only {format_duration(settle)}", hint)

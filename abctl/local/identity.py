@@ -16,13 +16,13 @@ from abctl.errors import NotReadyError
 
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.02
-# On Linux the kernel ends the children of a supervisor that dies; elsewhere nobody can.
+# On Linux the kernel ends the children of a supervisor that dies; elsewhere nothing does.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process of this machine; `born` tells it from any later one with the same pid."""
+    """A process of this machine; `born` distinguishes it from a later one with the same pid."""
 
     pid: int
     born: str

@@ -74,7 +74,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. `prometheus_url` is None where there is no Prometheus on this machine."""
+    """A running stack. `prometheus_url` is None without a Prometheus on this machine."""
 
     experiment: str
     state_dir: Path

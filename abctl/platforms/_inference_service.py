@@ -46,14 +46,14 @@ def inference_service(
             "volumes": [SCRATCH],
         }
     else:
-        told = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
+        settings = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
         predictor = {
             "model": {
                 "modelFormat": {"name": model.format},
                 "protocolVersion": "v2",
                 "storageUri": model.uri,
                 # KServe would call the model as the InferenceService: then the paths differ.
-                "env": [{"name": key, "value": value} for key, value in told.items()],
+                "env": [{"name": key, "value": value} for key, value in settings.items()],
             }
         }
     return {**obj, "spec": {"predictor": predictor}}

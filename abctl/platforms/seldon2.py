@@ -134,7 +134,7 @@ def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
 
 
 def objections(obj: Object) -> tuple[str, ...]:
-    """What Seldon's scheduler would say against an Experiment; there is no webhook."""
+    """Why Seldon's scheduler would refuse an Experiment; it has no webhook."""
     return tuple(_objections(obj)) if obj["kind"] == "Experiment" else ()
 
 

@@ -77,7 +77,7 @@ def parted(line: str) -> tuple[str, float]:
 
 
 def _instead(text: str) -> str:
-    """What a text is that is no metrics page; of one of those a line that is wrong is kept."""
+    """What a text is, if it is not a metrics page. A page with one wrong line is a page."""
     if is_web_page(text):
         return said(text)
     lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]

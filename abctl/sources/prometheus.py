@@ -164,7 +164,7 @@ class Prometheus:
             except SourceError as error:
                 if _SAME_LABELS not in error.message:
                     raise
-                # Series that differ in their names only: nobody counts their drops.
+                # Series that differ only in name: their drops are not counted.
                 drops = None
             else:
                 with self._expected_form():

@@ -127,7 +127,7 @@ def parse_document(text: str, place: str, whole: str = _WHOLE) -> dict[str, Any]
 
 
 def _remedy(text: str, mark: yaml.Mark | None) -> str:
-    """What to do about a line that is no YAML."""
+    """What to do about a line that is not YAML."""
     lines = text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:

@@ -112,7 +112,7 @@ def test_a_source_that_has_everything(found: Found) -> None:
         ({"doubled": True}, "metric requests", "error", "scraped twice"),
         ({"age": 300.0}, "scrapes", "error", "300 s ago"),
         ({"interval": 120.0}, "scrapes", "warning", "settle is only 1m"),
-        ({"interval": 900.0}, "scrapes", "warning", "once only"),
+        ({"interval": 900.0}, "scrapes", "warning", "only one scrape"),
         ({"extra": {"exported_variant": "a"}}, "labels", "warning", "exported_variant"),
         ({"kept": 86_400.0}, "retention", "error", "1d, the experiment may take 7d"),
         ({"kept": None}, "retention", "warning", "does not say"),

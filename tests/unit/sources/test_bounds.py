@@ -81,7 +81,7 @@ def test_an_answer_may_be_nested_too_deeply(code: bytes) -> None:
     deep = b"HTTP/1.0 " + code + b"\r\n\r\n" + b"[" * 100_000
     with (
         server(lambda client: client.sendall(deep)) as address,
-        pytest.raises(SourceError, match=r"does not answer like|refused"),
+        pytest.raises(SourceError, match=r"does not answer as|refused"),
     ):
         Prometheus(f"http://{address}").now()
 

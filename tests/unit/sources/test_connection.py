@@ -198,7 +198,7 @@ def test_a_secret_that_is_missing_is_told_before_anybody_is_asked(
         ({"username": "ann", "password_env": "NOT_THERE"}, "$NOT_THERE is not set"),
         ({"bearer_token_file": str(tmp_path / "none")}, "No such file"),
         ({"bearer_token_file": str(tmp_path / "empty")}, "empty: empty"),
-        ({"bearer_token_env": "BAD"}, "characters that no token has"),
+        ({"bearer_token_env": "BAD"}, "characters that are not allowed"),
         ({"headers_env": {"x-api-key": "NOT_THERE"}}, "$NOT_THERE is not set"),
         ({"ca_file": str(tmp_path / "empty")}, "tlsConfig.caFile"),
         ({"cert_file": str(tmp_path / "none")}, "tlsConfig.certFile"),

@@ -74,14 +74,14 @@ def success(result: Any) -> dict[str, Any]:
         ((200, "<html>hello</html>"), "answered with a web page, not as Prometheus does"),
         (
             (404, "<!DOCTYPE html><title>404 Not Found</title><p>" + "x" * 9_000),
-            r"answered with a web page \(404 Not Found\), not like a Prometheus \(HTTP 404",
+            r"answered with a web page \(404 Not Found\), not as Prometheus does \(HTTP 404",
         ),
-        ((200, {"status": "success"}), "does not answer like a Prometheus"),
-        ((200, success("text")), "does not answer like a Prometheus"),
+        ((200, {"status": "success"}), "does not answer as Prometheus does"),
+        ((200, success("text")), "does not answer as Prometheus does"),
         ((200, success([{"metric": {}, "histograms": []}])), "is a native histogram"),
-        ((200, success([{"metric": {}}])), "does not answer like a Prometheus"),
-        ((200, success([{"metric": {}, "values": [1]}])), "does not answer like a Prometheus"),
-        ((200, success([{"metric": {}, "values": [[1, "a"]]}])), "does not answer like a Prom"),
+        ((200, success([{"metric": {}}])), "does not answer as Prometheus does"),
+        ((200, success([{"metric": {}, "values": [1]}])), "does not answer as Prometheus does"),
+        ((200, success([{"metric": {}, "values": [[1, "a"]]}])), "does not answer as Prom"),
     ],
 )
 def test_every_other_answer_is_one_error(
@@ -119,7 +119,7 @@ def test_a_server_that_does_not_answer_is_given_up(
 
 @pytest.mark.parametrize("result", [[], [{}], ["soon"], {}])
 def test_a_clock_that_is_none_is_one_error(result: Any, serve: Callable[..., str]) -> None:
-    with pytest.raises(SourceError, match="does not answer like a Prometheus"):
+    with pytest.raises(SourceError, match="does not answer as Prometheus does"):
         Prometheus(serve(lambda *_: (200, success(result)))).now()
 
 

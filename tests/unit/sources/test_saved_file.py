@@ -207,7 +207,7 @@ def test_what_is_not_as_it_must_be_is_told_with_its_place(
 def test_a_number_that_was_altered_is_noticed(example: Path) -> None:
     text = text_of(example).replace("2.1", "2.2")
     example.write_bytes(gzip.compress(text.encode()))
-    with pytest.raises(SourceError, match="not what was written"):
+    with pytest.raises(SourceError, match="its sha256 is not"):
         file.load(example, Everything)
 
 

@@ -253,7 +253,7 @@ BROKEN = [
     ("a: !!int ''\n", "iris.yaml, line 1, column 4: '' does not match its tag"),
     ("a: !!bool x\n", "iris.yaml, line 1, column 4: 'x' does not match its tag"),
     ("a: !!timestamp x\n", "iris.yaml, line 1, column 4: 'x' does not match its tag"),
-    ("a: !!timestamp 2026-99-99\n", "iris.yaml, line 1, column 4: '2026-99-99' is not what its"),
+    ("a: !!timestamp 2026-99-99\n", "iris.yaml, line 1, column 4: '2026-99-99' does not match its"),
     ("a: \x07\n", "iris.yaml, character 4: '\\x07' cannot be in YAML"),
     ("[" * 5000, "iris.yaml is nested too deeply"),
 ]

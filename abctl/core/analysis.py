@@ -1,4 +1,4 @@
-"""What an analysis says, as frozen data: every number unrounded, every reason in words."""
+"""What an analysis says, as frozen data: every number unrounded, every reason a code with facts."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.core.split import TOTAL_BP, Split
+from abctl.core.reasons import Reason, camel
+from abctl.core.split import Split
 from abctl.core.time import format_moment
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Estimate, NotEstimable
@@ -200,7 +201,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows, of which treatment, and why, in plain words.
+    """What follows, of which treatment, and why.
 
     Attributes:
         treatment: that ships, or is to be taken out; None where all of them are meant.
@@ -209,7 +210,7 @@ class Verdict:
 
     kind: VerdictKind
     treatment: str | None
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     treatments: tuple["Verdict", ...] = ()
 
 
@@ -243,32 +244,40 @@ class Analysis:
     variants: tuple[VariantResult, ...]
     metrics: tuple[MetricResult, ...]
     srm: SrmResult | NotEstimable | None
-    notes: tuple[str, ...]
+    notes: tuple[Reason, ...]
     verdict: Verdict
     remarks: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None."""
+        """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None.
+
+        Reasons and notes are there in words, and beside them, in the same order, as codes with
+        their facts.
+        """
         return _fields(self)
 
 
 _TIMES = ("at", "started", "start", "end")
+# Where the codes of what a list says in words are.
+_CODES = {"reasons": "reasonCodes", "notes": "noteCodes"}
 
 
 def _fields(data: Any) -> dict[str, Any]:
     found = {}
     for each in fields(data):
         value = getattr(data, each.name)
-        first, *others = each.name.split("_")
-        name = first + "".join(word.capitalize() for word in others)
-        found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
+        name = camel(each.name)
+        if isinstance(data, Verdict | Analysis) and name in _CODES:
+            found[name] = [reason.text for reason in value]
+            found[_CODES[name]] = [_plain(reason.document()) for reason in value]
+        else:
+            found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
     return found
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Split):
-        shares = zip(value.names, value.shares_bp, strict=True)
-        return {name: share_bp / TOTAL_BP for name, share_bp in shares}
+        return value.ratios
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, Mapping):

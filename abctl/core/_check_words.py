@@ -106,6 +106,7 @@ OF_CHECKS: Words = {
     "labelsHidden": "{labels:list}: the target sets labels that the server sets as well",
     "labelsKept": "none of the servers' labels is hidden by a target's",
     "retentionUnknown": "{place} does not say for how long it keeps samples",
+    "retentionUnlimited": "{place} keeps samples for ever",
     "retentionTooShort": (
         "{kept_seconds:written}, the experiment may take {max_duration_seconds:written}"
     ),

@@ -131,7 +131,7 @@ OF_ANALYSES: Words = {
     # What is missing, and what is done about it.
     "noPrimary": "{treatment}: no primary metric",
     "notYetProven": (f"{_METRIC} {_MARGIN} {_NUMBERS}", _open),
-    "notEstimable": "{role} {metric} of {treatment}: not estimable yet: {detail}{method:unsaid}",
+    "notYetEstimable": "{role} {metric} of {treatment}: not estimable yet: {detail}{method:unsaid}",
     "notAsked": "{role} {metric} of {treatment}: nothing is claimed of it",
     "minDuration": (
         "{left_seconds:duration} more until minDuration of {min_duration_seconds:duration}"
@@ -186,4 +186,17 @@ OF_ANALYSES: Words = {
         "{variant}: nothing is known of the first {missing_seconds:duration} that count: does the "
         "source keep less than the experiment lasts?"
     ),
+    # What there is instead of an estimate.
+    "notEstimable": "{detail}{method:unsaid}",
+    # How a metric is measured, and what a test beside the one that decides must not be used for.
+    "measured": "{how}",
+    "notOnlyDrawn": (
+        "also of requests that chance has not put there: forced, of cohorts, feedback"
+    ),
+    "burstsIgnored": (
+        "takes requests as independent, so bursts of slow ones may pass for a difference"
+    ),
+    "unitsIgnored": "requests of one {assignment_unit} are taken as independent",
+    "oneLookOnly": "holds for one look at the planned end only",
+    "tooSure": "takes the requests of one unit as independent, which makes it too sure",
 }

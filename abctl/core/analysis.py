@@ -1,7 +1,7 @@
 """What an analysis says, as frozen data: every number unrounded, every reason a code with facts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -45,10 +45,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reading:
-    """A classical test beside the one that decides; `caveat` says when it must not be used."""
+    """A classical test beside the one that decides; `caveats` say when it must not be used."""
 
     result: Result
-    caveat: str
+    caveats: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class MetricResult:
     margin: Delta | None
     method: str
     selectors: Mapping[str, Mapping[str, str]]
-    remarks: tuple[str, ...]
+    remarks: tuple[Reason, ...]
     polls: int
     comparisons: tuple[Comparison, ...]
     beliefs: tuple[Belief, ...] = ()
@@ -251,15 +251,15 @@ class Analysis:
     def document(self) -> dict[str, Any]:
         """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None.
 
-        Reasons and notes are there in words, and beside them, in the same order, as codes with
-        their facts.
+        Reasons, notes, remarks and caveats are there in words, and beside them, in the same order,
+        as codes with their facts.
         """
         return _fields(self)
 
 
 _TIMES = ("at", "started", "start", "end")
-# Where the codes of what a list says in words are.
-_CODES = {"reasons": "reasonCodes", "notes": "noteCodes"}
+# The fields of reasons.
+_REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Reading: "caveats"}
 
 
 def _fields(data: Any) -> dict[str, Any]:
@@ -267,12 +267,21 @@ def _fields(data: Any) -> dict[str, Any]:
     for each in fields(data):
         value = getattr(data, each.name)
         name = camel(each.name)
-        if isinstance(data, Verdict | Analysis) and name in _CODES:
-            found[name] = [reason.text for reason in value]
-            found[_CODES[name]] = [_plain(reason.document()) for reason in value]
+        if each.name == _REASONS.get(type(data)):
+            found |= _said(name, value)
         else:
             found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
+    if isinstance(data, NotEstimable):
+        why = Reason("notEstimable", {"method": data.method, "detail": data.reason})
+        found |= why.document()
     return found
+
+
+def _said(name: str, reasons: Sequence[Reason]) -> dict[str, Any]:
+    """Reasons in words (caveats as one text), and as codes: `reasons` and `reasonCodes`."""
+    one, texts = name.removesuffix("s"), [reason.text for reason in reasons]
+    words = {one: "; ".join(texts)} if one == "caveat" else {name: texts}
+    return {**words, f"{one}Codes": [reason.document() for reason in reasons]}
 
 
 def _plain(value: Any) -> Any:

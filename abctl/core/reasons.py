@@ -1,5 +1,6 @@
 """Why: a code with its facts, which machines and tests read, and words for people (pure)."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from string import Formatter
@@ -90,8 +91,18 @@ class Reason:
         return found[1](self.facts)
 
     def document(self) -> dict[str, Any]:
-        """As plain data for JSON; names of facts in camelCase."""
-        return {"code": self.code, "facts": {camel(k): v for k, v in self.facts.items()}}
+        """As plain data for JSON; names of facts in camelCase, what is infinite None."""
+        return {"code": self.code, "facts": {camel(k): _plain(v) for k, v in self.facts.items()}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
 
 
 def camel(name: str) -> str:

@@ -278,7 +278,7 @@ def _open(metric: MetricResult, treatment: str, claim: Claim | None) -> Reason:
         facts = about | _margin(metric, claim) | _numbers(metric, claim)
         return Reason("notYetProven", facts)
     why = {"method": claim.result.method, "detail": claim.result.reason}
-    return Reason("notEstimable", about | why)
+    return Reason("notYetEstimable", about | why)
 
 
 def _about(metric: MetricResult, treatment: str) -> dict[str, Any]:

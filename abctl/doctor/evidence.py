@@ -1,5 +1,6 @@
 """Can the source answer for this experiment? Asked before it has to."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from abctl.core.experiment import Experiment
@@ -128,6 +129,9 @@ def _retention(experiment: Experiment, source: Source) -> Iterator[Check]:
     if kept is None:
         hint = f"the experiment may take {format_duration(planned)}"
         yield warning("retention", "retentionUnknown", place=source.place, hint=hint)
+        return
+    if math.isinf(kept):
+        yield ok("retention", "retentionUnlimited", place=source.place)
         return
     facts = {"kept_seconds": kept, "max_duration_seconds": planned}
     if kept < planned:

@@ -161,13 +161,13 @@ def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
         return Row(row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {result.reason}"])
     ends = [figures.difference(end, metric.unit) for end in result.interval]
     effect = f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
-    notes = "; ".join((*result.notes, *filter(None, [reading.caveat])))
+    notes = "; ".join((*result.notes, *(each.text for each in reading.caveats)))
     return Row(row | {"EFFECT": effect, "P": f"{result.p:.2g}"}, [notes] if notes else [])
 
 
 def _remarks(found: Analysis) -> Iterator[str]:
     for metric in found.metrics:
-        yield from (f"{of_what(metric)}: {each}" for each in metric.remarks)
+        yield from (f"{of_what(metric)}: {each.text}" for each in metric.remarks)
         for comparison in metric.comparisons:
             if not isinstance(comparison.effect, NotEstimable):
                 yield from (f"{of_what(metric)}: {each}" for each in comparison.effect.notes)

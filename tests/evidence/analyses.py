@@ -121,7 +121,7 @@ def _metric(draw: st.DrawFn, name: str, treatments: list[str]) -> MetricResult:
         margin=None,
         method="ratio_sequence",
         selectors={},
-        remarks=("inside the model server",),
+        remarks=(Reason("measured", {"how": "inside the model server"}),),
         polls=draw(st.integers(0, 10**6)),
         comparisons=tuple(draw(_comparison(t, role, unit, good)) for t in treatments),
     )

@@ -67,7 +67,7 @@ LATENCY = replace(
 NONE = Delta(0.0, relative=False)
 ERRORS = NotEstimable("ratio_sequence", "under half of the buckets have data in both variants")
 MISSING = Reason(
-    "notEstimable",
+    "notYetEstimable",
     {
         "metric": "errors",
         "role": "guardrail",
@@ -95,7 +95,7 @@ def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResul
         margin=None,
         method=comparison.effect.method,
         selectors={n: {"n": f'{of}_total{{variant="{n}"}}'} for n in NAMES},
-        remarks=("inside the model server",) if quantile else (),
+        remarks=(Reason("measured", {"how": "inside the model server"}),) if quantile else (),
         polls=1440,
         comparisons=(comparison,),
         beliefs=BELIEFS if of == "accuracy" else (),
@@ -132,7 +132,7 @@ def analysis() -> Analysis:
             claim("better", NONE, ACCURACY, 0.0042, p=0.0123, p_adjusted=0.0246),
             claim("harm", NONE, ACCURACY, 0.0279),
         ),
-        (Reading(once, "holds for one look at the planned end only"),),
+        (Reading(once, (Reason("oneLookOnly"),)),),
     )
     half, pp = Delta(0.5, relative=True), Delta(0.005, relative=False)
     errors = Comparison(

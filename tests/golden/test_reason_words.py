@@ -24,6 +24,7 @@ FACTS: dict[str, Any] = {
     "answers_count": 40,
     "apart_seconds": 0.1,
     "asked_count": 80,
+    "assignment_unit": "user",
     "at": "2026-11-14T23:46:40Z",
     "control_value": 0.50,
     "covered_ratio": 0.596,
@@ -43,6 +44,7 @@ FACTS: dict[str, Any] = {
     "going": ["candidate-b"],
     "gone_count": 1,
     "header": "x-ab-variant",
+    "how": "inside the model server, of every request that was randomized",
     "interval_seconds": 15.0,
     "kept_seconds": 86_400.0,
     "key": "x-user-id",
@@ -158,7 +160,8 @@ def test_the_words_of_a_code_use_facts_that_it_has(code: str) -> None:
     assert text == text.strip()
     assert not set("{}\n") & set(text)
     assert "None" not in text
-    json.dumps(example(code).document(), allow_nan=False)
+    document = example(code).document()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
 @pytest.mark.parametrize(

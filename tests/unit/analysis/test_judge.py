@@ -396,7 +396,7 @@ def test_right_after_a_change_nothing_counts_yet(ask: Callable[..., Experiment])
     found = run(ask(), World(seconds=20))
     assert found.verdict.kind == "continue"
     reason = found.verdict.reasons[0]
-    assert (reason.code, reason.facts["metric"]) == ("notEstimable", "accuracy")
+    assert (reason.code, reason.facts["metric"]) == ("notYetEstimable", "accuracy")
 
 
 def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]) -> None:
@@ -446,8 +446,9 @@ def test_classical_readings_stand_beside_and_say_that_they_do_not_decide(
     assert [r.result.method for r in readings] == ["ratio", "proportion", "chi_squared"]
     assert isinstance(readings[2].result, Estimate)
     assert "smallest expected count" in readings[2].result.notes[0]
-    assert all("one look" in reading.caveat for reading in readings)
-    assert ["independent" in reading.caveat for reading in readings] == [False, True, True]
+    once, too_sure = Reason("oneLookOnly"), Reason("tooSure")
+    both = (once, too_sure)
+    assert [reading.caveats for reading in readings] == [(once,), both, both]
     assert [r.result.method for r in slow.comparisons[0].readings] == ["quantile", "welch"]
     assert slow.comparisons[0].claims == ()
     assert found.variants[0].latency_p50_seconds == pytest.approx(0.0005, rel=0.1)

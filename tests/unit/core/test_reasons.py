@@ -5,6 +5,7 @@ import doctest
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from abctl.core import reasons
@@ -25,7 +26,7 @@ def constructed(path: Path) -> Iterator[str]:
 
 
 def test_every_code_that_is_constructed_is_known_and_every_known_one_constructed() -> None:
-    rooms = ("core", "analysis", "doctor")
+    rooms = ("core", "metrics", "analysis", "doctor")
     paths = [path for room in rooms for path in (ROOT / "abctl" / room).rglob("*.py")]
     assert {code for path in paths for code in constructed(path)} == set(WORDS)
 
@@ -49,6 +50,13 @@ def test_reasons_are_equal_by_code_and_facts() -> None:
     assert one == Reason("noShare", {"variant": "a"})
     assert one != other
     assert len({one, other, Reason("noShare", {"variant": "a"})}) == 2
+
+
+def test_what_is_infinite_is_null_for_machines() -> None:
+    facts = {"kept_seconds": float("inf"), "max_duration_seconds": np.float64(60.0)}
+    found = Reason("retentionEnough", facts).document()["facts"]
+    assert found == {"keptSeconds": None, "maxDurationSeconds": 60.0}
+    assert type(found["maxDurationSeconds"]) is float
 
 
 def test_the_example_in_the_docstring() -> None:

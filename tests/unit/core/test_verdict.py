@@ -241,7 +241,7 @@ def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
     none = {"margin": None, "margin_is_relative": None}
     assert found.reasons == (
         Reason("notYetProven", ACCURACY | none | NUMBERS),
-        Reason("notEstimable", ERRORS | {"method": "ratio", "detail": "no errors yet"}),
+        Reason("notYetEstimable", ERRORS | {"method": "ratio", "detail": "no errors yet"}),
         Reason("minDuration", {"left_seconds": 40, "min_duration_seconds": 100}),
         Reason(
             "sizeNotReached",

@@ -33,7 +33,7 @@ class Page:
     interval: float = 15.0
     age: float = 5.0
     ahead: float = 0.0
-    kept: float | None = math.inf
+    kept: float | None = 15 * 86_400.0
     without: str = "nothing"
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     doubled: bool = False
@@ -144,6 +144,11 @@ def test_one_thing_that_is_wrong(
     assert (check.level, check.reason.code) == (level, code)
     assert facts.items() <= check.reason.facts.items()
     assert check.hint
+
+
+def test_what_is_kept_for_ever_is_kept_long_enough(found: Found) -> None:
+    check = found(kept=math.inf)["retention"]
+    assert (check.level, check.reason.code) == ("ok", "retentionUnlimited")
 
 
 def test_what_is_missing_is_named_with_its_variant(found: Found) -> None:

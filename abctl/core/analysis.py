@@ -263,7 +263,7 @@ _REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Read
 
 
 def _fields(data: Any) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for each in fields(data):
         value = getattr(data, each.name)
         name = camel(each.name)

@@ -103,6 +103,7 @@ OTHERWISE: Mapping[str, dict[str, Any]] = {
     "failed": {"detail": "nothing answers at http://prometheus:9090"},
     "keylessToControl": {"answered_by": "control"},
     "mayShipToo": {"treatment": "candidate-b", "metric": "accuracy"},
+    "notYetProven": {"p": 0.08},
     "objectsMissing": {"missing": ["httproute/iris"], "unreadable": ["service/iris"]},
     "overrideHeeded": {"header": "x-variant"},
     "overrideIgnored": {"header": "x-variant"},

@@ -163,7 +163,7 @@ class Fault:
     namespace: str = "models"
 
 
-GONE, RESTARTED = "not scraped any more", "restarted"
+GONE, RESTARTED = "no longer scraped", "restarted"
 LEAVING_SECONDS = 35  # for those who leave in order
 MANY = float("inf")
 FAULTS = [

@@ -123,7 +123,7 @@ def test_a_plan_that_changed_is_invalid(capsys: pytest.CaptureFixture[str]) -> N
     text = Path("iris.yaml").read_text()
     Path("iris.yaml").write_text(text.replace("mde: 5pp", "mde: 1pp"))
     assert analyze("--exit-code") == 12
-    assert "metrics: not as in the plan that was locked" in capsys.readouterr().out
+    assert "metrics: differ from the plan that was locked" in capsys.readouterr().out
 
 
 def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(

@@ -9,8 +9,7 @@ from abctl.core.ledger import ledger_ref
 from abctl.doctor.check import Check, Doing, error, ok, warning
 from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UnreachableError
 from abctl.local import disk, stack
-from abctl.session.look import Look, look
-from abctl.session.place import Place
+from abctl.session.session import Session, State
 from abctl.session.tree import unable
 
 _EACH = ("get", "create", "patch", "delete")
@@ -76,59 +75,61 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     return ok("permissions", words)
 
 
-def examine(place: Place, doing: Doing) -> Iterator[Check]:
+def examine(session: Session, doing: Doing) -> Iterator[Check]:
     """Reachable, installed, permitted, present, consistent, ready; in this order."""
-    doing(f"looking at {place.words}")
-    target = place.platform.target(place.experiment)
+    doing(f"looking at {session.words}")
+    target = session.target
     there = True
     try:
-        place.door.get(target)
+        session.world.get(target)
     except UnreachableError as failed:
         yield error("world", failed.message, failed.hint)
         return
     except ClusterError:
         there = False  # it answers; what it says is looked at below
-    if place.state is None:
-        yield ok("world", f"{place.words} answers")
-        made = [] if place.adopted else place.platform.objects(place.experiment)
+    if session.state_dir is None:
+        yield ok("world", f"{session.words} answers")
+        made = session.objects
         doing("asking what you may do there")
-        yield _permissions_of(place, target, list(map(Ref.of, made)), there=there)
-        yield from _objects(place, list(dict.fromkeys([*map(Ref.of, made), target])))
+        yield _permissions_of(session, target, list(map(Ref.of, made)), there=there)
+        yield from _objects(session, list(dict.fromkeys([*map(Ref.of, made), target])))
     else:
-        yield from _processes(place)
+        yield from _processes(session)
     doing("looking at the split and the variants")
     try:
-        seen = look(place.door, place.platform, place.experiment)
+        seen = session.observe()
     except NotFoundError as failed:
         yield warning("split", failed.message, failed.hint)
     except ClusterError as failed:
         yield error("split", failed.message, failed.hint)
     else:
-        yield from list(_split(place, seen)) or [ok("split", f"{seen.asked}, as the ledger has it")]
-    yield from _variants(place)
+        yield from list(_split(session, seen)) or [
+            ok("split", f"{seen.asked}, as the ledger has it")
+        ]
+    yield from _variants(session)
 
 
-def _permissions_of(place: Place, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
-    needed = deeds(target, ledger_ref(place.experiment), made)
+def _permissions_of(session: Session, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
+    needed = deeds(target, ledger_ref(session.experiment), made)
     try:
-        return check(place.door, needed, there=there)
+        return check(session.world, needed, there=there)
     except ClusterError as failed:
         return error("permissions", failed.message, failed.hint)
 
 
-def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
+def _objects(session: Session, refs: Sequence[Ref]) -> Iterator[Check]:
     present, absent, hidden = list[Ref](), list[Ref](), list[Ref]()
     wrong = dict[str, Check]()
     for ref in refs:
         try:
-            place.door.get(ref)
+            session.world.get(ref)
         except NoPlaceError as failed:
             # What an apply would not bring: a kind that is not installed, no namespace.
             wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
         except NotFoundError:
             absent.append(ref)
         except ClusterError as failed:
-            if _forbidden(place, ref):
+            if _forbidden(session, ref):
                 hidden.append(ref)
             else:
                 wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
@@ -138,21 +139,21 @@ def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
     unseen = f"; you may not see {', '.join(map(str, hidden))}" if hidden else ""
     if absent:
         message = f"not there: {', '.join(map(str, absent))}{unseen}"
-        yield warning("objects", message, f"abctl apply {place.word}")
+        yield warning("objects", message, f"abctl apply {session.word}")
     elif not wrong:
         yield ok("objects", f"{', '.join(map(str, present))}{unseen}")
 
 
-def _forbidden(place: Place, ref: Ref) -> bool:
+def _forbidden(session: Session, ref: Ref) -> bool:
     try:
-        return not place.door.may("get", ref)
+        return not session.world.may("get", ref)
     except ClusterError:
         return False
 
 
-def _processes(place: Place) -> Iterator[Check]:
+def _processes(session: Session) -> Iterator[Check]:
     """What runs on this machine, and whether there is room for what it writes."""
-    state = place.state
+    state = session.state_dir
     assert state is not None
     if full := disk.full(state):
         yield error("disk", full, "make room there: what cannot be written is no evidence")
@@ -169,23 +170,23 @@ def _processes(place: Place) -> Iterator[Check]:
         yield ok("processes", "all of them run")
 
 
-def _split(place: Place, seen: Look) -> Iterator[Check]:
+def _split(session: Session, seen: State) -> Iterator[Check]:
     """Whatever is wrong with the split, or open."""
-    if refusal := place.platform.refusal(seen.carrier):
+    if refusal := seen.refusal:
         yield error(
-            "split", f"{seen.asked} is not in effect: {refusal}", f"abctl status {place.word}"
+            "split", f"{seen.asked} is not in effect: {refusal}", f"abctl status {session.word}"
         )
     if seen.other_variants:
         # Without a file there is no plan that could have changed, nor an analysis.
-        yield (warning if place.adopted else error)("split", seen.other_variants, seen.remedy)
+        yield (warning if session.adopted else error)("split", seen.other_variants, seen.remedy)
     elif seen.drifted:
         message = f"{seen.asked} was set by somebody else, the ledger has {seen.ledger.desired}"
         yield warning("split", message, "the next abctl shift enters it into the ledger")
     elif intent := seen.ledger.intent:
         message = f"{intent.actor} began to shift to {intent.after}, and it is not finished"
-        hint = f"abctl shift {place.word} {intent.after.short} finishes it"
+        hint = f"abctl shift {session.word} {intent.after.short} finishes it"
         if intent.before:
-            hint += f", abctl shift {place.word} {intent.before.short} reverts it"
+            hint += f", abctl shift {session.word} {intent.before.short} reverts it"
         yield warning("split", message, hint)
     if seen.unseen:
         message = f"{seen.asked}, but whether it is in effect nobody can tell: {seen.unseen}"
@@ -193,9 +194,9 @@ def _split(place: Place, seen: Look) -> Iterator[Check]:
         yield warning("split", message, hint)
 
 
-def _variants(place: Place) -> Iterator[Check]:
-    lacking = unable(place)
-    for name in place.experiment.split.names:
+def _variants(session: Session) -> Iterator[Check]:
+    lacking = unable(session)
+    for name in session.experiment.split.names:
         if name not in lacking:
             yield ok(f"variant {name}", "ready")
         else:

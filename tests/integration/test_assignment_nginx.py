@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import pytest
+from abctl.session.place import Where, find
 from api_server import DEADLINE_SECONDS, path_from
 from data_plane import own_address
 from own_ports import free_ports
@@ -28,7 +29,6 @@ from abctl.core.experiment import Cohort, Experiment
 from abctl.core.split import Split
 from abctl.platforms import nginx
 from abctl.platforms._nginx_config import configuration
-from abctl.session.place import Where, find
 from abctl.session.shift import shift
 
 HOST = "127.0.0.1"

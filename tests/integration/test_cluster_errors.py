@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from abctl.session.place import Where, find
 from api_server import DEADLINE_SECONDS
 
 from abctl.cli.main import run
@@ -13,7 +14,6 @@ from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Change, Ref
 from abctl.core.split import Split
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
-from abctl.session.place import Where, find
 from abctl.session.shift import shift
 from abctl.session.tree import tree
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from abctl.session.place import Where, find
 
 from abctl import plugins
 from abctl.cluster.kube import KubeDoor
@@ -14,7 +15,6 @@ from abctl.errors import ClusterError
 from abctl.platforms import platform
 from abctl.session import apply as service
 from abctl.session.adopt import experiment as adopted
-from abctl.session.place import Where, find
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("k8s/experiments/*.yaml"))
 SPLITS = [(5000, 5000), (10_000, 0), (0, 10_000), (3000, 7000)]

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from abctl.session.place import Where, find
 from api_server import wait_for
 
 from abctl.cli.main import run
 from abctl.cluster._wire import Wire
 from abctl.session.apply import apply
-from abctl.session.place import Where, find
 from abctl.session.status import status
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from abctl.session.place import Where, find
 from api_server import wait_for
 from controllers import Controllers
 
@@ -13,7 +14,6 @@ from abctl.core.split import Split
 from abctl.errors import SpecError
 from abctl.platforms import inferencegraph
 from abctl.platforms import kserve as in_knative_mode
-from abctl.session.place import Where, find
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 BELOW = ("deployments", "httproutes")

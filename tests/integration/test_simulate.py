@@ -15,6 +15,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from abctl.session.look import look
 from api_server import DEADLINE_SECONDS
 from own_ports import free_ports
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,7 +25,6 @@ from abctl.cli.main import run
 from abctl.core.assignment import point, variant_at
 from abctl.platforms import platform
 from abctl.session import local_stack, local_world
-from abctl.session.look import look
 from abctl.session.shift import shift
 from abctl.simulate import Traffic, simulate
 from abctl.simulate._traffic import Rows, plan

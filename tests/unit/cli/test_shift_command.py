@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from abctl.session.place import Place
 
 from abctl.cli import _shift
 from abctl.cli.main import run
@@ -14,7 +15,6 @@ from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.platforms import envoy
 from abctl.session.apply import start
-from abctl.session.place import Place
 
 A = Split(("control", "treatment"), (9000, 1000))
 

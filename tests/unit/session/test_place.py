@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from abctl.session.place import STATE_ROOT, Where, find
 
 from abctl import plugins
 from abctl.cluster.directory import DirectoryDoor
 from abctl.errors import ClusterError, UsageError
 from abctl.local import stack
 from abctl.session import adopt
-from abctl.session.place import STATE_ROOT, Where, find
 
 EXPERIMENT = """
 apiVersion: abctl.dev/v1alpha1

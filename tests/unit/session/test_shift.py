@@ -5,6 +5,7 @@ import json
 from functools import partial
 
 import pytest
+from abctl.session.look import look
 from doors import CountingDoor, contend, survives
 
 from abctl.cluster.directory import DirectoryDoor
@@ -13,7 +14,6 @@ from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError
 from abctl.platforms import envoy
 from abctl.session.apply import create, start
-from abctl.session.look import look
 from abctl.session.shift import plan, shift
 
 NAMES = ("control", "treatment")

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from abctl.session.place import Place
 
 from abctl.cli import _source
 from abctl.core.experiment import Experiment
 from abctl.errors import SourceError
 from abctl.session.analyze import source_of
-from abctl.session.place import Place
 from abctl.spec import parse, reach
 
 EXPERIMENT = (Path(__file__).parents[2] / "golden/experiment.yaml").read_text(encoding="utf-8")

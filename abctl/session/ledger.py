@@ -30,9 +30,8 @@ class Book:
 
     @property
     def version(self) -> str:
-        """Another one after every entry."""
-        version: str = self.obj["metadata"]["resourceVersion"]
-        return version
+        """Another one after every entry; empty before it is written."""
+        return _version(self.obj)
 
 
 def read(world: Door, experiment: Experiment) -> Book:
@@ -79,7 +78,7 @@ def require_latest(world: Door, experiment: Experiment, book: Book) -> None:
         ConflictError: somebody has.
     """
     now = _read(world, experiment)
-    if now["metadata"]["resourceVersion"] != book.version:
+    if _version(now) != book.version:
         raise _overtaken(Book.of(now))
 
 
@@ -91,6 +90,11 @@ def _read(world: Door, experiment: Experiment) -> Object:
             f"experiment {experiment.name} was not started ({error.message})",
             "abctl local up EXPERIMENT starts it on this machine, abctl apply in a cluster",
         ) from error
+
+
+def _version(obj: Object) -> str:
+    version: str = obj["metadata"].get("resourceVersion", "")
+    return version
 
 
 def _overtaken(book: Book) -> ConflictError:

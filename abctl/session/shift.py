@@ -195,9 +195,10 @@ def wait_until_in_effect(
         obj = session.world.get(ref)
         if (asked := platform.split_of(obj)) != split:
             raise ConflictError(f"{ref}: somebody else changed it to {asked}", "see `abctl status`")
-        reported, reason = platform.programmed(obj), platform.refusal(obj)
+        reported = platform.programmed(obj)
         if reported == split:
             return True
+        reason = platform.refusal(obj)
         if reported is None and reason is None:
             return False
         lacking = reason or f"still {reported}"

@@ -21,7 +21,7 @@ def test_no_file_is_longer_than_a_reader_holds(path: Path) -> None:
 
 
 def test_the_median_file_is_about_a_hundred_lines() -> None:
-    assert statistics.median(map(lines, (p for p in SHIPPED if p.name != "__init__.py"))) <= 120
+    assert statistics.median(map(lines, (p for p in SHIPPED if p.name != "__init__.py"))) <= 130
 
 
 def test_no_room_is_called_by_a_name_that_says_nothing() -> None:

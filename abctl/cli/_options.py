@@ -1,8 +1,8 @@
 """Options in groups: a parameter that is a dataclass stands for its fields, each an option."""
 
-import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import typer
@@ -13,34 +13,26 @@ def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None
 
     Args:
         app: to which.
-        command: its parameters are options, or groups of them.
+        command: its parameters are options, or groups of them; each option of a group has a
+            default.
         defaults: of fields, where this command has others than the group.
     """
-    signature = inspect.signature(command)
-    groups = {p.name: p.annotation for p in signature.parameters.values() if _is_group(p)}
+    declared, groups, parameters = signature(command), dict[str, Any](), list[Parameter]()
+    for each in declared.parameters.values():
+        if not is_dataclass(each.annotation):
+            parameters.append(each.replace(kind=Parameter.KEYWORD_ONLY))
+            continue
+        groups[each.name] = each.annotation
+        for field in fields(each.annotation):
+            option = Parameter(field.name, Parameter.KEYWORD_ONLY, annotation=field.type)
+            parameters.append(option.replace(default=defaults.get(field.name, field.default)))
 
     def called(**given: Any) -> None:
         for name, group in groups.items():
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
         command(**given)
 
-    parameters = [each for p in signature.parameters.values() for each in _parts(p, defaults)]
-    called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    called.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {each.name: each.annotation for each in parameters}
     called.__name__, called.__doc__ = command.__name__, command.__doc__
     app.command()(called)
-
-
-def _is_group(parameter: inspect.Parameter) -> bool:
-    return is_dataclass(parameter.annotation)
-
-
-def _parts(parameter: inspect.Parameter, defaults: dict[str, Any]) -> Iterator[inspect.Parameter]:
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    if not _is_group(parameter):
-        yield parameter.replace(kind=keyword)
-        return
-    for field in fields(parameter.annotation):
-        default = defaults.get(field.name, field.default)
-        given = inspect.Parameter.empty if default is MISSING else default
-        yield inspect.Parameter(field.name, keyword, default=given, annotation=field.type)

@@ -11,7 +11,6 @@ from abctl.cli._output import say
 from abctl.errors import AbctlError, SpecError, UsageError
 
 if TYPE_CHECKING:
-    from abctl.session.open import Where
     from abctl.session.session import Session
 
 
@@ -158,12 +157,6 @@ class WorldOptions:
     context: ContextOption = None
     kubeconfig: KubeconfigOption = None
 
-    def where(self) -> "Where":
-        """What the user said about the world."""
-        from abctl.session.open import Where  # noqa: PLC0415 - the platforms load when asked
-
-        return Where(**vars(self))
-
 
 @dataclass(frozen=True)
 class ClusterOptions:
@@ -182,9 +175,12 @@ def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
         world: which one is meant.
         settings: of the session.
     """
-    from abctl.session.open import open_session  # noqa: PLC0415 - the platforms load when asked
+    from abctl.session.open import (  # noqa: PLC0415 - the platforms load when asked
+        Where,
+        open_session,
+    )
 
-    session = open_session(what, world.where())
+    session = open_session(what, Where(**vars(world)))
     if world.state is None:
         say(f"in {session.words}")
     return replace(session, **settings)

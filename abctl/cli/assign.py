@@ -61,11 +61,12 @@ def assign(
     zcat ids.gz | abctl assign iris.yaml - --count
     """
     from abctl.session import assign as service  # noqa: PLC0415
+    from abctl.session.open import Where  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
     loaded = load(experiment)
     if split is None:
-        by = service.basis_of(loaded, experiment, world.where(), say)
+        by = service.basis_of(loaded, experiment, Where(**vars(world)), say)
     else:
         wanted = loaded.split.parse_change((split,))
         by = service.Basis(wanted, "option", None, f"by --split {split}")

@@ -47,7 +47,7 @@ def examine(
         session.experiment,
         split,
         entrance_url,
-        first=int(session.now()),
+        first=int(session.clock()),
         users=users,
         report=report,
     )
@@ -58,6 +58,6 @@ def _evidence(session: Session, doing: Doing) -> Iterator[Check]:
         source = source_of(session)
         asked = telemetry(session.experiment, session.world)
         doing(f"asking {source.place} for every metric of every variant")
-        yield from evidence.examine(session.experiment, source, asked, clock=session.now)
+        yield from evidence.examine(session.experiment, source, asked, clock=session.clock)
     except AbctlError as failed:
         yield error("source", failed.message, failed.hint)

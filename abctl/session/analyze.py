@@ -104,7 +104,7 @@ def analyze(
     else:
         entries = ledger.read(world, experiment).ledger
         where, wanted = source_of(session), telemetry(experiment, world)
-        found = gather(experiment, entries, where, wanted, clock=session.now, progress=progress)
+        found = gather(experiment, entries, where, wanted, clock=session.clock, progress=progress)
     if save is not None:
         file.save(save, found)
     return judge(found)

@@ -117,12 +117,12 @@ def apply(session: Session, *, why: str, wait: bool = True, force: bool = False)
             was changed.
         NotReadyError: not in time; applying again goes on.
     """
-    deadline = session.now() + session.timeout_seconds
+    deadline = session.clock() + session.timeout_seconds
     world, platform, experiment = session.world, session.platform, session.experiment
     objects = wanted(session)
 
     def left_seconds() -> float:
-        return max(0.0, deadline - session.now())
+        return max(0.0, deadline - session.clock())
 
     # What is refused is refused before anything is written.
     _tried(world, objects, force=force)
@@ -209,7 +209,7 @@ def _await_servers(
     for name in names:
         words = name or "the proxy"
         while isinstance(answer := serving(session.world, objects, name), str):
-            if session.now() >= deadline:
+            if session.clock() >= deadline:
                 raise NotReadyError(
                     f"{words} is not ready: {answer}", "applying again goes on waiting"
                 )

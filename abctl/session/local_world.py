@@ -26,13 +26,15 @@ _TIMEOUT_SECONDS = 2.0
 
 def session(experiment: Experiment, state_dir: Path) -> Session:
     """An experiment in its local stack."""
+    world = door(experiment, state_dir)
     return Session(
-        door(experiment, state_dir),
+        world,
         platform(experiment.platform),
         experiment,
         ready=partial(ready, state_dir),
         words=f"the local stack in {state_dir}",
         state_dir=state_dir,
+        clock=world.now,
     )
 
 

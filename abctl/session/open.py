@@ -94,6 +94,7 @@ def _in_cluster(experiment: Experiment, where: Where) -> Session:
         experiment,
         ready=partial(readiness.ready, world, carrier, experiment, carrier.objects(experiment)),
         words=f"{client.words}, namespace {experiment.namespace}",
+        clock=world.now,
     )
 
 
@@ -115,6 +116,7 @@ def _adopted(word: str, where: Where) -> Session:
         experiment,
         ready=partial(readiness.ready, world, carrier, experiment, ()),
         words=f"{client.words}, namespace {namespace}",
+        clock=world.now,
         word=word,
         adopted=True,
     )

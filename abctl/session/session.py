@@ -28,6 +28,7 @@ class State:
         book: the ledger, with the object that holds it.
         carrier: the platform's object that carries the split, with its status.
         asked: the split that it asks for.
+        drifted: whether somebody else set that: neither ledger nor open intent explains it.
         platform: what reads it.
         variants: those of the experiment that was looked for.
     """
@@ -35,6 +36,7 @@ class State:
     book: Book
     carrier: Object
     asked: Split
+    drifted: bool
     platform: Platform
     variants: tuple[str, ...]
 
@@ -42,11 +44,6 @@ class State:
     def ledger(self) -> Ledger:
         """What the ledger says."""
         return self.book.ledger
-
-    @property
-    def drifted(self) -> bool:
-        """Whether somebody else set the split: neither ledger nor open intent explains it."""
-        return self.asked not in self.ledger.expected
 
     @property
     def programmed(self) -> Split | None:
@@ -109,7 +106,7 @@ class Session:
         actor: who acts, for the ledger; the user of this machine if empty.
         timeout_seconds: how long something may take until it is in effect.
         report: told what is done and what it waits for, in words.
-        clock: unix seconds; the world's own clock if None.
+        clock: unix seconds, by which the ledger is written; where it is opened, the world's own.
         sleep: waits for some seconds.
     """
 
@@ -127,7 +124,7 @@ class Session:
     actor: str = ""
     timeout_seconds: float = 150.0
     report: Report = lambda _: None
-    clock: Callable[[], float] | None = None
+    clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
     @property
@@ -143,10 +140,6 @@ class Session:
             SpecError: the platform cannot express the experiment.
         """
         return [] if self.adopted else self.platform.objects(self.experiment)
-
-    def now(self) -> float:
-        """Unix seconds, by the clock of the ledger."""
-        return self.world.now() if self.clock is None else self.clock()
 
     def observe(self) -> State:
         """Look at the world: its ledger, and what its platform is asked for.
@@ -169,16 +162,16 @@ class Session:
         Raises:
             UsageError: nobody says who does it.
         """
-        return Entry(self.now(), self.actor or _user(), before, after, why, phase)
+        try:
+            actor = self.actor or getuser()
+        except (KeyError, OSError):
+            raise UsageError("this user has no name", "say who you are with --actor") from None
+        return Entry(self.clock(), actor, before, after, why, phase)
 
     def _look(self) -> State:
-        book, carrier = ledger.read(self.world, self.experiment), self._carrier()
-        asked = self.platform.split_of(carrier)
-        return State(book, carrier, asked, self.platform, self.experiment.split.names)
-
-    def _carrier(self) -> Object:
+        book = ledger.read(self.world, self.experiment)
         try:
-            return self.world.get(self.target)
+            carrier = self.world.get(self.target)
         except NoPlaceError:
             raise
         except NotFoundError as error:
@@ -186,10 +179,6 @@ class Session:
                 "abctl apply makes it, or goes on where it was interrupted; abctl doctor looks why"
             )
             raise NotFoundError(error.message, hint) from None
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        raise UsageError("this user has no name", "say who you are with --actor") from None
+        asked, variants = self.platform.split_of(carrier), self.experiment.split.names
+        drifted = asked not in book.ledger.expected
+        return State(book, carrier, asked, drifted, self.platform, variants)

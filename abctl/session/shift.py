@@ -190,7 +190,7 @@ def wait_until_in_effect(
     if timeout_seconds is None:
         timeout_seconds = session.timeout_seconds
     platform, ref = session.platform, session.target
-    deadline, pause, told = session.now() + timeout_seconds, _FIRST_POLL_SECONDS, ""
+    deadline, pause, told = session.clock() + timeout_seconds, _FIRST_POLL_SECONDS, ""
     while True:
         obj = session.world.get(ref)
         if (asked := platform.split_of(obj)) != split:
@@ -202,7 +202,7 @@ def wait_until_in_effect(
         if reported is None and reason is None:
             return False
         lacking = reason or f"still {reported}"
-        if session.now() >= deadline:
+        if session.clock() >= deadline:
             raise NotReadyError(
                 f"{ref}: {split} is not in effect after {timeout_seconds:g} s ({lacking})",
                 "the same command again goes on waiting, a shift back reverts it",

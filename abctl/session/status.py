@@ -125,7 +125,7 @@ def status(
         observed=None if counts is None else _observed(seen.asked, counts),
         drifted=seen.drifted,
         intent=seen.ledger.intent,
-        epochs=seen.ledger.epochs(session.now(), experiment.design.settle_seconds),
+        epochs=seen.ledger.epochs(session.clock(), experiment.design.settle_seconds),
         # Without a file there is no plan that could have changed.
         plan_changed=() if session.adopted else seen.ledger.changed_since(experiment),
         unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.analysis.compare import Comparing, Streams
 from abctl.core.analysis import Claim, MetricResult
@@ -114,12 +115,7 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@law(60)
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(
     experiment: Experiment,

@@ -3,18 +3,21 @@
 Claims, p and bounds of generated counts never contradict each other.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 
-from abctl.analysis.compare import Comparing, Streams
+from abctl.analysis.compare import Comparing
 from abctl.core.analysis import Claim, MetricResult
 from abctl.core.experiment import Experiment, Metric
+from abctl.evidence.streams import MetricStreams
 from abctl.report.question import Question, question
 from abctl.spec import load
 from abctl.stats.estimate import Delta, Estimate
@@ -24,23 +27,19 @@ POLLS = 12
 ROLES = ("primary", "primary", "guardrail", "secondary")
 
 
-@dataclass(frozen=True, eq=False)
-class Given(Comparing):
-    """Compares streams that are given, not read."""
+@dataclass(frozen=True)
+class Given:
+    """Streams that are given, not read from counters; by metric and treatment."""
 
-    streams: Any = None
+    pairs: Mapping[str, Mapping[str, Stream[Any]]]
 
-    def _streams(self, metric: Metric) -> Streams:
-        found: Streams = self.streams[metric.name]
-        return found
+    def of(self, metric: Metric) -> MetricStreams:
+        return MetricStreams({}, POLLS, self.pairs[metric.name])
 
-    def _parts(self, metric: Metric) -> dict[str, Any]:
-        return {variant.name: {} for variant in self.experiment.variants}
+    def by_request(self, metric: Metric, treatment: str) -> None:
+        return None
 
-    def _readings(self, metric: Metric, names: Any) -> Any:
-        return iter(())
-
-    def _remarks(self, metric: Metric) -> Any:
+    def remarks(self, metric: Metric) -> Iterator[str]:
         return iter(())
 
 
@@ -97,7 +96,7 @@ def compared(
         design=replace(experiment.design, test="sequential" if sequential else "fixed"),
         assignment=replace(experiment.assignment, unit=unit),  # type: ignore[arg-type]
     )
-    return Given(asked, None, None, streams).metrics()  # type: ignore[arg-type]
+    return Comparing(asked, Given(streams)).metrics()
 
 
 def beyond(claim: Claim) -> bool:
@@ -114,12 +113,7 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@law(60)
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(
     experiment: Experiment,

@@ -25,8 +25,8 @@ def examine(
         session: the experiment in its world.
         entrance_url: where requests go in, for the routing probe; a local stack knows its own.
         users: how many are made up for the probe.
-        doing: told in words what is done next.
-        report: told how many requests of the probe were answered, of how many.
+        doing: called with the next step, in words.
+        report: called with how many requests of the probe were answered, and of how many.
     """
     yield from world.examine(session, doing)
     if not session.adopted:
@@ -38,11 +38,11 @@ def examine(
     except ClusterError:
         return  # which was said already
     if entrance_url is None:
-        hint = "--url http://HOST says where requests go in"
+        hint = "give the entrance: --url http://HOST"
         yield warning("routing", "entranceUnknown", hint=hint)
         return
     Entrance.parse(entrance_url)  # what is none may hold a password, and is not shown
-    doing(f"asking {entrance_url} which variant {users:,} made-up users get")
+    doing(f"sending requests of {users:,} simulated users to {entrance_url}")
     yield from routing.probe(
         session.experiment,
         split,

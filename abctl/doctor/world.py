@@ -45,7 +45,7 @@ def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
     Args:
         target: what carries the split.
         ledger: the ConfigMap of the ledger: its first entry is a POST, every other one a PUT.
-        made: the objects that abctl makes; none of what somebody else has made.
+        made: the objects that abctl makes; none that abctl did not create.
     """
     look = Deed("look", [("get", target), ("get", ledger)])
     shift = Deed("shift", [("patch", target), ("create", ledger), ("update", ledger)])
@@ -59,7 +59,7 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     Args:
         door: to the cluster.
         needed: what there is to do, the least first.
-        there: whether the experiment was applied already, so that nobody need do that.
+        there: whether the experiment was applied already.
 
     Raises:
         ClusterError: as of `Deed.refused`.
@@ -70,7 +70,7 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
         "may_not": {name: lacking for name, lacking in refused.items() if lacking},
     }
     where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
-    hint = f"ask for a Role in {where} that may do that"
+    hint = f"ask for a Role in {where} that allows it"
     if refused["look"]:
         return error("permissions", "notPermitted", hint=hint, **facts)
     if refused["shift"] or (facts["may_not"] and not there):
@@ -80,7 +80,7 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
 
 def examine(session: Session, doing: Doing) -> Iterator[Check]:
     """Reachable, installed, permitted, present, consistent, ready; in this order."""
-    doing(f"looking at {session.words}")
+    doing(f"reading {session.words}")
     target = session.target
     there = True
     try:
@@ -93,12 +93,12 @@ def examine(session: Session, doing: Doing) -> Iterator[Check]:
     if session.state_dir is None:
         yield ok("world", "answers", place=session.words)
         made = session.objects
-        doing("asking what you may do there")
+        doing("checking your permissions there")
         yield _permissions_of(session, target, list(map(Ref.of, made)), there=there)
         yield from _objects(session, list(dict.fromkeys([*map(Ref.of, made), target])))
     else:
         yield from _processes(session)
-    doing("looking at the split and the variants")
+    doing("reading the split and the variants")
     try:
         seen = session.observe()
     except NotFoundError as why:
@@ -161,7 +161,7 @@ def _processes(session: Session) -> Iterator[Check]:
     state = session.state_dir
     assert state is not None
     if full := disk.full(state):
-        hint = "make room there: what cannot be written is no evidence"
+        hint = "free space there: evidence that cannot be written is lost"
         yield error("disk", "diskFull", detail=full, hint=hint)
     try:
         dead = stack.read(state).dead

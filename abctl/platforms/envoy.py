@@ -161,8 +161,8 @@ def _read(obj: Object, routes: dict[str, Any]) -> Split:
 def _foreign(obj: Object, error: Exception) -> ClusterError:
     reason = f"{type(error).__name__}: {error}"
     return ClusterError(
-        f"{Ref.of(obj)}: {ROUTES_FILE} holds no split of abctl ({reason})",
-        "somebody else wrote it; `abctl apply` writes it anew",
+        f"{Ref.of(obj)}: {ROUTES_FILE} is not as abctl writes it ({reason})",
+        "abctl did not write it; `abctl apply` replaces it",
     )
 
 

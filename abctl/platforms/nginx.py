@@ -148,7 +148,7 @@ def split_of(obj: Object) -> Split:
         return _nginx_split.read(found[2])
     except (SpecError, LookupError, ValueError) as error:
         raise ClusterError(
-            f"{Ref.of(obj)}: split_clients holds no split ({error})", _BLOCK
+            f"{Ref.of(obj)}: split_clients is not a valid split ({error})", _BLOCK
         ) from error
 
 
@@ -159,7 +159,7 @@ def programmed(obj: Object) -> Split | None:
     try:
         return _nginx_split.split_of(loaded)
     except (SpecError, LookupError, TypeError) as error:
-        message = f"{Ref.of(obj)}: what its pods have loaded is no split ({loaded})"
+        message = f"{Ref.of(obj)}: its pods have loaded an invalid split ({loaded})"
         raise ClusterError(message, "kubectl exec POD -- nginx -T shows what it has") from error
 
 

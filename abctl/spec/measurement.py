@@ -69,10 +69,10 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
         found = _upstreams(experiment, target)
         every = [upstream for names in found.values() for upstream in names]
         if len(found) < len(experiment.variants) or len(every) > len(set(every)):
-            told = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
+            known = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
             raise SourceError(
-                f"{experiment.platform} does not say what its metrics call each variant "
-                f"({told or 'none yet'})",
+                f"{experiment.platform} does not report what its metrics call each variant "
+                f"({known or 'none yet'})",
                 "has each variant been rolled out, with a Service of its own? or give the metrics "
                 "selectors of their own",
             )

@@ -211,23 +211,23 @@ def test_the_words_of_a_code_use_facts_that_it_has(code: str) -> None:
         (
             "keylessElsewhere",
             {"answered_by": None, "failure": "HTTP 503"},
-            "a request without x-user-id was answered by nobody (HTTP 503)",
+            "a request without x-user-id was answered by no variant (HTTP 503)",
         ),
         (
             "keylessElsewhere",
             {"answered_by": None, "failure": ""},
-            "a request without x-user-id was answered by nobody in time",
+            "a request without x-user-id was answered by no variant in time",
         ),
         (
             "keylessElsewhere",
             {"answered_by": None},
-            "a request without x-user-id was answered by nobody knows whom",
+            "a request without x-user-id was answered by an unknown variant",
         ),
         ("notPermitted", {"may": []}, "you may not apply (create/patch HTTPRoute)"),
         (
             "splitSetElsewhere",
             {"ledger_split": None},
-            "control 70%, treatment 30% was set by somebody else, the ledger has none",
+            "control 70%, treatment 30% was set without abctl, the ledger has none",
         ),
     ],
 )

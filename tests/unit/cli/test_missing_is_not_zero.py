@@ -144,7 +144,7 @@ CASES: Mapping[str, Case] = {
     "NaN": Case(6, ('bucket="0",code="2xx",', "value nan, a counter is finite"), at(40, "NaN")),
     "infinity": Case(6, ("value inf, a counter is finite",), at(40, "+Inf")),
     "less than nothing": Case(6, ("value -1, a counter is finite and not negative",), at(40, -1)),
-    "no number": Case(6, ("is no page of samples",), at(40, "seven")),
+    "no number": Case(6, ("is not a page of samples",), at(40, "seven")),
     "an outcome that nobody has reported": Case(
         10,
         (

@@ -50,7 +50,7 @@ def test_only_the_example_models_need_no_folder(make_experiment: Make, tmp_path:
     other = Variant("treatment", Model("iris", "v9"))
     experiment = make_experiment()
     experiment = replace(experiment, variants=(experiment.variants[0], other))
-    with pytest.raises(NotFoundError, match="treatment: iris v9 is none of") as error:
+    with pytest.raises(NotFoundError, match="treatment: iris v9 is not among") as error:
         local_stack.up(experiment, state_dir=tmp_path / "stack", models_dir=None, report=silent)
     assert error.value.hint == "--models names the folder that has one for each version"
 
@@ -163,9 +163,9 @@ def test_down_keeps_the_folder_and_purge_removes_it(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_installed")
 def test_the_folder_of_somebody_else_is_left_alone(make_experiment: Make, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    with pytest.raises(UsageError, match="not of a local stack"):
+    with pytest.raises(UsageError, match="do not belong to a local stack"):
         local_stack.down(tmp_path, purge=True)
-    with pytest.raises(UsageError, match="not of a local stack"):
+    with pytest.raises(UsageError, match="do not belong to a local stack"):
         up(make_experiment(), tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="not a folder"):

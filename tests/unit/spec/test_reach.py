@@ -60,18 +60,18 @@ def test_everything_that_can_be_said_reaches_the_source() -> None:
     [
         ("{headers: {a: b}}", "0 of url and service given, must be one"),
         ("{url: 'http://p', service: p}", "2 of url and service given, must be one"),
-        ("{url: 'http://p', path: /x}", "prometheus.path in iris.yaml: belongs to service"),
+        ("{url: 'http://p', path: /x}", "prometheus.path in iris.yaml: is only for service"),
         ("{service: p, path: x}", "must be a path: /prometheus"),
         ("{url: 'http://p', basicAuth: {username: a}}", "0 of passwordFile and passwordEnv"),
         ("{url: 'http://p', basicAuth: {username: a, password: b}}", "basicAuth.password"),
         (
             "{url: 'http://p', bearerTokenEnv: A, bearerTokenFile: b}",
-            "more than one given | one says who we are",
+            "more than one given | configure exactly one",
         ),
         ("{url: 'http://p', bearerTokenEnv: 'not a name'}", "the name of an environment variable"),
         ("{url: 'http://p', tlsConfig: {keyFile: b}}", "tlsConfig.certFile in iris.yaml"),
         ("{url: 'http://p', headers: {Authorization: x}}", "headersEnv: {authorization: VARIABLE}"),
-        ("{service: p, bearerTokenEnv: A}", "the kubeconfig says all that"),
+        ("{service: p, bearerTokenEnv: A}", "remove them: the kubeconfig"),
         ("{url: 'http://p', proxyUrl: 'http://u:p@proxy'}", "proxyUrl in iris.yaml: must be http"),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_service_is_reached_through_the_api_server() -> None:
     )
     bare = reach.prometheus({"service": "prometheus"}, "models", SimpleNamespace(access=access))  # type: ignore[arg-type]
     assert bare.place == "service models/prometheus:80 of context kind"
-    with pytest.raises(SourceError, match="the Service p is in a cluster, and this is none"):
+    with pytest.raises(SourceError, match="service p needs a cluster"):
         reach.prometheus({"service": "p"}, "models", None)
 
 

@@ -49,7 +49,7 @@ def of(source: str) -> Experiment:
 def test_it_is_said_which_secret_would_go_where(source: str, words: str) -> None:
     experiment = of(source)
     assert str(reach.sending(experiment)) == words
-    with pytest.raises(SourceError, match="which nobody has allowed") as caught:
+    with pytest.raises(SourceError, match="you have not allowed that") as caught:
         source_of(session_of(experiment))
     assert words in caught.value.message
     for option in ("--allow-credentials", "ABCTL_ALLOW_CREDENTIALS", "--prometheus-config"):

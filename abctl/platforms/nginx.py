@@ -107,16 +107,14 @@ def objects(experiment: Experiment) -> list[Object]:
         listen=str(_LISTEN),
         admin=str(_proxy.ADMIN),
     )
-    return _proxy.proxy(
-        experiment,
-        target(experiment),
-        {_FILE: text},
-        program={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
+    program = _proxy.Program(
+        container={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
         user=_USER,
         mount=_MOUNT,
         ports={"http": _LISTEN, "admin": _proxy.ADMIN},
         health=("/nginx-ready", _LISTEN),
     )
+    return _proxy.proxy(experiment, target(experiment), {_FILE: text}, program)
 
 
 def with_split(obj: Object, split: Split) -> Object:

@@ -23,7 +23,7 @@ def preset_name(experiment: Experiment) -> str:
 
 
 def likely(experiment: Experiment) -> Telemetry:
-    """The same without a world: something stands for what only the platform's objects can say.
+    """As `measured`, without a cluster: a variant's name stands for what its platform calls it.
 
     Raises:
         SourceError: no such preset.
@@ -53,7 +53,7 @@ def _names(experiment: Experiment, variant: Variant, upstream: Sequence[str] | N
 
 
 def measured(experiment: Experiment, target: Object | None) -> Telemetry:
-    """What to ask a source for.
+    """The queries of an experiment for a source.
 
     Args:
         experiment: its variants, and its preset.
@@ -61,7 +61,7 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
             variant; before it is there, what the experiment renders to says it.
 
     Raises:
-        SourceError: no such preset, or the names of the variants in its metrics are unknown.
+        SourceError: no such preset, or the platform does not say what its metrics call a variant.
     """
     name, preset = preset_name(experiment), _preset(experiment)
     found: Upstreams = {}

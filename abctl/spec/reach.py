@@ -1,9 +1,8 @@
-"""How a Prometheus is to be reached, as a file says it.
+"""How to reach a Prometheus, and which secrets that would send to it.
 
-Which secrets an experiment file wants to have sent, and where to.
-
-Its author may be another person than its user, whose files and variables it names: nothing leaves
-this machine unless the user has named the place, or said yes.
+An experiment file names files and environment variables of the user who runs it, and may come from
+another author. So no secret leaves this machine unless the user has named the server, or has
+agreed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,14 +31,14 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key"
 
 
 def read(path: Path, url: str | None = None) -> dict[str, Any]:
-    """The options of a source from a file that holds what `source.prometheus` may hold.
+    """The options of a source from a file with the keys of `source.prometheus`.
 
     Args:
         path: the file.
         url: goes before the address of the file.
 
     Raises:
-        SpecError: whatever is wrong with it.
+        SpecError: everything that is wrong with it.
     """
     if str(path) != STDIN and not path.exists():
         raise SpecError(f"{path}: no such file", _KEYS)
@@ -53,7 +52,7 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
 
 
 def options(server: Prometheus) -> dict[str, Any]:
-    """What the source is to know; only what is not as usual."""
+    """The options of the source; those with their default are left out."""
     given = server.given()
     for part in ("basic_auth", "tls_config"):
         if part in given:
@@ -101,7 +100,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
 
 
 def problems(server: Prometheus, place: Place) -> Iterator[Problem]:
-    """What is wrong with how a Prometheus is to be reached."""
+    """The problems of an address, credentials and headers of a Prometheus."""
 
     def one_of(where: Place, keys: str, given: Sequence[object], hint: str) -> Iterator[Problem]:
         if (count := sum(each is not None for each in given)) != 1:
@@ -143,11 +142,15 @@ OPTION = "--allow-credentials"
 
 @dataclass(frozen=True)
 class Sending:
-    """Secrets and their way.
+    """Secrets that would be sent, and to whom.
+
+    >>> found = Sending(secrets=("the token in $TOKEN",), to=("prometheus.example.com:9090",))
+    >>> found.allowed_by(["prometheus.example.com"]), found.allowed_by(["example.org"])
+    (True, False)
 
     Attributes:
-        secrets: in words, by the names under which the file has them.
-        to: the host that gets them: `host[:port]`, or `namespace/name` of a Service.
+        secrets: in words, by the names that they have in the file.
+        to: the servers that could read them: `host[:port]`, or `namespace/name` of a Service.
     """
 
     secrets: tuple[str, ...]
@@ -170,7 +173,7 @@ def _names(to: str) -> Iterator[str]:
 
 
 def sending(experiment: Experiment) -> Sending | None:
-    """What would leave this machine; None for nothing, or where the user has agreed."""
+    """The secrets that would leave this machine; None for none, or where the user has agreed."""
     source = experiment.source
     if source is None or source.kind != "prometheus" or source.agreed:
         return None
@@ -187,10 +190,10 @@ def agreed(experiment: Experiment) -> Experiment:
 
 
 def require_agreement(experiment: Experiment) -> None:
-    """Make sure that the user has allowed every secret that is sent.
+    """Make sure that no secret is sent without the user's agreement.
 
     Raises:
-        SourceError: something would be.
+        SourceError: a secret would be sent.
     """
     if found := sending(experiment):
         options = " ".join(f"{OPTION} {to}" for to in found.to)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.analysis.compare import Comparing
 from abctl.core.analysis import Claim, MetricResult
 from abctl.core.experiment import Experiment, Metric
-from abctl.evidence.streams import MetricStreams, Pair
+from abctl.evidence.streams import MetricStreams
 from abctl.report.question import Question, question
 from abctl.spec import load
 from abctl.stats.estimate import Delta, Estimate
@@ -26,19 +27,19 @@ POLLS = 12
 ROLES = ("primary", "primary", "guardrail", "secondary")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Given:
-    """Streams that are given, not read."""
+    """Streams that are given, not read from counters; by metric and treatment."""
 
-    pairs: Mapping[str, Mapping[str, Pair]]
+    pairs: Mapping[str, Mapping[str, Stream[Any]]]
 
     def of(self, metric: Metric) -> MetricStreams:
         return MetricStreams({}, POLLS, self.pairs[metric.name])
 
-    def by_request(self, _metric: Metric, _treatment: str) -> None:
+    def by_request(self, metric: Metric, treatment: str) -> None:
         return None
 
-    def remarks(self, _metric: Metric) -> Iterator[str]:
+    def remarks(self, metric: Metric) -> Iterator[str]:
         return iter(())
 
 
@@ -112,12 +113,7 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@law(60)
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(
     experiment: Experiment,

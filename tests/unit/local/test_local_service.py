@@ -217,7 +217,7 @@ def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
         )
         for folder in kept:
             assert (folder / "scrapes.jsonl").read_text() == "counted"
-            assert ledger_of(ledger.read(local_world.door(experiment, folder), experiment)).desired
+            assert ledger.read(local_world.door(experiment, folder), experiment).ledger.desired
         assert not (state_dir / "scrapes.jsonl").exists()
     assert not local_stack.down(state_dir, purge=True)
     assert not state_dir.exists()
@@ -239,7 +239,7 @@ def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     (told,) = start_again(experiment, state_dir, tied=True)
     (kept,) = (state_dir / lifecycle.EARLIER).iterdir()
     assert str(kept) in told
-    assert ledger_of(ledger.read(local_world.door(other, kept), other)).desired
+    assert ledger.read(local_world.door(other, kept), other).ledger.desired
     shutil.rmtree(state_dir / lifecycle.EARLIER)
     # What nobody can read may be evidence.
     leave_behind(experiment, state_dir)

@@ -92,7 +92,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(everything)
 def test_what_is_read_is_what_was_saved(tmp_path: Path, saved: Everything) -> None:
     path = tmp_path / "e.json.gz"

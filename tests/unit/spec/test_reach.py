@@ -1,5 +1,6 @@
 """How a Prometheus is to be reached, as a file says it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import urllib3
 
 from abctl.errors import SourceError, SpecError
 from abctl.session.analyze import source_of
+from abctl.session.session import Session
 from abctl.sources.prometheus import Prometheus
 from abctl.spec import parse, reach
 
@@ -107,15 +109,16 @@ def test_a_file_of_its_own_says_the_same(tmp_path: Path, monkeypatch) -> None:
     path.write_text("url: https://one\nbearerTokenEnv: TOKEN\n")
     monkeypatch.setenv("TOKEN", "t")
     experiment = parse(EXPERIMENT, "iris.yaml")
+    session = Session(None, None, experiment)  # type: ignore[arg-type]
     for url, place in ((None, "https://one"), ("https://two:1/x/", "https://two:1/x")):
-        found = source_of(experiment, None, url, prometheus_config=path)
+        found = source_of(replace(session, prometheus_url=url, prometheus_config=path))
         assert found.place == place
         assert found._by.bearer_token_env == "TOKEN"  # type: ignore[attr-defined]
-    plain = source_of(experiment, None, "http://two:1")
+    plain = source_of(replace(session, prometheus_url="http://two:1"))
     assert plain._by.bearer_token_env is None  # type: ignore[attr-defined]
     path.write_text("bearerTokenEnv: TOKEN\n")
     with pytest.raises(SpecError, match=r"prometheus\.yaml: 0 of url and service"):
-        source_of(experiment, None, prometheus_config=path)
+        source_of(replace(session, prometheus_config=path))
     path.write_text("urll: https://one\n")
     with pytest.raises(SpecError, match=r"urll in .*prometheus\.yaml"):
-        source_of(experiment, None, prometheus_config=path)
+        source_of(replace(session, prometheus_config=path))

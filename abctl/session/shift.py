@@ -134,14 +134,19 @@ def check(session: Session, planned: Plan) -> None:
         session.world.patch(planned.change.ref, patch, dry_run=True)
 
 
-def shift(session: Session, split: Split, *, why: str, planned: Plan | None = None) -> ShiftResult:
+def shift(
+    session: Session, wanted: Split | Choose, *, why: str, planned: Plan | None = None
+) -> ShiftResult:
     """Bring a split into effect and enter it in the ledger.
+
+    `shift(session, promoted, why=...)` and `shift(session, rolled_back, why=...)` send everything
+    to the treatment, and back to the control.
 
     Args:
         session: the experiment in its world.
-        split: the wanted one.
+        wanted: the split, or what chooses it.
         why: for the ledger.
-        planned: the plan for this split, if it was made a moment ago.
+        planned: the plan for this, if it was made a moment ago.
 
     Raises:
         SpecError: the platform cannot express it.
@@ -149,7 +154,8 @@ def shift(session: Session, split: Split, *, why: str, planned: Plan | None = No
         NotReadyError: a variant that would get more is not ready; or the platform did not report
             the split in time, and the intent stays open.
     """
-    planned = planned or plan(session, split)
+    planned = planned or plan(session, wanted)
+    split = planned.after
     _require_ready(session, planned)
     world, experiment = session.world, session.experiment
     state, before, intent = planned.state, planned.before, planned.state.ledger.intent

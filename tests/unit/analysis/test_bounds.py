@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from laws import law
 
 from abctl.analysis.compare import Comparing
 from abctl.core.analysis import Claim, MetricResult
 from abctl.core.experiment import Experiment, Metric
-from abctl.evidence.streams import MetricStreams
+from abctl.evidence.streams import MetricStreams, Pair
 from abctl.report.question import Question, question
 from abctl.spec import load
 from abctl.stats.estimate import Delta, Estimate
@@ -27,19 +26,19 @@ POLLS = 12
 ROLES = ("primary", "primary", "guardrail", "secondary")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Given:
-    """Streams that are given, not read from counters; by metric and treatment."""
+    """Streams that are given, not read."""
 
-    pairs: Mapping[str, Mapping[str, Stream[Any]]]
+    pairs: Mapping[str, Mapping[str, Pair]]
 
     def of(self, metric: Metric) -> MetricStreams:
         return MetricStreams({}, POLLS, self.pairs[metric.name])
 
-    def by_request(self, metric: Metric, treatment: str) -> None:
+    def by_request(self, _metric: Metric, _treatment: str) -> None:
         return None
 
-    def remarks(self, metric: Metric) -> Iterator[str]:
+    def remarks(self, _metric: Metric) -> Iterator[str]:
         return iter(())
 
 
@@ -113,7 +112,12 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
-@law(60)
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(
     experiment: Experiment,

@@ -363,7 +363,8 @@ def test_the_ledger_is_parsed_once_for_each_state_that_is_read(world, monkeypatc
 def test_a_promotion_and_a_rollback_are_splits_like_others(world):
     planned = plan(world.session, promoted)
     assert (planned.before, planned.after) == (A, split(10_000))
-    assert plan(world.session, rolled_back).after == split(0)
+    assert world.shift(promoted).after == world.asked == split(10_000)
+    assert world.shift(rolled_back).after == world.asked == split(0)
     many = Split(("a", "b", "c"), (5000, 3000, 2000))
     assert promoted(many, "c") == Split(many.names, (0, 0, 10_000))
     assert rolled_back(many) == Split(many.names, (10_000, 0, 0))

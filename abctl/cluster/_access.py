@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from abctl.cluster import _credentials, kubeconfig
 from abctl.cluster._credentials import Login
-from abctl.cluster._line import Direct, Line
 from abctl.cluster.kubeconfig import Context, Entry, unusable
 from abctl.files import read
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
+
+    from abctl.cluster._connections import Connections
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -27,19 +28,19 @@ class Access:
         namespace: where things are, unless somebody says otherwise.
         words: which cluster it is, for people.
         login: who one is.
-        line: what answers the door.
+        connections: what its requests go by.
     """
 
     server: str
     namespace: str
     words: str
     login: Login
-    line: Line
+    connections: "Connections"
 
     @property
     def pool(self) -> "PoolManager":
         """Connections for whoever speaks HTTP with urllib3."""
-        return self.line.pool
+        return self.connections.pool
 
 
 def find(path: Path | None, context: str | None) -> Access:
@@ -83,15 +84,12 @@ def _of_context(chosen: Context) -> Access:
 
 
 def _made(server: str, namespace: str, words: str, login: Login, cluster: Entry) -> Access:
-    tls = _credentials.context(cluster, login.certificate) if server.startswith("https:") else None
-    name = cluster.text("tls-server-name")
-    if proxy := _credentials.between(server, cluster):
-        from abctl.cluster._pool import Proxied, pool  # noqa: PLC0415 - few have a proxy
+    from abctl.cluster._connections import Connections  # noqa: PLC0415 - urllib3 is slow to import
 
-        line: Line = Proxied(server, pool(tls, name, proxy))
-    else:
-        line = Direct(server, tls, name)
-    return Access(server, namespace, words, login, line)
+    tls = _credentials.context(cluster, login.certificate) if server.startswith("https:") else None
+    proxy = _credentials.between(server, cluster)
+    connections = Connections(server, tls, cluster.text("tls-server-name"), proxy)
+    return Access(server, namespace, words, login, connections)
 
 
 def _is_address(server: str) -> bool:

@@ -108,6 +108,8 @@ def _of_provider(user: Entry) -> Authorization:
 def _in_time(user: Entry, words: str, ask: Callable[[], T]) -> T:
     """What somebody else gives.
 
+    A program that is given up on runs on: the client keeps its process, and so its pid, to itself.
+
     Raises:
         UnreachableError: nothing, in all the time that there is.
     """

@@ -1,5 +1,6 @@
 """The way to an API server: its address, who one is there, and connections."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from abctl.cluster._connections import Connections
 
+_log = logging.getLogger(__name__)
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -78,7 +80,11 @@ def _of_context(chosen: Context) -> Access:
     cluster, user = chosen.cluster, chosen.user
     server = (cluster.text("server") or "").rstrip("/")
     if not _is_address(server):
-        raise unusable(f"{cluster.words}: the server {server!r} is no address")
+        words = server.rpartition("@")[2]  # before it may be a password
+        raise unusable(f"{cluster.words}: the server {words!r} is no address")
+    # As for kubectl, a user and a password in an address are nobody's; no message shall have them.
+    start, _, rest = server.partition("://")
+    server = f"{start}://{rest.rpartition('@')[2]}"
     login = _credentials.of_user(user, cluster) if user else Login()
     return _made(server, chosen.namespace, f"context {chosen.name}", login, cluster)
 
@@ -88,6 +94,10 @@ def _made(server: str, namespace: str, words: str, login: Login, cluster: Entry)
 
     tls = _credentials.context(cluster, login.certificate) if server.startswith("https:") else None
     proxy = _credentials.between(server, cluster)
+    told = [name for name, _ in login.headers()] + ["client certificate"] * bool(login.certificate)
+    _log.debug("%s: %s, with %s", words, server, ", ".join(told) or "no credentials")
+    if proxy:
+        _log.info("%s: through the proxy %s", words, urlsplit(proxy).hostname)
     connections = Connections(server, tls, cluster.text("tls-server-name"), proxy)
     return Access(server, namespace, words, login, connections)
 

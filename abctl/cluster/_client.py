@@ -6,6 +6,7 @@ the change of somebody else.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from abctl.cluster._connections import NoAnswerError
 from abctl.errors import UnreachableError
 
 JSON = "application/json"
+_log = logging.getLogger(__name__)
 Done = Callable[[], dict[str, Any] | None]
 _TIMEOUT_SECONDS = 15.0
 _LONGEST_SECONDS = 30.0  # after so long no request is sent again that nobody answers
@@ -109,6 +111,7 @@ class ApiClient:
             tried = self._try(method, path, content, text)
             in_doubt |= tried.may_be_done
             if in_doubt and done and not tried.good and (found := done()) is not None:
+                _log.info("%s %s: read back, it was done", method, path)
                 return HTTPStatus.OK, found
             # A write that nobody can read back is not sent twice.
             lost = tried.failed is not None and tried.may_be_done and done is None
@@ -117,7 +120,9 @@ class ApiClient:
                 if tried.failed:
                     raise tried.failed
                 return tried.code, tried.status
-            self._sleep(max(pause, tried.wait_seconds))
+            seconds = max(pause, tried.wait_seconds)
+            _log.info("%s %s: again in %g s", method, path, seconds)
+            self._sleep(seconds)
         raise AssertionError  # the last round returns or raises
 
     def _try(self, method: str, path: str, content: str, text: bytes | None) -> "_Try":

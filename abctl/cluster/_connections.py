@@ -1,7 +1,9 @@
 """Connections to an API server, direct or through a proxy: made when needed, kept, and bounded."""
 
+import logging
 import re
 import ssl
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -22,6 +24,7 @@ Headers = Iterable[tuple[str, str]]
 LARGEST_BYTES = 2**28
 _PART_BYTES = 2**20
 _MOST_KEPT = 16  # connections; more may be open at once
+_log = logging.getLogger(__name__)
 _PLACE_IN_TLS = re.compile(r" \(_ssl\.c:\d+\)")
 
 
@@ -88,6 +91,21 @@ class Connections:
         Raises:
             NoAnswerError: there is none, none in time, or none that is small enough.
         """
+        began, said = time.monotonic(), "no answer"
+        try:
+            answer = self._ask(method, path, headers, body, timeout_seconds)
+            said = f"{answer.code}, {len(answer.body):,} bytes"
+        except NoAnswerError as error:
+            said = f"no answer ({error})"
+            raise
+        finally:
+            took_ms = 1000 * (time.monotonic() - began)
+            _log.info("%s %s%s: %s, %.0f ms", method, self._server, path, said, took_ms)
+        return answer
+
+    def _ask(
+        self, method: str, path: str, headers: Headers, body: bytes | None, timeout_seconds: float
+    ) -> Answer:
         said, attempt = urllib3.HTTPHeaderDict(), _Attempt()
         for name, value in headers:
             said.add(name, value)

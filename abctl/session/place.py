@@ -5,6 +5,7 @@ Without any of them it is the local stack of that name if there is one, else the
 kubeconfig if there is one, else the local stack.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from abctl.cluster.kube import KubeDoor
 
 
+_log = logging.getLogger(__name__)
 STATE_ROOT = Path(".abctl")
 
 
@@ -106,9 +108,18 @@ def find(word: str, where: Where, *, now: float, experiment: Experiment | None =
 def _is_local(state: Path, where: Where) -> bool:
     from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
 
-    if where.state or where.cluster:
-        return where.state is not None
-    return stack.known(state) or not kubeconfig.configured()
+    if where.state:
+        local, reason = True, "--state is given"
+    elif where.cluster:
+        local, reason = False, "--context, --kubeconfig or --namespace is given"
+    elif stack.known(state):
+        local, reason = True, f"there is one in {state}"
+    elif kubeconfig.configured():
+        local, reason = False, f"there is no stack in {state}, and a cluster is configured"
+    else:
+        local, reason = True, "no cluster is configured"
+    _log.info("%s: %s", "a local stack" if local else "a cluster", reason)
+    return local
 
 
 def _local(experiment: Experiment, state: Path) -> Place:

@@ -5,6 +5,7 @@ it came from reverts it, any other takes its place. Of two at once, the one whos
 last wins; the other ends with a ConflictError.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,6 +22,7 @@ from abctl.session import ledger
 from abctl.session.effect import Report, wait_until_in_effect
 from abctl.session.look import Look, look
 
+_log = logging.getLogger(__name__)
 _PATCH_ATTEMPTS = 5
 
 Ready = Callable[[str], bool | str]
@@ -105,6 +107,7 @@ def plan_from(seen: Look, platform: Platform, split: Split) -> Plan:
     change = Change(seen.carrier, platform.with_split(seen.carrier, split))
     if not change.empty:
         require_admissible(platform, [change.after])
+    _log.info("split %s wanted, %s asked for now", split, seen.asked)
     return Plan(seen, split, change)
 
 

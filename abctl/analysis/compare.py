@@ -1,19 +1,16 @@
 """Each metric, each treatment against the control: which method, which questions, which answers.
 
-Bayesian summaries of a metric, beside what decides.
+Bayesian summaries stand beside what decides, and decide nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from abctl import plugins
 from abctl.core.analysis import Belief, Claim, Comparison, MetricResult, Reading, Result, Says
 from abctl.core.experiment import Experiment, Metric
-from abctl.core.polls import Polls
 from abctl.errors import UsageError
-from abctl.evidence.increments import MissingError, Parts, Samples, summarize
-from abctl.metrics.queries import Telemetry, reading_of
+from abctl.evidence.streams import MetricStreams, Pair, Streams, by_buckets
 from abctl.stats.bayes import posteriors
 from abctl.stats.bayes import summarize as summarized
 from abctl.stats.delta import Delta
@@ -22,9 +19,7 @@ from abctl.stats.multiplicity import holm_steps
 from abctl.stats.summary import Stream, SummaryError
 
 
-def beliefs(
-    metric: Metric, names: Sequence[str], streams: Sequence[Stream[Any] | str]
-) -> tuple[Belief, ...]:
+def beliefs(metric: Metric, names: Sequence[str], streams: Sequence[Pair]) -> tuple[Belief, ...]:
     """What there is to believe of the control and each treatment; nothing without data of all.
 
     Args:
@@ -63,55 +58,36 @@ _READINGS: Mapping[str, tuple[str, ...]] = {
 }
 _ONE_LOOK = "holds for one look at the planned end only"
 _INDEPENDENT = "takes the requests of one unit as independent, which makes it too sure"
-_NOTHING_YET = "nothing counts yet: the split has only just been set (design.settle)"
 _ZERO = Delta(0.0, relative=False)
-# By treatment: it and the control, or why there is nothing to compare.
-Streams = Mapping[str, Stream[Any] | str]
 _TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
 
 
 @dataclass(frozen=True, eq=False)
 class Comparing:
-    """Compares the variants of an experiment in what was read of them.
+    """Compares the variants of an experiment in what was counted of them.
 
     Args:
         experiment: what is asked.
-        samples: what was read; None where nothing counts yet.
-        telemetry: what the source was asked for.
+        streams: what was counted.
     """
 
     experiment: Experiment
-    samples: Samples | None
-    telemetry: Telemetry
+    streams: Streams
 
     def metrics(self) -> tuple[MetricResult, ...]:
         """The result of every metric; primaries and treatments corrected for one another."""
         metrics = self.experiment.metrics
-        streams = [self._streams(metric) for metric in metrics]
-        found = [self._metric(*each) for each in zip(metrics, streams, strict=True)]
+        counted = [self.streams.of(metric) for metric in metrics]
+        found = [self._metric(*each) for each in zip(metrics, counted, strict=True)]
         adjusted = _adjusted(found, self.experiment.design.alpha)
         return tuple(
-            replace(result, comparisons=tuple(self._bounded(metric, mine, result.comparisons)))
-            for metric, mine, result in zip(metrics, streams, adjusted, strict=True)
+            replace(
+                result, comparisons=tuple(self._bounded(metric, mine.pairs, result.comparisons))
+            )
+            for metric, mine, result in zip(metrics, counted, adjusted, strict=True)
         )
 
-    def _streams(self, metric: Metric) -> Streams:
-        """The control with each treatment; of each that cannot be compared, why not."""
-        control, *treatments = (variant.name for variant in self.experiment.variants)
-        parts = self._parts(metric)
-        polls = self._polls(parts)
-        buckets = self.experiment.assignment.buckets if self._clustered(metric) else None
-        return {
-            name: self._stream(metric, {control: parts[control], name: parts[name]}, polls, buckets)
-            for name in treatments
-        }
-
-    def _parts(self, metric: Metric) -> dict[str, Parts]:
-        return {v.name: self.telemetry.parts(metric, v.name) for v in self.experiment.variants}
-
-    def _metric(self, metric: Metric, streams: Streams) -> MetricResult:
-        control, parts = self.experiment.variants[0].name, self._parts(metric)
-        polls = self._polls(parts)
+    def _metric(self, metric: Metric, counted: MetricStreams) -> MetricResult:
         return MetricResult(
             name=metric.name,
             role=metric.role,
@@ -122,38 +98,36 @@ class Comparing:
             mde=metric.mde,
             margin=metric.margin,
             method=self._methods(metric)[1],
-            selectors=parts,
+            selectors=counted.selectors,
             remarks=tuple(self._remarks(metric)),
-            polls=0 if polls is None else int(polls.counted.sum()),
+            polls=counted.polls,
             comparisons=tuple(
-                self._comparison(metric, [control, name], stream)
-                for name, stream in streams.items()
+                self._comparison(metric, treatment, pair)
+                for treatment, pair in counted.pairs.items()
             ),
-            beliefs=beliefs(metric, list(parts), list(streams.values())),
+            beliefs=beliefs(metric, self.experiment.split.names, list(counted.pairs.values())),
         )
 
-    def _comparison(
-        self, metric: Metric, names: Sequence[str], stream: Stream[Any] | str
-    ) -> Comparison:
+    def _comparison(self, metric: Metric, treatment: str, stream: Pair) -> Comparison:
         once, method = self._methods(metric)
         both_sides = self._plan(metric, "two-sided", _ZERO)
         return Comparison(
-            treatment=names[1],
+            treatment=treatment,
             effect=_estimate(method, stream, both_sides),
             claims=tuple(self._claims(metric, method, stream)),
             readings=(
                 *([Reading(_estimate(once, stream, both_sides), _ONE_LOOK)] * (once != method)),
-                *self._readings(metric, names),
+                *self._readings(metric, treatment),
             ),
         )
 
     def _bounded(
-        self, metric: Metric, streams: Streams, comparisons: Iterable[Comparison]
+        self, metric: Metric, pairs: Mapping[str, Pair], comparisons: Iterable[Comparison]
     ) -> Iterator[Comparison]:
         """Gives each claim the bound of the level that it has come to be judged at."""
         method = self._methods(metric)[1]
 
-        def bound(claim: Claim, stream: Stream[Any] | str) -> float | None:
+        def bound(claim: Claim, stream: Pair) -> float | None:
             result, level = claim.result, claim.level
             if isinstance(result, Estimate) and level is not None and level != result.alpha:
                 plan = replace(self._plan(metric, result.alternative, claim.null), alpha=level)
@@ -161,61 +135,25 @@ class Comparing:
             return result.bound(claim.null) if isinstance(result, Estimate) else None
 
         for comparison in comparisons:
-            stream = streams[comparison.treatment]
+            stream = pairs[comparison.treatment]
             claims = (replace(each, bound=bound(each, stream)) for each in comparison.claims)
             yield replace(comparison, claims=tuple(claims))
 
-    def _clustered(self, metric: Metric) -> bool:
-        """Whether variance is taken between buckets of units; latency is by request only."""
-        grouped = metric.kind in ("proportion", "mean") and metric.of != "latency"
-        return grouped and self.experiment.assignment.unit != "request"
-
     def _methods(self, metric: Metric) -> tuple[str, str]:
         """The method for one look, and the one that decides."""
-        names = _OF_UNITS if self._clustered(metric) else _OF_REQUESTS[metric.kind]
+        names = _OF_UNITS if by_buckets(self.experiment, metric) else _OF_REQUESTS[metric.kind]
         if (metric.kind, metric.of) == ("mean", "latency"):
             names = _OF_LATENCY
         return names[0], names[self.experiment.design.test == "sequential"]
 
     def _remarks(self, metric: Metric) -> Iterator[str]:
-        yield from self.telemetry.remarks(metric)
+        yield from self.streams.remarks(metric)
         if metric.of == "latency" and self.experiment.design.test == "fixed":
             yield "takes requests as independent, so bursts of slow ones may pass for a difference"
-        if self.experiment.assignment.unit != "request" and not self._clustered(metric):
+        if self.experiment.assignment.unit != "request" and not by_buckets(self.experiment, metric):
             yield f"requests of one {self.experiment.assignment.unit} are taken as independent"
 
-    def _polls(self, parts: Mapping[str, Parts]) -> Polls | None:
-        if self.samples is None:
-            return None
-        return self.samples.polls(s for each in parts.values() for s in each.values())
-
-    def _stream(
-        self, metric: Metric, pair: Mapping[str, Parts], polls: Polls | None, buckets: int | None
-    ) -> Stream[Any] | str:
-        """Control and treatment, or why there is nothing to compare."""
-        samples = self.samples
-        if samples is None or polls is None:
-            return _NOTHING_YET
-        # A numerator that only one variant has (no error yet in the other) is a zero there.
-        seen = {part for parts in pair.values() for part, s in parts.items() if samples.found[s]}
-        try:
-            both: list[Any] = [
-                summarize(
-                    metric.kind,
-                    samples,
-                    parts,
-                    polls,
-                    buckets=buckets,
-                    unit_seconds=self.telemetry.unit_seconds(metric),
-                    elsewhere=seen | self.telemetry.late(metric),
-                )
-                for parts in pair.values()
-            ]
-        except MissingError as missing:
-            return str(missing)
-        return Stream(both[0], both[1], polls.epoch[polls.counted])
-
-    def _claims(self, metric: Metric, method: str, stream: Stream[Any] | str) -> Iterator[Claim]:
+    def _claims(self, metric: Metric, method: str, stream: Pair) -> Iterator[Claim]:
         good: Alternative = "greater" if metric.direction == "increase" else "less"
         bad: Alternative = "less" if metric.direction == "increase" else "greater"
         null, questions = _ZERO, dict[Says, Alternative]()
@@ -241,13 +179,11 @@ class Comparing:
             quantile=metric.quantile,
         )
 
-    def _readings(self, metric: Metric, names: Sequence[str]) -> Iterator[Reading]:
+    def _readings(self, metric: Metric, treatment: str) -> Iterator[Reading]:
         """Tests that take each request for itself."""
-        classical = reading_of(metric, self.telemetry)
-        if classical is None or self.samples is None:
+        if (found := self.streams.by_request(metric, treatment)) is None:
             return
-        parts = {name: self.telemetry.parts(classical, name) for name in names}
-        stream = self._stream(classical, parts, self._polls(parts), None)
+        classical, stream = found
         caveats = [_ONE_LOOK] if self.experiment.design.test == "sequential" else []
         if self.experiment.assignment.unit != "request":
             caveats.append(_INDEPENDENT)
@@ -257,7 +193,7 @@ class Comparing:
                 yield Reading(result, "; ".join(caveats))
 
 
-def _estimate(method: str, stream: Stream[Any] | str, plan: Plan) -> Result:
+def _estimate(method: str, stream: Pair, plan: Plan) -> Result:
     if isinstance(stream, str):
         return NotEstimable(method, stream)
     try:

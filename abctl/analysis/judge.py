@@ -18,6 +18,7 @@ from abctl.core.verdict import distrust, verdict
 from abctl.errors import SourceError
 from abctl.evidence.evidence import SKEW_SECONDS, Evidence
 from abctl.evidence.increments import MissingError, Samples
+from abctl.evidence.streams import CounterStreams
 from abctl.metrics.presets import ERRORS, LATENCY
 from abctl.metrics.queries import Telemetry
 from abctl.stats import srm
@@ -50,7 +51,7 @@ def judge(evidence: Evidence) -> Analysis:
         split = epochs[-1].split
     selected = evidence.selectors
     variants = tuple(totals.variant(experiment, samples, n, selected, asked) for n in names)
-    metrics = Comparing(experiment, samples, asked).metrics()
+    metrics = Comparing(experiment, CounterStreams(experiment, samples, asked)).metrics()
     check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = _shared(epochs)

@@ -1,6 +1,6 @@
 """How many units an experiment needs, how long that takes, and what other sizes would cost.
 
-What the traffic of an experiment that already runs says for a plan.
+The baseline and the traffic may come from an experiment that already runs.
 """
 
 import math

@@ -23,6 +23,7 @@ from abctl.core.analysis import Comparison, MetricResult
 from abctl.core.experiment import Design, Experiment
 from abctl.core.verdict import Size
 from abctl.evidence.increments import Samples
+from abctl.evidence.streams import CounterStreams
 from abctl.metrics.queries import Telemetry
 from abctl.stats.estimate import Estimate
 from abctl.stats.power.sizes import alpha_each, cost_of_looking
@@ -113,7 +114,8 @@ def planned_end(
 def _needed(experiment: Experiment, samples: Samples, asked: Telemetry) -> Sequence[Size] | None:
     """The size of each primary with an mde, for each treatment; None where one is not known."""
     primaries = tuple(m for m in experiment.metrics if m.role == "primary")
-    metrics = Comparing(replace(experiment, metrics=primaries), samples, asked).metrics()
+    only = replace(experiment, metrics=primaries)
+    metrics = Comparing(only, CounterStreams(only, samples, asked)).metrics()
     found = tuple(sizes(experiment.design, metrics))
     planned = sum(len(m.comparisons) for m in metrics if m.mde is not None)
     return found if len(found) == planned else None

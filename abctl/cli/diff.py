@@ -1,7 +1,4 @@
-"""`abctl diff`: what an apply would change.
-
-What a change of an object comes to, as a unified diff of its YAML.
-"""
+"""`abctl diff`: what an apply would change, as a unified diff of YAML."""
 
 import difflib
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,4 @@
-"""Addresses: what is on this machine.
-
-Where requests go in: a URL, as its parts.
-"""
+"""Addresses: a URL as its parts, and what is on this machine."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address

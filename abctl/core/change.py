@@ -1,8 +1,6 @@
 """A change of one Kubernetes object: the only way to touch the world.
 
 Dry run, diff, apply and rollback all eat the same `Change`.
-
-The labels by which a cluster finds what belongs to an experiment.
 """
 
 from collections.abc import Mapping

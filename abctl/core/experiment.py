@@ -1,7 +1,4 @@
-"""What the user asked for: the experiment file as frozen data (`abctl.spec` reads it).
-
-What a variant's model server has to know of the experiment.
-"""
+"""What the user asked for: the experiment file as frozen data (`abctl.spec` reads it)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""Moments as people and machines write them: RFC 3339, in UTC.
+"""Times as people and machines write them: moments (RFC 3339, UTC), durations (`90s`, `2h`, `7d`).
 
-Lengths of time as people write them: `90s`, `1m`, `2h`, `7d`; never a bare number.
+A bare number is never a duration.
 """
 
 import re

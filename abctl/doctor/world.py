@@ -1,4 +1,7 @@
-"""Is the experiment where it should be, may abctl work on it, and can every variant answer?"""
+"""Is the experiment where it should be, may abctl work on it, and can every variant answer?
+
+The cluster itself says what one may do there, action by action.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
 """The evidence of an experiment: everything that a judgement takes, and nothing else.
 
-It can be saved to a file and judged elsewhere, without the cluster and without the source.
-
-How far the clock of the evidence is from the one that the ledger is written by.
+It can be saved to a file and judged elsewhere, without the cluster and without the source. How far
+the clock of the source is from that of the ledger belongs to it.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,11 +1,8 @@
-"""From raw samples to increments: what every counter did, poll by poll and epoch by epoch.
+"""From raw samples to increments, poll by poll and epoch by epoch, and to summaries of them.
 
 `abctl.evidence.read` does the input; everything here is arithmetic. Numerators and denominators of
-a target are cut at the same scrapes.
-
-Increments as summaries: the only data that crosses into statistics.
-
-What is missing stays missing: it is told, never counted as zero.
+a target are cut at the same scrapes. What is missing stays missing: it is told, never counted as
+zero. Summaries are the only data that crosses into statistics.
 """
 
 from collections import defaultdict
@@ -129,6 +126,11 @@ class Samples:
         }
 
     @cached_property
+    def _known_rows(self) -> dict[tuple[str, bytes, bytes], Rows]:
+        """What `rows` has found: totals, metrics and checks ask for the same."""
+        return {}
+
+    @cached_property
     def _grid(self) -> Polls:
         return grid(self.windows, self.interval_seconds, self.now)
 
@@ -165,6 +167,12 @@ class Samples:
         Raises:
             SourceError: contradictory samples.
         """
+        question = selector, polls.edges.tobytes(), polls.epoch.tobytes()
+        if question not in self._known_rows:
+            self._known_rows[question] = self._increments(selector, polls)
+        return self._known_rows[question]
+
+    def _increments(self, selector: str, polls: Polls) -> Rows:
         found = self._counters[selector]
         each = [increase(counters, self._scrapes[t], polls) for t, counters in found.items()]
         nothing = np.zeros((0, np.count_nonzero(polls.counted)))

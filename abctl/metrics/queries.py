@@ -1,6 +1,6 @@
-"""Placeholders in selectors (pure): `$name` between double quotes, and what stands for it.
+"""The queries of one experiment: every selector of every variant, in full.
 
-A preset for one experiment (pure): every selector of every variant, in full.
+A selector of a preset or of a metric has placeholders, `$name` between double quotes.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""The answer of `abctl plan`, for people and for machines.
-
-The numbers of a plan, as people write them.
-"""
+"""The answer of `abctl plan`: its numbers as people write them, and as data for machines."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any

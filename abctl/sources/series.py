@@ -1,7 +1,4 @@
-"""What Prometheus answers for ranges of time (pure).
-
-Outlines of samples that are at hand (pure).
-"""
+"""Series of raw samples, and outlines of them; in the form in which Prometheus answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise

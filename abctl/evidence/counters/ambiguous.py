@@ -1,4 +1,4 @@
-"""Cells of which the last values are not enough (pure); see `_thinning`."""
+"""Cells whose last value is not enough, as a counter may have restarted in them (pure)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""What is known of the counters of an experiment, as far as they were read (pure).
-
-What is known of counters, as two arrays, and back (pure).
-"""
+"""What is known of the counters of an experiment, as far as they were read; as arrays, and back."""
 
 import json
 from collections import defaultdict

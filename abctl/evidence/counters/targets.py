@@ -1,6 +1,6 @@
-"""Which series belong together (pure): what was scraped at once, and what was scraped twice.
+"""Which series belong together: what was scraped at once, and what was scraped twice.
 
-What is made of the first samples of an experiment (pure).
+The first samples of an experiment tell how often it is scraped, and what was there before.
 """
 
 from collections import defaultdict

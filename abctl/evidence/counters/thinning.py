@@ -3,7 +3,7 @@
 Increments telescope: what a counter did in a stretch of time is its last value there less the one
 before, however many samples lie between. So the last value of each cell of a grid is enough, if
 
-- no value dropped in between (see `_doubts`);
+- no value dropped in between (see `ambiguous`);
 - the scrapes before and after a restart were read: every series of the target counts anew there;
 - the scrapes around the begin of a window were read: an increment across it counts in neither;
 - the first scrape of a target was read: whether series were born with it or later matters.

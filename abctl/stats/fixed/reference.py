@@ -1,6 +1,6 @@
-"""Reference distributions of a test statistic: p-values, critical values and roots.
+"""Reference distributions of a test statistic: p-values, critical values, tails and roots.
 
-Upper tails of distributions whose logarithm stays finite where the probability underflows.
+The logarithm of a tail stays finite where the probability underflows.
 """
 
 import math

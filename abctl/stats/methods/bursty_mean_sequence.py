@@ -5,11 +5,11 @@ treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at lea
 
 Values of one time may be alike, such as the latencies of requests during a pause. The variance of
 each look grows as far as the difference of the means varies more from poll to poll than independent
-values would make it (see `_bursts`). Looks count from the burn-in of `mean_sequence`, and from
+values would make it (see `bursts`). Looks count from the burn-in of `mean_sequence`, and from
 about 16 polls.
 
 Sources: Waudby-Smith et al. (2024), arXiv:2103.06476, theorem 2.2; Wallace (1959),
-doi:10.1214/aoms/1177706090; of bursts see `_bursts`.
+doi:10.1214/aoms/1177706090; of bursts see `bursts`.
 """
 
 from dataclasses import replace

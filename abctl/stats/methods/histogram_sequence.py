@@ -17,7 +17,7 @@ Let F be the pooled distribution of all earlier polls, and w_a, w_b the shares o
 treatment in the values of this poll. For an effect d the treatment's log odds are moved by -w_a d
 and the control's by w_b d, at every edge: proportional odds, so values of the treatment are larger
 if d > 0. With q_0 = w_a q_a + w_b q_b the factor prod_k (q_ak / q_0k)^y_ak (q_bk / q_0k)^y_bk has,
-under any common distribution of the poll, expectation at most 1, by the argument of `_linear_e`
+under any common distribution of the poll, expectation at most 1, by the argument of `linear_e`
 cell by cell. q_bk / q_0k rises with k (the likelihood ratio of proportional odds is monotone), so
 for d > 0 the expectation is smaller still where the treatment's values are stochastically smaller.
 

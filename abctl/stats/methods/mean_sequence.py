@@ -4,7 +4,7 @@ H0 (`two-sided`): treatment - control = null; with a relative null m,
 treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least".
 
 The Welch t-statistic of each look, stratified by epoch, is mapped to a normal one and enters a
-mixture over effects around the MDE (see `_mixture`); without an MDE, around a tenth of a standard
+mixture over effects around the MDE (see `mixture`); without an MDE, around a tenth of a standard
 deviation. Looks count after a burn-in: 100 values in each variant that weigh as much as 10 equal
 ones, (sum x)^2 / sum x^2 >= 10, so that a rare non-zero value is not taken for a law; or 10,000.
 

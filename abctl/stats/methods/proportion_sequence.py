@@ -6,8 +6,9 @@ As a guardrail on errors with margin m: `less` proves "not worse than m", `great
 
 The base rate may drift and the split may ramp as they like. p and the decision are exact at any
 sample size and stopping time, and so is the interval up to 10 successes and 10 failures in each
-variant (see `_rare`); from there on it is a mixture confidence sequence of the difference weighted
-over epochs, which is asymptotic. It holds the null exactly if the null is not rejected.
+variant (see `sequence`); from there on it is a mixture confidence sequence of the difference
+weighted over epochs, which is asymptotic. It holds the null exactly if that is not
+rejected.
 
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693; Robbins (1970),
 doi:10.1214/aoms/1177696786.

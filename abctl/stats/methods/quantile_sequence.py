@@ -8,14 +8,14 @@ As a guardrail on p95 latency with margin 10%: `less` with null +10% proves "p95
 prove that nothing at all is slower, use `histogram_sequence`.
 
 The standard error of each look is half of Woodruff's interval at one deviation, widened as far as
-requests came in bursts (see `_bursts`): by how much the share of values above the edge next to the
+requests came in bursts (see `bursts`): by how much the share of values above the edge next to the
 quantile of both variants differs between them from poll to poll. The difference in such errors is
 mapped from Student's t to a normal one and enters a mixture over effects around the MDE (see
-`_mixture`). Looks count from 10 values expected beyond the quantile in each variant, and from about
+`mixture`). Looks count from 10 values expected beyond the quantile in each variant, and from about
 16 polls.
 
 Sources: Woodruff (1952), doi:10.1080/01621459.1952.10483443; Waudby-Smith et al. (2024),
-arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090; of bursts see `_bursts`.
+arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090; of bursts see `bursts`.
 """
 
 import numpy as np

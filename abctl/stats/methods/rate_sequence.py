@@ -6,10 +6,10 @@ As a guardrail with margin m: `less` proves "not worse than m", `greater` proves
 
 With a relative null it is the likelihood ratio of the treatment's share of the events of each poll,
 so the base rate may drift and the split may ramp. p and the decision are exact for Poisson events
-at any stopping time, and so is the interval up to 10 events in each variant (see `_rare`); from
+at any stopping time, and so is the interval up to 10 events in each variant (see `sequence`); from
 there on it is asymptotic. It holds the null exactly if the null is not rejected.
 
-Source: Lindon & Malek (2022), arXiv:2011.03567; see `_linear_e` for a null that is a difference.
+Source: Lindon & Malek (2022), arXiv:2011.03567; see `linear_e` for a null that is a difference.
 """
 
 from abctl.stats.estimate import Estimate, NotEstimable, Plan

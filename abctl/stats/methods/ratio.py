@@ -5,7 +5,7 @@ treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at lea
 sum of numerators over sum of denominators, e.g. errors per request, revenue per request.
 
 While events are few, a share of requests is tested as if each user always or never had the event
-(see `_users`). Else it is Student's t with the variance between buckets; degrees of freedom are
+(see `linear_e`). Else it is Student's t with the variance between buckets; degrees of freedom are
 Satterthwaite's within one epoch, and buckets - 1 over several.
 
 Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Satterthwaite (1946), doi:10.2307/3002019.

@@ -4,9 +4,9 @@ H0 (`two-sided`): treatment - control = null; with a relative null m,
 treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least".
 
 While events are few, a share of requests is tested as if each user always or never had the event
-(see `_users`), with a fifth of alpha, or half of it with a margin. From the time that they are
+(see `linear_e`), with a fifth of alpha, or half of it with a margin. From the time that they are
 spread over buckets, the bucket t-statistic of each look is mapped to a normal one and enters a
-mixture over effects around the MDE (see `_mixture`). Valid at any stopping time as the number of
+mixture over effects around the MDE (see `mixture`). Valid at any stopping time as the number of
 users grows.
 
 Sources: Deng, Knoblich & Lu (2018), arXiv:1803.06336; Waudby-Smith et al. (2024),

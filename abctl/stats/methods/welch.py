@@ -66,7 +66,7 @@ def from_moments(
 def _of_one_epoch(
     control: tuple[float, float, float], treatment: tuple[float, float, float]
 ) -> Contrast:
-    """What `_contrast` gives for one epoch, faster."""
+    """What `contrast` gives for one epoch, faster."""
     (n_a, mean_a, variance_a), (n_b, mean_b, variance_b) = control, treatment
     var_a, var_b = variance_a / n_a, variance_b / n_b
     spread = var_a * var_a / (n_a - 1.0) + var_b * var_b / (n_b - 1.0)

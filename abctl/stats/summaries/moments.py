@@ -1,6 +1,6 @@
-"""Means and variances from n, sum and sum of squares, guarded against cancellation.
+"""Means and variances from n, sum and sum of squares.
 
-Variances that few values make up.
+They are guarded against cancellation, and told where few values make up a variance.
 """
 
 from dataclasses import dataclass

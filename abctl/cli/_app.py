@@ -43,12 +43,12 @@ def _options(
             help="Print the version.",
         ),
     ] = False,
-    __: Annotated[
+    verbose: Annotated[
         int,
         typer.Option(*VERBOSE, count=True, is_eager=True, callback=show_verbose, help=VERBOSE_HELP),
     ] = 0,
 ) -> None:
-    pass
+    del verbose  # its callback has done it
 
 
 def call(arguments: list[str]) -> int:

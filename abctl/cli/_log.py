@@ -32,10 +32,11 @@ class _Stderr(logging.Handler):
 def show(level: int) -> None:
     """Write what is as important as that, or more; who asks twice gets the more detailed."""
     if not _logger.handlers:
-        handler = _Stderr()
         form = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
-        handler.setFormatter(logging.Formatter(form, "%Y-%m-%dT%H:%M:%S"))
-        handler.formatter.converter = time.gmtime  # type: ignore[union-attr] - it was set just now
+        formatter = logging.Formatter(form, "%Y-%m-%dT%H:%M:%S")
+        formatter.converter = time.gmtime
+        handler = _Stderr()
+        handler.setFormatter(formatter)
         _logger.addHandler(handler)
         _logger.propagate = False
     _logger.setLevel(min(level, _logger.level or level))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from abctl.cluster import _credentials, kubeconfig
-from abctl.cluster._credentials import Login
+from abctl.cluster._credentials import Credentials
 from abctl.cluster.kubeconfig import Context, Entry, unusable
 from abctl.files import read
 
@@ -29,14 +29,14 @@ class Access:
         server: the address that all paths begin with.
         namespace: where things are, unless somebody says otherwise.
         words: which cluster it is, for people.
-        login: who one is.
+        credentials: who one is.
         connections: what its requests go by.
     """
 
     server: str
     namespace: str
     words: str
-    login: Login
+    credentials: Credentials
     connections: "Connections"
 
     @property
@@ -66,14 +66,14 @@ def _of_pod() -> Access:
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
     here = Entry("the account of this pod", ACCOUNT, {"certificate-authority": "ca.crt"})
     # The kubelet writes a new token long before the old one expires.
-    login = _credentials.of_file(ACCOUNT / "token")
-    login.headers()
+    credentials = _credentials.of_file(ACCOUNT / "token")
+    credentials.headers()
     try:
         namespace = read(ACCOUNT / "namespace").decode().strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise unusable(f"{here.words}: namespace: {reason}") from None
-    return _made(server, namespace, "this pod's cluster", login, here)
+    return _made(server, namespace, "this pod's cluster", credentials, here)
 
 
 def _of_context(chosen: Context) -> Access:
@@ -82,24 +82,25 @@ def _of_context(chosen: Context) -> Access:
     if not _is_address(server):
         words = server.rpartition("@")[2]  # before it may be a password
         raise unusable(f"{cluster.words}: the server {words!r} is no address")
-    # As for kubectl, a user and a password in an address are nobody's; no message shall have them.
+    # Nobody is sent a password of the address, and no message shall have it.
     start, _, rest = server.partition("://")
     server = f"{start}://{rest.rpartition('@')[2]}"
-    login = _credentials.of_user(user, cluster) if user else Login()
-    return _made(server, chosen.namespace, f"context {chosen.name}", login, cluster)
+    credentials = _credentials.of_user(user, cluster) if user else Credentials()
+    return _made(server, chosen.namespace, f"context {chosen.name}", credentials, cluster)
 
 
-def _made(server: str, namespace: str, words: str, login: Login, cluster: Entry) -> Access:
+def _made(
+    server: str, namespace: str, words: str, credentials: Credentials, cluster: Entry
+) -> Access:
     from abctl.cluster._connections import Connections  # noqa: PLC0415 - urllib3 is slow to import
 
-    tls = _credentials.context(cluster, login.certificate) if server.startswith("https:") else None
+    secure = server.startswith("https:")
+    tls = _credentials.context(cluster, credentials.certificate) if secure else None
     proxy = _credentials.between(server, cluster)
-    told = [name for name, _ in login.headers()] + ["client certificate"] * bool(login.certificate)
-    _log.debug("%s: %s, with %s", words, server, ", ".join(told) or "no credentials")
     if proxy:
         _log.info("%s: through the proxy %s", words, urlsplit(proxy).hostname)
     connections = Connections(server, tls, cluster.text("tls-server-name"), proxy)
-    return Access(server, namespace, words, login, connections)
+    return Access(server, namespace, words, credentials, connections)
 
 
 def _is_address(server: str) -> bool:

@@ -167,7 +167,7 @@ class ApiClient:
         named = [("Accept", JSON), ("User-Agent", f"abctl/{__version__}")]
         if content:
             named.append(("Content-Type", content))
-        return [*named, *self.access.login.headers()]
+        return [*named, *self.access.credentials.headers()]
 
     def _unreachable(self, error: NoAnswerError) -> UnreachableError:
         hint = _TLS_HINT if error.distrusted else _HINT

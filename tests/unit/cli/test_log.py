@@ -213,7 +213,7 @@ def test_a_clients_key_is_not_in_it(tmp_path: Path, capsys: Screen) -> None:
     }
     assert run([*SHIFT, kubeconfig(tmp_path, "https://127.0.0.1:1", user), "-vv"]) == 5
     said = "".join(capsys.readouterr())
-    assert any("client certificate" in message for _, message in messages(said))
+    assert any("client-certificate" in message for _, message in messages(said))
     key = (tmp_path / "key").read_text().splitlines()[1:-1]
     assert not [line for line in key if line in said]
     assert user["client-key-data"] not in said

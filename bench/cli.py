@@ -53,7 +53,7 @@ def main() -> None:
             [
                 ("kubectl --help", f"{1000 * medians[0]:.0f} ms", "", ""),
                 ("abctl --help", f"{1000 * medians[1]:.0f} ms", "", ""),
-                ("abctl / kubectl", *target(ratio, 3, "x", at_least=False)),
+                ("abctl / kubectl", *target(ratio, 2, "x", at_least=False)),
                 ("heavy imports", ", ".join(heavy) or "none", "none", "MISSED" if heavy else "met"),
             ],
         )

@@ -18,7 +18,7 @@ from pathlib import Path
 from _table import machine, markdown, target
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "kubernetes"))
+sys.path[:0] = [str(ROOT / "tests" / room) for room in ("kubernetes", "servers")]
 
 from api_server import CRDS_FOLDER, KUBECTL, ApiServer  # noqa: E402
 

@@ -154,33 +154,38 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.sent = self._given_up = False
-        self._way: socket | None = None
+        self._connection: _Watched | None = None
 
-    def send_by(self, way: socket) -> None:
+    def send_by(self, connection: "_Watched") -> None:
         """What is about to be sent; of what was given up nothing is sent any more."""
-        self.sent, self._way = True, way
+        self.sent, self._connection = True, connection
         if self._given_up:
             raise TimeoutError
 
     def give_up(self) -> None:
         """End what the thread waits for; its connection, which it then closes, serves nobody."""
         self._given_up = True
-        if isinstance(self._way, socket):  # TLS in the TLS of a proxy is none
+        if self._connection is None or self._connection.attempt is not self:
+            return  # it was not sent, or was answered just now, and the connection serves another
+        if isinstance(way := self._connection.sock, socket):  # TLS in the TLS of a proxy is none
             with suppress(OSError):
-                socket.shutdown(self._way, SHUT_RDWR)  # no farewell in TLS, which could block
+                socket.shutdown(way, SHUT_RDWR)  # no farewell in TLS, which could block
 
 
 _this_thread = local()  # has the attempt that it is for, if any: see `within`
 
 
 class _Watched(HTTPConnection):
-    """Tells the attempt that it serves what it sends by."""
+    """Knows the attempt that it serves, and tells it what it sends."""
+
+    attempt: _Attempt | None = None
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        if attempt := getattr(_this_thread, "attempt", None):
-            attempt.send_by(self.sock)
+        self.attempt = getattr(_this_thread, "attempt", None)
+        if self.attempt:
+            self.attempt.send_by(self)
         super().send(data)
 
 

@@ -1,7 +1,7 @@
 """A metrics page, read from its server; and whether what came is one.
 
-Lines are read by hand: prometheus_client takes over ten times as long (bench/pages.py), names no
-line that is wrong, and renames counters that do not end in `_total`.
+Lines are read by hand: prometheus_client takes over ten times as long, names no line that
+is wrong, and renames counters that do not end in `_total`.
 """
 
 import logging

@@ -5,18 +5,27 @@ import logging
 import re
 import subprocess
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from abctl.cli import _log
 from abctl.cli.main import run
+from abctl.cluster.directory import DirectoryDoor
+from abctl.core.experiment import Experiment
+from abctl.core.split import Split
 from abctl.errors import AbctlError
+from abctl.evidence.cache import Cache
+from abctl.platforms import envoy
+from abctl.session.apply import start
+from abctl.session.shift import plan
 from abctl.sources.prometheus import Prometheus
 
 SECRET = "s3cret/of+a=test"
@@ -142,12 +151,38 @@ def test_a_level_that_there_is_not_is_refused(
     assert "ABCTL_LOG='loud'" in capsys.readouterr().err
 
 
-def test_decisions_are_shown(server: Server, tmp_path: Path, capsys: Screen) -> None:
-    kubeconfig(tmp_path, f"http://{server.host}", {})
-    example = Path(__file__).parents[3] / "k8s/experiments/istio.yaml"
-    run(["shift", str(example), "treatment=30%", "-v", f"--kubeconfig={tmp_path / 'config'}"])
+METRICS = """
+  metrics:
+    - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 5pp}
+"""
+
+
+def test_world_and_preset_are_shown_with_the_reason(
+    start_experiment: Callable[..., None], capsys: Screen
+) -> None:
+    start_experiment(METRICS, time.time() - 60)
+    run(["analyze", "iris.yaml", "--state", "state", "-v"])
     found = [said for _, said in messages(capsys.readouterr().err)]
-    assert "a cluster: --context, --kubeconfig or --namespace is given" in found
+    assert "a local stack: --state is given" in found
+    assert any(said.startswith("preset abctl: ") for said in found)
+
+
+def test_the_split_and_what_the_cache_had_are_shown(
+    make_experiment: Callable[..., Experiment], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "abctl")
+    experiment, door = make_experiment(), DirectoryDoor(tmp_path / "world")
+    patience: Any = {"clock": lambda: 1.0, "sleep": lambda _: None, "timeout_seconds": 1.0}
+    start(door, envoy, experiment, actor="ann", why="", **patience)
+    wanted = Split(experiment.split.names, (1234, 8766))
+    plan(door, envoy, experiment, wanted)
+    assert f"split {wanted} wanted, {experiment.split} asked for now" in caplog.messages
+    cache = Cache(tmp_path / "cache", "a source", 1e9)
+    assert cache.load(["a question"]) is None
+    assert "from the cache" not in caplog.text
+    cache.save(["a question"], {"numbers": np.arange(3)})
+    assert cache.load(["a question"]) is not None
+    assert sum(said.startswith("from the cache") for said in caplog.messages) == 1
 
 
 def forms(secret: str) -> set[str]:

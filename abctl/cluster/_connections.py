@@ -155,10 +155,12 @@ class _Attempt:
     def __init__(self) -> None:
         self.sent = self._given_up = False
         self._connection: _Watched | None = None
+        self._way: socket | None = None
 
     def send_by(self, connection: "_Watched") -> None:
         """What is about to be sent; of what was given up nothing is sent any more."""
-        self.sent, self._connection = True, connection
+        # A connection forgets its socket where the answer is the last one.
+        self.sent, self._connection, self._way = True, connection, connection.sock
         if self._given_up:
             raise TimeoutError
 
@@ -167,9 +169,9 @@ class _Attempt:
         self._given_up = True
         if self._connection is None or self._connection.attempt is not self:
             return  # it was not sent, or was answered just now, and the connection serves another
-        if isinstance(way := self._connection.sock, socket):  # TLS in the TLS of a proxy is none
+        if isinstance(self._way, socket):  # TLS in the TLS of a proxy is none
             with suppress(OSError):
-                socket.shutdown(way, SHUT_RDWR)  # no farewell in TLS, which could block
+                socket.shutdown(self._way, SHUT_RDWR)  # no farewell in TLS, which could block
 
 
 _this_thread = local()  # has the attempt that it is for, if any: see `within`

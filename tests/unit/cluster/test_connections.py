@@ -28,7 +28,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         self.connections, self.asked, self.dying, self.silent = [], [], [], Event()
-        self.together = None
+        self.together, self.left = None, Event()
         super().__init__(("127.0.0.1", 0), Handler)
 
     def get_request(self):
@@ -60,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
             with suppress(OSError):
                 while not self.server.silent.wait(0.02):
                     self.wfile.write(b" ")
+                return
+            self.server.left.set()  # whoever asked has hung up
             return
         text = json.dumps({"metadata": {"name": self.path}}).encode()
         if "together" in self.path and self.server.together:
@@ -233,6 +235,7 @@ def test_an_answer_that_drips_is_not_waited_for(door_to, server, monkeypatch, pr
         read(door, "drip")
     ending.cancel()
     assert not server.silent.is_set()
+    assert server.left.wait(10)
     assert read(door, "b") == "b"
     # Somebody who once answered is asked again, but not for ever.
     assert sum("drip" in path for _, path, _ in server.asked) == 2

@@ -17,7 +17,7 @@ from laws import law
 from abctl.analysis.compare import Comparing
 from abctl.core.analysis import Claim, MetricResult
 from abctl.core.experiment import Experiment, Metric
-from abctl.evidence.streams import MetricStreams
+from abctl.evidence.streams import MetricStreams, Pair
 from abctl.report.question import Question, question
 from abctl.spec import load
 from abctl.stats.estimate import Delta, Estimate
@@ -27,19 +27,19 @@ POLLS = 12
 ROLES = ("primary", "primary", "guardrail", "secondary")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Given:
-    """Streams that are given, not read from counters; by metric and treatment."""
+    """Streams that are given, not read."""
 
-    pairs: Mapping[str, Mapping[str, Stream[Any]]]
+    pairs: Mapping[str, Mapping[str, Pair]]
 
     def of(self, metric: Metric) -> MetricStreams:
         return MetricStreams({}, POLLS, self.pairs[metric.name])
 
-    def by_request(self, metric: Metric, treatment: str) -> None:
+    def by_request(self, _metric: Metric, _treatment: str) -> None:
         return None
 
-    def remarks(self, metric: Metric) -> Iterator[str]:
+    def remarks(self, _metric: Metric) -> Iterator[str]:
         return iter(())
 
 

@@ -15,6 +15,8 @@ import pytest
 from abctl.cli.main import run
 from abctl.sources.scrape import Scraped
 
+PACKED = gzip.compress(b"ab_up 1", mtime=0)  # the same for every worker
+
 
 class Server(ThreadingHTTPServer):
     """Has one page."""

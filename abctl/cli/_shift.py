@@ -117,8 +117,12 @@ def _explain(planned: "Plan", session: "Session") -> None:
         tell(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
     # Without a file there is no plan that could have changed.
     if not session.adopted and (parts := seen.ledger.changed_since(experiment)):
-        listed = ", ".join(parts)
-        say(f"warning: {listed} of the file differ from what was locked at the start")
+        listed, differ = ", ".join(parts), "differs" if len(parts) == 1 else "differ"
+        say(
+            f"warning: {listed} of the file {differ} from what was locked at the start: a shift "
+            "changes only the shares, all else stays as it was locked, and abctl analyze says "
+            "invalid until the file is put back"
+        )
     say(prose(f"from {planned.before}", hanging=5))
     say(prose(f"to   {planned.after}", hanging=5))
     unit = experiment.assignment.unit

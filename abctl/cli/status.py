@@ -145,7 +145,8 @@ def _remarks(found: "Status") -> "Iterator[str]":
         yield f"NOT SEEN: {message}"
     if found.plan_changed:
         parts = ", ".join(found.plan_changed)
-        yield f"PLAN CHANGED: {parts} of the file differ from what was locked at the start"
+        differ = "differs" if len(found.plan_changed) == 1 else "differ"
+        yield f"PLAN CHANGED: {parts} of the file {differ} from what was locked at the start"
 
 
 def _share(split: Split | None, name: str) -> str:

@@ -127,7 +127,7 @@ def test_a_plan_that_changed_is_warned_of(session, capsys):
     changed = replace(plan, assignment=replace(plan.assignment, salt="other"))
     session[0] = replace(session[0], experiment=changed)
     assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
-    warning = "warning: assignment of the file differ from what was locked at the start"
+    warning = "warning: assignment of the file differs from what was locked at the start"
     assert warning in capsys.readouterr().err
     # Without a file there is no plan.
     session[0] = replace(session[0], adopted=True)

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any
 
 import typer
+
+from abctl.errors import FILE_OF_USER, AbctlError
+from abctl.files import as_argument
 
 
 def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None:
@@ -30,9 +34,19 @@ def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None
     def called(**given: Any) -> None:
         for name, group in groups.items():
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
-        command(**given)
+        try:
+            command(**given)
+        except AbctlError as error:
+            error.hint = _naming(error.hint, given.get("what") or given.get("experiment"))
+            raise
 
     called.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {each.name: each.annotation for each in parameters}
     called.__name__, called.__doc__ = command.__name__, command.__doc__
     app.command()(called)
+
+
+def _naming(hint: str, word: object) -> str:
+    """The hint with the user's own file in it, where that is known."""
+    known = word is not None and Path(str(word)).is_file()
+    return hint.replace(FILE_OF_USER, as_argument(str(word))) if known else hint

@@ -167,12 +167,15 @@ class ClusterOptions:
     kubeconfig: KubeconfigOption = None
 
 
-def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
+def session_of(
+    what: str, world: WorldOptions, *, never_local: bool = False, **settings: Any
+) -> "Session":
     """Open a session; says on stderr which world it is, unless `--state` has named it.
 
     Args:
         what: the experiment file, or KIND/NAME.
         world: which one is meant.
+        never_local: for a command that works on clusters, a stack that is not there is none.
         settings: of the session.
     """
     from abctl.session.open import (  # noqa: PLC0415 - the platforms load when asked
@@ -180,8 +183,11 @@ def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
         open_session,
     )
 
-    session = open_session(what, Where(**vars(world)))
-    if world.state is None:
+    session = open_session(what, Where(**vars(world), never_local=never_local))
+    folder = session.state_dir
+    if world.state is None and folder is not None and not folder.exists():
+        say(f"there is no local stack in {folder}, and no kubeconfig names a cluster")
+    elif world.state is None:
         say(f"in {session.words}")
     return replace(session, **settings)
 
@@ -190,7 +196,7 @@ def cluster_session_of(what: str, cluster: ClusterOptions, **settings: Any) -> "
     """Open the session of an experiment file in a cluster."""
     if not Path(what).exists() and "/" in what and not Path(what).suffix:
         raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
-    session = session_of(what, WorldOptions(**vars(cluster)), **settings)
+    session = session_of(what, WorldOptions(**vars(cluster)), never_local=True, **settings)
     if session.state_dir is not None:
         raise UsageError(
             f"{session.experiment.name} is in {session.words}, and this command works on clusters",

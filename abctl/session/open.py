@@ -28,12 +28,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Where:
-    """What the user said about the world; None: nothing."""
+    """What the user said about the world; None: nothing.
+
+    `never_local`: for a command that works on clusters, a stack that is not there is none.
+    """
 
     state: Path | None = None
     kubeconfig: Path | None = None
     context: str | None = None
     namespace: str | None = None
+    never_local: bool = False
 
     @property
     def cluster(self) -> bool:
@@ -89,6 +93,8 @@ def _is_local(state_dir: Path, where: Where) -> bool:
         local, reason = True, f"there is one in {state_dir}"
     elif kubeconfig.configured():
         local, reason = False, f"there is no stack in {state_dir}, and a cluster is configured"
+    elif where.never_local:
+        local, reason = False, f"there is no stack in {state_dir}"
     else:
         local, reason = True, "no cluster is configured"
     _log.info("%s: %s", "a local stack" if local else "a cluster", reason)

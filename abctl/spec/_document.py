@@ -86,17 +86,17 @@ def _instead_of(path: Path) -> str:
     if named.is_file():
         return f"did you mean {named}?"
     if similar := _similar(path):
-        return f"did you mean {similar}?"
+        return f"did you mean {files.as_argument(similar)}?"
     return f"write a first one: abctl init {files.as_argument(path)}"
 
 
 def _similar(path: Path) -> Path | None:
     """The file of YAML beside it whose name is nearest, if one is near."""
     try:
-        beside = {each.name: each for each in path.parent.iterdir() if each.suffix in _ENDINGS}
+        beside = {each.stem: each for each in path.parent.iterdir() if each.suffix in _ENDINGS}
     except OSError:
         return None
-    names = get_close_matches(path.name, beside, n=1, cutoff=_NEAR)
+    names = get_close_matches(path.stem, beside, n=1, cutoff=_NEAR)
     return beside[names[0]] if names else None
 
 

@@ -52,7 +52,9 @@ def judge(evidence: Evidence) -> Analysis:
         split = epochs[-1].split
     selected = evidence.selectors
     variants = tuple(totals.variant(experiment, samples, n, selected, asked) for n in names)
-    metrics = Comparing(experiment, CounterStreams(experiment, samples, asked)).metrics()
+    from_ = ledger.counts_from(experiment.design.settle_seconds)
+    streams = CounterStreams(experiment, samples, asked, _nothing_yet(from_, now))
+    metrics = Comparing(experiment, streams).metrics()
     check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = _shared(epochs)
@@ -82,6 +84,7 @@ def judge(evidence: Evidence) -> Analysis:
         notes=(
             *_ended(end),
             *_notes(experiment, epochs, variants, idle),
+            *_before(samples, started, names, asked),
             *_late(samples, epochs, names, asked),
         ),
         verdict=verdict(
@@ -94,7 +97,19 @@ def judge(evidence: Evidence) -> Analysis:
             ended=end is not None,
         ),
         remarks=asked.preset.remarks,
+        current_split=ledger.desired,
+        counts_from=from_,
     )
+
+
+def _nothing_yet(counts_from: float | None, now: float) -> str:
+    """Why nothing counts, where nothing does."""
+    if counts_from is None:
+        return "nothing counts yet: a change of the split is not finished"
+    when = format_moment(counts_from, "seconds")
+    if counts_from > now:
+        return f"nothing counts yet: requests count from {when} on (design.settle)"
+    return f"nothing counts yet: requests count since {when}, too few scrapes ago"
 
 
 def _others(evidence: Evidence) -> Iterator[Reason]:
@@ -213,6 +228,21 @@ def _watched(name: str, watched: Coverage) -> Iterator[Reason]:
         yield Reason("aroundChanges", variant | {"requests_count": watched.left_out})
     if watched.unseen:
         yield Reason("beforeFirstScrape", variant | {"requests_count": watched.unseen})
+
+
+def _before(
+    samples: Samples | None, started: float | None, names: Sequence[str], asked: Telemetry
+) -> Iterator[Reason]:
+    """What came after the start, and before the first period that counts."""
+    if samples is None or started is None:
+        return
+    for name in names:
+        count = samples.before(asked.requests(name), started)
+        facts = {"variant": name, "counts_from": format_moment(samples.windows[0].start, "seconds")}
+        if count is None:
+            yield Reason("beforeFirstPeriodUnknown", facts)
+        elif count:
+            yield Reason("beforeFirstPeriod", facts | {"requests_count": count})
 
 
 def _late(

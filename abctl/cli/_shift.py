@@ -61,8 +61,7 @@ def carry_out(
     """
     from abctl.session import shift as service  # noqa: PLC0415
 
-    settings = {"actor": given.actor, "timeout_seconds": given.timeout, "report": tell}
-    session = session_of(what, world, **settings)
+    session = session_of(what, world, actor=given.actor, timeout_seconds=given.timeout, report=tell)
     planned = service.plan(session, choose)
     _explain(planned, session)
     if given.diff:

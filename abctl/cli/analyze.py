@@ -170,4 +170,6 @@ def show(
             from abctl.session.tree import unable  # noqa: PLC0415
 
             dead = unable(session)
-        say(f"hint: {hint(found, None if experiment is None else str(experiment), dead)}")
+        file = None if experiment is None else str(experiment)
+        local = session is not None and session.state_dir is not None
+        say(f"hint: {hint(found, file, dead, simulated=local)}")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from abctl.core.time import parse_duration_seconds
 from abctl.errors import SpecError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    from abctl.core.experiment import Experiment
     from abctl.simulate import Effect
 
 _INTERRUPTED = 130
@@ -98,7 +100,9 @@ def simulate(
         effects=tuple(map(_effect, flow.effect or ())),
     )
     if url is None:
-        url = entrance_url(loaded, state or default_state(loaded.name))
+        folder = state or default_state(loaded.name)
+        url = entrance_url(loaded, folder)
+        _tell_what_counts(loaded, folder)
     if not service.Entrance.parse(url).loopback:
         _require_consent(url, traffic.planned, yes=yes)
     with _stop_on_interrupt() as stop, _progress(traffic.planned) as report:
@@ -114,6 +118,23 @@ def simulate(
         raise UnreachableError(
             f"no good answer from {url} to any of {summary.requests:,} requests",
             "is it the entrance of this experiment? are its models ready? abctl local status",
+        )
+
+
+def _tell_what_counts(experiment: "Experiment", folder: Path) -> None:
+    """Say from when on requests count, if they do not yet."""
+    from abctl.core.time import format_duration, format_moment  # noqa: PLC0415
+    from abctl.session import ledger, local_world  # noqa: PLC0415
+
+    session, settle = local_world.session(experiment, folder), experiment.design.settle_seconds
+    since = ledger.read(session.world, experiment).ledger.counts_from(settle)
+    if since is None:
+        say("requests do not count yet: a change of the split is not finished (abctl status)")
+    elif (left := since - session.clock()) > 0:
+        say(
+            f"requests count from {format_moment(since, 'seconds')} on, in {left:.0f} s; earlier "
+            f"ones are left out (design.settle: {format_duration(settle)} after a change of the "
+            "split)"
         )
 
 

@@ -173,6 +173,14 @@ OF_ANALYSES: Words = {
         "{variant}: counters fell {falls_count}x while their process went on (did a worker die?); "
         "what they counted between those two scrapes is left out"
     ),
+    "beforeFirstPeriod": (
+        "{variant}: {requests_count:,.0f} requests before {counts_from} are left out: only later "
+        "ones count"
+    ),
+    "beforeFirstPeriodUnknown": (
+        "{variant}: requests before {counts_from} are left out: only later ones count; how many "
+        "is not known, because what was read of its counters begins after the start"
+    ),
     "aroundChanges": (
         "{variant}: {requests_count:,.0f} requests around changes of the split are left out"
     ),

@@ -72,7 +72,6 @@ class Comparison:
     (True, None, False)
 
     Attributes:
-        treatment: the name of the variant.
         effect: two-sided, for its interval.
         claims: what decides.
         readings: classical tests, for comparison.
@@ -128,7 +127,6 @@ class MetricResult:
     'seconds'
 
     Attributes:
-        method: of statistics.
         selectors: what was asked for, by variant and part.
         remarks: what a reader should know of how it is measured.
         polls: into how many the time was cut.
@@ -199,7 +197,6 @@ class VariantResult:
     1000
 
     Attributes:
-        name: of the variant.
         requests: exposures that are part of the experiment.
         outside: requests without a unit, which are not.
         values: of each metric, over everything; effects are compared epoch by epoch instead.
@@ -274,11 +271,12 @@ class Analysis:
         at: unix seconds up to which it reads.
         source: where the evidence is from.
         preset: whose metrics it is, where a metric has no selectors of its own.
-        started: when the experiment started (unix seconds); None if it did not.
-        elapsed_seconds: since then.
+        started: when it did (unix seconds), `elapsed_seconds` ago; None if it did not.
         srm: the check of the split; None where there was nothing to check.
         notes: what a reader should know besides.
         remarks: how the preset measures what the totals have of it: errors, latency.
+        current_split: in effect by the ledger; None before the first.
+        counts_from: when its requests began to count, or will; None while it is being changed.
     """
 
     experiment: str
@@ -299,6 +297,8 @@ class Analysis:
     notes: tuple[Reason, ...]
     verdict: Verdict
     remarks: Mapping[str, str] = field(default_factory=dict)
+    current_split: Split | None = None
+    counts_from: float | None = None
 
     def document(self) -> dict[str, Any]:
         """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None.
@@ -309,7 +309,7 @@ class Analysis:
         return _fields(self)
 
 
-_TIMES = ("at", "started", "start", "end")
+_TIMES = ("at", "started", "start", "end", "counts_from")
 # The fields of reasons.
 _REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Reading: "caveats"}
 
@@ -324,8 +324,8 @@ def _fields(data: Any) -> dict[str, Any]:
         else:
             found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
     if isinstance(data, NotEstimable):
-        why = Reason("notEstimable", {"method": data.method, "detail": data.reason})
-        found |= why.document()
+        facts = {"method": data.method, "detail": data.reason}
+        found |= Reason("notEstimable", facts).document()
     return found
 
 

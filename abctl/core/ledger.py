@@ -130,6 +130,20 @@ class Ledger:
                 found.append(Epoch(entry.at + settle_seconds, until, entry.after, certain))
         return tuple(epoch for epoch in found if epoch.start < epoch.end)
 
+    def counts_from(self, settle_seconds: float) -> float | None:
+        """From when on requests count for the present split (unix seconds).
+
+        None while a change of it is not finished.
+        """
+        last = self.entries[-1] if self.entries else None
+        return None if last is None or last.phase == "intent" else last.at + settle_seconds
+
+    @property
+    def changing_since(self) -> float:
+        """When the last change of the split began (unix seconds)."""
+        *_, last = entries = self.entries[-2:]
+        return entries[0].at if entries[0].phase == "intent" else last.at
+
     def changed_since(self, experiment: Experiment) -> tuple[str, ...]:
         """The parts of the experiment that differ from the locked plan."""
         locked, now = json.loads(self.plan), json.loads(locked_plan(experiment))

@@ -68,6 +68,11 @@ class Scrapes:
     falls: Array
     started: float | None
 
+    def known_at(self, moment: float) -> bool:
+        """Whether it is known where counters stood then: by a scrape, or as they began later."""
+        began_later = self.started is not None and self.started >= moment
+        return began_later or float(self.times[0]) <= moment
+
 
 @dataclass(frozen=True, eq=False)
 class Increase:

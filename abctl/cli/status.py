@@ -151,7 +151,7 @@ def _counts(
     known = url or config or place.experiment.source or place.state
     if place.adopted or not known:
         return None, ""
-    from abctl.core.ledger import ledger_of  # noqa: PLC0415
+    from abctl.forms.ledger import ledger_of  # noqa: PLC0415
     from abctl.session import analyze, ledger  # noqa: PLC0415
     from abctl.session.status import observed  # noqa: PLC0415
 

@@ -138,6 +138,7 @@ class Experiment:
         source: None where the file leaves it to the local stack.
         entrance: None where the platform has one of its own.
         shadow: no variant: it has no share, and no statistics know of it.
+        written: the spec of the file, word for word; None where there is no file.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Experiment:
     design: Design
     entrance: Entrance | None = None
     shadow: Shadow | None = None
+    written: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def served(self) -> tuple[Variant, ...]:

@@ -13,11 +13,13 @@ from abctl.analysis.judge import judge
 from abctl.cluster import Door
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Ledger, ledger_of
+from abctl.core.ledger import Ledger
 from abctl.errors import NotFoundError, SourceError
 from abctl.evidence.cache import cache_of
 from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
 from abctl.evidence.read import Progress, read
+from abctl.forms.ledger import ledger_of
+from abctl.forms.plan import as_locked
 from abctl.local import scraper, stack
 from abctl.metrics.queries import Telemetry
 from abctl.platforms import platform
@@ -67,7 +69,7 @@ def gather(
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
     """
-    bare = replace(experiment, source=None)
+    bare = replace(as_locked(ledger, experiment), source=None, written=None)
     now, ahead = now_and_ahead_seconds(source, clock) if clock else (source.now(), 0.0)
     asked = Evidence(bare, ledger, telemetry, source.place, now, None, ahead)
     # What cannot be asked for is told before anybody is asked.

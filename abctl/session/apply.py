@@ -9,16 +9,17 @@ Start an experiment: its objects, its ledger and the first epoch.
 Take an experiment out of a cluster: its objects in reverse order, its ledger last.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from abctl.cluster import Door
-from abctl.core.change import Change, Object, Ref
+from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, ledger_of, ledger_ref, locked_plan, new_object
+from abctl.core.ledger import Entry, Ledger, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError, NotReadyError
+from abctl.forms.ledger import ledger_of, new_object
+from abctl.forms.plan import as_locked, first_difference
 from abctl.platforms import Platform, require_admissible
 from abctl.session import ledger
 from abctl.session.effect import Report, wait_until_in_effect
@@ -63,9 +64,10 @@ def wanted(door: Door, platform: Platform, experiment: Experiment) -> list[Objec
     if known and (parts := known.changed_since(experiment)):
         raise ConflictError(
             f"{', '.join(parts)} of the file differ from what was locked at the start"
-            f" ({_first_difference(known, experiment)})",
+            f" ({first_difference(known, experiment)})",
             "a plan that changes with the data proves nothing: abctl delete, then apply it anew",
         )
+    experiment = as_locked(known, experiment) if known else experiment
     objects, target = platform.objects(experiment), platform.target(experiment)
     require_admissible(platform, objects)
     split = known.wanted if known else experiment.split
@@ -186,18 +188,6 @@ def _known(door: Door, experiment: Experiment) -> Ledger | None:
         return ledger_of(door.get(ledger_ref(experiment)))
     except NotFoundError:
         return None
-
-
-def _first_difference(known: Ledger, experiment: Experiment) -> str:
-    """Where the plan of the file first differs, and in what."""
-    now = json.loads(locked_plan(experiment))
-    operations = Change(json.loads(known.plan), now).json_patch()
-    first = next(each for each in operations if each["op"] != "test")
-    old = next(each["value"] for each in operations if each["path"] == first["path"])
-    place: str = first["path"].strip("/").replace("/", ".")
-    if isinstance(old, dict | list) or first["op"] != "replace":
-        return place
-    return f"{place} is {first['value']}, was {old}"
 
 
 def _read(door: Door, obj: Object) -> Object | None:

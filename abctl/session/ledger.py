@@ -3,8 +3,9 @@
 from abctl.cluster import Door
 from abctl.core.change import Object
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, ledger_of, ledger_ref, with_ledger
+from abctl.core.ledger import Entry, ledger_ref
 from abctl.errors import ConflictError, NotFoundError
+from abctl.forms.ledger import ledger_of, with_ledger
 
 
 def read(door: Door, experiment: Experiment) -> Object:

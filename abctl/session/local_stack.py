@@ -7,8 +7,8 @@ from pathlib import Path
 
 from abctl.cluster import Door
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import ledger_of
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
+from abctl.forms.ledger import ledger_of
 from abctl.local import disk, examples, lifecycle, mlserver, ports, stack
 from abctl.local import logs as written
 from abctl.local.ports import PortTakenError

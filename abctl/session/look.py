@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from abctl.cluster import Door
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Ledger, ledger_of
+from abctl.core.ledger import Ledger
 from abctl.core.split import Split
 from abctl.errors import NoPlaceError, NotFoundError
+from abctl.forms.ledger import ledger_of
 from abctl.platforms import Platform
 from abctl.session import ledger
 

@@ -14,10 +14,10 @@ from evaluator import Server, source
 from generated import SELECTORS, START, calm
 
 from abctl.cli.main import run
-from abctl.core.ledger import ledger_of
 from abctl.core.polls import Window
 from abctl.evidence.cache import Cache
 from abctl.evidence.read import read
+from abctl.forms.ledger import ledger_of
 from abctl.local import stack
 from abctl.spec import load
 

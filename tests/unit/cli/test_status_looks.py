@@ -87,7 +87,7 @@ def test_a_shift_that_is_not_finished_is_no_split_to_count_for(world: World) -> 
 @pytest.mark.parametrize("counts", [None, {"a": 0, "b": 0}])
 def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
-        "abctl.core.ledger.ledger_of",
+        "abctl.forms.ledger.ledger_of",
         "abctl.session.ledger.read",
         "abctl.session.analyze.source_of",
         "abctl.session.analyze.telemetry",

@@ -161,7 +161,7 @@ def apply(
     # What is refused is refused before anything is written.
     _tried(door, objects, force=force)
     first = Entry(clock(), actor, None, experiment.split, why, "intent")
-    book = _ensure(door, new_object(experiment, first))
+    book = _ensure(door, _begun(experiment, first))
     known = ledger_of(book)
     for obj in platform.baseline(experiment):
         if _is_before(door, obj):
@@ -188,6 +188,13 @@ def _known(door: Door, experiment: Experiment) -> Ledger | None:
         return ledger_of(door.get(ledger_ref(experiment)))
     except NotFoundError:
         return None
+
+
+def _begun(experiment: Experiment, first: Entry) -> Object:
+    """The ledger of an experiment that starts."""
+    from abctl.analysis.meaning import meaning  # noqa: PLC0415 - statistics are slow to import
+
+    return new_object(experiment, first, meaning(experiment))
 
 
 def _read(door: Door, obj: Object) -> Object | None:
@@ -253,7 +260,7 @@ def create(
     """
     objects = platform.objects(experiment)
     intent = Entry(clock(), actor, None, experiment.split, why, "intent")
-    known = ledger_of(_ensure(door, new_object(experiment, intent)))
+    known = ledger_of(_ensure(door, _begun(experiment, intent)))
     target = platform.target(experiment)
     for obj in objects:
         carries = Ref.of(obj) == target

@@ -10,6 +10,7 @@ from abctl.core.polls import Window
 from abctl.evidence.evidence import Evidence, Unread
 from abctl.evidence.increments import Samples
 from abctl.forms import evidence as form
+from abctl.forms.experiment import Experiment as ExperimentForm
 from abctl.metrics.presets import Preset
 from abctl.metrics.queries import Telemetry
 from abctl.sources import Series, file
@@ -24,7 +25,7 @@ def save(path: Path, evidence: Evidence) -> None:
     """
     kept = evidence.unread
     arrays = form.Arrays(kept.arrays)
-    plain = forms.plain_of(_form(evidence), enc_hook=arrays.number)
+    plain = forms.plain_of(_form(evidence), hook=arrays.number)
     file.save(path, forms.with_unknown({"evidence": plain}, kept.fields), arrays.found)
 
 
@@ -37,9 +38,9 @@ def load(path: Path) -> Evidence:
     document, arrays = file.load(path)
     try:
         hook = form.array_at(arrays)
-        found = forms.form_of(document["evidence"], form.Evidence, "evidence", dec_hook=hook)
+        found = forms.form_of(document.get("evidence"), form.Evidence, "evidence", dec_hook=hook)
         numbers = {id(array): i for i, array in enumerate(arrays)}
-        plain = forms.plain_of(found, enc_hook=lambda array: numbers[id(array)])
+        plain = forms.plain_of(found, hook=lambda array: numbers[id(array)])
         unknown = forms.unknown(document, {"evidence": plain})
         return _domain(found, Unread(unknown, arrays if unknown else ()))
     except forms.DamagedError as error:
@@ -48,7 +49,7 @@ def load(path: Path) -> Evidence:
 
 def _form(evidence: Evidence) -> form.Evidence:
     return form.Evidence(
-        experiment=forms.like(evidence.experiment, form.Experiment),
+        experiment=forms.like(evidence.experiment, ExperimentForm),
         ledger=forms.like(evidence.ledger, form.Ledger),
         telemetry=_telemetry_form(evidence.telemetry),
         place=evidence.place,
@@ -70,7 +71,9 @@ def _telemetry_form(asked: Telemetry) -> form.Telemetry:
 def _samples_form(samples: Samples) -> form.Samples:
     return form.Samples(
         place=samples.place,
-        windows=tuple(forms.like(window, form.Window) for window in samples.windows),
+        windows=tuple(
+            form.Window(epoch=w.epoch, start=w.start, end=w.end) for w in samples.windows
+        ),
         now=samples.now,
         interval_seconds=samples.interval_seconds,
         found={s: tuple(map(_series_form, found)) for s, found in samples.found.items()},

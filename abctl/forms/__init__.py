@@ -8,7 +8,7 @@ abctl of then meant without it.
 msgspec has no fields for what it does not know, so `unknown` finds them by comparison.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ Unknown = Mapping[tuple[str | int, ...], Any]
 """Fields that no form knows, by their places in a document."""
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class Form(msgspec.Struct, kw_only=True):
     """A mapping of a document. Unlike what it stands for, it is never handed on."""
 
 
@@ -45,11 +45,12 @@ def form_of(plain: Any, form: type[F], place: str = "", **hooks: Any) -> F:
         DamagedError: it is not that form, with the place.
     """
     try:
-        return msgspec.convert(plain, form, **hooks)
+        found: F = msgspec.convert(plain, form, **hooks)
     except (ValueError, OverflowError, RecursionError) as error:
         what, _, below = str(error).partition(" - at `$")
         where = f"{place}{below.rstrip('`')}".lstrip(".")
         raise DamagedError(f"{where}: {what}" if where else what) from None
+    return found
 
 
 def domain_of(form: Any, domain: type[D], place: str = "") -> D:
@@ -64,17 +65,29 @@ def domain_of(form: Any, domain: type[D], place: str = "") -> D:
         raise DamagedError(f"{place}: {error}".removeprefix(": ")) from None
 
 
-def like(domain: Any, form: type[F], **hooks: Any) -> F:
+def like(domain: Any, form: type[F]) -> F:
     """The form of what has the same fields."""
-    return msgspec.convert(domain, form, from_attributes=True, **hooks)
+    found: F = msgspec.convert(domain, form, from_attributes=True)
+    return found
 
 
-def plain_of(form: Any, **hooks: Any) -> Any:
+def plain_of(form: Any, hook: Callable[[Any], Any] | None = None) -> Any:
     """A form as it is written: mappings, lists and scalars.
 
     Numbers that are none (infinities, NaN) have no place in a form but for arrays.
+
+    Args:
+        form: what is written.
+        hook: gives what stands for a value that is no plain data.
     """
-    return msgspec.json.decode(msgspec.json.encode(form, **hooks))
+    return msgspec.json.decode(msgspec.json.encode(form, enc_hook=hook or number))
+
+
+def number(value: Any) -> float:
+    """What stands for a number of numpy, of which msgspec knows nothing."""
+    if isinstance(value, float):
+        return float(value)
+    raise NotImplementedError(f"{type(value)} has no form")
 
 
 def unknown(document: Any, known: Any) -> Unknown:
@@ -108,14 +121,17 @@ def with_unknown(document: Any, kept: Unknown) -> Any:
     for (*way, last), value in kept.items():
         at = document
         for step in way:
-            inside = isinstance(at, dict) and step in at
-            if not inside and not (isinstance(at, list) and step < len(at)):
+            if not (step in at if isinstance(at, dict) else _is_in(at, step)):
                 break  # what it was of is gone
             at = at[step]
         else:
             if isinstance(at, dict):
                 at.setdefault(last, value)
     return document
+
+
+def _is_in(items: Any, place: str | int) -> bool:
+    return isinstance(items, list) and isinstance(place, int) and place < len(items)
 
 
 def require_known(

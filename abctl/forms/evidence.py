@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from abctl.core.experiment import Kind
 from abctl.core.ledger import Phase
-from abctl.forms import DamagedError, Form
+from abctl.forms import DamagedError, Form, number
 from abctl.forms.experiment import Experiment, Split
 
 # To be raised whenever an abctl of before must not read what is written.
@@ -157,10 +157,10 @@ class Arrays:
             self.found.append(array)
             self._numbers.setdefault(_key(array), len(self.found) - 1)
 
-    def number(self, array: object) -> int:
+    def number(self, array: object) -> float:
         """The number of an array; for msgspec, which knows no arrays."""
         if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.ndim != 1:
-            raise NotImplementedError(f"{type(array)} has no form")
+            return number(array)
         key = _key(array)
         if key not in self._numbers:
             self._numbers[key] = len(self.found)
@@ -177,10 +177,11 @@ def _key(array: NDArray[Any]) -> bytes:
 def array_at(arrays: Sequence[Array]) -> Any:
     """The hook for msgspec that gives an array for its number."""
 
-    def find(_: type, number: Any) -> Array:
-        known = isinstance(number, int) and not isinstance(number, bool)
-        if not known or not 0 <= number < len(arrays):
-            raise ValueError(f"{number!r}, must be the number of an array")
-        return arrays[number]
+    def find(_: type, at: Any) -> Array:
+        known = isinstance(at, int) and not isinstance(at, bool)
+        if not known or not 0 <= at < len(arrays):
+            raise ValueError(f"{at!r}, must be the number of an array")
+        found: Array = arrays[at]
+        return found
 
     return find

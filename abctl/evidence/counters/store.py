@@ -265,7 +265,7 @@ def arrays_of(known: Knowledge, cells: int) -> Mapping[str, NDArray[Any]]:
         ups=tuple(laid(each) for each in known.ups.values()),
     )
     # Not the JSON of msgspec, which has no infinities: nothing may have been scraped yet.
-    text = json.dumps(msgspec.to_builtins(found)).encode()
+    text = json.dumps(msgspec.to_builtins(found, enc_hook=forms.number)).encode()
     return {
         "text": np.frombuffer(text, np.uint8),
         "numbers": np.concatenate(numbers),

@@ -59,7 +59,7 @@ def analyze(make_experiment: Callable[..., Experiment]) -> Callable[..., Analysi
     """Judges what somebody wrote and now looks at, whose clock is ahead by some seconds."""
 
     def look(*, ahead: float, clock: Callable[[], float] | None) -> Analysis:
-        made = make_experiment(shares_bp=BEFORE.shares_bp, unit="request", key=None)
+        made = make_experiment(shares_bp=BEFORE.shares_bp, unit="request", key="")
         design = Design(settle_seconds=20.0)
         experiment = dataclasses.replace(made, metrics=(ERRORS,), design=design, split=BEFORE)
         entries = Ledger(locked_plan(experiment))

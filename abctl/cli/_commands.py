@@ -33,6 +33,7 @@ COMMANDS = {
     "simulate": "Send requests of simulated users, with feedback.",
     "scrape": "Read metrics pages into a file, where no Prometheus does.",
     "analyze": "Say what the evidence says, and what follows.",
+    "why": "Say why the verdict is what it is.",
     "doctor": "Check everything that an experiment needs.",
     "demo": "Run the whole loop on this machine.",
 }

@@ -89,7 +89,7 @@ def doctor(
     document = {
         "experiment": place.experiment.name,
         "healthy": not errors,
-        "checks": [vars(check) for check in checks],
+        "checks": [check.document() for check in checks],
     }
     emit("Diagnosis", document, output, lambda _: _table(checks))
     if errors:
@@ -102,6 +102,6 @@ def _table(checks: "Sequence[Check]") -> object:
     rows = []
     for check in checks:
         hint = f"\n→ {check.hint}" if check.hint and check.level != "ok" else ""
-        cells = {"": check.level, "CHECK": check.name, "FOUND": check.message + hint}
+        cells = {"": check.level, "CHECK": check.name, "FOUND": check.reason.text + hint}
         rows.append(Row(cells, mark=_STYLES[check.level]))
     return table(rows, left={"CHECK"}, last="FOUND")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from abctl.core.address import Entrance
 from abctl.doctor import evidence, routing, world
-from abctl.doctor.check import Check, Doing, error, warning
+from abctl.doctor.check import Check, Doing, failed, warning
 from abctl.errors import AbctlError, ClusterError
 from abctl.local import stack
 from abctl.session.analyze import source_of, telemetry
@@ -47,7 +47,7 @@ def examine(
         return  # which was said already
     if entrance_url is None:
         hint = "--url http://HOST says where requests go in"
-        yield warning("routing", "not probed: the entrance is not known", hint)
+        yield warning("routing", "entranceUnknown", hint=hint)
         return
     Entrance.parse(entrance_url)  # what is none may hold a password, and is not shown
     doing(f"asking {entrance_url} which variant {users:,} made-up users get")
@@ -70,5 +70,5 @@ def _evidence(
         asked = telemetry(place.experiment, place.door)
         doing(f"asking {source.place} for every metric of every variant")
         yield from evidence.examine(place.experiment, source, asked, clock=clock)
-    except AbctlError as failed:
-        yield error("source", failed.message, failed.hint)
+    except AbctlError as why:
+        yield failed("source", why)

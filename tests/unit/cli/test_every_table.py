@@ -12,6 +12,7 @@ from abctl.cli._output import Output, emit
 from abctl.cli.main import run
 from abctl.core.change import Ref
 from abctl.core.ledger import Entry, Epoch
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.doctor.check import Check
 from abctl.session.status import Observed, Status
@@ -63,10 +64,11 @@ def test_of_status(wide: bool, capsys: Screen) -> None:
 
 
 def test_of_doctor(capsys: Screen) -> None:
+    found = Reason("failed", {"error": "SourceError", "detail": WORDS.strip()})
     checks = [
-        Check("reach", "ok", WORDS.strip()),
-        Check(f"metric {LONG}", "error", WORDS.strip(), "look at [its] labels"),
-        Check("split", "warning", "off", WORDS.strip()),
+        Check("reach", "ok", found),
+        Check(f"metric {LONG}", "error", found, "look at [its] labels"),
+        Check("split", "warning", found, WORDS.strip()),
     ]
     shown = lines(doctor._table(checks), capsys)
     assert any("→ look at [its] labels" in line for line in shown)

@@ -65,6 +65,7 @@ def why(
 
     abctl why --from evidence.json.gz
     """
+    from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.reasons import decision  # noqa: PLC0415 - slow to import, as what follows
     from abctl.session import analyze as service  # noqa: PLC0415
 
@@ -84,5 +85,5 @@ def why(
                 prometheus_config=prometheus_config,
                 progress=progress,
             )
-    document = found.document()
-    emit("Decision", {key: document[key] for key in _SHOWN}, output, lambda _: decision(found))
+    said = document(found)
+    emit("Decision", {key: said[key] for key in _SHOWN}, output, lambda _: decision(found))

@@ -20,7 +20,7 @@ Unknown = Mapping[tuple[str | int, ...], Any]
 """Fields that no form knows, by their places in a document."""
 
 
-class Form(msgspec.Struct, kw_only=True):
+class Form(msgspec.Struct):
     """A mapping of a document. Unlike what it stands for, it is never handed on."""
 
 

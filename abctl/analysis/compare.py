@@ -96,6 +96,7 @@ class Comparing:
         )
 
     def _metric(self, metric: Metric, counted: MetricStreams) -> MetricResult:
+        names = [variant.name for variant in self.experiment.variants]
         return MetricResult(
             name=metric.name,
             role=metric.role,
@@ -113,7 +114,9 @@ class Comparing:
                 self._comparison(metric, treatment, pair)
                 for treatment, pair in counted.pairs.items()
             ),
-            beliefs=beliefs(metric, self.experiment.split.names, list(counted.pairs.values())),
+            beliefs=beliefs(
+                metric, [v.name for v in self.experiment.variants], list(counted.pairs.values())
+            ),
         )
 
     def _comparison(self, metric: Metric, treatment: str, stream: Pair) -> Comparison:

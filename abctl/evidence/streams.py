@@ -72,7 +72,7 @@ class CounterStreams:
 
     def of(self, metric: Metric) -> MetricStreams:
         """See `Streams`."""
-        control, *treatments = names = self.experiment.split.names
+        control, *treatments = names = [v.name for v in self.experiment.variants]
         selectors = {name: self.telemetry.parts(metric, name) for name in names}
         polls = self._polls(metric, names)
         buckets = self.experiment.assignment.buckets
@@ -88,7 +88,7 @@ class CounterStreams:
         found = reading_of(metric, self.telemetry)
         if found is None or self.samples is None:
             return None
-        names = self.experiment.split.names[0], treatment
+        names = self.experiment.variants[0].name, treatment
         return found, self._pair(found, names, self._polls(found, names), None)
 
     def remarks(self, metric: Metric) -> Iterator[Reason]:

@@ -3,6 +3,7 @@
 Claims, p and bounds of generated counts never contradict each other.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abctl.analysis.compare import Comparing, Streams
+from abctl.analysis.compare import Comparing
 from abctl.core.analysis import Claim, MetricResult
 from abctl.core.experiment import Experiment, Metric
+from abctl.evidence.streams import MetricStreams, Pair
 from abctl.report.question import Question, question
 from abctl.spec import load
 from abctl.stats.estimate import Delta, Estimate
@@ -25,22 +27,18 @@ ROLES = ("primary", "primary", "guardrail", "secondary")
 
 
 @dataclass(frozen=True, eq=False)
-class Given(Comparing):
-    """Compares streams that are given, not read."""
+class Given:
+    """Streams that are given, not read."""
 
-    streams: Any = None
+    pairs: Mapping[str, Mapping[str, Pair]]
 
-    def _streams(self, metric: Metric) -> Streams:
-        found: Streams = self.streams[metric.name]
-        return found
+    def of(self, metric: Metric) -> MetricStreams:
+        return MetricStreams({}, POLLS, self.pairs[metric.name])
 
-    def _parts(self, metric: Metric) -> dict[str, Any]:
-        return {variant.name: {} for variant in self.experiment.variants}
+    def by_request(self, _metric: Metric, _treatment: str) -> None:
+        return None
 
-    def _readings(self, metric: Metric, names: Any) -> Any:
-        return iter(())
-
-    def _remarks(self, metric: Metric) -> Any:
+    def remarks(self, _metric: Metric) -> Iterator[str]:
         return iter(())
 
 
@@ -97,7 +95,7 @@ def compared(
         design=replace(experiment.design, test="sequential" if sequential else "fixed"),
         assignment=replace(experiment.assignment, unit=unit),  # type: ignore[arg-type]
     )
-    return Given(asked, None, None, streams).metrics()  # type: ignore[arg-type]
+    return Comparing(asked, Given(streams)).metrics()
 
 
 def beyond(claim: Claim) -> bool:

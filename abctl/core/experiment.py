@@ -12,6 +12,15 @@ Role = Literal["primary", "guardrail", "secondary"]
 Kind = Literal["proportion", "mean", "quantile", "rate"]
 Direction = Literal["increase", "decrease"]
 
+# What each kind is counted by.
+PARTS: Mapping[Kind, tuple[str, ...]] = {
+    "proportion": ("n", "successes"),
+    "mean": ("n", "sum", "sum_sq"),
+    "quantile": ("histogram",),
+    "rate": ("events", "exposure"),
+}
+OPTIONAL_PARTS: Mapping[Kind, tuple[str, ...]] = {"mean": ("negative_sum",)}
+
 
 @dataclass(frozen=True)
 class Cohort:

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from abctl.core import experiment as core
-from abctl.metrics.presets import OPTIONAL_PARTS, PARTS
 from abctl.spec.fields import (
     Duration,
     ExperimentName,
@@ -34,7 +33,7 @@ from abctl.spec.fields import (
     whole,
 )
 
-PartOfMetric = Annotated[str, among(chain(*PARTS.values(), *OPTIONAL_PARTS.values()))]
+PartOfMetric = Annotated[str, among(chain(*core.PARTS.values(), *core.OPTIONAL_PARTS.values()))]
 
 
 class Metadata(Part):

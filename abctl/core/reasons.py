@@ -57,11 +57,11 @@ def facts_of(code: str) -> tuple[str, ...]:
 class Reason:
     """A reason of a verdict, a note of an analysis, or what a check found.
 
-        >>> why = Reason("minDuration", {"left_seconds": 40.0, "min_duration_seconds": 100.0})
-        >>> why.text
-        '40 s more until minDuration of 1.67 min'
-        >>> why.document()["facts"]
-        {'leftSeconds': 40.0, 'minDurationSeconds': 100.0}
+    >>> why = Reason("minDuration", {"left_seconds": 40.0, "min_duration_seconds": 100.0})
+    >>> why.text
+    '40 s more until minDuration of 1.67 min'
+    >>> why.document()["facts"]
+    {'leftSeconds': 40.0, 'minDurationSeconds': 100.0}
 
     Attributes:
         code: one of `WORDS`.

@@ -103,8 +103,9 @@ cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that nee
 pythons: $(VENV)/dev ## the core on the newest Python that is here, with the newest of everything
 	@$(BIN)/python .ci/pythons
 
-long: $(VENV)/dev ## what takes long: the core on all Pythons that are here, error rates in their long form
+long: $(VENV)/dev models ## what takes long: the core on all Pythons that are here, laws on new examples, error rates
 	@$(BIN)/python .ci/pythons --all
+	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=nightly -m "hypothesis and not process" $(UNIT)
 	@$(MAKE) calibration
 
 wheels: $(VENV)/local ## build the wheels into dist: uvx --from 'dist/abctl-VERSION-py3-none-any.whl[local]' abctl demo

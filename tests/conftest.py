@@ -16,10 +16,25 @@ from hypothesis import HealthCheck, settings
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Source, Variant
 from abctl.core.split import TOTAL_BP, Split
 
-# How long an example takes says more of what else the machine does than of the code.
-settings.register_profile("abctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples in every run. How long one takes says more of what else the machine does than
+# of the code.
+settings.register_profile(
+    "abctl",
+    max_examples=100,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 # For the same tests once more, with other versions: pytest --hypothesis-profile=few
 settings.register_profile("few", settings.get_profile("abctl"), max_examples=5)
+# New examples, for the tests that `-m hypothesis` chooses. How to fail again is printed.
+settings.register_profile(
+    "nightly",
+    settings.get_profile("abctl"),
+    max_examples=500,
+    derandomize=False,
+    print_blob=True,
+)
 settings.load_profile("abctl")
 
 # In a shell's background it is ignored, and whatever the tests start and interrupt inherits that.

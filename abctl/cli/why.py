@@ -5,21 +5,11 @@ from typing import Annotated
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
-from abctl.cli._place import (
-    ContextOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
-    find_place,
-)
 from abctl.cli._progress import questions_bar
-from abctl.cli._source import (
-    AllowCredentialsOption,
-    PrometheusConfigOption,
-    PrometheusOption,
-    with_credentials,
-)
+from abctl.cli._session import WorldOptions, session_of
+from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.errors import UsageError
 
 # What of an analysis is shown.
@@ -28,7 +18,7 @@ _SHOWN = ("experiment", "at", "source", "verdict", "notes", "noteCodes")
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(why)
+    add(app, why)
 
 
 def why(
@@ -36,9 +26,7 @@ def why(
         Path | None, typer.Argument(help="The experiment file; none with --from.")
     ] = None,
     *,
-    prometheus: PrometheusOption = None,
-    prometheus_config: PrometheusConfigOption = None,
-    allow_credentials: AllowCredentialsOption = None,
+    evidence: EvidenceOptions,
     from_: Annotated[
         Path | None,
         typer.Option(
@@ -48,10 +36,7 @@ def why(
             help="Judge saved evidence; needs nothing else.",
         ),
     ] = None,
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Say why the verdict is what it is: each reason and note with its code and its facts.
@@ -74,16 +59,8 @@ def why(
     if from_ is not None:
         found = service.analyze_saved(from_)
     else:
-        place = find_place(str(experiment), state, kubeconfig, context, namespace)
-        place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
+        session = with_evidence(session_of(str(experiment), world), evidence)
         with questions_bar() as progress:
-            found = service.analyze(
-                place.door,
-                place.experiment,
-                place.state,
-                prometheus_url=prometheus,
-                prometheus_config=prometheus_config,
-                progress=progress,
-            )
+            found = service.analyze(session, progress=progress)
     said = document(found)
     emit("Decision", {key: said[key] for key in _SHOWN}, output, lambda _: decision(found))

@@ -52,8 +52,6 @@ class KubeDoor:
         self.namespace, self.words = access.namespace, access.words
         self._wire = Wire(access, sleep)
         self._plurals: dict[tuple[str, str], str] = {}
-        # Gives the status of what has none in a cluster; asked whenever an object is read.
-        self.live: Callable[[Object], Mapping[str, Any] | None] = lambda _: None
 
     @property
     def access(self) -> Access:
@@ -66,9 +64,7 @@ class KubeDoor:
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""
-        obj = self._on("GET", ref)
-        status = self.live(obj)
-        return obj if status is None else {**obj, "status": status}
+        return self._on("GET", ref)
 
     def create(self, obj: Object) -> Object:
         """Create an object."""

@@ -15,8 +15,8 @@ def _no_series(f: Facts) -> str:
 
 def _failed_requests(f: Facts) -> str:
     unsent, answered = f["unsent_count"], sorted(f["answered"].items())
-    rest = f", {unsent:,} were not sent any more" if unsent else ""
-    others = ", ".join(f"{name or 'nobody'} answered {n:,}" for name, n in answered)
+    rest = f", {unsent:,} were not sent" if unsent else ""
+    others = ", ".join(f"{name or 'an unknown variant'} answered {n:,}" for name, n in answered)
     return (
         f"{f['failed_count']} of {f['asked_count']:,} requests failed ({f['failure']}){rest}; "
         f"{others or 'none answered'}"
@@ -32,8 +32,8 @@ def _shares(f: Facts) -> str:
 
 def _answer(variant: str | None, failure: str | None) -> str:
     if failure is not None:
-        return f"nobody ({failure})" if failure else "nobody in time"
-    return variant or "nobody knows whom"
+        return f"no variant ({failure})" if failure else "no variant in time"
+    return variant or "an unknown variant"
 
 
 def _overrides(f: Facts) -> str:
@@ -86,10 +86,10 @@ OF_CHECKS: Words = {
     "splitNotInEffect": "{split:split} is not in effect: {detail}",
     "variantsDiffer": "{detail}",
     "splitSetElsewhere": (
-        "{split:split} was set by somebody else, the ledger has {ledger_split:split}"
+        "{split:split} was set without abctl, the ledger has {ledger_split:split}"
     ),
-    "shiftUnfinished": "{actor} began to shift to {split:split}, and it is not finished",
-    "effectUnknown": "{split:split}, but whether it is in effect nobody can tell: {detail}",
+    "shiftUnfinished": "{actor} began a shift to {split:split} that is not finished",
+    "effectUnknown": "{split:split}, but whether it is in effect is unknown: {detail}",
     "splitAsRecorded": "{split:split}, as the ledger has it",
     "variantReady": "ready{variant:unsaid}",
     "variantNotReady": "{detail}{variant:unsaid}",
@@ -99,12 +99,12 @@ OF_CHECKS: Words = {
     "seriesMissing": ("missing", _no_series),
     "noEventYet": ("missing", _no_series),
     "seriesComplete": "{series_count} series, every variant has them",
-    "scrapedOnce": "scraped once only in ten minutes",
+    "scrapedOnce": "only one scrape in ten minutes",
     "scrapesEnded": _SCRAPES,
     "settleTooShort": f"{_SCRAPES}; settle is only {{settle_seconds:written}}",
     "scrapesRegular": _SCRAPES,
-    "labelsHidden": "{labels:list}: the target sets labels that the server sets as well",
-    "labelsKept": "none of the servers' labels is hidden by a target's",
+    "labelsHidden": "{labels:list}: the target sets labels that the server also sets",
+    "labelsKept": "no label of a server is hidden by one of its target",
     "retentionUnknown": "{place} does not say for how long it keeps samples",
     "retentionUnlimited": "{place} keeps samples for ever",
     "retentionTooShort": (
@@ -118,12 +118,14 @@ OF_CHECKS: Words = {
         "only {answered_count:,} of {requests_count:,} requests were answered in time"
     ),
     "variantUnknown": (
-        "{answers_count} of {requests_count} answers say {header}: {variant}, which is no variant"
+        "{answers_count} of {requests_count} answers have {header}: {variant}, not a variant"
     ),
     "variantNotNamed": "{answers_count} of {requests_count} answers have no {header}",
     "sharesOff": (_SHARES, lambda f: f"{_shares(f)}, p = {f['p']:.1g}"),
     "sharesRight": (_SHARES, lambda f: f"{_shares(f)}: {f['requests_count']} requests"),
-    "notSticky": ("{moved_count} of {users_count} users got another variant when they asked again"),
+    "notSticky": (
+        "{moved_count} of {users_count} users got another variant on their second request"
+    ),
     "sticky": "{users_count} users got the same variant twice",
     "notAsAssigned": "{wrong_count} of {users_count} users are not where `abctl assign` puts them",
     "asAssigned": "{users_count} users are where `abctl assign` puts them",

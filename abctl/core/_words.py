@@ -37,7 +37,7 @@ def _margin(f: Facts) -> str:
 def _harm(f: Facts) -> str:
     over = "" if f["margin"] is None else f" than its margin of {_margin(f)}"
     # Both cannot be true of one effect: it has changed, or an assumption does not hold.
-    mixed = "; at another look it was within it: cold starts, bursts?"
+    mixed = "; another look proved it within the margin: cold starts, bursts?"
     return f"{_about(f)} is worse{over}: {_by(f)}{mixed if f['was_within_margin'] else ''}"
 
 
@@ -85,7 +85,7 @@ def _clocks(f: Facts) -> str:
     ahead = f["ahead_seconds"]
     return (
         f"the clock of the evidence is {figures.duration(abs(ahead))} {way(ahead)} that of the "
-        "ledger: changes of the split are placed wrong; NTP on both, and start anew"
+        "ledger: changes of the split are misplaced; use NTP on both, and start anew"
     )
 
 
@@ -107,17 +107,15 @@ OF_ANALYSES: Words = {
         "give the new experiment another name"
     ),
     "clocksApart": ("ahead_seconds", _clocks),
-    "planChanged": "{parts:list}: not as in the plan that was locked when the experiment started",
-    "noRequestCounters": (
-        "{variant}: the source has no request counters of it, though it had a share"
-    ),
-    "stale": "{variant}: was last scraped {stale_seconds:duration} ago, the evidence is stale",
+    "planChanged": "{parts:list}: differ from the plan that was locked at the start",
+    "noRequestCounters": ("{variant}: has a share, but the source has no request counters of it"),
+    "stale": "{variant}: last scraped {stale_seconds:duration} ago, so the evidence is stale",
     "scrapeGaps": (
         "{variant}: scrapes cover {covered_ratio:.1%} of the time, must be {needed_ratio:.0%}"
     ),
     "doubtfulRequests": (
-        "{variant}: up to {doubtful_ratio:.1%} of its requests may be none: its counters dropped, "
-        "and it has no process_start_time_seconds that tells a restart from a worker that died"
+        "{variant}: up to {doubtful_ratio:.1%} of its requests may be counted twice: its counters "
+        "dropped, and without process_start_time_seconds a restart looks like a dead worker"
     ),
     "splitMismatch": (_OFF, _mismatch),
     # What is proven.
@@ -125,78 +123,76 @@ OF_ANALYSES: Words = {
     "betterProven": (f"{_METRIC} {_NUMBERS}", lambda f: f"{_about(f)} is better: {_by(f)}"),
     "withinMarginProven": (f"{_METRIC} {_MARGIN} {_NUMBERS}", _within),
     "mayShipToo": (
-        "{treatment} may ship as well: {first} goes first by its estimate of {metric}, which does "
+        "{treatment} may ship as well: {first} has the larger estimate of {metric}, which does "
         "not prove it better than {treatment}"
     ),
     # What is missing, and what is done about it.
     "noPrimary": "{treatment}: no primary metric",
     "notYetProven": (f"{_METRIC} {_MARGIN} {_NUMBERS}", _open),
     "notYetEstimable": "{role} {metric} of {treatment}: not estimable yet: {detail}{method:unsaid}",
-    "notAsked": "{role} {metric} of {treatment}: nothing is claimed of it",
+    "notAsked": "{role} {metric} of {treatment}: has no claim",
     "minDuration": (
         "{left_seconds:duration} more until minDuration of {min_duration_seconds:duration}"
     ),
     "sizeNotReached": ("metric treatment reached_count needed_count expected_seconds", _size),
     "beforePlannedEnd": (
-        "test: fixed is looked at once, at the planned end (after {max_duration_seconds:duration} "
+        "test: fixed is judged once, at the planned end (after {max_duration_seconds:duration} "
         "at the latest): nothing is decided before"
     ),
     "maxDurationOver": (
         "maxDuration of {max_duration_seconds:duration} is over, and what shipping needs is not "
         "proven"
     ),
-    "oneLookOver": "this was the one look that was planned, and what shipping needs is not proven",
-    "othersGoOn": "without {stopped:list} there can be more evidence of {going:list}",
+    "oneLookOver": "the one planned look is over, and what shipping needs is not proven",
+    "othersGoOn": "stop {stopped:list} to get more evidence of {going:list}",
     # What a reader should know besides.
     "oneLookTaken": (
-        "test: fixed had its one look at the planned end, {at}: what came later does not count, "
+        "test: fixed had its one look at the planned end, {at}: later evidence does not count, "
         "and looking again gives the same answer"
     ),
-    "shadowNotJudged": "{variant}: a shadow, which only gets copies; it is not judged",
-    "noShare": "{variant}: has no share, and takes no part in the verdict",
-    "epochOfOtherVariants": "epoch {epoch} ({split:split}) is left out: it is of other variants",
+    "shadowNotJudged": "{variant}: a shadow, which only gets copies, is not judged",
+    "noShare": "{variant}: has no share, so the verdict leaves it out",
+    "epochOfOtherVariants": "epoch {epoch} ({split:split}) is left out: it has other variants",
     "epochUncertain": (
-        "epoch {epoch} ({split:split}) is left out: somebody else changed the split during it, at "
-        "a time that nobody knows"
+        "epoch {epoch} ({split:split}) is left out: the split was changed without abctl "
+        "during it, at an unknown time"
     ),
     "outsideExperiment": (
         "{variant}: {requests_count:,.0f} requests without {key} or not randomized are not part of "
         "the experiment"
     ),
     "restarts": (
-        "{variant}: model servers restarted {restarts_count}x; what they counted after the last "
-        "scrape before is lost"
+        "{variant}: model servers restarted {restarts_count}x; what they counted after the "
+        "last scrape before is lost"
     ),
     "targetsGone": (
-        "{variant}: {gone_count} of {targets_count} model servers are not scraped any more; what "
+        "{variant}: {gone_count} of {targets_count} model servers are no longer scraped; what "
         "they counted after their last scrape, if anything, is lost"
     ),
     "countersFell": (
-        "{variant}: counters fell {falls_count}x though their process went on (a worker died?); "
+        "{variant}: counters fell {falls_count}x while their process went on (did a worker die?); "
         "what they counted between those two scrapes is left out"
     ),
     "aroundChanges": (
         "{variant}: {requests_count:,.0f} requests around changes of the split are left out"
     ),
     "beforeFirstScrape": (
-        "{variant}: {requests_count:,.0f} requests were counted before the first scrape, nobody "
-        "knows when, and are left out"
+        "{variant}: {requests_count:,.0f} requests were counted before the first scrape, at an "
+        "unknown time, and are left out"
     ),
     "startUnknown": (
-        "{variant}: nothing is known of the first {missing_seconds:duration} that count: does the "
-        "source keep less than the experiment lasts?"
+        "{variant}: the first {missing_seconds:duration} that count are missing: does the source "
+        "keep less than the experiment lasts?"
     ),
     # What there is instead of an estimate.
     "notEstimable": "{detail}{method:unsaid}",
     # How a metric is measured, and what a test beside the one that decides must not be used for.
     "measured": "{how}",
-    "notOnlyDrawn": (
-        "also of requests that chance has not put there: forced, of cohorts, feedback"
-    ),
+    "notOnlyDrawn": ("also counts requests that were not randomized: forced, of cohorts, feedback"),
     "burstsIgnored": (
-        "takes requests as independent, so bursts of slow ones may pass for a difference"
+        "takes requests as independent, so bursts of slow ones may look like a difference"
     ),
     "unitsIgnored": "requests of one {assignment_unit} are taken as independent",
     "oneLookOnly": "holds for one look at the planned end only",
-    "tooSure": "takes the requests of one unit as independent, which makes it too sure",
+    "tooSure": "takes the requests of one unit as independent, so its certainty is too high",
 }

@@ -8,7 +8,7 @@ from abctl.errors import UsageError
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is sent to a host never leaves this machine."""
+    """Whether requests to a host stay on this machine."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -17,7 +17,12 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Entrance:
-    """Where requests go in: the parts of a URL."""
+    """The address to which requests go: the parts of a URL.
+
+    >>> entrance = Entrance.parse("https://iris.example.com/models/")
+    >>> entrance.authority, entrance.path, entrance.loopback
+    ('iris.example.com:443', '/models', False)
+    """
 
     host: str
     port: int
@@ -29,7 +34,7 @@ class Entrance:
         """The parts of `http(s)://host[:port][/path]`.
 
         Raises:
-            UsageError: anything else.
+            UsageError: the text is not such a URL.
         """
         try:
             parts = urlsplit(url)

@@ -20,6 +20,10 @@ VerdictKind = Literal["ship", "stop", "continue", "invalid"]
 class Claim:
     """A one-sided question and its answer.
 
+    >>> open_yet = NotEstimable("welch", "n of 3 in a variant, needs 30")
+    >>> Claim("better", Delta(0.0, relative=False), open_yet, p_adjusted=None, proven=False).proven
+    False
+
     Attributes:
         says: what is proven if the null is rejected.
         null: the effect under the null hypothesis; the margin of a guardrail.
@@ -43,7 +47,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reading:
-    """A classical test beside the one that decides; `caveats` say when it must not be used."""
+    """A classical test beside the one that decides; `caveats` say when it must not be used.
+
+    >>> none = NotEstimable("welch", "no variance in either variant")
+    >>> reading = Reading(none, (Reason("oneLookOnly"),))
+    >>> reading.result.method, reading.caveats[0].text
+    ('welch', 'holds for one look at the planned end only')
+    """
 
     result: Result
     caveats: tuple[Reason, ...]
@@ -52,6 +62,12 @@ class Reading:
 @dataclass(frozen=True)
 class Comparison:
     """A treatment against the control in one metric.
+
+    >>> none = NotEstimable("welch", "n of 3 in a variant, needs 30")
+    >>> claim = Claim("harm", Delta(0.0, relative=False), none, None, proven=False)
+    >>> found = Comparison("treatment", none, (claim,))
+    >>> found.claim("harm") is claim, found.claim("better"), found.proven("harm")
+    (True, None, False)
 
     Attributes:
         treatment: the name of the variant.
@@ -77,7 +93,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Belief:
-    """What a Bayesian says of a variant, with nothing known beforehand; it decides nothing.
+    """The Bayesian summary of a variant, with a flat prior; it decides nothing.
+
+    >>> Belief("treatment", better=0.98, best=0.98, loss=0.0001, caveat="not for stopping").better
+    0.98
 
     Attributes:
         variant: its name.
@@ -96,7 +115,15 @@ class Belief:
 
 @dataclass(frozen=True)
 class MetricResult:
-    """A metric, how it was measured, and what came out of it, treatment by treatment.
+    """A metric, how it was measured, and the results, treatment by treatment.
+
+    >>> measured = MetricResult(
+    ...     "p95", "guardrail", "quantile", "latency", "decrease", quantile=0.95, mde=None,
+    ...     margin=Delta(0.1, relative=True), method="quantile_sequence", selectors={}, remarks=(),
+    ...     polls=128, comparisons=(),
+    ... )
+    >>> measured.unit
+    'seconds'
 
     Attributes:
         method: of statistics.
@@ -131,7 +158,11 @@ class MetricResult:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well the targets of a variant were watched.
+    """How completely the targets of a variant were scraped.
+
+    >>> watched = Coverage(2, 0, 15.0, covered_ratio=0.99, stale_seconds=4.0, left_out=0, unseen=0)
+    >>> watched.covered_ratio >= 0.9, watched.gone
+    (True, 0)
 
     Attributes:
         targets: how many there were.
@@ -162,6 +193,9 @@ class Coverage:
 class VariantResult:
     """Totals of one variant over all that counts; None where nothing is known.
 
+    >>> VariantResult("control", 1000, 0, {"accuracy": 0.9}, 0.01, None, None, None, {}).requests
+    1000
+
     Attributes:
         name: of the variant.
         requests: exposures that are part of the experiment.
@@ -188,7 +222,12 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """A period of constant split, without its settling time; `counted` is False if left out."""
+    """A period of constant split, without its settling time; `counted` is False if left out.
+
+    >>> half = Split(("control", "treatment"), (5000, 5000))
+    >>> EpochResult(0, start=60.0, end=600.0, split=half, counted=True).split.short
+    '50/50'
+    """
 
     number: int
     start: float
@@ -199,7 +238,10 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows, of which treatment, and why.
+    """What to do, with which treatment, and why.
+
+    >>> Verdict("continue", None, (Reason("noPrimary", {"treatment": "v2"}),)).reasons[0].code
+    'noPrimary'
 
     Attributes:
         treatment: that ships, or is to be taken out; None where all of them are meant.
@@ -215,6 +257,16 @@ class Verdict:
 @dataclass(frozen=True)
 class Analysis:
     """Everything that an analysis found.
+
+    >>> found = Analysis(
+    ...     "iris", at=1_764_000_000.0, source="prometheus", preset="abctl", unit="user",
+    ...     test="sequential", alpha=0.05, started=None, elapsed_seconds=0.0,
+    ...     min_duration_seconds=604_800.0, max_duration_seconds=1_209_600.0, epochs=(),
+    ...     variants=(), metrics=(), srm=None, notes=(),
+    ...     verdict=Verdict("continue", None, ()),
+    ... )
+    >>> found.verdict.kind
+    'continue'
 
     Attributes:
         at: unix seconds up to which it reads.

@@ -1,4 +1,4 @@
-"""Who gets which variant: the arithmetic of the data plane, so any assignment can be explained.
+"""Who gets which variant: the arithmetic of the data plane, so every assignment can be explained.
 
 Envoy with `use_hash_policy` takes `xxh64(key, seed 0) % total weight` and the first cluster whose
 cumulated weight exceeds it; with a salt prepended by `regex_rewrite` the key is "salt:unit".
@@ -17,7 +17,11 @@ from abctl.errors import SpecError
 
 
 def point(salt: str, unit: str) -> int:
-    """Where a unit lies in [0, 10 000): xxh64 of "salt:unit", modulo the total."""
+    """The point of a unit in [0, 10 000): xxh64 of "salt:unit", modulo the total.
+
+    >>> point("iris-1", "ann"), point("iris-1", "bob")
+    (3220, 6805)
+    """
     return xxhash.xxh64_intdigest(f"{salt}:{unit}".encode()) % TOTAL_BP
 
 
@@ -28,7 +32,11 @@ def bucket(salt: str, unit: str, buckets: int) -> int:
 
 @dataclass(frozen=True)
 class Region:
-    """Points [start, stop) of a variant."""
+    """Points [start, stop) of a variant.
+
+    >>> regions(Split(("control", "treatment"), (7000, 3000)))[1]
+    Region(variant='treatment', start=7000, stop=10000)
+    """
 
     variant: str
     start: int
@@ -75,7 +83,11 @@ def variant_at(split: Split, at: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hash has put a unit: `variant` owns the points [start, stop) around `point`."""
+    """Where a hash puts a unit: `variant` owns the points [start, stop) around `point`.
+
+    >>> place_at(Split(("control", "treatment"), (7000, 3000)), 8123)
+    Place(variant='treatment', point=8123, start=7000, stop=10000)
+    """
 
     variant: str
     point: int
@@ -109,12 +121,19 @@ def _lookup(split: Split) -> tuple[tuple[int, ...], tuple[str, ...]]:
 class Assigned:
     """Where one request goes, and why.
 
+    >>> rules = Assignment(unit="user", key="x-user-id", salt="iris-1")
+    >>> split = Split(("control", "treatment"), (7000, 3000))
+    >>> explain(rules, split, {"X-User-Id": "ann"}).why
+    'point 3220 is in 0..6999 of control'
+    >>> explain(rules, split, {}).why
+    'x-user-id is missing: not in the experiment'
+
     Attributes:
-        variant: None where each request is drawn by itself, so that nobody can say.
-        point: in [0, 10 000), where the hash decided.
-        bucket: for variances, where the unit takes part in the experiment.
-        why: in plain words.
-        randomized: whether chance put it there, by the experiment's own split; only then does the
+        variant: None where each request is drawn by itself and cannot be predicted.
+        point: in [0, 10 000), where the hash decides.
+        bucket: for variances, where the unit is in the experiment.
+        why: in words.
+        randomized: whether the experiment's own split decided by chance; only then does the
             request count.
     """
 
@@ -128,7 +147,7 @@ class Assigned:
 def explain(
     rules: Assignment, split: Split, headers: Mapping[str, str], draw: Draw = by_salted_hash
 ) -> Assigned:
-    """Say where a request with these headers goes, step by step as the data plane does.
+    """Explain where a request with these headers goes, step by step as the data plane does.
 
     The first that applies decides: the override, the cohorts in their order, no key, the hash.
     Names of headers are compared without case, values without the blanks around them (HTTP).

@@ -1,6 +1,6 @@
 """A change of one Kubernetes object: the only way to touch the world.
 
-Dry run, diff, apply and rollback all eat the same `Change`.
+Dry run, diff, apply and rollback take the same `Change`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,13 @@ _READ_AGAIN = "somebody else may have changed it: the same command reads it agai
 
 @dataclass(frozen=True)
 class Ref:
-    """The address of an object."""
+    """The address of a Kubernetes object.
+
+    >>> Ref.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "abctl-iris"}})
+    Ref(api_version='v1', kind='ConfigMap', namespace='default', name='abctl-iris')
+    >>> str(Ref("v1", "ConfigMap", "default", "abctl-iris"))
+    'configmap/abctl-iris'
+    """
 
     api_version: str
     kind: str
@@ -35,19 +41,25 @@ class Ref:
 
 @dataclass(frozen=True)
 class Change:
-    """An object as it is and as it shall be; `before` is None where it is created."""
+    """An object as it is and as it shall be; `before` is None where the object is created.
+
+    >>> change = Change({"spec": {"weight": 10}}, {"spec": {"weight": 30}})
+    >>> change.json_patch()
+    [{'op': 'test', 'path': '/spec/weight', 'value': 10},
+     {'op': 'replace', 'path': '/spec/weight', 'value': 30}]
+    """
 
     before: Object | None
     after: Object
 
     @property
     def ref(self) -> Ref:
-        """What is changed."""
+        """The address of the object that is changed."""
         return Ref.of(self.after)
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the object stays as it is."""
         return self.before == self.after
 
     def json_patch(self) -> list[dict[str, Any]]:

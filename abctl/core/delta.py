@@ -17,9 +17,13 @@ _HINT = (
 def parse_delta(text: str) -> Delta:
     """`2pp`, `2%` or `0.5abs` as a size of effect.
 
+    >>> parse_delta("2pp"), parse_delta("2%"), parse_delta("0.5abs")
+    (Delta(value=0.02, relative=False), Delta(value=0.02, relative=True),
+     Delta(value=0.5, relative=False))
+
     Raises:
-        SpecError: a bare number, which could mean any of the three, a negative one, no number, or
-            one whose square is none.
+        SpecError: not a number with a unit, negative, or too large; a bare number could mean any of
+            the three.
     """
     match = _DELTA.match(str(text))
     if match is None:

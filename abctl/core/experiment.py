@@ -1,4 +1,4 @@
-"""What the user asked for: the experiment file as frozen data (`abctl.spec` reads it)."""
+"""The experiment file as frozen data; `abctl.spec` reads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,11 @@ OPTIONAL_PARTS: Mapping[Kind, tuple[str, ...]] = {"mean": ("negative_sum",)}
 
 @dataclass(frozen=True)
 class Cohort:
-    """Requests whose `header` has `value` go to one variant, or are split on their own."""
+    """Requests whose `header` has `value` go to one variant, or have a split of their own.
+
+    >>> Cohort("x-cohort", "beta", variant="treatment").variant
+    'treatment'
+    """
 
     header: str
     value: str
@@ -34,7 +38,11 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Assignment:
-    """How a unit gets its variant; `override` is a header that may force one (None: nobody may)."""
+    """How a unit gets its variant; `override` is a header that may force one (None: none may).
+
+    >>> Assignment(unit="user", key="x-user-id", salt="iris-1").buckets
+    64
+    """
 
     unit: Unit
     key: str
@@ -47,6 +55,9 @@ class Assignment:
 @dataclass(frozen=True)
 class Model:
     """A model server's content: `image` for clusters, `version` names its folder locally.
+
+    >>> Model("iris", "v2", image="registry.example.com/iris:v2").version
+    'v2'
 
     Without an image, `uri` is where the model is stored and `format` how, for platforms that load
     models themselves; or `service` ([namespace/]name[:port]) is where it is served already.
@@ -62,7 +73,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the things compared."""
+    """One of the models that are compared; the first of an experiment is the control.
+
+    >>> Variant("treatment", Model("iris", "v2")).model.version
+    'v2'
+    """
 
     name: str
     model: Model
@@ -70,7 +85,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Shadow(Variant):
-    """A server that gets copies of requests; nobody sees its answers, and it is not compared.
+    """A server that gets copies of requests. Clients never see its answers; it is not compared.
+
+    >>> Shadow("next", Model("iris", "v3"), percent=50).percent
+    50
 
     `percent` is how many of the requests that are split are copied, as a whole number.
     """
@@ -80,7 +98,11 @@ class Shadow(Variant):
 
 @dataclass(frozen=True)
 class Entrance:
-    """Where requests come in, on platforms that share a gateway: `namespace/name`, and a host."""
+    """Where requests come in, on platforms that share a gateway: `namespace/name`, and a host.
+
+    >>> Entrance(gateway="gateways/public", host="iris.example.com").host
+    'iris.example.com'
+    """
 
     gateway: str | None = None
     host: str | None = None
@@ -90,9 +112,14 @@ class Entrance:
 class Metric:
     """What is measured, which way is better, and how much matters.
 
-    `of` is the outcome (or `errors`, `latency`, `requests`) that the source's preset resolves;
-    `selectors` overrides the preset, by part (n, successes, ...); times that they count are in
-    units of `unit_seconds`.
+    >>> ten_percent = Delta(0.1, relative=True)
+    >>> p95 = Metric("p95", "guardrail", "quantile", "latency", "decrease", margin=ten_percent)
+    >>> p95.margin.absolute(control=0.5), p95.unit_seconds
+    (0.05, 1.0)
+
+    `of` is the outcome (or `errors`, `latency`, `requests`) that the source's preset resolves.
+    `selectors` overrides the preset, by part (n, successes, ...). `unit_seconds` is the unit of the
+    times that they count.
     """
 
     name: str
@@ -111,8 +138,11 @@ class Metric:
 class Source:
     """Where evidence comes from: `kind` is a module of abctl.sources, `options` are its own.
 
-    `preset` says whose metrics they are; None: what follows from platform and models. `agreed` is
-    whether the user wants the secrets that the options name to be sent where they say.
+    >>> Source("prometheus", {"url": "http://prometheus:9090"}).options["url"]
+    'http://prometheus:9090'
+
+    `preset` names the metrics; None: it follows from platform and models. `agreed` is whether the
+    user allows the secrets that the options name to be sent to the source.
     """
 
     kind: str
@@ -123,7 +153,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Design:
-    """How it is decided."""
+    """How the experiment is decided; durations are in seconds.
+
+    >>> Design(alpha=0.01).max_duration_seconds / 86_400
+    14.0
+    >>> Design(alpha=5)
+    Traceback (most recent call last):
+        ...
+    ValueError: alpha 5, must be in (0, 1)
+
+    Raises:
+        ValueError: alpha or power is not in (0, 1).
+    """
 
     test: Literal["sequential", "fixed"] = "sequential"
     alpha: float = 0.05
@@ -140,14 +181,28 @@ class Design:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The whole file.
+    """An experiment as its file declares it.
+
+    >>> experiment = Experiment(
+    ...     "iris",
+    ...     "models",
+    ...     "envoy",
+    ...     Assignment("user", "x-user-id", "iris-1"),
+    ...     (Variant("control", Model("iris", "v1")), Variant("treatment", Model("iris", "v2"))),
+    ...     Split(("control", "treatment"), (9000, 1000)),
+    ...     metrics=(Metric("errors", "primary", "proportion", "errors", "decrease"),),
+    ...     source=None,
+    ...     design=Design(),
+    ... )
+    >>> experiment.control.name, str(experiment.split)
+    ('control', 'control 90%, treatment 10%')
 
     Attributes:
         split: the split that it starts with.
-        source: None where the file leaves it to the local stack.
-        entrance: None where the platform has one of its own.
-        shadow: no variant: it has no share, and no statistics know of it.
-        written: the spec of the file, word for word; None where there is no file.
+        source: None where the local stack fills it in.
+        entrance: None where the platform has its own.
+        shadow: not a variant: it has no share and is not part of the statistics.
+        written: the spec of the file, word for word; None without a file.
     """
 
     name: str
@@ -165,7 +220,7 @@ class Experiment:
 
     @property
     def served(self) -> tuple[Variant, ...]:
-        """Everything that has a model server: the variants, and the shadow."""
+        """The variants and the shadow: all that have a model server."""
         return (*self.variants, self.shadow) if self.shadow else self.variants
 
     @property

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: rounded, with their unit; machines get them unrounded."""
+"""Numbers for people: rounded, with their unit. Machine output is unrounded."""
 
 import math
 import re
@@ -20,7 +20,11 @@ _MOST_DIGITS = 5
 
 
 def value(number: float | None, unit: str) -> str:
-    """A value of a metric: `93.4%`, `1.25 ms`, `12.3`, `1,234,567`."""
+    """A value of a metric: `93.4%`, `1.25 ms`, `12.3`, `1,234,567`.
+
+    >>> value(0.934, "share"), value(0.00125, "seconds"), value(1234567.0, "number")
+    ('93.40%', '1.25 ms', '1,234,567')
+    """
     if number is None or not math.isfinite(number):
         return "-"
     if unit == _SHARE:
@@ -30,6 +34,9 @@ def value(number: float | None, unit: str) -> str:
 
 def difference(number: float, unit: str, more: int = 0) -> str:
     """A difference, with its sign: `+1.2pp`, `-0.31 ms`; an open end is `…`.
+
+    >>> difference(0.012, "share"), difference(-0.00031, "seconds"), relative(0.013)
+    ('+1.20pp', '-0.31 ms', '+1.3%')
 
     Args:
         number: the difference.
@@ -94,7 +101,11 @@ def count(number: float | None) -> str:
 
 
 def probability(p: float, alpha: float | None = None) -> str:
-    """`p = 0.012`, `p < 0.0001`; what is above alpha is never rounded down to it."""
+    """`p = 0.012`, `p < 0.0001`; a p above alpha is never rounded down to it.
+
+    >>> probability(0.012), probability(1e-9), probability(0.05001, alpha=0.05)
+    ('p = 0.012', 'p < 0.0001', 'p = 0.05001')
+    """
     if p < _SMALLEST_P:
         return f"p < {_SMALLEST_P:f}".rstrip("0")
     digits = 2

@@ -29,7 +29,12 @@ _OF_ADDRESS = frozenset(("name", "namespace"))
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger: at `at` (unix seconds) the split went `before` -> `after`."""
+    """One line of the ledger: at `at` (unix seconds) the split went `before` -> `after`.
+
+    >>> half = Split(("control", "treatment"), (5000, 5000))
+    >>> Entry(0.0, "ann", before=None, after=half, why="start", phase="applied").after.short
+    '50/50'
+    """
 
     at: float
     actor: str
@@ -43,6 +48,10 @@ class Entry:
 class Epoch:
     """A period (unix seconds) in which one split was in effect.
 
+    >>> epoch = Epoch(60.0, 600.0, Split(("control", "treatment"), (5000, 5000)))
+    >>> epoch.end - epoch.start, epoch.certain
+    (540.0, True)
+
     `certain` is False where a change behind abctl's back ended it: it was noticed at `end`, but
     may be older.
     """
@@ -55,7 +64,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The locked plan (JSON, by `abctl.forms.plan`) and everything that happened since."""
+    """The locked plan (JSON, by `abctl.forms.plan`) and everything that happened since.
+
+    >>> tenth, half = (Split(("control", "treatment"), (10_000 - bp, bp)) for bp in (1000, 5000))
+    >>> start = Entry(0.0, "ann", None, tenth, "start", "applied")
+    >>> shift = Entry(600.0, "ann", tenth, half, "no errors so far", "applied")
+    >>> ledger = Ledger("{}").with_entry(start).with_entry(shift)
+    >>> [(e.start, e.end, e.split.short) for e in ledger.epochs(end=900.0, settle_seconds=60.0)]
+    [(60.0, 600.0, '90/10'), (660.0, 900.0, '50/50')]
+    """
 
     plan: str
     entries: tuple[Entry, ...] = ()

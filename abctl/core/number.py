@@ -8,7 +8,7 @@ def parse_whole(text: str | float) -> int:
     """`64` as a number.
 
     Raises:
-        ValueError: anything else than a whole number.
+        ValueError: the text is not a whole number.
     """
     return int(_plain(text))
 
@@ -17,7 +17,7 @@ def parse_number(text: str | float) -> float:
     """`0.05` as a number; `nan` and `inf` as well, which bounds are for.
 
     Raises:
-        ValueError: no number.
+        ValueError: the text is not a number.
     """
     return float(_plain(text))
 

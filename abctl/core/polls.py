@@ -19,7 +19,11 @@ GAP_INTERVALS = 5.0
 
 @dataclass(frozen=True)
 class Window:
-    """The seconds [start, end] of one epoch that count as evidence."""
+    """The seconds [start, end] of one epoch that count as evidence.
+
+    >>> Window(epoch=0, start=60.0, end=600.0).seconds
+    540.0
+    """
 
     epoch: int
     start: float
@@ -27,13 +31,19 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return self.end - self.start
 
 
 @dataclass(frozen=True, eq=False)
 class Polls:
     """Consecutive intervals (edges[i], edges[i+1]].
+
+    >>> polls = cut([Window(0, 0.0, 90.0), Window(1, 120.0, 180.0)], step_seconds=60.0)
+    >>> polls.edges, polls.epoch  # from 90 to 120 nothing counts
+    (array([  0.,  60.,  90., 120., 180.]), array([ 0,  0, -1,  1]))
+    >>> polls.counted
+    array([ True,  True, False,  True])
 
     Attributes:
         edges: shape (polls + 1,), ascending, unix seconds.
@@ -63,8 +73,8 @@ def cut(windows: Sequence[Window], step_seconds: float) -> Polls:
     at a step of 30 seconds is 730 polls, a year 960: their number grows with the logarithm.
 
     Where an edge lies depends on the begin of the first window and on the step, never on when the
-    last window ends: whoever looks again finds the polls of the last look and some more. A
-    sequential test goes on where it was, and what it has proven stays proven.
+    last window ends: a later look has the polls of the earlier one and some more. A sequential test
+    goes on where it was, and what it has proven stays proven.
 
     Edges are whole milliseconds, as the times of scrapes are.
     """

@@ -1,4 +1,4 @@
-"""PromQL (pure): what a plain selector selects."""
+"""Plain PromQL selectors: parse them, match series, add matchers."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,12 @@ _SELECTOR = re.compile(r"^\s*([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s*$", re.DOTALL)
 
 @dataclass(frozen=True)
 class Selector:
-    """A plain selector, for sources that have no PromQL of their own."""
+    """A plain selector, for sources that have no PromQL of their own.
+
+    >>> errors = Selector.parse('requests_total{code=~"5..", variant="control"}')
+    >>> errors.matches({"__name__": "requests_total", "code": "503", "variant": "control"})
+    True
+    """
 
     name: str
     matchers: tuple[tuple[str, str, str], ...]
@@ -43,7 +48,7 @@ class Selector:
         """Read `name{label="value", other=~"a|b"}`.
 
         Raises:
-            SourceError: anything else.
+            SourceError: the text is not such a selector.
         """
         whole = _SELECTOR.match(text)
         body, at, matchers = (whole and whole[2]) or "", 0, []

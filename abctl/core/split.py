@@ -17,9 +17,12 @@ _DECIMALS = 2
 def parse_share_bp(text: str) -> int:
     """'30%' or '12.5%' as basis points.
 
+    >>> parse_share_bp("12.5%"), format_share(3000)
+    (1250, '30%')
+
     Raises:
-        SpecError: not a percentage of 0 to 100 with at most two decimals, or a number that does not
-            say that it is one: 0.3 could be 30% as well.
+        SpecError: not a percentage of 0 to 100 with at most two decimals, or a number without `%`:
+            0.3 could be 30% as well.
     """
     share_bp = _parse_bp(text)
     if share_bp and "%" not in text:
@@ -54,7 +57,17 @@ def format_share(share_bp: int) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """The share of each variant; the first is the control."""
+    """The share of each variant in basis points; the first is the control.
+
+    >>> split = Split(("control", "treatment"), (9000, 1000))
+    >>> str(split.parse_change(("treatment=30%",)))
+    'control 70%, treatment 30%'
+    >>> split["treatment"], split.short
+    (1000, '90/10')
+
+    Raises:
+        SpecError: a name stands twice, a share is missing or negative, or the sum is not 100%.
+    """
 
     names: tuple[str, ...]
     shares_bp: tuple[int, ...]
@@ -86,7 +99,7 @@ class Split:
         return self.shares_bp[self.names.index(name)]
 
     def get(self, name: str) -> int | None:
-        """The share of a variant in basis points; None where it is none of them."""
+        """The share of a variant in basis points; None where the split has no such variant."""
         return self[name] if name in self.names else None
 
     @property
@@ -122,7 +135,7 @@ class Split:
         A word may hold several changes with commas between them.
 
         Raises:
-            SpecError: an unknown variant, a share that is no percentage, a sum that is not 100%.
+            SpecError: an unknown variant, a share that is not a percentage, a sum that is not 100%.
         """
         words = tuple(" ".join(words).replace(",", " ").split())
         if not words:

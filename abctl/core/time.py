@@ -13,16 +13,23 @@ from abctl.errors import SpecError
 def format_moment(
     unix_seconds: float, timespec: Literal["milliseconds", "seconds"] = "milliseconds"
 ) -> str:
-    """`2026-11-22T10:01:11.250Z`; what is finer than `timespec` is cut off."""
+    """`2026-11-22T10:01:11.250Z`; digits beyond `timespec` are cut off.
+
+    >>> format_moment(1_764_000_000.25), format_moment(1_764_000_000.25, "seconds")
+    ('2025-11-24T16:00:00.250Z', '2025-11-24T16:00:00Z')
+    """
     text = datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec=timespec)
     return text.replace("+00:00", "Z")
 
 
 def parse_moment(text: str) -> float:
-    """The unix seconds of a text that `format_moment` gave.
+    """The unix seconds of a moment as `format_moment` writes it.
+
+    >>> parse_moment("2025-11-24T16:00:00.250Z")
+    1764000000.25
 
     Raises:
-        ValueError: it is no moment.
+        ValueError: the text is not a moment.
     """
     return datetime.fromisoformat(text).timestamp()
 
@@ -34,6 +41,9 @@ _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhd])\s*$", re.ASCII)
 
 def parse_duration_seconds(text: str) -> float:
     """`90s`, `1m`, `2h` or `7d` in seconds.
+
+    >>> parse_duration_seconds("7d"), format_duration(90.0)
+    (604800.0, '90s')
 
     Raises:
         SpecError: a bare number, a negative one, another unit, or more than a clock can count.

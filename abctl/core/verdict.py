@@ -36,7 +36,12 @@ _STALE_INTERVALS, _STALE_SECONDS = 10.0, 120.0
 
 @dataclass(frozen=True)
 class Size:
-    """How many units or requests a variant needs and has, where that was planned."""
+    """The number of units or requests that a variant needs and has, where it was planned.
+
+    >>> size = Size("accuracy", "treatment", needed=12_000.0, reached=9_000.0)
+    >>> size.reached / size.needed
+    0.75
+    """
 
     metric: str
     treatment: str

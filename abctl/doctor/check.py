@@ -39,7 +39,7 @@ def ok(name: str, code: str, **facts: Any) -> Check:
 
 
 def warning(name: str, code: str, *, hint: str = "", **facts: Any) -> Check:
-    """It works, and somebody should look at it."""
+    """It works, but needs attention."""
     return Check(name, "warning", Reason(code, facts), hint)
 
 

@@ -82,7 +82,7 @@ def _present(
         hint = "has it had any traffic? are the labels those of this experiment?"
         return error(name, "seriesMissing", missing=missing, hint=hint)
     if doubtful:
-        hint = "born with its first event? then it counts as 0"
+        hint = "does it appear with its first event? then it counts as 0"
         return warning(name, "noEventYet", missing=doubtful, hint=hint)
     count = sum(len(found[s]) for parts in by_variant.values() for s in parts.values())
     return ok(name, "seriesComplete", series_count=count)
@@ -91,7 +91,7 @@ def _present(
 def _skew(ahead_seconds: float) -> Check:
     skew = abs(ahead_seconds)
     if skew > SKEW_SECONDS:
-        hint = "changes of the split are placed wrong: use NTP on both"
+        hint = "changes of the split would be misplaced: synchronize both clocks (NTP)"
         return error("clock", "sourceClockApart", ahead_seconds=ahead_seconds, hint=hint)
     return ok("clock", "sourceClockAgrees", apart_seconds=max(skew, 0.1))
 
@@ -105,7 +105,7 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
     age = now - max(float(series.times[-1]) for series in every)
     facts = {"targets_count": targets, "interval_seconds": interval, "age_seconds": age}
     if age > GAP_INTERVALS * interval:
-        hint = "the targets are not scraped any more"
+        hint = "is the scrape job still there, and are its targets up?"
         return error("scrapes", "scrapesEnded", hint=hint, **facts)
     if settle < _SETTLED_SCRAPES * interval:
         hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"

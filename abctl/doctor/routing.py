@@ -51,7 +51,8 @@ class Asking:
         to: where requests go in.
         path: what they ask for.
         host: the Host header; None: that of the entrance.
-        report: told how many requests were answered, of how many; never from another thread.
+        report: called with how many requests were answered, and of how many; never from another
+            thread.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ def probe(
         entrance_url: where requests go in.
         first: number of the first user; another one is another sample.
         users: how many are made up.
-        report: told how many requests were answered, of how many.
+        report: called with how many requests were answered, and of how many.
 
     Raises:
         UsageError: not a URL.
@@ -202,7 +203,7 @@ def probe(
 
 
 def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -> Check:
-    """Requests that came to nothing, and who has answered the others."""
+    """Failed requests, and which variants have answered the others."""
     what, count = Counter(failed).most_common(1)[0]
     asked = sum(each is not None for each in answers)
     good = Counter(each.variant for each in answers if each and not each.failure)
@@ -214,14 +215,14 @@ def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -
         unsent_count=len(answers) - asked,
         failure=what,
         answered=dict(good),
-        hint=f"is a variant dead? else: is that the entrance? curl -i {url}",
+        hint=f"is a variant down? is this the entrance? curl -i {url}",
     )
 
 
 def _unknown(unknown: Counter[str], users: int) -> Check:
     name, count = unknown.most_common(1)[0]
     facts = {"answers_count": count, "requests_count": users, "header": VARIANT}
-    hint = "is it the entrance of this experiment? `abctl diff` shows what is not as rendered"
+    hint = "is it the entrance of this experiment? `abctl diff` shows what differs"
     if name:
         return error(_NAME, "variantUnknown", variant=name, hint=hint, **facts)
     return error(_NAME, "variantNotNamed", hint=hint, **facts)
@@ -240,7 +241,7 @@ def _shares(split: Split, answered: list[str]) -> Check:
         "p": p,
     }
     if p < _LEVEL / len(split.names):
-        hint = "analyze would call the experiment invalid: `abctl status` says what is programmed"
+        hint = "analyze would be invalid: `abctl status` shows the split in effect"
         return error("routing: shares", "sharesOff", hint=hint, **facts)
     return ok("routing: shares", "sharesRight", **facts)
 
@@ -275,7 +276,7 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
             for name, (variant, failure) in got.items()
             if variant != name
         ]
-        hint = "`abctl render` shows the routes that should force it"
+        hint = "`abctl render` shows the routes that force it"
         yield (
             error(
                 "routing: override",
@@ -301,7 +302,7 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
 
 
 def _who(answer: Answer | None) -> tuple[str | None, str | None]:
-    """Who answered, if that is known; or why nobody did, which is empty where time was over."""
+    """The variant that answered, if known; or why none did, which is empty for a timeout."""
     if answer is None or answer.failure:
         return None, answer.failure if answer else ""
     return answer.variant or None, None

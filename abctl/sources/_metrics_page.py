@@ -13,7 +13,7 @@ from abctl.foreign import is_web_page, said
 
 LARGEST_BYTES = 2**24
 _TIMEOUT_SECONDS = 2.0
-_LONGEST_SECONDS = 10.0  # for a page; what Prometheus allows, unless it is told otherwise
+_LONGEST_SECONDS = 10.0  # for a page; what Prometheus allows, unless configured otherwise
 _PACKED = b"\x1f\x8b"  # how gzip begins
 _MOST_QUOTED = 60
 _LINE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$", re.ASCII)
@@ -58,7 +58,7 @@ def page(address: str) -> Page:
     coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     if coding != "identity" or body.startswith(_PACKED):
         packed = "gzip" if coding == "identity" else said(coding)
-        return Page(instead=f"bytes packed with {packed}, which nobody asked for")
+        return Page(instead=f"a body compressed with {packed}, which abctl does not accept")
     text = body.decode(errors="replace")
     instead = _instead(text)
     return Page(instead=instead) if instead else Page(text)
@@ -77,7 +77,7 @@ def parted(line: str) -> tuple[str, float]:
 
 
 def _instead(text: str) -> str:
-    """What a text is that is no metrics page; of one of those a line that is wrong is kept."""
+    """What a text is, if it is not a metrics page. A page with one wrong line is a page."""
     if is_web_page(text):
         return said(text)
     lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]

@@ -12,7 +12,7 @@ of a series that has ended: none of the questions is for a single moment.
 Staleness markers, which some servers give away as samples (pure).
 
 Prometheus ends a series with a NaN of a special kind, and keeps it to itself. VictoriaMetrics
-gives it away among the raw samples, where nobody can tell it from any other NaN.
+gives it away among the raw samples, where it looks like any other NaN.
 """
 
 import hashlib
@@ -164,7 +164,7 @@ class Prometheus:
             except SourceError as error:
                 if _SAME_LABELS not in error.message:
                     raise
-                # Series that differ in their names only: nobody counts their drops.
+                # Series that differ only in name: their drops are not counted.
                 drops = None
             else:
                 with self._expected_form():
@@ -232,7 +232,7 @@ class Prometheus:
 def open_source(options: Mapping[str, Any]) -> Prometheus:
     """Prometheus at `options["url"]`; the others are those of a `Connection`.
 
-    `way` leads there through somebody else's connections, and `place` says so.
+    `way` leads there through the connections of another client, and `place` says so.
     """
     way, place = options.get("way"), options.get("place", "")
     return Prometheus(options["url"], options, way=way, place=place)
@@ -245,7 +245,7 @@ def _upto(end: int, series: Series) -> Series:
 
 
 def _time_kept_seconds(text: str) -> float | None:
-    """`2w1d or 10GiB` in seconds; what a limit of size keeps nobody knows."""
+    """`2w1d or 10GiB` in seconds; what a limit of size keeps is unknown."""
     time = next((part for part in text.split(" or ") if not part.endswith("B")), None)
     if time is None:
         return None

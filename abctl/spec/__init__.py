@@ -1,4 +1,4 @@
-"""Reads an experiment file into an `Experiment`, or says everything that is wrong with it."""
+"""Reads an experiment file into an `Experiment`, or reports everything that is wrong with it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,11 @@ def load(path: Path) -> core.Experiment:
 
 def parse(text: str, place: str) -> core.Experiment:
     """Read the text of an experiment file; errors call it by its place.
+
+    >>> from abctl.spec.init import starter
+    >>> experiment = parse(starter("iris", "envoy"), "iris.yaml")
+    >>> str(experiment.split), [metric.name for metric in experiment.metrics]
+    ('control 90%, treatment 10%', ['accuracy', 'errors', 'latency'])
 
     Raises:
         SpecError: whatever is wrong with it, each with its place, its value and a hint.

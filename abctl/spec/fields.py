@@ -31,8 +31,13 @@ class UnfitError(ValueError):
 class Part:
     """A mapping of the file.
 
+    >>> class Limits(Part):
+    ...     max_duration: Duration = 86_400.0
+    >>> Limits().max_duration, Limits(max_duration=60.0).given()
+    (86400.0, {'max_duration': 60.0})
+
     A key holds another part, `tuple[X, ...]`, `Mapping[K, V]`, a `Literal`, or a scalar that is
-    `Annotated` with its `Form`; with `| None` it may be empty. What is left out is as in the class.
+    `Annotated` with its `Form`; with `| None` it may be empty. The class has the defaults.
     """
 
     def __init__(self, **values: Any) -> None:
@@ -73,10 +78,13 @@ class Part:
 class Form:
     """How a scalar is written.
 
+    >>> between(0, 1).parse("0.05"), between(0, 1).schema["type"]
+    (0.05, 'number')
+
     Attributes:
         parse: gives the value of its text. Raises SpecError or UnfitError.
-        schema: what editors are told of it (JSON Schema).
-        what: it must be, for people.
+        schema: its JSON Schema, for editors.
+        what: what it must be, in words.
         show: gives the text of a value.
     """
 
@@ -89,13 +97,19 @@ class Form:
 class Key(NamedTuple):
     """A key of a part.
 
+    >>> class Limits(Part):
+    ...     max_duration: Duration = 86_400.0
+    >>> key = Limits.keys()["max_duration"]
+    >>> key.written, key.shown_default
+    ('maxDuration', '1d')
+
     Attributes:
         written: what it is called in the file, in camelCase.
         holds: its annotation, without None.
         form: of a scalar.
         default: its value where it is left out; `...` where it must not be.
         optional: whether it may be empty.
-        told: what else editors are told of it.
+        told: more JSON Schema, for editors.
     """
 
     written: str
@@ -125,7 +139,7 @@ def _key(name: str, holds: Any, default: Any) -> Key:
 
 
 def form_of(holds: Any) -> Form | None:
-    """The form of a scalar; None of anything else."""
+    """The form of a scalar; None where the key does not hold a scalar."""
     marks = getattr(holds, "__metadata__", ())
     return next((mark for mark in marks if isinstance(mark, Form)), None)
 

@@ -1,4 +1,4 @@
-"""Judges experiment files: what is wrong is an error, what is unwise is a warning."""
+"""Checks experiment files: mistakes are errors, unwise choices are warnings."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,12 @@ _COUNTED = ("errors", "latency", "requests")
 
 @dataclass(frozen=True)
 class Report:
-    """What is to be said about one file."""
+    """The result of `lint` for one file: an error, or warnings.
+
+    >>> report = lint(Path("missing.yaml"))
+    >>> report.error is not None, report.warnings
+    (True, ())
+    """
 
     file: str
     error: SpecError | None
@@ -25,7 +30,7 @@ class Report:
 
 
 def lint(path: Path) -> Report:
-    """Judge one file; nothing is raised for what is wrong with it."""
+    """Check one file; mistakes in it are returned, not raised."""
     try:
         experiment = load(path)
         _check_evidence(experiment, path)
@@ -55,7 +60,7 @@ def _check_admission(experiment: Experiment, path: Path) -> None:
 
 
 def warnings(experiment: Experiment) -> Iterator[str]:
-    """What is allowed, but seldom meant."""
+    """Choices that are allowed, but rarely intended."""
     if experiment.design.min_duration_seconds < _WEEK_SECONDS:
         yield "design.minDuration: less than 7d, and weekdays differ"
     if experiment.source is None:

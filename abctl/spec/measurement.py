@@ -23,7 +23,7 @@ def preset_name(experiment: Experiment) -> str:
 
 
 def likely(experiment: Experiment) -> Telemetry:
-    """The same without a world: something stands for what only the platform's objects can say.
+    """As `measured`, without a cluster: a variant's name stands for what its platform calls it.
 
     Raises:
         SourceError: no such preset.
@@ -53,7 +53,7 @@ def _names(experiment: Experiment, variant: Variant, upstream: Sequence[str] | N
 
 
 def measured(experiment: Experiment, target: Object | None) -> Telemetry:
-    """What to ask a source for.
+    """The queries of an experiment for a source.
 
     Args:
         experiment: its variants, and its preset.
@@ -61,7 +61,7 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
             variant; before it is there, what the experiment renders to says it.
 
     Raises:
-        SourceError: no such preset, or nobody says what its metrics call a variant.
+        SourceError: no such preset, or the platform does not say what its metrics call a variant.
     """
     name, preset = preset_name(experiment), _preset(experiment)
     found: Upstreams = {}
@@ -69,10 +69,10 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
         found = _upstreams(experiment, target)
         every = [upstream for names in found.values() for upstream in names]
         if len(found) < len(experiment.variants) or len(every) > len(set(every)):
-            told = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
+            known = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
             raise SourceError(
-                f"{experiment.platform} does not say what its metrics call each variant "
-                f"({told or 'none yet'})",
+                f"{experiment.platform} does not report what its metrics call each variant "
+                f"({known or 'none yet'})",
                 "has each variant been rolled out, with a Service of its own? or give the metrics "
                 "selectors of their own",
             )

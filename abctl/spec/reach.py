@@ -1,9 +1,8 @@
-"""How a Prometheus is to be reached, as a file says it.
+"""How to reach a Prometheus, and which secrets that would send to it.
 
-Which secrets an experiment file wants to have sent, and where to.
-
-It names files and variables of whoever runs it, and may be written by somebody else: nothing leaves
-this machine unless the user has named the place, or said yes.
+An experiment file names files and environment variables of the user who runs it, and may come from
+another author. So no secret leaves this machine unless the user has named the server, or has
+agreed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,14 +31,14 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key"
 
 
 def read(path: Path, url: str | None = None) -> dict[str, Any]:
-    """The options of a source from a file that holds what `source.prometheus` may hold.
+    """The options of a source from a file with the keys of `source.prometheus`.
 
     Args:
         path: the file.
         url: goes before the address of the file.
 
     Raises:
-        SpecError: whatever is wrong with it.
+        SpecError: everything that is wrong with it.
     """
     if str(path) != STDIN and not path.exists():
         raise SpecError(f"{path}: no such file", _KEYS)
@@ -53,7 +52,7 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
 
 
 def options(server: Prometheus) -> dict[str, Any]:
-    """What the source is to know; only what is not as usual."""
+    """The options of the source; those with their default are left out."""
     given = server.given()
     for part in ("basic_auth", "tls_config"):
         if part in given:
@@ -82,8 +81,8 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
     access = getattr(door, "access", None)
     if access is None:
         raise SourceError(
-            f"the Service {given['service']} is in a cluster, and this is none",
-            "--prometheus URL names another one; or say which cluster: --context",
+            f"source.prometheus.service {given['service']} needs a cluster, but none is in use",
+            "give a cluster: --context, or another Prometheus: --prometheus URL",
         )
     where, _, rest = given["service"].rpartition("/")
     name, _, port = rest.partition(":")
@@ -101,7 +100,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
 
 
 def problems(server: Prometheus, place: Place) -> Iterator[Problem]:
-    """What is wrong with how a Prometheus is to be reached."""
+    """The problems of an address, credentials and headers of a Prometheus."""
 
     def one_of(where: Place, keys: str, given: Sequence[object], hint: str) -> Iterator[Problem]:
         if (count := sum(each is not None for each in given)) != 1:
@@ -110,23 +109,31 @@ def problems(server: Prometheus, place: Place) -> Iterator[Problem]:
     address = [server.url, server.service]
     yield from one_of(place, "url and service", address, "url: http://prometheus:9090")
     if server.path and not server.service:
-        yield Problem((*place, "path"), "belongs to service", "an url has its own path")
+        yield Problem((*place, "path"), "is only for service", "add the path to url")
     login = [server.basic_auth, server.bearer_token_file, server.bearer_token_env]
     if sum(each is not None for each in login) > 1:
         message = "basicAuth, bearerTokenFile and bearerTokenEnv: more than one given"
-        yield Problem(place, message, "one says who we are")
+        yield Problem(place, message, "configure exactly one authentication method")
     if auth := server.basic_auth:
         secrets = [auth.password_file, auth.password_env]
         where = (*place, "basicAuth")
         yield from one_of(where, "passwordFile and passwordEnv", secrets, "passwordEnv: NAME")
     if (tls := server.tls_config) and tls.key_file and not tls.cert_file:
-        yield Problem((*place, "tlsConfig", "certFile"), "is missing", "keyFile is its key")
+        yield Problem(
+            (*place, "tlsConfig", "certFile"),
+            "is missing",
+            "keyFile needs the certificate that belongs to it",
+        )
     if server.service and (server.tls_config or server.proxy_url or any(login)):
-        message = "has no credentials, tlsConfig or proxyUrl: the way there is the cluster's own"
-        yield Problem((*place, "service"), message, "the kubeconfig says all that")
+        message = "takes no credentials, tlsConfig or proxyUrl"
+        yield Problem(
+            (*place, "service"),
+            message,
+            "remove them: the kubeconfig says how to reach the cluster",
+        )
     for name in server.headers:
         if name in _SECRET_HEADERS:
-            message = f"{name} is a secret, which has no place in the file"
+            message = f"{name} is a secret, which must not be in the file"
             yield Problem((*place, "headers"), message, f"headersEnv: {{{name}: VARIABLE}}")
 
 
@@ -135,11 +142,15 @@ OPTION = "--allow-credentials"
 
 @dataclass(frozen=True)
 class Sending:
-    """Secrets and their way.
+    """Secrets that would be sent, and to whom.
+
+    >>> found = Sending(secrets=("the token in $TOKEN",), to=("prometheus.example.com:9090",))
+    >>> found.allowed_by(["prometheus.example.com"]), found.allowed_by(["example.org"])
+    (True, False)
 
     Attributes:
-        secrets: in words, by the names under which the file has them.
-        to: whoever could read them: `host[:port]`, or `namespace/name` of a Service.
+        secrets: in words, by the names that they have in the file.
+        to: the servers that could read them: `host[:port]`, or `namespace/name` of a Service.
     """
 
     secrets: tuple[str, ...]
@@ -162,7 +173,7 @@ def _names(to: str) -> Iterator[str]:
 
 
 def sending(experiment: Experiment) -> Sending | None:
-    """What would leave this machine; None for nothing, or where the user has agreed."""
+    """The secrets that would leave this machine; None for none, or where the user has agreed."""
     source = experiment.source
     if source is None or source.kind != "prometheus" or source.agreed:
         return None
@@ -179,17 +190,17 @@ def agreed(experiment: Experiment) -> Experiment:
 
 
 def require_agreement(experiment: Experiment) -> None:
-    """Make sure that nothing is sent that the user does not know of.
+    """Make sure that no secret is sent without the user's agreement.
 
     Raises:
-        SourceError: something would be.
+        SourceError: a secret would be sent.
     """
     if found := sending(experiment):
         options = " ".join(f"{OPTION} {to}" for to in found.to)
         raise SourceError(
-            f"the experiment file wants to send {found}, which nobody has allowed",
-            f"if that is right: {options} (or ABCTL_ALLOW_CREDENTIALS); --prometheus-config names "
-            "a file of your own instead",
+            f"the experiment file would send {found}, and you have not allowed that",
+            f"to allow it: {options} (or ABCTL_ALLOW_CREDENTIALS); or name a file of your own with "
+            "--prometheus-config",
         )
 
 

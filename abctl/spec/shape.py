@@ -1,6 +1,6 @@
-"""Reads what a YAML file holds into its parts, or says everything that has the wrong shape.
+"""Reads the content of a YAML file into its parts, or reports everything that has the wrong shape.
 
-Problems of an experiment file, each with its place, its value and a hint; and as one error.
+Each problem has its place, its value and a hint; `as_error` makes one error of them.
 """
 
 import difflib
@@ -16,7 +16,12 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong; `place` leads to it from the root of the file."""
+    """One thing that is wrong; `place` leads to it from the root of the file.
+
+    >>> problem = Problem(("spec", "variants", 1, "split"), "is missing", "split: 10%")
+    >>> as_error([problem], "iris.yaml").message
+    'variants[1].split in iris.yaml: is missing'
+    """
 
     place: Place
     message: str
@@ -39,7 +44,11 @@ def _path(place: Place) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest of the known names, or all of them."""
+    """A hint that names the nearest of the known names, or all of them.
+
+    >>> did_you_mean("mdee", ["mde", "margin"]), did_you_mean("x", ["mde", "margin"])
+    ('did you mean mde?', 'known: mde, margin')
+    """
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

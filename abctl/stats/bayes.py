@@ -1,21 +1,17 @@
-"""Bayesian summaries: the probability to be better or best, and what a wrong choice would cost.
+"""Bayesian summaries: the probability to be better or best, and the expected loss of each choice.
 
-Not for stopping: who stops an A/A experiment when the probability to be better leaves 5% to 95%,
-and looks 1,000 times, "finds" a difference in about three of four. They describe what is known at a
-planned end, or under a decision that does not depend on them.
+Do not stop by them. An A/A experiment that is looked at 1,000 times and stops when the probability
+to be better leaves 5% to 95% "finds" a difference in about three of four cases. They describe what
+is known at a planned end, or under a decision that does not depend on them.
 
-Everything is one-dimensional quadrature of positive functions (Gauss-Legendre on panels that follow
-each posterior), so nothing is lost by cancellation and nothing is random.
+Integrals are one-dimensional quadrature of positive functions (Gauss-Legendre on panels that follow
+each posterior), so there is no cancellation and no random number.
 
-Counts must come from one period of constant split, or a ramp makes Simpson's paradox of them; over
-several epochs give the stratified means and standard errors of an estimate to `normal`.
-
-What is known of each variant, as independent posteriors for `bayes.summarize`.
-
-Yes-or-no data of one period of constant split have the posterior of a uniform prior. Everything
-else is normal, with the level and the variance of the test for one look: of the control as in the
-first comparison, and of each treatment as far from it as in its own, so that no total is taken
-over a ramp.
+`posteriors` makes the posteriors from streams, `summarize` compares them. Binary outcomes of one
+period of constant split have the posterior of a uniform prior. Over several epochs a ramp would
+make Simpson's paradox of the totals. So there, and for all other data, posteriors are normal, with
+the stratified level and the variance of the test for one look: the control's from the first
+comparison, and each treatment's at its distance from the control in its own comparison.
 """
 
 import math
@@ -51,7 +47,7 @@ _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 class Posterior(Protocol):
-    """What is known of one variant's value."""
+    """The posterior distribution of one variant's value, in the metric's unit."""
 
     @property
     def mean(self) -> float:
@@ -59,7 +55,7 @@ class Posterior(Protocol):
         ...
 
     def range(self) -> tuple[float, float]:
-        """Where all but a negligible part of it lies."""
+        """An interval that holds all but a negligible part of the probability."""
         ...
 
     def density(self, x: Array) -> Array:
@@ -73,7 +69,15 @@ class Posterior(Protocol):
 
 @dataclass(frozen=True)
 class Beta:
-    """A proportion, Beta(a, b) with a and b at least 1."""
+    """The beta distribution of a proportion, with a and b at least 1.
+
+    >>> known = Beta(13, 89)  # 12 successes and 88 failures after a uniform prior
+    >>> round(known.mean, 4), known.below(np.array([0.2])).round(4)
+    (0.1275, array([0.9772]))
+
+    Raises:
+        SummaryError: a or b is below 1 or infinite.
+    """
 
     a: float
     b: float
@@ -104,7 +108,15 @@ class Beta:
 
 @dataclass(frozen=True)
 class Normal:
-    """A mean, in the metric's unit."""
+    """The normal distribution of a mean, in the metric's unit.
+
+    >>> known = Normal(mean=2.0, sd=0.5)
+    >>> known.range(), known.below(np.array([2.0]))
+    ((-2.0, 6.0), array([0.5]))
+
+    Raises:
+        SummaryError: the mean is not finite, or the standard deviation not positive and finite.
+    """
 
     mean: float
     sd: float
@@ -130,6 +142,9 @@ class Normal:
 def beta_binomial(successes: float, n: float, prior: Beta = Beta(1, 1)) -> Beta:
     """The posterior of a proportion; the prior counts like a - 1 successes, b - 1 failures.
 
+    >>> beta_binomial(successes=12, n=100)
+    Beta(a=13, b=89)
+
     Raises:
         SummaryError: more successes than trials, or fewer than none.
     """
@@ -139,7 +154,11 @@ def beta_binomial(successes: float, n: float, prior: Beta = Beta(1, 1)) -> Beta:
 
 
 def normal(mean: float, standard_error: float, prior: Normal | None = None) -> Normal:
-    """The posterior of a mean whose estimate is about normal; without a prior a flat one."""
+    """The posterior of a mean whose estimate is about normal; without a prior a flat one.
+
+    >>> normal(2.0, standard_error=1.0, prior=Normal(0.0, sd=1.0)).mean
+    1.0
+    """
     seen = Normal(mean, standard_error)
     if prior is None:
         return seen
@@ -150,13 +169,17 @@ def normal(mean: float, standard_error: float, prior: Normal | None = None) -> N
 
 @dataclass(frozen=True)
 class BayesSummary:
-    """What the posteriors say; tuples have one entry for each variant, the control first.
+    """A comparison of posteriors; tuples have one entry for each variant, the control first.
+
+    >>> found = summarize([beta_binomial(100, 1000), beta_binomial(130, 1000)])
+    >>> round(found.best[1], 3), round(found.loss[1], 4)
+    (0.982, 0.0001)
 
     Attributes:
         better: probability that a treatment is better than the control (0.5 for the control).
         best: probability to be the best of all.
-        loss: expected loss in the metric's unit if this variant is chosen: what the best one is
-            better by, on average over what is not known.
+        loss: expected loss in the metric's unit if this variant is chosen: the posterior mean of
+            the distance to the best one.
         caveat: what it must not be used for.
     """
 
@@ -168,6 +191,10 @@ class BayesSummary:
 
 def summarize(posteriors: Sequence[Posterior], *, lower_is_better: bool = False) -> BayesSummary:
     """Compare independent posteriors of at least two variants, the control first.
+
+    >>> latency = [normal(0.30, standard_error=0.01), normal(0.29, standard_error=0.01)]
+    >>> [round(p, 3) for p in summarize(latency, lower_is_better=True).better]
+    [0.5, 0.76]
 
     With distribution functions F: the probability to be best is the integral of the density times
     the other variants' F; the loss is the integral of F (1 - product of the others' F).
@@ -209,6 +236,9 @@ def posteriors(
     streams: Sequence[Stream[Any]], quantile: float | None = None
 ) -> tuple[Posterior, ...] | None:
     """Posteriors of the control and of the treatment of each stream; None if there are none yet.
+
+    >>> posteriors([Stream(Counts(100, 12), Counts(100, 20), epoch=0)])
+    (Beta(a=13.0, b=89.0), Beta(a=21.0, b=81.0))
 
     Args:
         streams: the control with each treatment, all of one metric.

@@ -1,4 +1,4 @@
-"""CUPED: less variance, by what is known of each unit from the time before the experiment.
+"""CUPED: less variance, by a covariate of each unit from the time before the experiment.
 
 The covariate x must be fixed before assignment (the same metric in the weeks before, as a rule).
 With theta the slope of y on x within the variants, each variant's mean becomes what it would be at
@@ -43,6 +43,10 @@ _IMBALANCE = 0.001
 class Pairs(Summary):
     """n units, sums of y (during) and x (before), of their squares and of their product.
 
+    >>> two = Pairs.of(y=np.array([3.0, 5.0]), x=np.array([1.0, 2.0]))
+    >>> two.n, two.y, two.xy
+    (array([2.]), array([8.]), array([13.]))
+
     To keep digits where values are large and spread little, take all sums about constants.
     """
 
@@ -69,8 +73,15 @@ def estimate(
 ) -> Estimate | NotEstimable:
     """The adjusted difference of two means, stratified by epoch.
 
-    Its notes tell how much the adjustment gained, and warn where it should not be trusted: variants
-    that differed before the experiment, or an effect whose sign the adjustment turned.
+    >>> before = np.arange(100.0) / 20  # of 100 units in each variant
+    >>> during = before + np.where(np.arange(100) % 2, 1.0, -1.0)
+    >>> control, treatment = Pairs.of(during, before), Pairs.of(during + 0.5, before)
+    >>> found = estimate(Stream(control, treatment, 0), Plan())
+    >>> round(found.effect, 4), found.notes
+    (0.5, ('the time before takes 68% off the variance',))
+
+    The notes say how much the adjustment gains, and warn where the variants differed before the
+    experiment, or where the adjustment changed the sign of the effect.
 
     Args:
         stream: units of each epoch; a unit belongs to one epoch only.

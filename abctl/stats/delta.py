@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Delta:
-    """A size of effect: relative to the control (`2%`) or absolute in the metric's unit (`2pp`)."""
+    """A size of effect: relative to the control (`2%`) or absolute in the metric's unit (`2pp`).
+
+    >>> Delta(0.02, relative=True).absolute(control=0.5)  # 2% of 50%
+    0.01
+    >>> Delta(0.02, relative=False).absolute(control=0.5)  # two percentage points
+    0.02
+    """
 
     value: float
     relative: bool

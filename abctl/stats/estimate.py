@@ -1,9 +1,9 @@
-"""What a method answers: an `Estimate`, or `NotEstimable` with the reason; never a fake number.
+"""What a method returns: an `Estimate`, or `NotEstimable` with the reason; never a fake number.
 
 A *method* is a module in `abctl.stats.methods` with
 
-    SUMMARY: type[Summary]        what it eats
-    SEQUENTIAL: bool              whether its answer stays valid however often anyone looks
+    SUMMARY: type[Summary]        the summaries that it takes
+    SEQUENTIAL: bool              whether its result stays valid however often anyone looks
     def estimate(stream: Stream, plan: Plan) -> Estimate | NotEstimable
 
 Effects are treatment minus control, always.
@@ -25,6 +25,13 @@ _NO_EFFECT = Delta(0.0, relative=False)
 class Plan:
     """What was decided before the data: it tunes power, never validity.
 
+    >>> Plan(alternative="less", null=Delta(0.1, relative=True)).null.value  # H0: at least 10% more
+    0.1
+    >>> Plan(alpha=5)
+    Traceback (most recent call last):
+        ...
+    ValueError: alpha 5, must be in (0, 1)
+
     Args:
         alpha: error rate of the method, in (0, 1).
         alternative: `greater` tests H0 "effect <= null", `less` tests H0 "effect >= null".
@@ -34,6 +41,9 @@ class Plan:
         threshold: for the share above a threshold, in the unit of the histogram's edges.
         prior: the alternatives that sequential methods try: half, once and twice the MDE on both
             sides, or just the MDE (a little faster where the truth is the MDE).
+
+    Raises:
+        ValueError: alpha or quantile is not in (0, 1).
     """
 
     alpha: float = 0.05
@@ -54,22 +64,31 @@ class Plan:
 class Estimate:
     """A result, effect = treatment - control.
 
+    >>> from abctl.stats.methods import proportion
+    >>> from abctl.stats.summary import Counts, Stream
+    >>> found = proportion.estimate(Stream(Counts(1000, 100), Counts(1000, 130), 0), Plan())
+    >>> round(found.effect, 4), [round(end, 4) for end in found.interval]
+    (0.03, [0.002, 0.0582])
+    >>> round(found.lift, 4), round(found.p, 4), found.rejects
+    (0.3, 0.0355, True)
+
     Attributes:
         method: the name of the method.
         control, treatment: the value of the metric in each, in the metric's unit.
-        effect, interval: the difference and its confidence interval (or sequence) at `1 - alpha`;
-            a one-sided interval has an infinite end. It holds the null exactly if that is not
-            rejected; an end that only the test has set lies a millionth of the effect beside it.
-        lift, lift_interval: relative to the control (0.1 is +10%); None where the control is 0,
-            the interval also where the control cannot be told from 0.
+        effect, interval: the difference and its confidence interval (or sequence) at `1 - alpha`.
+            A one-sided interval has an infinite end. The interval contains the null exactly if the
+            null is not rejected; an end that only the test sets lies a millionth of the effect
+            beside the null.
+        lift, lift_interval: relative to the control (0.1 is +10%). Both are None where the control
+            is 0; the interval is also None where the control is not significantly different from 0.
         p, log_p: p-value of the null (always valid where sequential), and its natural logarithm,
             which stays finite where p underflows.
         log_e: natural logarithm of the e-value; None for fixed methods.
         guarantee: of p and the decision: `exact` at any sample size, or `asymptotic`.
-        assumptions: in plain words.
+        assumptions: what must be true, in words.
         n: units or requests of control and treatment.
-        epochs: the epochs that the estimate was made of.
-        notes: what a reader should know of this very result.
+        epochs: the epochs that the estimate uses.
+        notes: what a reader should know about this result.
     """
 
     method: str
@@ -96,14 +115,14 @@ class Estimate:
         return self.p < self.alpha or (self.log_e is not None and self.p <= self.alpha)
 
     def bound(self, null: Delta) -> float | None:
-        """How far the effect goes at most, or at least: the finite end of a one-sided interval.
+        """The confidence bound of the effect: the finite end of a one-sided interval.
 
         Args:
             null: of the plan; if it is relative, so is the bound.
 
         Returns:
-            An effect or a lift on the alternative's side of the null exactly if that is rejected;
-            None where there is none: no lift can be excluded, or the estimate is two-sided.
+            An effect, or a lift. It is on the alternative's side of the null exactly if the null
+            is rejected. None if the estimate is two-sided, or if no lift can be excluded.
         """
         interval = self.lift_interval if null.relative else self.interval
         if interval is None or self.alternative == "two-sided":
@@ -114,7 +133,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class NotEstimable:
-    """No number can honestly be given yet, and why."""
+    """There is no estimate yet.
+
+    >>> from abctl.stats.methods import proportion
+    >>> from abctl.stats.summary import Counts, Stream
+    >>> proportion.estimate(Stream(Counts(0, 0), Counts(1000, 130), 0), Plan()).reason
+    'no epoch with data in both variants'
+
+    Attributes:
+        method: the name of the method.
+        reason: why there is none, in words.
+        n: units or requests of control and treatment, where they are known.
+    """
 
     method: str
     reason: str

@@ -1,4 +1,4 @@
-"""Several comparisons at once: which of them still count.
+"""Adjusted p-values for several comparisons.
 
 Holm for what decides (primaries, variants against the control), Benjamini-Hochberg for exploring,
 e-BH for exploring with sequential methods, intersection-union for guardrails: all must pass, which
@@ -20,6 +20,9 @@ from abctl.stats.summary import Array, SummaryError
 def holm(p: ArrayLike) -> Array:
     """Adjusted p-values; a wrong rejection anywhere has at most probability alpha.
 
+    >>> holm([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
+
     Holds for any dependence between the comparisons. Source: Holm (1979), Scand. J. Statist. 6:65.
     """
     values = _checked(p)
@@ -29,7 +32,10 @@ def holm(p: ArrayLike) -> Array:
 
 
 def holm_steps(p: ArrayLike, alpha: float) -> tuple[Array, Array]:
-    """By how much each p-value counts when its turn comes in Holm's procedure at level alpha.
+    """The factor and the floor of each p-value in Holm's procedure at level alpha.
+
+    >>> holm_steps([0.01, 0.04, 0.03], alpha=0.05)
+    (array([3., 2., 2.]), array([0.  , 0.03, 0.03]))
 
     For what is made up of several tests, each of which is to be shown corrected: a comparison is
     rejected if all of its tests are, and its p is the largest of theirs.
@@ -58,6 +64,9 @@ def holm_steps(p: ArrayLike, alpha: float) -> tuple[Array, Array]:
 def benjamini_hochberg(p: ArrayLike) -> Array:
     """Adjusted p-values; of the rejections, at most a share alpha is wrong on average.
 
+    >>> benjamini_hochberg([0.01, 0.04, 0.03])
+    array([0.03, 0.04, 0.04])
+
     Holds for independent or positively dependent comparisons. Source: Benjamini & Hochberg (1995),
     doi:10.1111/j.2517-6161.1995.tb02031.x.
     """
@@ -68,6 +77,9 @@ def benjamini_hochberg(p: ArrayLike) -> Array:
 
 def e_bh(log_e: ArrayLike) -> Array:
     """Adjusted values of e-values; of the rejections, at most a share alpha is wrong on average.
+
+    >>> e_bh(np.log([100.0, 10.0, 1.0]))
+    array([0.03, 0.15, 1.  ])
 
     Holds for any dependence, and at any time if the e-values do. Takes natural logarithms.
     Source: Wang & Ramdas (2022), arXiv:2009.02824, definition 2 and theorem 2.
@@ -82,6 +94,9 @@ def e_bh(log_e: ArrayLike) -> Array:
 
 def intersection_union(p: ArrayLike) -> float:
     """The p-value of "every one of these is proven": the largest of theirs, without correction.
+
+    >>> intersection_union([0.01, 0.04, 0.03])
+    0.04
 
     Source: Berger (1982), doi:10.1080/00401706.1982.10487790.
     """

@@ -24,7 +24,17 @@ class SummaryError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """Base of the summaries: field-wise addition and merging of polls."""
+    """Base of the summaries: field-wise addition and merging of polls.
+
+    >>> one, other = Counts([100, 100], [10, 12]), Counts([50, 0], [5, 0])  # of two shards
+    >>> both = one + other
+    >>> both.n, both.pooled().successes
+    (array([150., 100.]), array([27.]))
+
+    Raises:
+        SummaryError: a value is not finite, fields have different numbers of polls, or the values
+            contradict each other.
+    """
 
     def __post_init__(self) -> None:
         for name in self._additive():
@@ -74,7 +84,15 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Counts(Summary):
-    """Binary outcomes: n tried, of which `successes` (of users, requests, feedbacks)."""
+    """Binary outcomes: `n` trials, of which `successes` succeeded. Both have shape (polls,).
+
+    >>> Counts(n=[100, 100], successes=[10, 12]).polls
+    2
+    >>> Counts(n=100, successes=101)
+    Traceback (most recent call last):
+        ...
+    abctl.stats.summary.SummaryError: more successes than trials
+    """
 
     n: Array
     successes: Array
@@ -88,7 +106,15 @@ class Counts(Summary):
 
 @dataclass(frozen=True, eq=False)
 class Moments(Summary):
-    """n values, their sum and their sum of squares, both taken about the constant `shift`."""
+    """`n` values, their sum and their sum of squares, both taken about the constant `shift`.
+
+    >>> Moments(n=3, sum=6, sum_sq=14)  # of 1, 2 and 3
+    Moments(n=array([3.]), sum=array([6.]), sum_sq=array([14.]), shift=0.0)
+    >>> Moments(n=3, sum=0, sum_sq=2, shift=2.0).shift  # the same values, about 2
+    2.0
+
+    The arrays have shape (polls,). A shift near the mean keeps digits where values are large.
+    """
 
     n: Array
     sum: Array
@@ -104,6 +130,10 @@ class Moments(Summary):
 @dataclass(frozen=True, eq=False)
 class Buckets(Summary):
     """A ratio per bucket of units: numerator and denominator, each of shape (polls, buckets).
+
+    >>> errors = Buckets(numerator=[[1, 0, 2]], denominator=[[10, 8, 12]])  # one poll
+    >>> float(errors.numerator.sum() / errors.denominator.sum())
+    0.1
 
     A column is the same bucket (the same units) in both variants and at all times.
     """
@@ -121,6 +151,10 @@ class Buckets(Summary):
 @dataclass(frozen=True, eq=False)
 class Histogram(Summary):
     """Values counted in cells: counts of shape (polls, len(edges) + 1).
+
+    >>> latency = Histogram(counts=[[70, 25, 4, 1]], edges=(0.1, 0.25, 0.5))  # seconds
+    >>> latency.coarsened((0.25,)).counts
+    array([[95.,  5.]])
 
     `edges` are the finite upper bounds, ascending; the last cell is everything above the last one.
     """
@@ -152,7 +186,12 @@ class Histogram(Summary):
 
 @dataclass(frozen=True, eq=False)
 class Events(Summary):
-    """Events over an exposure (requests, seconds): what a rate is made of."""
+    """Events over an exposure (requests, hours): their ratio is a rate. Both have shape (polls,).
+
+    >>> timeouts = Events(events=[3, 1], exposure=[1, 1])  # in two polls of an hour
+    >>> float(timeouts.events.sum() / timeouts.exposure.sum())
+    2.0
+    """
 
     events: Array
     exposure: Array
@@ -191,9 +230,17 @@ S = TypeVar("S", bound=Summary)
 class Stream(Generic[S]):
     """Increments of a control and a treatment, poll by poll, with the epoch of each poll.
 
+    >>> control, treatment = Counts([90, 90, 50], [9, 8, 5]), Counts([10, 10, 50], [1, 2, 6])
+    >>> stream = Stream(control, treatment, epoch=[0, 0, 1])  # first 90/10, then 50/50
+    >>> stream.by_epoch().treatment.n, stream.only([1]).control.n
+    (array([20., 50.]), array([50.]))
+
     Args:
         control, treatment: summaries with the same number of polls.
         epoch: shape (polls,), non-decreasing; a new number for every period of constant split.
+
+    Raises:
+        SummaryError: the numbers of polls differ, or an epoch is smaller than the one before.
     """
 
     control: S

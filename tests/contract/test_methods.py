@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl import plugins
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
@@ -18,10 +19,8 @@ NAMES = plugins.names(PACKAGE)
 FIXED = [method for method in METHODS if not method.SEQUENTIAL]
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 MIRRORED = {"two-sided": "two-sided", "greater": "less", "less": "greater"}
-LAW = settings(
-    max_examples=min(15, settings().max_examples),
-    deadline=None,
-    derandomize=True,
+LAW = law(
+    15,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

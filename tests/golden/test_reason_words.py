@@ -179,7 +179,7 @@ def test_the_words_of_a_code_use_facts_that_it_has(code: str) -> None:
             (
                 "guardrail errors of treatment is worse than its margin of +0.50pp: "
                 "+2.00pp (50.00% to 52.00%, p = 0.012 by Holm); "
-                "at another look it was within it: cold starts, bursts?"
+                "another look proved it within the margin: cold starts, bursts?"
             ),
         ),
         (
@@ -200,7 +200,7 @@ def test_the_words_of_a_code_use_facts_that_it_has(code: str) -> None:
             {"ahead_seconds": -60.0},
             (
                 "the clock of the evidence is 1 min behind that of the ledger: changes of the "
-                "split are placed wrong; NTP on both, and start anew"
+                "split are misplaced; use NTP on both, and start anew"
             ),
         ),
         (
@@ -211,23 +211,23 @@ def test_the_words_of_a_code_use_facts_that_it_has(code: str) -> None:
         (
             "keylessElsewhere",
             {"answered_by": None, "failure": "HTTP 503"},
-            "a request without x-user-id was answered by nobody (HTTP 503)",
+            "a request without x-user-id was answered by no variant (HTTP 503)",
         ),
         (
             "keylessElsewhere",
             {"answered_by": None, "failure": ""},
-            "a request without x-user-id was answered by nobody in time",
+            "a request without x-user-id was answered by no variant in time",
         ),
         (
             "keylessElsewhere",
             {"answered_by": None},
-            "a request without x-user-id was answered by nobody knows whom",
+            "a request without x-user-id was answered by an unknown variant",
         ),
         ("notPermitted", {"may": []}, "you may not apply (create/patch HTTPRoute)"),
         (
             "splitSetElsewhere",
             {"ledger_split": None},
-            "control 70%, treatment 30% was set by somebody else, the ledger has none",
+            "control 70%, treatment 30% was set without abctl, the ledger has none",
         ),
     ],
 )

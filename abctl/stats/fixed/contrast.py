@@ -18,7 +18,12 @@ LOST = 1e-24
 
 
 class Null(NamedTuple):
-    """H0 (two-sided): treatment = ratio * control + offset."""
+    """H0 (two-sided): treatment = ratio * control + offset.
+
+    >>> from abctl.stats.delta import Delta
+    >>> null_of(Plan(null=Delta(0.1, relative=True)), control=0.5)
+    Null(ratio=1.1, offset=0.0)
+    """
 
     ratio: float
     offset: float
@@ -32,7 +37,14 @@ def null_of(plan: Plan, control: float) -> Null:
 
 
 class Contrast(NamedTuple):
-    """Means of control `a` and treatment `b` with variances and covariance of these means."""
+    """Means of control `a` and treatment `b` with variances and covariance of these means.
+
+    >>> means = Contrast(a=1.0, b=1.5, var_a=0.0324, var_b=0.0576, df=98.0, n=(50, 50), epochs=(0,))
+    >>> round(means.statistic(Null(1.0, 0.0)), 4)  # 0.5 over a standard error of 0.3
+    1.6667
+    >>> [round(end, 4) for end in means.interval(2.0, "two-sided")]
+    [-0.1, 1.1]
+    """
 
     a: float
     b: float
@@ -49,7 +61,7 @@ class Contrast(NamedTuple):
 
     @property
     def certain(self) -> bool:
-        """Whether there is no variance but that of rounding, so that nothing can be told."""
+        """Whether the only variance is rounding error, so that no test is possible."""
         return not self.variance() > LOST * (self.a * self.a + self.b * self.b)
 
     def statistic(self, null: Null) -> float:

@@ -1,9 +1,9 @@
-"""Exact p-values, and the conditional test of two proportions, given how many succeeded in all.
+"""Exact tests of two proportions in small samples.
 
-Exact tests of two proportions in small samples that do not take the successes as given.
-
-All tables that were possible are ordered by how much they speak against the null; p is the largest
-probability, over all points of the null, of a table at least as extreme as the one that was seen.
+The conditional test (Fisher) takes the total number of successes as given. The unconditional tests
+(Barnard, Boschloo) do not: they order all possible tables by their evidence against the null, and p
+is the largest probability, over all points of the null, of a table at least as extreme as the
+observed one.
 """
 
 import math
@@ -29,7 +29,7 @@ def with_exact_p(method: str, found: Estimate, plan: Plan, log_p: float) -> Esti
     Args:
         method: its name.
         found: effect and intervals.
-        plan: what is asked.
+        plan: what is tested.
         log_p: logarithm of the exact p-value.
     """
     interval, lift_interval = agreeing(
@@ -120,7 +120,7 @@ def unconditional(
     Args:
         method: its name.
         stream: of one epoch.
-        plan: what is asked.
+        plan: what is tested.
         log_p_of: logarithm of p, from trials and successes of control and treatment.
     """
     strata = Strata.of(stream)

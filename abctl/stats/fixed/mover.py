@@ -27,6 +27,12 @@ Around = Callable[[Array], tuple[Array, Array]]
 class Mover:
     """Control `a` and treatment `b`, neither negative, each with its intervals.
 
+    >>> from functools import partial
+    >>> from abctl.stats.methods.newcombe import wilson
+    >>> mover = Mover(0.6, 0.8, partial(wilson, 48, 80), partial(wilson, 56, 70), furthest=1e4)
+    >>> [round(end, 4) for end in mover.interval(1.96, "two-sided")]  # Newcombe (1998), example a
+    [0.0524, 0.3339]
+
     Attributes:
         a, b: their values.
         around_a, around_b: limits of each at given standard errors, shape (m,).

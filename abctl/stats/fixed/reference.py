@@ -18,6 +18,9 @@ from abctl.stats.summary import Array
 def chi2_tail(statistic: float, df: float) -> tuple[float, float]:
     """P(chi-squared with `df` > statistic) and its natural logarithm.
 
+    >>> round(chi2_tail(3.8415, df=1)[0], 4)
+    0.05
+
     Far out, the continued fraction of the incomplete gamma function (NIST DLMF 8.9.2).
     """
     a, x = df / 2, statistic / 2
@@ -57,6 +60,9 @@ def p_value(
 ) -> tuple[float, float]:
     """The p-value and its logarithm, which is finite where p underflows.
 
+    >>> p_value(40.0, "greater")
+    (0.0, -804.6084420137539)
+
     Args:
         statistic: (effect - null) / standard error.
         alternative: the side on which large values speak against the null.
@@ -81,7 +87,11 @@ def _upper(t: float, df: float) -> tuple[float, float]:
 
 
 def critical(alpha: float, alternative: Alternative, df: float = math.inf) -> float:
-    """The statistic at which p equals alpha (its absolute value)."""
+    """The statistic at which p equals alpha (its absolute value).
+
+    >>> round(critical(0.05, "two-sided"), 4), round(critical(0.05, "two-sided", df=10), 4)
+    (1.96, 2.2281)
+    """
     tail = alpha / 2.0 if alternative == "two-sided" else alpha
     return -float(stdtrit(df, tail)) if df < math.inf else -float(ndtri(tail))
 
@@ -103,6 +113,9 @@ def t_of_normal(z: float, df: float) -> float:
 
 def crossing(decreasing: Callable[[Array], Array], low: float, high: float) -> float:
     """Where a decreasing function changes its sign in [low, high]; an end if it never does.
+
+    >>> round(crossing(lambda x: 2.0 - x * x, 0.0, 2.0), 6)
+    1.414214
 
     Evaluates the function on arrays: a grid, refined around the last change of sign.
     """

@@ -53,12 +53,12 @@ def proportion_at_difference(
 
 
 def rate_at_ratio(n_a: Array, s_a: Array, n_b: Array, s_b: Array, ratio: Array) -> Array:
-    """Of Poisson rates under treatment = ratio * control."""
+    """The control's rate of two Poisson rates under treatment = ratio * control."""
     return np.asarray((s_a + s_b) / (n_a + ratio * n_b))
 
 
 def rate_at_difference(n_a: Array, s_a: Array, n_b: Array, s_b: Array, difference: Array) -> Array:
-    """Of Poisson rates under treatment = control + difference: the root of a quadratic."""
+    """The control's rate under treatment = control + difference: the root of a quadratic."""
     total, d = n_a + n_b, difference
     half = 0.5 * (s_a + s_b - total * d)
     x = (half + np.sqrt(half * half + total * s_a * d.clip(min=0.0))) / total
@@ -74,7 +74,11 @@ _ALMOST_ONE = 1.0 - 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """Successes `s` of `n` tried (or events of an exposure), one entry an epoch with both variants.
+    """Successes `s` of `n` trials (or events of an exposure) of each epoch with both variants.
+
+    >>> strata = Strata.of(Stream(Counts(1000, 100), Counts(1000, 130), epoch=0))
+    >>> strata.means(), strata.z(np.ones(1), np.zeros(1)).round(4)  # 0.03 / 0.014267
+    ((0.1, 0.13), array([2.1027]))
 
     Attributes:
         n_a, s_a, n_b, s_b: control `a`, treatment `b`, each of shape (epochs,).
@@ -111,7 +115,7 @@ class Strata:
         *,
         poisson: bool = False,
     ) -> Self | str:
-        """The epochs with something tried in both variants; a reason where there are none."""
+        """The epochs with trials in both variants; a reason where there is no such epoch."""
         both = (n_a > 0) & (n_b > 0)
         if not np.any(both):
             return "no epoch with data in both variants"
@@ -248,7 +252,7 @@ def _standardized(score: Array, level: Array, variance: Array) -> Array:
 
 
 def tried(summary: Counts | Events) -> tuple[Array, Array]:
-    """What was tried (or the exposure), and the successes (or events)."""
+    """The trials (or the exposure), and the successes (or events)."""
     if isinstance(summary, Counts):
         return summary.n, summary.successes
     return summary.exposure, summary.events

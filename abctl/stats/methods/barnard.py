@@ -22,7 +22,12 @@ SEQUENTIAL = False
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two proportions and its lift, with an exact p-value."""
+    """The difference of two proportions and its lift, with an exact p-value.
+
+    >>> infected = Stream(Counts(15, 12), Counts(15, 7), epoch=0)
+    >>> round(estimate(infected, Plan(alternative="less")).p, 4)
+    0.0341
+    """
     null = null_of(plan, 1.0)
 
     def log_p(n: Table, seen: Table) -> float:

@@ -24,7 +24,12 @@ _EQUAL = Null(1.0, 0.0)
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two proportions, with an exact test of "no difference"."""
+    """The difference of two proportions, with an exact test of "no difference".
+
+    >>> stream = Stream(Counts(63, 31), Counts(117, 74), epoch=0)
+    >>> round(estimate(stream, Plan(alternative="greater")).p, 4)  # Fisher's test gives 0.0483
+    0.0356
+    """
     if plan.null.value != 0.0:
         return NotEstimable("boschloo", "it tests equality only: see barnard")
 

@@ -32,7 +32,14 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two means and its lift, valid however often anyone looks."""
+    """The difference of two means and its lift, valid however often anyone looks.
+
+    >>> n = np.full(40, 100.0)  # 40 polls of 100 requests
+    >>> control, treatment = Moments(n, n, 2 * n), Moments(n, 1.5 * n, 3.25 * n)
+    >>> found = estimate(Stream(control, treatment, epoch=[0] * 40), Plan())
+    >>> round(found.effect, 4), found.rejects
+    (0.5, True)
+    """
     stream, n, reason = comparable(stream)
     if reason:
         return NotEstimable("bursty_mean_sequence", reason, n)

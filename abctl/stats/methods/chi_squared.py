@@ -22,7 +22,12 @@ SEQUENTIAL = False
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two proportions, with the chi-squared test of "no difference"."""
+    """The difference of two proportions, with the chi-squared test of "no difference".
+
+    >>> found = estimate(Stream(Counts(1000, 100), Counts(1000, 130), epoch=0), Plan())
+    >>> round(found.p, 4), found.notes
+    (0.0355, ('smallest expected count 115', "with Yates' correction p = 0.04209"))
+    """
     strata = Strata.of(stream)
     if isinstance(strata, str):
         return NotEstimable("chi_squared", strata)

@@ -29,7 +29,14 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two means and its lift, valid however often anyone looks."""
+    """The difference of two means and its lift, valid however often anyone looks.
+
+    >>> control = Moments(n=[100, 100], sum=[100, 100], sum_sq=[200, 200])  # mean 1
+    >>> treatment = Moments(n=[100, 100], sum=[150, 150], sum_sq=[325, 325])  # mean 1.5
+    >>> found = estimate(Stream(control, treatment, epoch=[0, 0]), Plan())
+    >>> round(found.effect, 4), round(found.p, 4)
+    (0.5, 0.0061)
+    """
     stream, n, reason = comparable(stream)
     if reason:
         return NotEstimable("mean_sequence", reason, n)

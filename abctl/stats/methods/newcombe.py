@@ -31,7 +31,11 @@ _FURTHEST = 1e4
 
 
 def wilson(successes: float, n: float, deviations: Array) -> tuple[Array, Array]:
-    """Wilson's interval of one proportion at some standard errors."""
+    """Wilson's confidence interval of one proportion, at each number of standard errors.
+
+    >>> [end.round(4) for end in wilson(81, 263, np.array([1.96]))]
+    [array([0.2553]), array([0.3662])]
+    """
     square = np.square(deviations)
     center = successes + 0.5 * square
     half = deviations * np.sqrt(successes * (n - successes) / n + 0.25 * square)
@@ -41,7 +45,12 @@ def wilson(successes: float, n: float, deviations: Array) -> tuple[Array, Array]
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two proportions and its lift."""
+    """The difference of two proportions and its lift.
+
+    >>> found = estimate(Stream(Counts(80, 48), Counts(70, 56), epoch=0), Plan())
+    >>> [round(end, 4) for end in found.interval]  # Newcombe (1998), table II, example a
+    [0.0524, 0.3339]
+    """
     strata = Strata.of(stream)
     if isinstance(strata, str):
         return NotEstimable("newcombe", strata)

@@ -25,5 +25,10 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two proportions and its lift; epochs weigh n_a n_b / (n_a + n_b)."""
+    """The difference of two proportions and its lift; epochs weigh n_a n_b / (n_a + n_b).
+
+    >>> found = estimate(Stream(Counts(1000, 100), Counts(1000, 130), epoch=0), Plan())
+    >>> round(found.effect, 4), round(found.p, 4)  # z is 0.03 / sqrt(0.115 * 0.885 / 500)
+    (0.03, 0.0355)
+    """
     return score_test("proportion", Strata.of(stream), plan, ASSUMPTIONS)

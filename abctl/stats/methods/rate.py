@@ -22,5 +22,11 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Events], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two rates and its lift; epochs weigh e_a e_b / (e_a + e_b)."""
+    """The difference of two rates and its lift; epochs weigh e_a e_b / (e_a + e_b).
+
+    >>> control, treatment = Events(events=50, exposure=1000), Events(events=80, exposure=1000)
+    >>> found = estimate(Stream(control, treatment, epoch=0), Plan())
+    >>> round(found.lift, 4), round(found.p, 4)  # z is 0.03 / sqrt(2 * 0.065 / 1000)
+    (0.6, 0.0085)
+    """
     return score_test("rate", Strata.of(stream), plan, ASSUMPTIONS)

@@ -25,5 +25,11 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Events], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two rates and its lift, valid however often anyone looks."""
+    """The difference of two rates and its lift, valid however often anyone looks.
+
+    >>> control, treatment = Events([25] * 4, [500] * 4), Events([50] * 4, [500] * 4)  # four polls
+    >>> found = estimate(Stream(control, treatment, epoch=[0] * 4), Plan())
+    >>> round(found.lift, 4), round(found.p, 4)
+    (1.0, 0.0035)
+    """
     return counts_sequence("rate_sequence", stream, plan, ASSUMPTIONS)

@@ -33,7 +33,15 @@ FEW_EVENTS = "few events, or of few users: judged as if each user always or neve
 
 
 def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two ratios and its lift."""
+    """The difference of two ratios and its lift.
+
+    >>> requests = [[100] * 16]  # in 16 buckets of users, in one poll
+    >>> control = Buckets(numerator=[[4, 6] * 8], denominator=requests)  # errors per request
+    >>> treatment = Buckets(numerator=[[7, 9] * 8], denominator=requests)
+    >>> found = estimate(Stream(control, treatment, epoch=0), Plan())
+    >>> round(found.control, 4), round(found.treatment, 4), found.n, found.rejects
+    (0.05, 0.08, (1600.0, 1600.0), True)
+    """
     stream, n, reason = comparable(stream)
     if reason:
         return NotEstimable("ratio", reason, n)

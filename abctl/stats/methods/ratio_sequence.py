@@ -31,7 +31,15 @@ ASSUMPTIONS = (
 
 
 def estimate(stream: Stream[Buckets], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two ratios and its lift, valid however often anyone looks."""
+    """The difference of two ratios and its lift, valid however often anyone looks.
+
+    >>> requests = [[100] * 16] * 2  # in 16 buckets of users, in two polls
+    >>> control = Buckets(numerator=[[4, 6] * 8] * 2, denominator=requests)  # errors per request
+    >>> treatment = Buckets(numerator=[[7, 9] * 8] * 2, denominator=requests)
+    >>> found = estimate(Stream(control, treatment, epoch=[0, 0]), Plan())
+    >>> round(found.effect, 4), found.rejects
+    (0.03, True)
+    """
     stream, n, reason = comparable(stream)
     if reason:
         return NotEstimable("ratio_sequence", reason, n)

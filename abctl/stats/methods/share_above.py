@@ -17,7 +17,15 @@ SEQUENTIAL = False
 
 
 def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two shares and its lift."""
+    """The difference of two shares and its lift.
+
+    >>> edges = (0.1, 0.25, 0.5)  # seconds
+    >>> control = Histogram([[700, 250, 40, 10]], edges)
+    >>> treatment = Histogram([[600, 300, 80, 20]], edges)
+    >>> found = estimate(Stream(control, treatment, epoch=0), Plan(threshold=0.25))
+    >>> round(found.control, 4), round(found.treatment, 4), found.rejects
+    (0.05, 0.1, True)
+    """
     counts = counts_above(stream, plan)
     if isinstance(counts, str):
         return NotEstimable("share_above", counts)

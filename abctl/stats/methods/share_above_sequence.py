@@ -17,7 +17,15 @@ SEQUENTIAL = True
 
 
 def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
-    """The difference of two shares and its lift."""
+    """The difference of two shares and its lift, valid however often anyone looks.
+
+    >>> edges = (0.1, 0.25, 0.5)  # seconds
+    >>> control = Histogram([[700, 250, 40, 10]] * 4, edges)  # four polls
+    >>> treatment = Histogram([[600, 300, 80, 20]] * 4, edges)
+    >>> found = estimate(Stream(control, treatment, epoch=[0] * 4), Plan(threshold=0.25))
+    >>> round(found.effect, 4), found.rejects
+    (0.05, True)
+    """
     counts = counts_above(stream, plan)
     if isinstance(counts, str):
         return NotEstimable("share_above_sequence", counts)

@@ -28,6 +28,12 @@ MIN_N = 30
 def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two means and its lift.
 
+    >>> control = Moments(n=50, sum=50, sum_sq=99)  # mean 1, variance 1
+    >>> treatment = Moments(n=50, sum=75, sum_sq=161.5)  # mean 1.5, variance 1
+    >>> found = estimate(Stream(control, treatment, epoch=0), Plan())
+    >>> round(found.effect, 4), round(found.p, 4)  # t is 0.5 / sqrt(2 / 50) = 2.5, with 98 degrees
+    (0.5, 0.0141)
+
     Epochs weigh n_a n_b / (n_a + n_b); those with under 2 values in a variant are left out.
     """
     epochs = stream.by_epoch()

@@ -1,1 +1,1 @@
-"""How many units a test needs, once or looked at again and again."""
+"""Sample sizes and power, of fixed and of sequential tests."""

@@ -47,7 +47,12 @@ def checked_information(information: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Ongoing:
-    """Trials that have not stopped: nodes of the score, their weights times density."""
+    """Trials that have not stopped: nodes of the score, their weights times density.
+
+    >>> start = Ongoing(score=np.zeros(1), mass=np.ones(1))
+    >>> round(start.above(1.96, shift=0.0, sd=1.0), 4)
+    0.025
+    """
 
     score: Array
     mass: Array
@@ -70,7 +75,15 @@ class Ongoing:
 
 
 class Process:
-    """Walks through the looks; each gets its limits and hands on what goes on."""
+    """Follows the score from look to look; each look has limits outside of which trials stop.
+
+    >>> process = Process(information=np.array([1.0, 2.0]))
+    >>> round(process.above(1.96), 4)
+    0.025
+    >>> process.stop_outside(-1.96, 1.96)
+    >>> round(process.above(1.96 * math.sqrt(2)), 4)  # and has not stopped at the first look
+    0.0166
+    """
 
     def __init__(self, information: Array, drift: float = 0.0) -> None:
         self.information = checked_information(information)
@@ -119,7 +132,13 @@ class Process:
 def crossing(
     information: Array, lower: Array, upper: Array, drift: float = 0.0
 ) -> tuple[Array, Array]:
-    """Probabilities to stop below `lower` and above `upper` (scores) at each look."""
+    """Probabilities to stop below `lower` and above `upper` (scores) at each look.
+
+    >>> information, limit = np.array([1.0, 2.0]), 1.96 * np.sqrt([1.0, 2.0])
+    >>> below, above = crossing(information, -limit, limit)
+    >>> round(float(np.sum(below + above)), 3)  # type I error of two looks at 5% each
+    0.083
+    """
     process = Process(information, drift)
     found = []
     for low, high in zip(lower, upper, strict=True):
@@ -142,6 +161,10 @@ _LEAST = 1e-15
 class Bounds:
     """Bounds of each look, all arrays of shape (looks,).
 
+    >>> found = bounds([0.5, 1.0])
+    >>> found.nominal_p.round(4), found.spent.round(4)
+    (array([0.0031, 0.049 ]), array([0.0031, 0.05  ]))
+
     Attributes:
         information: as a fraction of the planned maximum.
         z: reject where the z statistic reaches it (its absolute value where two-sided).
@@ -156,7 +179,11 @@ class Bounds:
 
 
 def spend(information: ArrayLike, alpha: float, spending: Spending = "obrien-fleming") -> Array:
-    """Type I error that may be used up to a fraction of the information; all of it from 1 on."""
+    """Type I error that may be used up to a fraction of the information; all of it from 1 on.
+
+    >>> spend([0.5, 1.0], alpha=0.025).round(4)
+    array([0.0015, 0.025 ])
+    """
     t = np.clip(np.asarray(information, dtype=np.float64), 0.0, 1.0)
     if spending == "pocock":
         return np.asarray(alpha * np.log1p((math.e - 1) * t), dtype=np.float64)
@@ -172,6 +199,9 @@ def bounds(
     two_sided: bool = True,
 ) -> Bounds:
     """Bounds at the given looks; two-sided, each side spends alpha / 2.
+
+    >>> bounds([0.5, 1.0]).z.round(3)
+    array([2.963, 1.969])
 
     Args:
         information: of each look, as a fraction of the planned maximum; above 1 where the trial

@@ -1,4 +1,4 @@
-"""How many units an experiment needs, what it can find with the units it gets, and how surely.
+"""Sample size, power and smallest detectable effect, and what repeated looks cost.
 
 Everything follows from an effect and the variance of one unit in each variant (`Target`); normal
 approximations throughout. Power is the probability to find the effect with its own sign.
@@ -7,7 +7,7 @@ The often-quoted "15,000 users a group for a 2% effect at 5%" is wrong in every 
 (5% to 7%) need 2,213 a group, a relative 2% (5% to 5.1%) needs 752,703 (alpha 0.05 two-sided, power
 0.8). 14,913 is what the one-sample formula gives for half a point.
 
-What it costs to look more than once: units of a test that does, against the fixed one.
+The cost of looking is the number of units of a sequential test over that of the fixed one.
 """
 
 import math
@@ -31,6 +31,9 @@ def cost_of_looking(
     alpha: float = 0.05, power: float = 0.8, *, one_sided: bool = False
 ) -> tuple[float, float]:
     """Largest and expected number of units, as multiples of the fixed test's.
+
+    >>> [round(times, 2) for times in cost_of_looking()]
+    [1.49, 0.91]
 
     The effect is as planned. The largest number gives the wanted power; an experiment that stops
     when it has its answer needs the expected one on average, though it may need the largest.
@@ -113,7 +116,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Target:
-    """What shall be found.
+    """The effect to be found, and the variance of a unit.
+
+    >>> sample_size(Target(effect=0.5, variances=(4.0, 4.0)))  # 2 * 4 * (1.96 + 0.84)^2 / 0.5^2
+    (252, 252)
 
     Attributes:
         effect: treatment minus control, not 0.
@@ -211,6 +217,9 @@ def sample_size(
 ) -> tuple[int, int]:
     """Units of control and of each treatment that find the effect with the wanted power.
 
+    >>> sample_size(proportions(control=0.05, effect=0.02))
+    (2213, 2213)
+
     Args:
         target: what shall be found.
         alpha: error rate of this comparison (see `alpha_each` for several treatments).
@@ -235,7 +244,11 @@ def power_of(
     one_sided: bool = False,
     inflation: float = 1.0,
 ) -> float:
-    """Probability to find the effect with so many units; the inverse of `sample_size`."""
+    """Probability to find the effect with so many units; the inverse of `sample_size`.
+
+    >>> round(power_of(proportions(0.05, 0.02), n_control=2213, n_treatment=2213), 3)
+    0.8
+    """
     ratio = n_treatment / n_control
     _checked(alpha, 0.5, ratio, inflation)
     null, alternative = target.deviations(ratio)
@@ -254,6 +267,9 @@ def smallest_effect(
     inflation: float = 1.0,
 ) -> float | None:
     """The smallest effect that so many units find with the wanted power (the MDE).
+
+    >>> round(smallest_effect(lambda effect: proportions(0.05, effect), 0.5, (2213, 2213)), 4)
+    0.02
 
     Args:
         target_of: the target for an effect, as `lambda effect: proportions(0.05, effect)`.
@@ -284,6 +300,9 @@ def smallest_effect(
 
 def design_effect(mean_size: float, size_cv: float, correlation: float) -> float:
     """By what the variance grows when clusters of units (a user's requests) are assigned as one.
+
+    >>> design_effect(mean_size=10, size_cv=0.0, correlation=0.05)  # 1 + 9 * 0.05
+    1.45
 
     Args:
         mean_size: units per cluster.

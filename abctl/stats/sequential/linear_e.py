@@ -25,12 +25,12 @@ poll and no validity.
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex nulls Turner &
 Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.
 
-Shares of requests while events are few: judged by how many users there must have been.
+Shares of requests while events are few, by the effective number of users.
 
-Where hardly anything has happened yet, buckets show no variance to judge by. It cannot be larger
-than if each user always or never had the event. Then a user counts once, however many requests he
-sends, and requests count as the number of equally busy users that would give the variance between
-the buckets' requests: (sum r)^2 / sum r^2 with r the requests of a user (Kish 1965, section 8.2).
+With few events the buckets show no variance. The variance cannot be larger than if each user always
+or never had the event. Then a user counts once, however many requests they send, and the effective
+number of users is that of equally busy users with the same variance between the buckets' requests:
+(sum r)^2 / sum r^2 with r the requests of a user (Kish 1965, section 8.2).
 """
 
 import math
@@ -61,7 +61,12 @@ _LARGEST_SUPPORT = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Successes `s` of `n` tried (or events of an exposure) in each poll.
+    """Successes `s` of `n` trials (or events of an exposure) in each poll; shape (polls,).
+
+    >>> n = np.full(3, 500.0)
+    >>> pairs = Pairs(n_a=n, s_a=np.full(3, 50.0), n_b=n, s_b=np.full(3, 75.0))
+    >>> np.exp(log_e_path(pairs, Null(1.0, 0.0), Plan())).round(1)  # 20 rejects at alpha 0.05
+    array([ 1.9,  8. , 45.4])
 
     Attributes:
         alone: whether polls with nothing of one variant count, as far as the null speaks of the
@@ -217,7 +222,7 @@ def counts_sequence(
     plan: Plan,
     assumptions: tuple[str, ...],
 ) -> Estimate | NotEstimable:
-    """The answer at the last poll: e-value, always-valid p and confidence sequence."""
+    """The estimate at the last poll: e-value, always-valid p-value and confidence sequence."""
     strata = Strata.of(stream)
     if isinstance(strata, str):
         return NotEstimable(method, strata)
@@ -271,7 +276,7 @@ def _intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
 
 
 def as_users(stream: Stream[Buckets]) -> Pairs | None:
-    """Users and their events in each poll, not whole numbers; None if the ratio is no share.
+    """Effective users and their events in each poll; None if the ratio is not a share.
 
     A poll's users are those by which it raises the number up to now, so that users who come back
     are not counted as new. They are known before the poll's events are.

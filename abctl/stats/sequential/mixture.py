@@ -27,7 +27,11 @@ _DEFAULT_RELATIVE = 0.1
 
 
 def points(plan: Plan) -> tuple[Array, Array]:
-    """Effects to try, in units of the planned size, with the sign of the alternative; weights."""
+    """Effects to try, in units of the planned size, with the sign of the alternative; weights.
+
+    >>> points(Plan(alternative="less"))
+    (array([-0.5, -1. , -2. ]), array([0.3, 0.6, 0.1]))
+    """
     sizes, weights = _one_sided_points(plan)
     if plan.alternative == "two-sided":
         return np.concatenate((sizes, -sizes)), np.concatenate((weights, weights)) / 2.0
@@ -68,7 +72,11 @@ def log_e_value(score: Array, information: Array, scale: Array, plan: Plan) -> A
 
 
 def boundary(information: float, scale: float, plan: Plan) -> float:
-    """The standardized effect at which the e-value is 1 / alpha: a confidence sequence's edge."""
+    """The standardized effect at which the e-value is 1 / alpha: a confidence sequence's edge.
+
+    >>> round(boundary(information=784.0, scale=0.1, plan=Plan()), 2)  # the fixed test has 1.96
+    2.86
+    """
     one = np.ones(1)
 
     def missing(statistic: Array) -> Array:
@@ -106,5 +114,9 @@ def log_mean(exponents: Array, weights: Array) -> Array:
 
 
 def log_always_valid_p(log_e: Array) -> float:
-    """Logarithm of the p-value that is valid at any stopping time: one over the largest e-value."""
+    """Logarithm of the p-value that is valid at any stopping time: one over the largest e-value.
+
+    >>> round(math.exp(log_always_valid_p(np.log([2.0, 40.0, 25.0]))), 4)
+    0.025
+    """
     return -max(0.0, float(log_e.max())) if log_e.size else 0.0

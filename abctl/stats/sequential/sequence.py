@@ -52,7 +52,11 @@ def rare_intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | Non
 
 
 def event_bounds(events: float, threshold: float) -> Interval:
-    """Expected numbers of events whose log e-value is below a threshold."""
+    """Expected numbers of events whose log e-value is below a threshold.
+
+    >>> [round(end, 2) for end in event_bounds(0.0, threshold=math.log(20))]
+    [0.0, 4.11]
+    """
 
     def log_e(expected: Array) -> Array:
         shape = events + _SHAPE
@@ -86,6 +90,14 @@ EARLIER = "the null was rejected at an earlier look and stays so; this look alon
 @dataclass(frozen=True, eq=False)
 class Paths:
     """A contrast at every look; arrays of shape (looks,).
+
+    >>> from abctl.stats.summaries.moments import moment_paths
+    >>> from abctl.stats.summary import Moments, Stream
+    >>> control = Moments(n=[60, 60], sum=[60, 60], sum_sq=[90, 90])
+    >>> treatment = Moments(n=[60, 60], sum=[90, 90], sum_sq=[180, 180])
+    >>> paths = moment_paths(Stream(control, treatment, epoch=[0, 0]))
+    >>> paths.ready, paths.b - paths.a, paths.log_e(Null(1.0, 0.0), Plan()).round(2)
+    (array([False,  True]), array([0.5, 0.5]), array([0.  , 3.41]))
 
     Attributes:
         ready: whether there are enough data for a normal approximation at that look.
@@ -124,7 +136,13 @@ class Paths:
 
 @dataclass(frozen=True, eq=False)
 class Early:
-    """What speaks until the data are ready for a normal approximation.
+    """The e-process that counts until the data are ready for a normal approximation.
+
+    >>> from abctl.stats.summary import Counts, Stream
+    >>> strata = Strata.of(Stream(Counts(100, 3), Counts(100, 1), epoch=0))
+    >>> early = Early(log_e=np.log([1.0, 2.0]), strata=strata)  # e-values of two looks
+    >>> early.log_e.round(3), early.strata.n
+    (array([0.   , 0.693]), (100.0, 100.0))
 
     It has a fifth of alpha (half with a margin, where rare events matter most), the approximation
     the rest: mixed with fixed weights they are one e-process.
@@ -148,13 +166,13 @@ def sequential(
     notes: tuple[str, ...] = (),
     early: Early | None = None,
 ) -> Estimate | NotEstimable:
-    """The answer at the last look: e-value, always-valid p and confidence sequence.
+    """The estimate at the last look: e-value, always-valid p-value and confidence sequence.
 
     Args:
         method: its name.
         paths: the contrast at every look.
         contrast: the contrast at the last look.
-        plan: what is asked.
+        plan: what is tested.
         assumptions: of the estimate.
         notes: of the estimate.
         early: needed where the last look is not ready.
@@ -216,7 +234,7 @@ def _with_effect(
 
 
 def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | str:
-    """Standard errors of the confidence sequence at the last look, or why there are none."""
+    """Standard errors of the confidence sequence at the last look, or the reason for none."""
     variance = contrast.variance(null_of(plan, contrast.a).ratio)
     if contrast.certain:
         return "no variance in either variant"

@@ -29,6 +29,10 @@ _MIN_EXPECTED = 10.0
 def fixed(counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA) -> SrmResult | NotEstimable:
     """Chi-squared check of counts against the ledger, for one look.
 
+    >>> found = fixed(counts=[[5000, 5400]], shares=[[0.5, 0.5]])
+    >>> round(found.statistic, 2), found.mismatch  # 2 * 200^2 / 5200
+    (15.38, True)
+
     The deviations from the expectation are added up over epochs and compared with the sum of the
     multinomial covariances. A sum of one chi-squared per epoch would be valid as well, but spends
     its degrees of freedom on all patterns over time; what breaks splits (a wrong hash, a lost
@@ -42,7 +46,7 @@ def fixed(counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA) -> SrmResu
         alpha: error rate.
 
     Raises:
-        SummaryError: negative or broken counts, or shares that are none.
+        SummaryError: counts are negative or not whole, or the shares of a row do not sum to 1.
 
     Source: Pearson (1900), with the summed covariance of independent multinomials.
     """
@@ -67,6 +71,11 @@ def sequential(
 ) -> SrmResult | NotEstimable:
     """Always-valid check: stays valid however often anyone looks, and through changes of the split.
 
+    >>> polls = [[500, 700], [120, 1080]]  # shares were 50/50, then 10/90
+    >>> found = sequential(polls, shares=[[0.5, 0.5], [0.1, 0.9]])
+    >>> found.mismatch, found.reason
+    (True, 'variant 0 got 620 of 2,400 (25.83%), expected 720 (30.00%)')
+
     The Bayes factor of a Dirichlet(concentration * share) mixture against the ordered shares; each
     period of constant shares has a Dirichlet of its own, and their factors multiply.
 
@@ -77,7 +86,7 @@ def sequential(
         concentration: how near to the ordered shares a bias is looked for; tunes power only.
 
     Raises:
-        SummaryError: negative or broken counts, or shares that are none.
+        SummaryError: counts are negative or not whole, or the shares of a row do not sum to 1.
 
     Source: Lindon & Malek (2022), arXiv:2011.03567.
     """

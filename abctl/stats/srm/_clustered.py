@@ -39,6 +39,12 @@ def clustered(
 ) -> SrmResult | NotEstimable:
     """Check of requests in hash buckets of users; one Student's t per variant, the worst counts.
 
+    >>> control = [90, 110, 95, 105, 100, 98, 102, 100]  # requests in 8 buckets of users
+    >>> treatment = [104, 95, 99, 101, 97, 105, 103, 96]
+    >>> found = clustered([[control, treatment]], shares=[[0.5, 0.5]])
+    >>> found.observed, found.df, found.mismatch
+    ((800.0, 800.0), (7.0,), False)
+
     With more than two variants p is Bonferroni's; sequential, e-values are averaged. df = B - 1.
     `sequential` replaces the t-test by a normal mixture whose p holds at any look.
 
@@ -50,7 +56,7 @@ def clustered(
         concentration: as of the sequential check of units, in effective users.
 
     Raises:
-        SummaryError: negative or broken counts, or shares that are none.
+        SummaryError: counts are negative or not whole, or the shares of a row do not sum to 1.
 
     Source: Rao & Scott (1981) for the design effect; Kish (1965) for the effective number of
     users, (sum r_u)^2 / sum r_u^2; Robbins (1970) for the mixture.

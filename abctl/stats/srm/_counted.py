@@ -1,4 +1,4 @@
-"""What the checks of the sample ratio share: the counted traffic, and the answer."""
+"""What the checks of the sample ratio share: the counted traffic, and the result."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,14 @@ ALPHA = 0.001
 
 @dataclass(frozen=True)
 class SrmResult:
-    """The answer of a check.
+    """The result of a check of the sample ratio.
+
+    >>> from abctl.stats.srm import fixed
+    >>> found = fixed(counts=[[5000, 5400]], shares=[[0.5, 0.5]])
+    >>> found.mismatch, found.observed, found.expected
+    (True, (5000.0, 5400.0), (5200.0, 5200.0))
+    >>> found.reason
+    'variant 0 got 5,000 of 10,400 (48.08%), expected 5,200 (50.00%)'
 
     Attributes:
         method: which check.
@@ -38,7 +45,7 @@ class SrmResult:
 
     @property
     def mismatch(self) -> bool:
-        """Whether the split was not what was ordered."""
+        """Whether the traffic contradicts the split, at level alpha."""
         return self.p <= self.alpha
 
 
@@ -56,7 +63,7 @@ class Traffic:
         """Checked arrays.
 
         Raises:
-            SummaryError: negative or broken counts, or shares that are none.
+            SummaryError: counts are negative or not whole, or the shares of a row do not sum to 1.
         """
         n = np.atleast_2d(np.asarray(counts, dtype=np.float64))
         share = np.atleast_2d(np.asarray(shares, dtype=np.float64))
@@ -90,7 +97,7 @@ class Traffic:
         return np.asarray(np.diag(self.expected) - outer, dtype=np.float64)
 
     def settled(self) -> SrmResult | NotEstimable | None:
-        """The answer where no statistics are needed for it."""
+        """The result where no statistics are needed for it."""
         forbidden = np.where(self.share == 0, self.n, 0).sum(axis=0)
         if forbidden.any():
             worst = int(forbidden.argmax())
@@ -117,7 +124,7 @@ class Traffic:
         guarantee: Guarantee,
         reason: str = "",
     ) -> SrmResult:
-        """The answer; without a reason it tells the variant that is furthest off."""
+        """The result; without a reason it names the variant that is furthest off."""
         total = sum(self.observed)
         worst = int(np.abs(self.deviation).argmax())
         seen, meant = self.observed[worst], self.expected[worst]

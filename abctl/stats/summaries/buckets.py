@@ -18,7 +18,7 @@ _MIN_BUCKETS = 8
 
 
 def comparable(stream: Stream[Buckets]) -> tuple[Stream[Buckets], tuple[float, float], str]:
-    """What can be compared, its denominators, and what makes an estimate impossible, if anything.
+    """The comparable epochs, their denominators, and the reason if there can be no estimate.
 
     Epochs with one variant alone are left out: users known from there would not count as new ones
     when the experiment begins, and their events would support what is not compared.

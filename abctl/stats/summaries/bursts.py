@@ -1,8 +1,8 @@
-"""How much less requests tell that are alike because they came at the same time.
+"""How much information requests lose that are alike because they came at the same time.
 
-A pause, a neighbor or a queue makes many requests of one variant slow at once. As independent ones
-they would prove a difference that is only a burst. What is compared, poll by poll, is the
-difference between the variants, so whatever both share (the time of day) is no burst.
+A pause, a neighbor or a queue makes many requests of one variant slow at once. Taken as independent
+they would prove a difference that is only a burst. The difference between the variants is compared
+poll by poll, so a change that both share (the time of day) is not a burst.
 
 The variance between polls over the one that independent requests would have is the design effect
 within polls (Kish 1965, section 5.4). Bursts that outlast a poll make neighbors alike: with their
@@ -41,12 +41,18 @@ TOO_SHORT = "too few polls to tell a difference from a burst of requests, needs 
 
 @dataclass(frozen=True, eq=False)
 class Bursts:
-    """At every look, from the polls up to then; arrays of shape (looks,).
+    """How bursts inflate variances, at every look; arrays of shape (looks,).
+
+    >>> n, only = np.full(40, 100.0), np.zeros(40, dtype=np.int64)
+    >>> slow = np.where(np.arange(40) % 10 == 0, 0.5, 0.0)  # every tenth poll differs
+    >>> found = bursts((n, n), slow[:, None], only, np.full(40, 0.25), only)
+    >>> bool(found.enough[-1]), float(found.factor[-1].round(1))
+    (True, 5.7)
 
     Attributes:
-        factor: by what variances of independent requests grow, at least 1.
-        df: degrees of freedom with which that is known.
-        enough: whether there are enough polls to know it.
+        factor: the variance over that of independent requests, at least 1.
+        df: its degrees of freedom.
+        enough: whether there are enough polls to estimate it.
     """
 
     factor: Array
@@ -65,7 +71,7 @@ def bursts(
     unit_variance: Array,
     column: NDArray[np.int64],
 ) -> Bursts:
-    """What the polls show of bursts.
+    """Estimate the inflation of variances by bursts from the differences between polls.
 
     Args:
         n: values of control and treatment in each poll, each of shape (polls,).

@@ -1,15 +1,13 @@
-"""Quantiles of histograms, comparable between variants although the split and the load change.
+"""Histograms of two variants: quantiles, shares above an edge, the probability of superiority.
 
-The distribution of each variant is averaged over epochs with the same weights for both, so two
-variants that are alike in every epoch have the same quantiles. Inside a cell values are taken as
-evenly spread; the first cell starts at 0 (or at its edge, if that is negative).
+Quantiles are comparable although the split and the load change: the distribution of each variant is
+averaged over epochs with the same weights for both, so two variants that are alike in every epoch
+have the same quantiles. Inside a cell values are taken as evenly spread. The first cell starts at 0
+(or at its edge, if that is negative).
 
-The share of values above an edge of a histogram, as counts.
-
-Which of two variants has the larger values: the probability of superiority, from histograms.
-
-theta = P(treatment > control) + P(equal) / 2, where values in one cell count as equal. Its variance
-is a function of theta itself, so that tests of 1/2 and intervals agree.
+The probability of superiority is theta = P(treatment > control) + P(equal) / 2, where values in one
+cell count as equal. Its variance is a function of theta itself, so that tests of 1/2 and intervals
+agree.
 """
 
 import math
@@ -41,10 +39,17 @@ MIN_BEYOND = 10.0
 class Distribution:
     """A distribution function at the edges, at every look.
 
+    >>> shares = np.array([[0.0, 0.5, 1.0]])
+    >>> latency = Distribution(np.array([0.0, 1.0, 2.0]), shares, n=np.array([100.0]))
+    >>> latency.at(np.array([0.25, 0.5, 0.95]))
+    array([0.5, 1. , 1.9])
+    >>> latency.around(0.5, np.array([2.0]))  # a standard error of the share is 0.05
+    (array([0.8]), array([1.2]))
+
     Attributes:
         edges: shape (edges + 1,): where the first cell starts, then all finite edges.
         share: shape (looks, edges + 1): share of values up to each edge; the first is 0.
-        n: shape (looks,): as many values at equal weights would be as precise.
+        n: shape (looks,): the effective sample size.
     """
 
     edges: Array
@@ -89,6 +94,11 @@ class Distribution:
 class Pair:
     """Distributions of control `a` and treatment `b`; looks before both have data are left out.
 
+    >>> one, other = Histogram([[60, 40, 0]], (1.0, 2.0)), Histogram([[40, 60, 0]], (1.0, 2.0))
+    >>> pair = distributions(Stream(one, other, epoch=0))
+    >>> pair.pooled(), pair.few(0.95)
+    (array([[0. , 0.5, 1. ]]), array([5.]))
+
     Attributes:
         n: values in all.
         epochs: with data in both.
@@ -112,7 +122,7 @@ class Pair:
 
 
 def distributions(stream: Stream[Histogram]) -> Pair | str:
-    """Distributions after every poll, or why there are none."""
+    """Distributions after every poll, or the reason why there are none."""
     try:
         control, treatment = common_edges(stream.control, stream.treatment)
     except SummaryError as error:
@@ -143,7 +153,7 @@ def distributions(stream: Stream[Histogram]) -> Pair | str:
 
 
 def bucket_notes(pair: Pair, quantile: float, deviations: float) -> tuple[str, ...]:
-    """Says where an interval lies inside one bucket, so that its ends are interpolated only."""
+    """Notes for intervals that lie inside one cell, where both ends are interpolated."""
     notes: tuple[str, ...] = ()
     for name, side in (("control", pair.a.last()), ("treatment", pair.b.last())):
         low, high = (float(end[0]) for end in side.around(quantile, np.array([deviations])))
@@ -184,6 +194,11 @@ ONE_CELL = "all values lie in one bucket of the histogram"
 class Ranks:
     """Probability of superiority of each epoch that has both variants, all of shape (epochs,).
 
+    >>> one, other = Histogram([[60, 40, 0]], (1.0, 2.0)), Histogram([[40, 60, 0]], (1.0, 2.0))
+    >>> ranks = Ranks.of(Stream(one, other, epoch=0))
+    >>> round(ranks.superiority, 4)  # 0.6 * 0.6, and half of the ties: (0.4 * 0.6 + 0.6 * 0.4) / 2
+    0.6
+
     Attributes:
         theta: the probability.
         n_a, n_b: values in control and treatment.
@@ -199,7 +214,7 @@ class Ranks:
 
     @classmethod
     def of(cls, stream: Stream[Histogram]) -> Self | str:
-        """Ranks by epoch, or why there are none."""
+        """Ranks by epoch, or the reason why there are none."""
         merged = stream.by_epoch()
         a, b = merged.control.counts, merged.treatment.counts
         both = (a.sum(axis=1) > 0) & (b.sum(axis=1) > 0)

@@ -1,6 +1,6 @@
 """Means and variances from n, sum and sum of squares.
 
-They are guarded against cancellation, and told where few values make up a variance.
+Cancellation is detected. A variance that few values determine is raised towards the pooled one.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,11 @@ UNREADY = "needs 100 values in each variant, not made up by a few large ones"
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """n, mean and sample variance; arrays of one shape."""
+    """n, mean and sample variance; arrays of one shape.
+
+    >>> Sample.of(Moments(n=3, sum=6, sum_sq=14))  # of 1, 2 and 3
+    Sample(n=array([3.]), mean=array([2.]), variance=array([1.]))
+    """
 
     n: Array
     mean: Array
@@ -70,9 +74,9 @@ def cancelled(moments: Moments) -> bool:
 
 
 def comparable(stream: Stream[Moments]) -> tuple[Stream[Moments], tuple[float, float], str]:
-    """What can be compared, how many values it has, and why it is not estimable, if so.
+    """The comparable epochs, their numbers of values, and the reason if there can be no estimate.
 
-    Values of a time in which one variant was alone must not make the other's look supported.
+    Epochs with one variant alone are left out: their values must not support the other's variance.
     """
     both = stream.only(compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0))
     n = (float(both.control.n.sum()), float(both.treatment.n.sum()))

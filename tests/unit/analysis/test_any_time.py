@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from laws import law
 from numpy.typing import NDArray
 
 from abctl.analysis import plan
@@ -108,7 +109,7 @@ def ask(make_experiment: Callable[..., Experiment]) -> Callable[[float, str], Ex
     return make
 
 
-@settings(max_examples=50)
+@law(50)
 @given(
     since=st.one_of(st.floats(-1.0, 5.0), st.floats(-60.0, 60.0)),
     interval=st.sampled_from([0.5, 1.0, 5.0, 15.0, 60.0]),

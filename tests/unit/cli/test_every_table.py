@@ -180,12 +180,12 @@ def test_of_a_shift_of_many_variants(capsys: Screen) -> None:
     ledger = SimpleNamespace(intent=intent, changed_since=lambda _: ())
     seen = SimpleNamespace(drifted=True, ledger=ledger, other_variants="")
     moves = {(VARIANTS[0], VARIANTS[1]): 100}
-    planned: Any = SimpleNamespace(before=SPLIT, after=SHIFTED, seen=seen, moves=moves)
+    planned: Any = SimpleNamespace(before=SPLIT, after=SHIFTED, state=seen, moves=moves)
     assignment = SimpleNamespace(unit="user")
-    place: Any = SimpleNamespace(
+    session: Any = SimpleNamespace(
         experiment=SimpleNamespace(name="iris", assignment=assignment), adopted=False
     )
-    _shift._explain(planned, place)
+    _shift._explain(planned, session)
     said = fitting(capsys.readouterr().err)
     assert [line for line in said if not line.startswith("  ")][-2:] == [
         f"from {LONG} 10%,",

@@ -5,18 +5,17 @@ from itertools import pairwise
 
 import pytest
 from analyses import ALPHA, analyses
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given
+from laws import law
 
 from abctl.core.analysis import Analysis, Comparison, MetricResult
 from abctl.report.analysis import screen
 from abctl.report.effects import named
 from abctl.report.question import Question, question
 
-LAW = settings(
-    max_examples=50,
+LAW = law(
+    50,
     phases=[Phase.explicit, Phase.generate],
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 PROVEN = r"(better|worse|within margin|over margin|not yet|not estimable|-)"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.core.assignment import bucket, point, regions, variant_at
 from abctl.core.split import TOTAL_BP, Split
@@ -51,7 +52,7 @@ def test_regions_cover_every_point_once_and_give_each_variant_its_share(split: S
     assert owners(split) == [r.variant for r in found for _ in range(r.start, r.stop)]
 
 
-@settings(max_examples=60, deadline=None)
+@law(60)
 @given(changes())
 def test_a_change_moves_units_only_between_the_control_and_a_changed_treatment(
     change: tuple[Split, Split],
@@ -64,7 +65,7 @@ def test_a_change_moves_units_only_between_the_control_and_a_changed_treatment(
             assert before[treatment] != after[treatment]
 
 
-@settings(max_examples=60, deadline=None)
+@law(60)
 @given(splits(3), st.data())
 def test_a_growing_treatment_takes_units_only_from_the_control(
     before: Split, data: st.DataObject

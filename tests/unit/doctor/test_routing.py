@@ -208,7 +208,7 @@ def test_a_dead_variant_ends_the_probe_soon_and_those_who_answer_are_told(
     assert found.reason.facts["failure"] == said
     assert found.reason.facts["unsent_count"] > 0
     assert list(found.reason.facts["answered"]) == ["control"]
-    assert "is a variant dead?" in found.hint
+    assert "is a variant down?" in found.hint
     assert told[-1][0] < told[-1][1] == 2000
 
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.core.polls import LEFT_OUT, Polls, Window, cut
 from abctl.errors import SourceError
@@ -80,7 +81,7 @@ grids = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@law(400)
 @given(histories, grids)
 def test_every_visible_event_is_counted_once_where_it_was_seen(h: History, polls: Polls) -> None:
     counter = h.counter()
@@ -98,7 +99,6 @@ def test_every_visible_event_is_counted_once_where_it_was_seen(h: History, polls
     np.testing.assert_array_equal(got, expected)
 
 
-@settings(max_examples=100, deadline=None)
 @given(histories, grids, st.integers(2, 5))
 def test_merging_polls_adds_their_increments(h: History, polls: Polls, every: int) -> None:
     counter = h.counter()

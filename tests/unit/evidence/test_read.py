@@ -11,8 +11,9 @@ import pytest
 from alike import assert_same, few_even_polls
 from evaluator import Server, Stored, source
 from generated import SELECTORS, START, calm, history, windows_of
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.core.polls import Window
 from abctl.errors import SourceError
@@ -21,7 +22,7 @@ from abctl.evidence.read import read
 FIRST = START / 1000
 
 
-@settings(max_examples=25, deadline=None)
+@law(25)
 @given(st.integers(0, 10**6), st.booleans())
 @example(5065, True)  # a series is missing in the first scrape of a window
 @example(6027, True)  # a series is missing at a restart

@@ -12,8 +12,9 @@ import pytest
 from alike import assert_same, few_even_polls
 from evaluator import Server, Stored, source
 from generated import INTERVAL, SELECTORS, START, calm, history, windows_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.core.polls import Window
 from abctl.errors import SourceError
@@ -89,7 +90,7 @@ class Look:
             self.through_cache(stored, windows, now, after)
 
 
-@settings(max_examples=10)
+@law(10)
 @given(
     st.integers(0, 10**6),
     st.booleans(),

@@ -32,9 +32,7 @@ plain = st.recursive(
 names = st.text(max_size=5).map(lambda text: f"new {text}")
 Additions = list[tuple[int, str, Any]]
 additions = st.lists(st.tuples(st.integers(0, 2**16), names, plain), min_size=1, max_size=6)
-quick = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def mappings(document: Any, free: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -65,7 +63,7 @@ def started() -> dict[str, Any]:
     return dict(with_ledger(obj, ledger_of(obj).with_entry(replace(first, phase="applied"))))
 
 
-@quick
+@one_folder
 @given(additions)
 def test_in_a_ledger(started: dict[str, Any], added: Additions) -> None:
     lines = [json.loads(line) for line in started["data"]["ledger.jsonl"].splitlines()]
@@ -79,7 +77,7 @@ def test_in_a_ledger(started: dict[str, Any], added: Additions) -> None:
     assert {**again["data"], "ledger.jsonl": text} == newer["data"]
 
 
-@quick
+@one_folder
 @given(additions)
 def test_in_a_plan(started: dict[str, Any], added: Additions) -> None:
     experiment = load(FORMS / "iris.yaml")
@@ -94,7 +92,7 @@ def test_in_a_plan(started: dict[str, Any], added: Additions) -> None:
     assert with_ledger(newer, known) == newer
 
 
-@quick
+@one_folder
 @given(additions)
 def test_in_the_state_of_a_stack(tmp_path: Path, added: Additions) -> None:
     document = json.loads((FORMS / "stack_state.json").read_text())
@@ -108,7 +106,7 @@ def test_in_the_state_of_a_stack(tmp_path: Path, added: Additions) -> None:
     assert {**again, **document, "state_dir": str(tmp_path)} == again
 
 
-@quick
+@one_folder
 @given(additions)
 def test_in_saved_evidence(tmp_path: Path, added: Additions) -> None:
     document = json.loads(gzip.decompress((FORMS / "saved_evidence.json.gz").read_bytes()))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from laws import law
 from scipy import optimize, stats
 
 from abctl.stats.power import group_sequential as gs
@@ -63,7 +64,7 @@ def test_one_look_is_the_fixed_test(spending) -> None:
     st.booleans(),
     st.sampled_from([0.001, 0.05, 0.2]),
 )
-@settings(max_examples=40, deadline=None)
+@law(40)
 def test_what_is_spent_is_what_was_allowed(looks, spending, two_sided, alpha) -> None:
     info = np.sort(looks) / 1000
     found = gs.bounds(info, alpha, spending, two_sided=two_sided)

@@ -5,6 +5,7 @@ Without any of them it is the local stack of that name if there is one, else the
 kubeconfig if there is one, else the local stack.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from abctl.cluster.kube import KubeDoor
 
 STATE_ROOT = Path(".abctl")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,18 @@ def open_session(word: str, where: Where, experiment: Experiment | None = None) 
 def _is_local(state_dir: Path, where: Where) -> bool:
     from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
 
-    if where.state or where.cluster:
-        return where.state is not None
-    return stack.known(state_dir) or not kubeconfig.configured()
+    if where.state:
+        local, reason = True, "--state is given"
+    elif where.cluster:
+        local, reason = False, "--context, --kubeconfig or --namespace is given"
+    elif stack.known(state_dir):
+        local, reason = True, f"there is one in {state_dir}"
+    elif kubeconfig.configured():
+        local, reason = False, f"there is no stack in {state_dir}, and a cluster is configured"
+    else:
+        local, reason = True, "no cluster is configured"
+    _log.info("%s: %s", "a local stack" if local else "a cluster", reason)
+    return local
 
 
 def _in_cluster(experiment: Experiment, where: Where) -> Session:

@@ -5,6 +5,7 @@ it came from reverts it, any other takes its place. Of two at once, the one whos
 last wins; the other ends with a ConflictError.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,6 +19,7 @@ from abctl.session import ledger
 from abctl.session.ledger import Book
 from abctl.session.session import Session, State
 
+_log = logging.getLogger(__name__)
 _PATCH_ATTEMPTS = 5
 _FIRST_POLL_SECONDS, _SLOWEST_POLL_SECONDS = 0.005, 0.5
 
@@ -120,6 +122,7 @@ def plan(session: Session, wanted: Split | Choose) -> Plan:
     change = Change(state.carrier, session.platform.with_split(state.carrier, split))
     if not change.empty:
         require_admissible(session.platform, [change.after])
+    _log.info("split %s wanted, %s asked for now", split, state.asked)
     return Plan(state, split, change)
 
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from ast import literal_eval
 from http import HTTPStatus
 from urllib.parse import urljoin
 
+from requests import Response
 from requests.exceptions import (
     ChunkedEncodingError,
     JSONDecodeError,
@@ -19,8 +19,8 @@ from urllib3.exceptions import ProtocolError
 
 from abctl.errors import SourceAwayError, SourceError
 from abctl.foreign import is_web_page, said
-from abctl.sources._bounds import TooLargeError
-from abctl.sources.connection import PASSING, Connection, IncompleteError, place_of
+from abctl.sources._answers import IncompleteError, TooLargeError
+from abctl.sources.connection import PASSING, Connection, place_of
 
 TOO_MANY = "too many samples"
 # Or what VictoriaMetrics, Thanos and Mimir say in place of that.
@@ -93,10 +93,9 @@ def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
     )
 
 
-def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
-    """The error for an answer other than 200; `text` is all that the client reports."""
-    parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
-    status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
+def of_status(answer: Response, query: str, place: str, by: Connection) -> SourceError:
+    """The error for an answer other than 200."""
+    status, reason = answer.status_code, by.redacted(_reason(answer.content))
     words = said(reason)  # cut once no secret is in it: part of one would not be recognized
     if is_web_page(reason) and status not in (401, 403):
         return _web_page(reason, status, place, by)
@@ -129,12 +128,11 @@ def _tls_hint(reason: str, by: Connection) -> str:
     return "name the certificate of its authority: tlsConfig.caFile"
 
 
-def _reason(body: str) -> str:
+def _reason(body: bytes) -> str:
     """What Prometheus says in the body of an error, or any other body."""
-    raw: bytes = literal_eval(body)
     try:
-        said = json.loads(raw)
+        said = json.loads(body)
         error = said.get("error") or said["message"]
         return str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return raw.decode(errors="replace").strip()
+        return body.decode(errors="replace").strip()

@@ -4,6 +4,7 @@ Secrets are named, by a file or an environment variable, and read when they are 
 anew for each request, for others may renew it. What is read is in no message and in no repr.
 """
 
+import logging
 import os
 import ssl
 from base64 import b64encode
@@ -14,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from requests import PreparedRequest, RequestException, Response, Session
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError, SSLError
@@ -25,8 +26,9 @@ from abctl import files
 from abctl.core.address import is_loopback
 from abctl.errors import SourceError
 from abctl.foreign import shown
-from abctl.sources._bounds import require_bounded
+from abctl.sources._answers import log_answer, require_bounded, require_good, require_whole
 
+_log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
 _LONGEST_SECRET = 2**16
 PASSING = (429, 500, 502, 503, 504)
@@ -41,14 +43,6 @@ _AS_PROMETHEUS = {
     "max_source_resolution": "0s",
 }
 
-# Of a time of which nobody has anything, an empty answer as everywhere else; and what Prometheus 2
-# says of names, which later versions tell apart from warnings.
-_HARMLESS = ("no storeapis matched for this query", "promql info:")
-
-
-class IncompleteError(RequestException):
-    """An answer that is not all there is, in the words of who gave it."""
-
 
 class _Retry(Retry):
     """Retries what may pass: no untrusted certificate, and no timeout."""
@@ -56,7 +50,11 @@ class _Retry(Retry):
     def increment(self, *args: Any, **options: Any) -> Self:
         if isinstance(error := options.get("error"), ReadTimeoutError | SSLError):
             raise error
-        return super().increment(*args, **options)
+        found = super().increment(*args, **options)
+        answer = options.get("response")
+        reason = answer.status if answer else type(error).__name__
+        _log.info("%s: again, %d left", reason, found.total)
+        return found
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class Connection:
         session = Session()
         session.auth = _Login(self._authorization)
         session.params = dict(_AS_PROMETHEUS)
-        session.hooks["response"] += [require_bounded, _require_whole]
+        session.hooks["response"] += [require_bounded, log_answer, require_good, require_whole]
         session.headers.update(self.headers)
         session.headers.update({name: _variable(env) for name, env in self.headers_env.items()})
         # A redirect leads to a login, or loses what was asked.
@@ -256,23 +254,6 @@ class _Login(AuthBase):
         if value := self._authorization():
             r.headers["Authorization"] = value
         return r
-
-
-def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
-    """Answers with warnings lack something: what a store that is not there would have said."""
-    # Large ones are not parsed for that.
-    if not any(word in answer.content for word in (b'"warnings"', b'"isPartial":true')):
-        return
-    try:
-        said = answer.json()
-        warnings = said.get("warnings") or ()
-    except (ValueError, AttributeError, RecursionError):
-        return  # no answer of Prometheus at all, which others find out
-    missing = [str(w) for w in warnings if not any(h in str(w).lower() for h in _HARMLESS)]
-    if said.get("isPartial"):
-        missing.append("the answer is partial")
-    if missing:
-        raise IncompleteError("; ".join(missing), response=answer)
 
 
 class _Direct(HTTPAdapter):

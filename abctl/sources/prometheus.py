@@ -28,12 +28,11 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
 from requests.exceptions import RequestException
 
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
-from abctl.sources._bounds import within
+from abctl.sources._answers import RefusedError, within
 from abctl.sources.connection import Connection, Way
 from abctl.sources.series import (
     Key,
@@ -210,8 +209,8 @@ class Prometheus:
     def _answer(self, query: str, ask: Callable[[], Any]) -> list[Any]:
         try:
             found = within(self._longest_seconds, ask)
-        except PrometheusApiClientException as error:
-            raise _refusal.of_status(str(error), query, self.place, self._by) from None
+        except RefusedError as error:
+            raise _refusal.of_status(error.response, query, self.place, self._by) from None
         except (RequestException, ValueError, LookupError, TypeError, RecursionError) as error:
             raise self._no_prometheus(error) from None
         if not isinstance(found, list):

@@ -1,5 +1,6 @@
 """How an experiment is measured: by which preset, and what its platform calls the variants."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from abctl.core.change import Object, Ref
@@ -10,6 +11,7 @@ from abctl.metrics.presets import Preset
 from abctl.metrics.queries import Names, Telemetry
 from abctl.platforms import platform
 
+_log = logging.getLogger(__name__)
 Upstreams = Mapping[str, Sequence[str]]
 
 
@@ -64,6 +66,9 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
         SourceError: no such preset, or the platform does not say what its metrics call a variant.
     """
     name, preset = preset_name(experiment), _preset(experiment)
+    given = experiment.source and experiment.source.preset
+    reason = "the file names it" if given else f"by the platform {experiment.platform} and models"
+    _log.info("preset %s: %s", name, reason)
     found: Upstreams = {}
     if needs_upstreams(experiment):
         found = _upstreams(experiment, target)

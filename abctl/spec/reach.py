@@ -93,7 +93,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
         {
             **given,
             "url": f"{access.server}/api/v1/{path}{given.get('path', '')}",
-            "way": Way(access.pool, access.login.headers),
+            "way": Way(access.pool, access.credentials.headers),
             "place": f"service {place} of {access.words}",
         },
     )

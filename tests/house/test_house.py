@@ -1,6 +1,7 @@
 """The house keeps its own rules: sizes, names, floors."""
 
 import ast
+import re
 import statistics
 from pathlib import Path
 
@@ -60,3 +61,10 @@ def fixed_waits(node: ast.AST, looping: bool = False) -> list[int]:
 def test_no_test_waits_for_a_time_instead_of_what_it_needs() -> None:
     found = {path: fixed_waits(ast.parse(path.read_text())) for path in ROOT.glob("tests/**/*.py")}
     assert not {path: lines for path, lines in found.items() if lines}
+
+
+def test_profiles_decide_on_how_many_examples_a_law_is_tried() -> None:
+    """What a test says itself goes before the profile: it says it by `law` of tests/evidence."""
+    allowed = {ROOT / "tests/conftest.py", ROOT / "tests/evidence/laws.py", Path(__file__)}
+    others = set(ROOT.glob("tests/**/*.py")) - allowed
+    assert not {p for p in others if re.search("max_examples=|derandomize=", p.read_text())}

@@ -12,7 +12,7 @@ import pytest
 from api_server import wait_for
 
 from abctl.cli.main import run
-from abctl.cluster._wire import Wire
+from abctl.cluster._client import ApiClient
 from abctl.session.apply import apply
 from abctl.session.open import Where, open_session
 from abctl.session.status import status
@@ -53,13 +53,13 @@ def requests(monkeypatch):
     """What the API server is asked from now on."""
     asked = []
     for name in ("ask", "ask_once"):
-        original = getattr(Wire, name)
+        original = getattr(ApiClient, name)
 
         def counted(*words, _original=original, **more):
             asked.append(words[1:])
             return _original(*words, **more)
 
-        monkeypatch.setattr(Wire, name, counted)
+        monkeypatch.setattr(ApiClient, name, counted)
     return asked
 
 

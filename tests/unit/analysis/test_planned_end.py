@@ -29,20 +29,21 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Counted:
-    """Requests of each variant, and successes of both, up to each scrape."""
+    """Requests and successes of control and treatment up to each scrape."""
 
-    n: Numbers
+    n: tuple[Numbers, Numbers]
     successes: tuple[Numbers, Numbers]
 
     def end(self, experiment: Experiment, scrapes: int = SCRAPES) -> int | None:
         """The planned end as it is found when so many scrapes are over; as a scrape."""
         asked, now = telemetry(experiment), START + SCRAPE_SECONDS * scrapes
         found: dict[str, list[Series]] = {}
-        for variant, successes in zip(experiment.variants, self.successes, strict=True):
+        counters = zip(experiment.variants, self.n, self.successes, strict=True)
+        for variant, n, successes in counters:
             parts = asked.parts(experiment.metrics[0], variant.name)
             for selector, counter in (
-                (asked.requests(variant.name), self.n),
-                (parts["n"], self.n),
+                (asked.requests(variant.name), n),
+                (parts["n"], n),
                 (parts["successes"], successes),
             ):
                 labels = {"instance": variant.name, "selector": selector}
@@ -55,33 +56,40 @@ class Counted:
         return round((planned.end - START) / SCRAPE_SECONDS)
 
 
-def counted(requests: int, rates: tuple[float, float], seed: int) -> Counted:
-    """As many requests in each scrape, in both variants."""
+def counted(requests: tuple[int, int], rates: tuple[float, float], seed: int) -> Counted:
+    """As many requests in each scrape."""
     drawn = np.random.default_rng(seed).binomial(requests, rates, (SCRAPES, 2))
     a, b = np.concatenate((np.zeros((1, 2), np.int64), np.cumsum(drawn, axis=0))).T
-    return Counted(requests * np.arange(SCRAPES + 1), (a, b))
+    n_a, n_b = (each * np.arange(SCRAPES + 1) for each in requests)
+    return Counted((n_a, n_b), (a, b))
 
 
-def score(difference: float, n: int, a: int, b: int) -> float:
+Pilot = tuple[tuple[int, int], tuple[int, int]]  # requests and successes of both
+
+
+def score(difference: float, pilot: Pilot) -> float:
     """The score statistic of a difference, its null variance by maximizing the likelihood."""
+    (n_a, a), (n_b, b) = pilot
 
     def surprise(x: float) -> float:
         levels = np.array([x, 1.0 - x, x + difference, 1.0 - x - difference])
-        return -float(np.dot([a, n - a, b, n - b], np.log(levels)))
+        return -float(np.dot([a, n_a - a, b, n_b - b], np.log(levels)))
 
     bounds = max(0.0, -difference) + 1e-12, min(1.0, 1.0 - difference) - 1e-12
     found = optimize.minimize_scalar(surprise, bounds=bounds, options={"xatol": 1e-12})
     x, y = found.x, found.x + difference
-    return float(((b - a) / n - difference) / np.sqrt((x * (1.0 - x) + y * (1.0 - y)) / n))
+    variance = x * (1.0 - x) / n_a + y * (1.0 - y) / n_b
+    return float((b / n_b - a / n_a - difference) / np.sqrt(variance))
 
 
-def needed(n: int, a: int, b: int, mde: float) -> float:
-    """The size by the standard error that a pilot's score interval has."""
-    z, seen = stats.norm.isf(ALPHA / 2.0), (b - a) / n
-    low = optimize.brentq(lambda d: score(d, n, a, b) - z, seen - 0.2, seen)
-    high = optimize.brentq(lambda d: score(d, n, a, b) + z, seen, seen + 0.2)
+def needed(pilot: Pilot, mde: float) -> float:
+    """The size of the smaller variant by the standard error that a pilot's score interval has."""
+    (n_a, a), (n_b, b) = pilot
+    z, seen = stats.norm.isf(ALPHA / 2.0), b / n_b - a / n_a
+    low = optimize.brentq(lambda d: score(d, pilot) - z, seen - 0.3, seen)
+    high = optimize.brentq(lambda d: score(d, pilot) + z, seen, seen + 0.3)
     error = (high - low) / (2.0 * z)
-    return float(((CRITICAL + Z_POWER) * error / mde) ** 2 * n)
+    return float(((CRITICAL + Z_POWER) * error / mde) ** 2 * min(n_a, n_b))
 
 
 @pytest.fixture
@@ -114,24 +122,36 @@ def ask(make_experiment: Callable[..., Experiment]) -> Ask:
 
 
 @pytest.mark.parametrize(
-    ("rate", "requests", "mde"), [(0.05, 12, 0.02), (0.01, 25, 0.01), (0.5, 5, 0.1), (0.1, 20, 0.1)]
+    ("rate", "requests", "mde"),
+    [
+        (0.05, (12, 12), 0.02),
+        (0.01, (25, 25), 0.01),
+        (0.5, (5, 5), 0.1),
+        (0.05, (20, 5), 0.03),
+        (0.1, (6, 24), 0.05),
+    ],
 )
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 def test_it_is_the_first_poll_with_the_size_by_the_variance_at_the_shortest_duration(
-    ask: Ask, rate: float, requests: int, mde: float, seed: int
+    ask: Ask, rate: float, requests: tuple[int, int], mde: float, seed: int
 ) -> None:
     found = counted(requests, (rate, rate + mde / 2.0), seed)
     end = found.end(ask(mde))
-    a, b = (int(successes[SHORTEST]) for successes in found.successes)
-    size = needed(int(found.n[SHORTEST]), a, b, mde)
+    (n_a, n_b), (a, b) = found.n, found.successes
+    size = needed(((n_a[SHORTEST], a[SHORTEST]), (n_b[SHORTEST], b[SHORTEST])), mde)
     assert end is not None
-    before = end - (2 if end <= EVEN_SCRAPES else 4)
-    assert end == SHORTEST or found.n[before] < size * (1.0 + 1e-6)
-    assert found.n[end] > size * (1.0 - 1e-6)
+    assert end > SHORTEST
+    smaller = np.minimum(n_a, n_b)
+    assert smaller[end] > size * (1.0 - 1e-6)
+    assert smaller[end - (2 if end <= EVEN_SCRAPES else 4)] < size * (1.0 + 1e-6)
+
+
+def test_it_is_not_before_the_shortest_duration(ask: Ask) -> None:
+    assert counted((20, 20), (0.1, 0.1), seed=1).end(ask(0.1)) == SHORTEST
 
 
 def test_every_later_look_finds_the_same(ask: Ask) -> None:
-    found, experiment = counted(12, (0.05, 0.07), seed=2), ask(0.02)
+    found, experiment = counted((12, 12), (0.05, 0.07), seed=2), ask(0.02)
     ends = [found.end(experiment, scrapes) for scrapes in range(SHORTEST - 5, SCRAPES, 20)]
     assert ends[0] is None
     first = next(i for i, end in enumerate(ends) if end is not None)
@@ -152,7 +172,7 @@ def test_one_look_at_it_keeps_alpha_and_has_the_planned_power(ask: Ask) -> None:
         if (low, high) not in ends:
             n = requests * np.arange(SCRAPES + 1)
             even = tuple(np.round(total / pilot * n).astype(np.int64) for total in (low, high))
-            found = Counted(n, (even[0], even[1])).end(experiment)
+            found = Counted((n, n), (even[0], even[1])).end(experiment)
             assert found is not None
             ends[low, high] = found
         return ends[low, high]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from abctl.errors import SourceAwayError, SourceError
-from abctl.sources import _bounds, _metrics_page
+from abctl.sources import _answers, _metrics_page
 from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraper, Target
 
@@ -68,7 +68,7 @@ def test_who_sends_a_byte_now_and_then_is_not_waited_for(
 
 
 def test_an_endless_answer_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_bounds, "LARGEST_BYTES", 2**21)
+    monkeypatch.setattr(_answers, "LARGEST_BYTES", 2**21)
     with (
         server(again(HEAD + b"\r\n", b"x" * 2**16, 0)) as address,
         pytest.raises(SourceError, match="too many samples: over 2,097,152 bytes"),

@@ -8,6 +8,7 @@ from abctl.forms import Form, author
 # To be raised whenever an abctl of before must not read what is written; 1 is also what does not
 # say it.
 FORMAT = 1
+HEAD = ("apiVersion", "format", "writtenBy")
 
 
 class Process(Form):

@@ -172,6 +172,7 @@ def write(stack: Stack) -> None:
         UsageError: it cannot be written.
     """
     plain = forms.plain_of(forms.like(form_of(stack), form.State))
+    plain = {name: plain.pop(name) for name in form.HEAD} | plain
     text = json.dumps(forms.with_unknown(plain, stack.unknown), indent=1)
     replace_file(stack.state_dir / STATE_FILE, text)
 

@@ -96,7 +96,6 @@ class Comparing:
         )
 
     def _metric(self, metric: Metric, counted: MetricStreams) -> MetricResult:
-        names = [variant.name for variant in self.experiment.variants]
         return MetricResult(
             name=metric.name,
             role=metric.role,

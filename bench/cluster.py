@@ -8,17 +8,16 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 
+from _processes import cost
 from _table import machine, markdown, target
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "kubernetes"))
+sys.path[:0] = [str(ROOT / "tests" / room) for room in ("kubernetes", "servers")]
 
 from api_server import CRDS_FOLDER, KUBECTL, ApiServer  # noqa: E402
 
@@ -43,13 +42,6 @@ ROUTE = {
 }
 
 
-def seconds(*commands: list[str]) -> float:
-    start = time.perf_counter()
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
 def keep_bytecode(folder: str) -> None:
     """For the processes that are started from here on."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -69,21 +61,25 @@ def main() -> None:
         try:
             server.load_crds(CRDS_FOLDER, ["istio-*_*_virtualservices"])
             server.kubectl("apply", "-f", "-", stdin=json.dumps(ROUTE))
-            seconds(shift(server, 15), *patch_and_read(server, 55), RENDER)
+            cost(shift(server, 15), *patch_and_read(server, 55), RENDER)
             ours, theirs, rendered = [], [], []
             for number in range(rounds):
-                ours.append(seconds(shift(server, 20 + number % 20)))
-                theirs.append(seconds(*patch_and_read(server, 60 + number % 20)))
-                rendered.append(seconds(RENDER))
+                ours.append(cost(shift(server, 20 + number % 20)))
+                theirs.append(cost(*patch_and_read(server, 60 + number % 20)))
+                rendered.append(cost(RENDER).wall)
         finally:
             server.stop()
     rendered_ms = 1000 * statistics.median(rendered)
-    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    pairs = list(zip(ours, theirs, strict=True))
+    ratio = statistics.median(a.wall / b.wall for a, b in pairs)
+    cpu = statistics.median(a.cpu / b.cpu for a, b in pairs)
     print(f"{rounds} interleaved runs; {machine()}\n")
+    mine, other = (1000 * statistics.median(each.wall for each in c) for c in (ours, theirs))
     rows = [
-        ("kubectl patch, then get", f"{1000 * statistics.median(theirs):.0f} ms", "", ""),
-        ("abctl shift", f"{1000 * statistics.median(ours):.0f} ms", "", ""),
+        ("kubectl patch, then get", f"{other:.0f} ms", "", ""),
+        ("abctl shift", f"{mine:.0f} ms", "", ""),
         ("abctl / kubectl", *target(ratio, 2, "x", at_least=False)),
+        ("of CPU", *target(cpu, 2, "x", at_least=False)),
         ("abctl render", *target(rendered_ms, 300, " ms", at_least=False)),
     ]
     print(markdown(("as processes", "measured", "wanted", ""), rows))

@@ -12,13 +12,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from _table import machine, markdown, target
 
 from abctl.core.split import Split
-from abctl.platforms import envoy
 from abctl.session import local_stack, local_world
 from abctl.session.shift import shift
 from abctl.spec import parse
@@ -100,24 +100,19 @@ def main() -> None:
             users = [Users(running.entrance_url, f"user-{i}") for i in range(2)]
             for user in users:
                 user.start()
-            door = TimedDoor(local_world.door(experiment, state))
+            session = local_world.session(experiment, state)
+            door = TimedDoor(session.world)
+            session = replace(
+                session, world=door, ready=lambda _: True, actor="bench", timeout_seconds=10
+            )
             effect_ms, command_ms = [], []
             for number in range(shifts):
                 variant = NAMES[(number + 1) % 2]
                 for user in users:
                     user.first.pop(variant, None)
                 began = time.perf_counter()
-                shift(
-                    door,
-                    envoy,
-                    experiment,
-                    Split(NAMES, tuple(10_000 * (name == variant) for name in NAMES)),
-                    actor="bench",
-                    why="",
-                    clock=time.time,
-                    sleep=time.sleep,
-                    timeout_seconds=10,
-                )
+                wanted = Split(NAMES, tuple(10_000 * (name == variant) for name in NAMES))
+                shift(session, wanted, why="")
                 command_ms.append(1000 * (time.perf_counter() - began))
                 seen = max(user.when(variant) for user in users)
                 effect_ms.append(1000 * (seen - door.patched))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from abctl import plugins
 from abctl.core.analysis import Belief, Claim, Comparison, MetricResult, Reading, Result, Says
 from abctl.core.experiment import Experiment, Metric
+from abctl.core.reasons import Reason
 from abctl.errors import UsageError
 from abctl.evidence.streams import MetricStreams, Pair, Streams, by_buckets
 from abctl.stats.bayes import posteriors
@@ -56,8 +57,7 @@ _READINGS: Mapping[str, tuple[str, ...]] = {
     "proportion": ("proportion", "chi_squared"),
     "mean": ("welch",),
 }
-_ONE_LOOK = "holds for one look at the planned end only"
-_INDEPENDENT = "takes the requests of one unit as independent, which makes it too sure"
+_ONE_LOOK = Reason("oneLookOnly")
 _ZERO = Delta(0.0, relative=False)
 _TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
 
@@ -88,7 +88,6 @@ class Comparing:
         )
 
     def _metric(self, metric: Metric, counted: MetricStreams) -> MetricResult:
-        names = [variant.name for variant in self.experiment.variants]
         return MetricResult(
             name=metric.name,
             role=metric.role,
@@ -119,7 +118,7 @@ class Comparing:
             effect=_estimate(method, stream, both_sides),
             claims=tuple(self._claims(metric, method, stream)),
             readings=(
-                *([Reading(_estimate(once, stream, both_sides), _ONE_LOOK)] * (once != method)),
+                *([Reading(_estimate(once, stream, both_sides), (_ONE_LOOK,))] * (once != method)),
                 *self._readings(metric, treatment),
             ),
         )
@@ -149,12 +148,12 @@ class Comparing:
             names = _OF_LATENCY
         return names[0], names[self.experiment.design.test == "sequential"]
 
-    def _remarks(self, metric: Metric) -> Iterator[str]:
+    def _remarks(self, metric: Metric) -> Iterator[Reason]:
         yield from self.streams.remarks(metric)
         if metric.of == "latency" and self.experiment.design.test == "fixed":
-            yield "takes requests as independent, so bursts of slow ones may pass for a difference"
+            yield Reason("burstsIgnored")
         if self.experiment.assignment.unit != "request" and not by_buckets(self.experiment, metric):
-            yield f"requests of one {self.experiment.assignment.unit} are taken as independent"
+            yield Reason("unitsIgnored", {"assignment_unit": self.experiment.assignment.unit})
 
     def _claims(self, metric: Metric, method: str, stream: Pair) -> Iterator[Claim]:
         good: Alternative = "greater" if metric.direction == "increase" else "less"
@@ -189,11 +188,11 @@ class Comparing:
         classical, stream = found
         caveats = [_ONE_LOOK] if self.experiment.design.test == "sequential" else []
         if self.experiment.assignment.unit != "request":
-            caveats.append(_INDEPENDENT)
+            caveats.append(Reason("tooSure"))
         for name in _READINGS[classical.kind]:
             if name not in self._methods(metric):
                 result = _estimate(name, stream, self._plan(metric, "two-sided", _ZERO))
-                yield Reading(result, "; ".join(caveats))
+                yield Reading(result, tuple(caveats))
 
 
 def _estimate(method: str, stream: Pair, plan: Plan) -> Result:

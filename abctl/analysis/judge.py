@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from abctl.analysis.compare import Comparing
 from abctl.analysis.planned_end import planned_end, sizes
 from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult
 from abctl.core.experiment import Experiment
-from abctl.core.figures import duration
 from abctl.core.polls import GAP_INTERVALS
+from abctl.core.reasons import Reason
 from abctl.core.split import TOTAL_BP
 from abctl.core.time import format_moment
 from abctl.core.verdict import distrust, verdict
@@ -96,28 +97,21 @@ def judge(evidence: Evidence) -> Analysis:
     )
 
 
-def _others(evidence: Evidence) -> Iterator[str]:
+def _others(evidence: Evidence) -> Iterator[Reason]:
     """Why the ledger says nothing of these variants."""
     entries, names = evidence.ledger.entries, evidence.experiment.split.names
     if entries and (known := evidence.ledger.wanted.names) != names:
-        yield (
-            f"the ledger is of {' and '.join(known)}, the experiment of {' and '.join(names)}: "
-            "give the new experiment another name"
-        )
+        yield Reason("otherVariants", {"ledger": list(known), "experiment": list(names)})
 
 
-def _clocks(evidence: Evidence) -> Iterator[str]:
+def _clocks(evidence: Evidence) -> Iterator[Reason]:
     """Why changes of the split are not where the ledger says, among the samples."""
     ahead, entries = evidence.ahead_seconds, evidence.ledger.entries
     if entries and not ahead:
         # Whoever wrote it had another clock than those who look now.
         ahead = min(0.0, evidence.now - entries[-1].at)
     if abs(ahead) > SKEW_SECONDS:
-        way = "ahead of" if ahead > 0 else "behind"
-        yield (
-            f"the clock of the evidence is {duration(abs(ahead))} {way} that of the ledger: "
-            "changes of the split are placed wrong; NTP on both, and start anew"
-        )
+        yield Reason("clocksApart", {"ahead_seconds": ahead})
 
 
 def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:
@@ -175,13 +169,9 @@ def _mixed(experiment: Experiment, asked: Telemetry) -> str:
     return f"preset {asked.name} counts forced requests, cohorts and feedback like those drawn"
 
 
-def _ended(end: float | None) -> Iterator[str]:
+def _ended(end: float | None) -> Iterator[Reason]:
     if end is not None:
-        when = format_moment(end, "seconds")
-        yield (
-            f"test: fixed had its one look at the planned end, {when}: what came later does not "
-            "count, and looking again gives the same answer"
-        )
+        yield Reason("oneLookTaken", {"at": format_moment(end, "seconds")})
 
 
 def _notes(
@@ -189,54 +179,40 @@ def _notes(
     epochs: Sequence[EpochResult],
     variants: Sequence[VariantResult],
     idle: Sequence[str],
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     if experiment.shadow:
-        yield f"{experiment.shadow.name}: a shadow, which only gets copies; it is not judged"
+        yield Reason("shadowNotJudged", {"variant": experiment.shadow.name})
     if len(idle) < len(experiment.variants) - 1:
-        yield from (f"{name}: has no share, and takes no part in the verdict" for name in idle)
+        yield from (Reason("noShare", {"variant": name}) for name in idle)
     for epoch in epochs:
+        facts = {"epoch": epoch.number, "split": epoch.split.ratios}
         if epoch.split.names != experiment.split.names:
-            yield f"epoch {epoch.number} ({epoch.split}) is left out: it is of other variants"
+            yield Reason("epochOfOtherVariants", facts)
         elif not epoch.counted:
-            yield (
-                f"epoch {epoch.number} ({epoch.split}) is left out: somebody else changed the "
-                "split during it, at a time that nobody knows"
-            )
+            yield Reason("epochUncertain", facts)
     for variant in variants:
         if variant.outside:
             key = experiment.assignment.key or "unit"
-            yield (
-                f"{variant.name}: {variant.outside:,.0f} requests without {key} or not randomized "
-                "are not part of the experiment"
-            )
+            facts = {"variant": variant.name, "requests_count": variant.outside, "key": key}
+            yield Reason("outsideExperiment", facts)
         if variant.coverage is not None:
             yield from _watched(variant.name, variant.coverage)
 
 
-def _watched(name: str, watched: Coverage) -> Iterator[str]:
+def _watched(name: str, watched: Coverage) -> Iterator[Reason]:
     """What is known not to be counted."""
+    variant: dict[str, Any] = {"variant": name}
     if watched.restarts:
-        yield (
-            f"{name}: model servers restarted {watched.restarts}x; what they counted "
-            "after the last scrape before is lost"
-        )
+        yield Reason("restarts", variant | {"restarts_count": watched.restarts})
     if watched.gone:
-        yield (
-            f"{name}: {watched.gone} of {watched.targets} model servers are not scraped any more; "
-            "what they counted after their last scrape, if anything, is lost"
-        )
+        gone = {"gone_count": watched.gone, "targets_count": watched.targets}
+        yield Reason("targetsGone", variant | gone)
     if watched.falls:
-        yield (
-            f"{name}: counters fell {watched.falls}x though their process went on (a "
-            "worker died?); what they counted between those two scrapes is left out"
-        )
+        yield Reason("countersFell", variant | {"falls_count": watched.falls})
     if watched.left_out:
-        yield (f"{name}: {watched.left_out:,.0f} requests around changes of the split are left out")
+        yield Reason("aroundChanges", variant | {"requests_count": watched.left_out})
     if watched.unseen:
-        yield (
-            f"{name}: {watched.unseen:,.0f} requests were counted before the first "
-            "scrape, nobody knows when, and are left out"
-        )
+        yield Reason("beforeFirstScrape", variant | {"requests_count": watched.unseen})
 
 
 def _late(
@@ -244,7 +220,7 @@ def _late(
     epochs: Sequence[EpochResult],
     names: Sequence[str],
     asked: Telemetry,
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """Variants whose first scrape came long after they had a share."""
     if samples is None:
         return
@@ -252,7 +228,4 @@ def _late(
         due = min(e.start for e in epochs if e.counted and e.split.get(name))
         scraped = [float(s.times[0]) for s in samples.found.get(asked.requests(name), ())]
         if scraped and (missing := min(scraped) - due) > GAP_INTERVALS * samples.interval_seconds:
-            yield (
-                f"{name}: nothing is known of the first {duration(missing)} that count: does the "
-                "source keep less than the experiment lasts?"
-            )
+            yield Reason("startUnknown", {"variant": name, "missing_seconds": missing})

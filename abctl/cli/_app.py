@@ -1,11 +1,13 @@
 """The command line as a whole: its commands, and the options before them."""
 
+import os
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from abctl import __version__
-from abctl.cli._commands import Commands, named
+from abctl.cli._commands import VERBOSE, VERBOSE_HELP, Commands, named, show_verbose
 from abctl.errors import UsageError
 
 # typer carries its own copy of click from some version on; this is the class in either case.
@@ -41,8 +43,12 @@ def _options(
             help="Print the version.",
         ),
     ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(*VERBOSE, count=True, is_eager=True, callback=show_verbose, help=VERBOSE_HELP),
+    ] = 0,
 ) -> None:
-    pass
+    del verbose  # its callback has done it
 
 
 def call(arguments: list[str]) -> int:
@@ -54,6 +60,10 @@ def call(arguments: list[str]) -> int:
         BrokenPipeError: whoever read the answer has left.
     """
     try:
+        if os.environ.get("ABCTL_LOG"):
+            from abctl.cli import _log  # noqa: PLC0415 - seldom given
+
+            _log.show_from_environment()
         return app(arguments, prog_name="abctl", standalone_mode=False) or 0
     except _WrongUsage as error:
         if error.ctx and error.message == error.ctx.get_help():
@@ -70,3 +80,6 @@ def call(arguments: list[str]) -> int:
         if isinstance(end.__context__, BrokenPipeError):
             raise end.__context__ from None
         raise
+    finally:
+        if log := sys.modules.get("abctl.cli._log"):
+            log.silence()

@@ -33,11 +33,14 @@ COMMANDS = {
     "simulate": "Send requests of simulated users, with feedback.",
     "scrape": "Read metrics pages into a file, where no Prometheus does.",
     "analyze": "Say what the evidence says, and what follows.",
+    "why": "Say why the verdict is what it is.",
     "doctor": "Check everything that an experiment needs.",
     "demo": "Run the whole loop on this machine.",
 }
 
 
+VERBOSE = ("--verbose", "-v")
+VERBOSE_HELP = "Show on stderr what is asked of whom, and what is decided; -vv: more."
 _READERS: dict[Any, Callable[[str], float]] = {int: parse_whole, float: parse_number}
 
 
@@ -49,6 +52,30 @@ def _read_numbers(command: Any) -> None:
             parameter.type._number_class = reader  # noqa: SLF001 - it asks nobody else
     for below in getattr(command, "commands", {}).values():
         _read_numbers(below)
+
+
+def show_verbose(times: int) -> None:
+    """What `-v` asks for, wherever it is given."""
+    if times:
+        from abctl.cli import _log  # noqa: PLC0415 - seldom given
+
+        _log.show_verbose(times)
+
+
+def _add_verbose(command: Any) -> None:
+    """Let `-v` be given after a command, and after those below it."""
+    command.params.append(
+        typer.core.TyperOption(
+            param_decls=list(VERBOSE),
+            count=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda _, __, times: show_verbose(times),
+            help=VERBOSE_HELP,
+        )
+    )
+    for below in getattr(command, "commands", {}).values():
+        _add_verbose(below)
 
 
 def named(arguments: list[str]) -> list[str]:
@@ -73,6 +100,7 @@ class Commands(typer.core.TyperGroup):
         import_module(f"abctl.cli.{cmd_name}").register(app)
         command = typer.main.get_group(app).commands[cmd_name]
         _read_numbers(command)
+        _add_verbose(command)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

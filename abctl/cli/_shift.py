@@ -1,31 +1,24 @@
 """A change of the split, from its plan to its outcome: what shift, promote and rollback share."""
 
-import inspect
-import time
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from abctl.cli._consent import require_consent
-from abctl.cli._output import Output, OutputOption, emit, say, tell
-from abctl.cli._place import (
+from abctl.cli._output import Output, emit, say, tell
+from abctl.cli._session import (
     ActorOption,
-    ContextOption,
     DiffOption,
     DryRun,
     DryRunOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
     TimeoutOption,
-    WhatArgument,
     WhyOption,
+    WorldOptions,
     YesOption,
-    find_place,
-    who,
+    session_of,
 )
 from abctl.cli.diff import show
 from abctl.core.split import Split, format_share
@@ -34,100 +27,57 @@ from abctl.errors import AbctlError
 from abctl.report.prose import prose
 
 if TYPE_CHECKING:
-    from abctl.session.place import Place
+    from abctl.session.session import Session
     from abctl.session.shift import Plan
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
+@dataclass(frozen=True)
+class ShiftOptions:
     """What a user says to each of these commands, in the order in which the help lists it."""
 
-    what: WhatArgument
     why: WhyOption = ""
     dry_run: DryRunOption = DryRun.none
     diff: DiffOption = False
     yes: YesOption = False
     timeout: TimeoutOption = 150.0
     actor: ActorOption = ""
-    state: StateOption = None
-    namespace: NamespaceOption = None
-    context: ContextOption = None
-    kubeconfig: KubeconfigOption = None
-    output: OutputOption = Output.table
 
 
-def add(app: typer.Typer, command: Callable[..., None], *, why: str = "") -> None:
-    """Add a command whose first parameter is an `Order`: for typer each part of it is one.
-
-    Args:
-        app: to which.
-        command: its other parameters are its own.
-        why: what the ledger says where the user gives no reason.
-    """
-    own = list(inspect.signature(command).parameters.values())[1:]
-    shared = {
-        field.name: inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=field.type,
-        )
-        for field in fields(Order)
-    }
-    shared["why"] = shared["why"].replace(default=why)
-
-    def called(**given: Any) -> None:
-        order = Order(**{name: given.pop(name) for name in shared})
-        command(order, **given)
-
-    what, *options = shared.values()
-    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    parameters = [what, *own, *options]
-    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    called.__annotations__ = {each.name: each.annotation for each in parameters}
-    called.__name__, called.__doc__ = command.__name__, command.__doc__
-    app.command()(called)
-
-
-def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
+def carry_out(
+    what: str,
+    choose: Callable[[Split], Split],
+    given: ShiftOptions,
+    world: WorldOptions,
+    output: Output,
+) -> None:
     """Say what will be done, ask, do it, and answer.
 
     Args:
-        order: what the user said.
+        what: the experiment file, or KIND/NAME.
         choose: gives the wanted split for the one that is asked for now.
+        given: how far to go, and what the ledger says.
+        world: where the experiment is.
+        output: the form of the answer.
     """
     from abctl.session import shift as service  # noqa: PLC0415
-    from abctl.session.look import look  # noqa: PLC0415
 
-    place = find_place(order.what, order.state, order.kubeconfig, order.context, order.namespace)
-    door, carrier, experiment = place.door, place.platform, place.experiment
-    seen = look(door, carrier, experiment, place.found)
-    wanted = choose(seen.asked)
-    planned = service.plan_from(seen, carrier, wanted)
-    _explain(planned, place)
-    if order.diff:
+    settings = {"actor": given.actor, "timeout_seconds": given.timeout, "report": tell}
+    session = session_of(what, world, **settings)
+    planned = service.plan(session, choose)
+    _explain(planned, session)
+    if given.diff:
         show(planned.change.before, planned.change.after)
-    if order.dry_run is not DryRun.none:
-        if order.dry_run is DryRun.server and not planned.change.empty:
-            door.patch(planned.change.ref, planned.change.json_patch(), dry_run=True)
-        _answer(order, place, planned.before, wanted, changed=False, confirmed=None)
+    if given.dry_run is not DryRun.none:
+        if given.dry_run is DryRun.server:
+            service.check(session, planned)
+        splits = planned.before, planned.after
+        _answer(session, splits, output, dryRun=True, changed=False, confirmed=None)
         return
-    asked = not planned.empty and require_consent("Shift?", yes=order.yes)
+    asked = not planned.empty and require_consent("Shift?", yes=given.yes)
     try:
+        # While somebody thought about it the world may have changed.
         result = service.shift(
-            door,
-            carrier,
-            experiment,
-            wanted,
-            actor=who(order.actor),
-            why=order.why,
-            clock=door.now,
-            sleep=time.sleep,
-            timeout_seconds=order.timeout,
-            ready=place.ready,
-            # While somebody thought about it the world may have changed.
-            planned=None if asked else planned,
-            report=tell,
+            session, planned.after, why=given.why, planned=None if asked else planned
         )
     except KeyboardInterrupt:
         say("the shift may be half done: the same command finishes it, a shift back reverts it")
@@ -136,8 +86,9 @@ def carry_out(order: Order, choose: Callable[[Split], Split]) -> None:
         say("it is in effect" if result.changed else "nothing to do: it is in effect already")
     else:
         nothing = "" if result.changed else "nothing to do: it is asked for already\n"
-        say(f"{nothing}{unconfirmed(place)}")
-    _answer(order, place, result.before, wanted, changed=result.changed, confirmed=result.confirmed)
+        say(f"{nothing}{unconfirmed(session)}")
+    done = {"changed": result.changed, "confirmed": result.confirmed}
+    _answer(session, (result.before, result.after), output, dryRun=False, **done)
 
 
 def variants(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -156,8 +107,8 @@ def shares(split: Split) -> dict[str, float]:
     return {name: split[name] / 10_000 for name in split.names}
 
 
-def _explain(planned: "Plan", place: "Place") -> None:
-    seen, experiment = planned.seen, place.experiment
+def _explain(planned: "Plan", session: "Session") -> None:
+    seen, experiment = planned.state, session.experiment
     if seen.other_variants:
         say(f"warning: {seen.other_variants}\nhint: {seen.remedy}")
     if seen.drifted:
@@ -165,7 +116,7 @@ def _explain(planned: "Plan", place: "Place") -> None:
     if intent := seen.ledger.intent:
         tell(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
     # Without a file there is no plan that could have changed.
-    if not place.adopted and (parts := seen.ledger.changed_since(experiment)):
+    if not session.adopted and (parts := seen.ledger.changed_since(experiment)):
         listed = ", ".join(parts)
         say(f"warning: {listed} of the file differ from what was locked at the start")
     say(prose(f"from {planned.before}", hanging=5))
@@ -177,17 +128,17 @@ def _explain(planned: "Plan", place: "Place") -> None:
             say(prose(moved, indent=5))
 
 
-def unconfirmed(place: "Place") -> str:
+def unconfirmed(session: "Session") -> str:
     """What is to be said of a split of which nobody can tell whether it is in effect."""
-    asked, name = place.platform.CAPABILITIES.inquiry, place.experiment.platform
+    asked, name = session.platform.CAPABILITIES.inquiry, session.experiment.platform
     if asked is None:
         return f"{name} cannot say whether it is in effect"
     words = (
         f"abctl cannot see whether it is in effect (abctl status says why): "
         f"it may take {format_duration(asked.within_seconds)} to reach every pod of {name}"
     )
-    settle_seconds = place.experiment.design.settle_seconds
-    if place.adopted or settle_seconds >= asked.within_seconds:
+    settle_seconds = session.experiment.design.settle_seconds
+    if session.adopted or settle_seconds >= asked.within_seconds:
         return words
     settle = format_duration(settle_seconds)
     return (
@@ -197,14 +148,14 @@ def unconfirmed(place: "Place") -> str:
 
 
 def _answer(
-    order: Order, place: "Place", before: Split, wanted: Split, **done: bool | None
+    session: "Session", splits: tuple[Split, Split], output: Output, **done: bool | None
 ) -> None:
+    before, after = splits
     answer = {
-        "experiment": place.experiment.name,
+        "experiment": session.experiment.name,
         "from": shares(before),
-        "to": shares(wanted),
-        "dryRun": order.dry_run is not DryRun.none,
+        "to": shares(after),
         **done,
     }
-    trial = " (dry run)" if answer["dryRun"] else ""
-    emit("Shift", answer, order.output, lambda _: prose(f"{before} -> {wanted}{trial}"))
+    trial = " (dry run)" if done["dryRun"] else ""
+    emit("Shift", answer, output, lambda _: prose(f"{before} -> {after}{trial}"))

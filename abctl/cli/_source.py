@@ -1,7 +1,7 @@
 """Options that say where the evidence is, each defined once; and whose secrets lead there."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ from abctl.cli._consent import require_consent
 from abctl.cli._output import say
 
 if TYPE_CHECKING:
-    from abctl.session.place import Place
+    from abctl.session.session import Session
 
 PrometheusOption = Annotated[
     str | None,
@@ -40,15 +40,17 @@ AllowCredentialsOption = Annotated[
 ]
 
 
-def with_credentials(
-    place: "Place",
-    prometheus: str | None,
-    prometheus_config: Path | None,
-    allowed: list[str] | None,
-    *,
-    ask: bool = True,
-) -> "Place":
-    """The place, with whether the secrets that its file names may be sent.
+@dataclass(frozen=True)
+class EvidenceOptions:
+    """Where the evidence is."""
+
+    prometheus: PrometheusOption = None
+    prometheus_config: PrometheusConfigOption = None
+    allow_credentials: AllowCredentialsOption = None
+
+
+def with_evidence(session: "Session", given: EvidenceOptions, *, ask: bool = True) -> "Session":
+    """The session with where its evidence is, and whether the secrets of its file may be sent.
 
     Where somebody is there they are asked, unless they have named the host. What the user names
     by --prometheus-config is theirs to send.
@@ -59,16 +61,21 @@ def with_credentials(
     """
     from abctl.spec import reach  # noqa: PLC0415 - only where there is an experiment
 
-    found = reach.sending(place.experiment)
-    if found is None or prometheus or prometheus_config:
-        return place
-    if not found.allowed_by(allowed or ()):
+    session = replace(
+        session,
+        prometheus_url=given.prometheus,
+        prometheus_config=given.prometheus_config,
+    )
+    found = reach.sending(session.experiment)
+    if found is None or given.prometheus or given.prometheus_config:
+        return session
+    if not found.allowed_by(given.allow_credentials or ()):
         if not (ask and sys.stdin.isatty()):
-            return place  # whoever reads the evidence says what to do
+            return session  # whoever reads the evidence says what to do
         require_consent(
             f"The experiment file wants to send {found}. Send it?",
             yes=False,
             unasked="--allow-credentials HOST",
         )
     say(f"sending {found}")
-    return replace(place, experiment=reach.agreed(place.experiment))
+    return replace(session, experiment=reach.agreed(session.experiment))

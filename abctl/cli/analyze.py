@@ -1,27 +1,18 @@
 """`abctl analyze`: is it better, and may it ship?"""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
-from abctl.cli._place import (
-    ContextOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
-    find_place,
-)
 from abctl.cli._progress import questions_bar
-from abctl.cli._source import (
-    AllowCredentialsOption,
-    PrometheusConfigOption,
-    PrometheusOption,
-    with_credentials,
-)
+from abctl.cli._session import WorldOptions, session_of
+from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.time import parse_duration_seconds
 from abctl.errors import UsageError
 
@@ -29,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from abctl.core.analysis import Analysis
-    from abctl.session.place import Place
+    from abctl.session.session import Session
 
 _SHORTEST_WAIT_SECONDS = 1.0
 EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
@@ -37,7 +28,19 @@ EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(analyze)
+    add(app, analyze)
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """Whether to look again and again."""
+
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again until the verdict is not continue.")
+    ] = False
+    interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long to wait between two looks.")
+    ] = "1m"
 
 
 def analyze(
@@ -45,9 +48,7 @@ def analyze(
         Path | None, typer.Argument(help="The experiment file; none with --from.")
     ] = None,
     *,
-    prometheus: PrometheusOption = None,
-    prometheus_config: PrometheusConfigOption = None,
-    allow_credentials: AllowCredentialsOption = None,
+    evidence: EvidenceOptions,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -67,16 +68,8 @@ def analyze(
         bool,
         typer.Option("--exit-code", help="Exit with 0 ship, 10 continue, 11 stop, 12 invalid."),
     ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Look again until the verdict is not continue.")
-    ] = False,
-    interval: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long to wait between two looks.")
-    ] = "1m",
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    again: WatchOptions,
+    world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Say what the evidence says: every metric, and what follows.
@@ -93,48 +86,38 @@ def analyze(
     """
     from abctl.session import analyze as service  # noqa: PLC0415
 
-    wait_seconds = parse_duration_seconds(interval)
+    wait_seconds = parse_duration_seconds(again.interval)
     if wait_seconds < _SHORTEST_WAIT_SECONDS:
         raise UsageError(
-            f"--interval {interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s", "--interval 1m"
+            f"--interval {again.interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s",
+            "--interval 1m",
         )
     if (experiment is None) == (from_ is None):
         raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
-    place: Place | None = None
+    session: Session | None = None
     if from_ is not None:
-        if save or watch:
+        if save or again.watch:
             raise UsageError(
                 "--from cannot be combined with --save or --watch: nothing changes",
                 "leave them out, or name the experiment file instead of --from",
             )
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
-        found_place = find_place(str(experiment), state, kubeconfig, context, namespace)
-        place = here = with_credentials(
-            found_place, prometheus, prometheus_config, allow_credentials
-        )
+        session = here = with_evidence(session_of(str(experiment), world), evidence)
         first = True
 
         def look() -> "Analysis":
             nonlocal first
             bar, first = questions_bar() if first else nullcontext(_unseen), False
             with bar as progress:
-                return service.analyze(
-                    here.door,
-                    here.experiment,
-                    here.state,
-                    prometheus_url=prometheus,
-                    prometheus_config=prometheus_config,
-                    save=save,
-                    progress=progress,
-                )
+                return service.analyze(here, save=save, progress=progress)
 
-    if watch:
+    if again.watch:
         found = _watch(
-            look, wait_seconds, output, lambda found: show(found, output, experiment, place)
+            look, wait_seconds, output, lambda found: show(found, output, experiment, session)
         )
     else:
-        show(found := look(), output, experiment, place)
+        show(found := look(), output, experiment, session)
     if exit_code:
         raise typer.Exit(EXIT_CODES[found.verdict.kind])
 
@@ -168,7 +151,7 @@ def show(
     found: "Analysis",
     output: Output,
     experiment: Path | None = None,
-    place: "Place | None" = None,
+    session: "Session | None" = None,
 ) -> None:
     """Print an analysis, and the next step where a person reads.
 
@@ -176,15 +159,15 @@ def show(
         found: what to print.
         output: in which form.
         experiment: its file, as the next command is to name it; None for saved evidence.
-        place: where it runs, if it does.
+        session: the experiment in its world, if it runs.
     """
     from abctl.report.analysis import hint, screen  # noqa: PLC0415
 
     emit("Analysis", found.document(), output, partial(screen, found))
     if output in PEOPLE:
         dead: Mapping[str, str] = {}
-        if place is not None and found.verdict.kind == "invalid":
+        if session is not None and found.verdict.kind == "invalid":
             from abctl.session.tree import unable  # noqa: PLC0415
 
-            dead = unable(place)
+            dead = unable(session)
         say(f"hint: {hint(found, None if experiment is None else str(experiment), dead)}")

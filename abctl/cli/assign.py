@@ -1,25 +1,23 @@
 """`abctl assign`: who gets which variant, and why."""
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, say
-from abctl.cli._place import ContextOption, KubeconfigOption, NamespaceOption, StateOption
+from abctl.cli._session import WorldOptions
 from abctl.cli._stream import Row, stream
 from abctl.core.split import TOTAL_BP, format_share
 from abctl.core.time import format_moment
-from abctl.errors import ClusterError, NotFoundError, UsageError
+from abctl.errors import UsageError
 
 if TYPE_CHECKING:
     from abctl.core.assignment import Assigned
-    from abctl.core.experiment import Experiment
-    from abctl.session.assign import Basis, Census
-    from abctl.session.place import Where
+    from abctl.session.assign import Census
 
 _LONGEST_LINE = 2**16  # no proxy takes a header as long as that
 _LINES = "an id is a header of a request: one a line"
@@ -28,7 +26,7 @@ _ENCODING = "headers are compared byte by byte, so ids are UTF-8: iconv -t UTF-8
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(assign)
+    add(app, assign)
 
 
 def assign(
@@ -48,10 +46,7 @@ def assign(
     count: Annotated[
         bool, typer.Option("--count", help="Only count, and test the counts against the split.")
     ] = False,
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Say which variant an id gets, and why.
@@ -66,12 +61,12 @@ def assign(
     zcat ids.gz | abctl assign iris.yaml - --count
     """
     from abctl.session import assign as service  # noqa: PLC0415
-    from abctl.session.place import Where  # noqa: PLC0415
+    from abctl.session.open import Where  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
     loaded = load(experiment)
     if split is None:
-        by = _basis(loaded, experiment, Where(state, kubeconfig, context, namespace))
+        by = service.basis_of(loaded, experiment, Where(**vars(world)), say)
     else:
         wanted = loaded.split.parse_change((split,))
         by = service.Basis(wanted, "option", None, f"by --split {split}")
@@ -94,31 +89,6 @@ def assign(
         )
     if output in (Output.table, Output.wide):
         say(by.words)
-
-
-def _basis(loaded: "Experiment", file: Path, where: "Where") -> "Basis":
-    """The ledger's split, if there is one to be found.
-
-    Who names no world may have none, or one that does not answer now: the file is at hand.
-    """
-    from abctl.session import assign as service  # noqa: PLC0415
-    from abctl.session.place import find  # noqa: PLC0415
-
-    try:
-        place = find(str(file), where, now=time.time(), experiment=loaded)
-        if where.cluster:
-            say(f"in {place.words}")
-        found = service.basis(place.door, place.experiment, place.words)
-        if where.state and found.of == "file" and not where.state.exists():
-            raise NotFoundError(
-                f"--state {where.state}: no local stack was started there",
-                "leave it out to go by the split that the file starts with",
-            )
-    except ClusterError as error:
-        if where.state or where.cluster:
-            raise
-        return service.starting(loaded, f"nobody knows whether there is a ledger: {error.message}")
-    return found
 
 
 def _ids(units: Iterable[str]) -> Iterator[str]:

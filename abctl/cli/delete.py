@@ -3,22 +3,21 @@
 import typer
 
 from abctl.cli._consent import require_consent
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, tell
-from abctl.cli._place import (
-    ContextOption,
+from abctl.cli._session import (
+    ClusterOptions,
     DryRun,
     DryRunOption,
     FileArgument,
-    KubeconfigOption,
-    NamespaceOption,
     YesOption,
-    find_cluster,
+    cluster_session_of,
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(delete)
+    add(app, delete)
 
 
 def delete(
@@ -26,9 +25,7 @@ def delete(
     *,
     dry_run: DryRunOption = DryRun.none,
     yes: YesOption = False,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    cluster: ClusterOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Delete an experiment's objects, and its ledger with them.
@@ -42,19 +39,15 @@ def delete(
     """
     from abctl.session import apply as service  # noqa: PLC0415
 
-    place = find_cluster(what, kubeconfig, context, namespace)
-    names = [str(ref) for ref in service.refs(place.platform, place.experiment)]
+    session = cluster_session_of(what, cluster, report=tell)
+    names = [str(ref) for ref in service.refs(session)]
     tell(f"to delete: {', '.join(names)}")
     trial = dry_run is not DryRun.none
     if not trial:
         require_consent("Delete?", yes=yes)
     if dry_run is not DryRun.client:
-        found = service.delete(place.door, place.platform, place.experiment, tell, dry_run=trial)
-        names = [str(ref) for ref in found]
-    answer = {
-        "experiment": place.experiment.name,
-        "objects": names,
-        "dryRun": trial,
-    }
-    done = f"{place.experiment.name}: {len(names)} objects{' (dry run)' if trial else ''}"
+        names = [str(ref) for ref in service.delete(session, dry_run=trial)]
+    name = session.experiment.name
+    answer = {"experiment": name, "objects": names, "dryRun": trial}
+    done = f"{name}: {len(names)} objects{' (dry run)' if trial else ''}"
     emit("Delete", answer, output, lambda _: done)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say
-from abctl.cli._place import ModelsOption
 from abctl.cli._progress import requests_bar
+from abctl.cli._session import ModelsOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress

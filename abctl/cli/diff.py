@@ -6,14 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, screen
-from abctl.cli._place import (
-    ContextOption,
-    FileArgument,
-    KubeconfigOption,
-    NamespaceOption,
-    find_cluster,
-)
+from abctl.cli._session import ClusterOptions, FileArgument, cluster_session_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -57,15 +52,13 @@ _DIFFERENCES = 3
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(diff)
+    add(app, diff)
 
 
 def diff(
     what: FileArgument,
     *,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    cluster: ClusterOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Show what abctl apply would change, by the cluster's own dry run; exit code 3 if anything.
@@ -74,10 +67,10 @@ def diff(
     """
     from abctl.session import apply as service  # noqa: PLC0415
 
-    place = find_cluster(what, kubeconfig, context, namespace)
-    objects = service.wanted(place.door, place.platform, place.experiment)
+    session = cluster_session_of(what, cluster)
     # Who manages a field is for apply to ask; here only what it says matters.
-    steps = [step for step in service.steps(place.door, objects, force=True) if step.changes]
+    every = service.steps(session, service.wanted(session), force=True)
+    steps = [step for step in every if step.changes]
     items = [
         {
             "object": str(step.ref),
@@ -91,6 +84,6 @@ def diff(
         shown = [line for step in steps for line in lines(step.before, step.after)]
         return colored(shown) if shown else "no differences"
 
-    emit("Diff", {"experiment": place.experiment.name, "items": items}, output, text)
+    emit("Diff", {"experiment": session.experiment.name, "items": items}, output, text)
     if steps:
         raise typer.Exit(_DIFFERENCES)

@@ -4,22 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
-from abctl.cli._place import (
-    ContextOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
-    WhatArgument,
-    find_place,
-)
 from abctl.cli._progress import stages
-from abctl.cli._source import (
-    AllowCredentialsOption,
-    PrometheusConfigOption,
-    PrometheusOption,
-    with_credentials,
-)
+from abctl.cli._session import WhatArgument, WorldOptions, session_of
+from abctl.cli._source import EvidenceOptions, with_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +21,7 @@ _FOUND_ERRORS = 3
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(doctor)
+    add(app, doctor)
 
 
 def doctor(
@@ -50,13 +39,8 @@ def doctor(
     users: Annotated[
         int, typer.Option(min=10, max=100_000, envvar="ABCTL_USERS", help="How many of them.")
     ] = 1_000,
-    prometheus: PrometheusOption = None,
-    prometheus_config: PrometheusConfigOption = None,
-    allow_credentials: AllowCredentialsOption = None,
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    evidence: EvidenceOptions,
+    world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Check everything that an experiment needs, and change nothing.
@@ -70,26 +54,14 @@ def doctor(
     """
     from abctl.doctor import examine  # noqa: PLC0415 - the platforms load when asked
 
-    place = find_place(what, state, kubeconfig, context, namespace)
-    place = with_credentials(place, prometheus, prometheus_config, allow_credentials)
+    session = with_evidence(session_of(what, world), evidence)
     with stages() as (doing, report):
-        checks = list(
-            examine(
-                place,
-                clock=place.door.now,
-                entrance_url=url,
-                prometheus_url=prometheus,
-                prometheus_config=prometheus_config,
-                users=users,
-                doing=doing,
-                report=report,
-            )
-        )
+        checks = list(examine(session, entrance_url=url, users=users, doing=doing, report=report))
     errors = sum(check.level == "error" for check in checks)
     document = {
-        "experiment": place.experiment.name,
+        "experiment": session.experiment.name,
         "healthy": not errors,
-        "checks": [vars(check) for check in checks],
+        "checks": [check.document() for check in checks],
     }
     emit("Diagnosis", document, output, lambda _: _table(checks))
     if errors:
@@ -102,6 +74,6 @@ def _table(checks: "Sequence[Check]") -> object:
     rows = []
     for check in checks:
         hint = f"\n→ {check.hint}" if check.hint and check.level != "ok" else ""
-        cells = {"": check.level, "CHECK": check.name, "FOUND": check.message + hint}
+        cells = {"": check.level, "CHECK": check.name, "FOUND": check.reason.text + hint}
         rows.append(Row(cells, mark=_STYLES[check.level]))
     return table(rows, left={"CHECK"}, last="FOUND")

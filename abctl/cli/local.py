@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from abctl.cli._output import Output, OutputOption, emit, put, say, screen
-from abctl.cli._place import ExperimentArgument, ModelsOption, ReadyTimeoutOption, StateOption
+from abctl.cli._session import ExperimentArgument, ModelsOption, ReadyTimeoutOption, StateOption
 from abctl.core.time import format_moment
 from abctl.errors import ClusterError, UsageError
 from abctl.report.prose import prose
@@ -155,7 +155,7 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
         from abctl.spec import load  # noqa: PLC0415
 
         return service.default_state(load(Path(experiment)).name)
-    from abctl.session.place import STATE_ROOT  # noqa: PLC0415 - only when it runs
+    from abctl.session.open import STATE_ROOT  # noqa: PLC0415 - only when it runs
 
     folder = service.default_state(experiment)
     if folder.parent != STATE_ROOT or not folder.is_dir():

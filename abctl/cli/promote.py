@@ -1,12 +1,14 @@
 """`abctl promote`: everything goes to a treatment."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from abctl.cli._shift import Order, add, carry_out, variants
-from abctl.core.split import TOTAL_BP, Split
-from abctl.errors import UsageError
+from abctl.cli._options import add
+from abctl.cli._output import Output, OutputOption
+from abctl.cli._session import WhatArgument, WorldOptions
+from abctl.cli._shift import ShiftOptions, carry_out, variants
 
 
 def register(app: typer.Typer) -> None:
@@ -15,13 +17,17 @@ def register(app: typer.Typer) -> None:
 
 
 def promote(
-    order: Order,
+    what: WhatArgument,
     variant: Annotated[
         str | None,
         typer.Argument(
             help="Which treatment.", show_default="the only one", autocompletion=variants
         ),
     ] = None,
+    *,
+    given: ShiftOptions,
+    world: WorldOptions,
+    output: OutputOption = Output.table,
 ) -> None:
     """Send everything to a treatment, and wait until it is in effect.
 
@@ -29,22 +35,6 @@ def promote(
 
     abctl promote isvc/iris -n models --yes
     """
+    from abctl.session.shift import promoted  # noqa: PLC0415
 
-    def all_of_it(asked: Split) -> Split:
-        chosen = _only(asked.names[1:]) if variant is None else variant
-        if chosen == asked.control:
-            raise UsageError(
-                f"{chosen!r} is the control, not a treatment",
-                "abctl rollback sends everything there",
-            )
-        nothing = dict.fromkeys(asked.names, 0)
-        return asked.with_shares(nothing | {chosen: TOTAL_BP})
-
-    carry_out(order, all_of_it)
-
-
-def _only(treatments: tuple[str, ...]) -> str:
-    if len(treatments) != 1:
-        listed = ", ".join(treatments) or "none"
-        raise UsageError(f"which treatment? {listed}", "abctl promote EXPERIMENT VARIANT")
-    return treatments[0]
+    carry_out(what, partial(promoted, variant=variant), given, world, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from abctl.cli._output import put, say
-from abctl.cli._place import ExperimentArgument
+from abctl.cli._session import ExperimentArgument
 from abctl.files import as_argument
 
 

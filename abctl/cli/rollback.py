@@ -2,7 +2,10 @@
 
 import typer
 
-from abctl.cli._shift import Order, add, carry_out
+from abctl.cli._options import add
+from abctl.cli._output import Output, OutputOption
+from abctl.cli._session import WhatArgument, WorldOptions
+from abctl.cli._shift import ShiftOptions, carry_out
 
 
 def register(app: typer.Typer) -> None:
@@ -10,11 +13,19 @@ def register(app: typer.Typer) -> None:
     add(app, rollback, why="rolled back")
 
 
-def rollback(order: Order) -> None:
+def rollback(
+    what: WhatArgument,
+    *,
+    given: ShiftOptions,
+    world: WorldOptions,
+    output: OutputOption = Output.table,
+) -> None:
     """Send everything back to the control, and wait until it is in effect.
 
     abctl rollback iris.yaml --why "errors since noon"
 
     abctl rollback isvc/iris -n models --yes
     """
-    carry_out(order, lambda asked: asked.with_shares(dict.fromkeys(asked.names[1:], 0)))
+    from abctl.session.shift import rolled_back  # noqa: PLC0415
+
+    carry_out(what, rolled_back, given, world, output)

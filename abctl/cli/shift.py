@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
-from abctl.cli._shift import Order, add, carry_out, variants
+from abctl.cli._options import add
+from abctl.cli._output import Output, OutputOption
+from abctl.cli._session import WhatArgument, WorldOptions
+from abctl.cli._shift import ShiftOptions, carry_out, variants
 from abctl.core.split import Split
 from abctl.errors import UsageError
 
@@ -20,7 +23,7 @@ def _shares(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def shift(
-    order: Order,
+    what: WhatArgument,
     split: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,7 +32,11 @@ def shift(
             autocompletion=_shares,
         ),
     ] = None,
+    *,
     to: Annotated[str | None, typer.Option(help="The split, as an option.")] = None,
+    given: ShiftOptions,
+    world: WorldOptions,
+    output: OutputOption = Output.table,
 ) -> None:
     """Change the split, and wait until it is in effect.
 
@@ -49,4 +56,4 @@ def shift(
     words = (*(split or ()), *(to or "").split())
     if not words:
         raise UsageError("no split given", "abctl shift EXPERIMENT treatment=30%, or 50/50")
-    carry_out(order, partial(Split.parse_change, words=words))
+    carry_out(what, partial(Split.parse_change, words=words), given, world, output)

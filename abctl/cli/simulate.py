@@ -5,15 +5,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from abctl.cli._consent import require_consent
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, say
-from abctl.cli._place import ExperimentArgument, StateOption, YesOption
 from abctl.cli._progress import requests_bar
+from abctl.cli._session import ExperimentArgument, StateOption, YesOption
 from abctl.cli._simulation import document, table
 from abctl.core.delta import parse_delta
 from abctl.core.time import parse_duration_seconds
@@ -28,7 +30,33 @@ _SEEDS = 1_000_000
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(simulate)
+    add(app, simulate)
+
+
+@dataclass(frozen=True)
+class TrafficOptions:
+    """The traffic, and what is made up about it."""
+
+    requests: Annotated[int, typer.Option("--requests", help="How many at most.")] = 10_000
+    duration: Annotated[str, typer.Option(help="How long at most: 90s, 10m.")] = "60s"
+    users: Annotated[int, typer.Option(help="How many users there are.")] = 2_000
+    concurrency: Annotated[int, typer.Option(help="How many connections.")] = 8
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Requests a second, at random moments; else one follows another."),
+    ] = None
+    noise: Annotated[float, typer.Option(help="Standard deviation added to features.")] = 0.3
+    drift: Annotated[float, typer.Option(help="How much more noise by the end: 0.5 is +50%.")] = 0
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(help="Make up an effect: treatment=+3pp, treatment/revenue=-0.2abs."),
+    ] = None
+    feedback_delay: Annotated[str, typer.Option(help="Mean time until feedback.")] = "0s"
+    anonymous: Annotated[float, typer.Option(help="Share of requests without user, 0 to 1.")] = 0
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Same seed, same users and requests.", show_default="others every time"),
+    ] = None
 
 
 def simulate(
@@ -38,26 +66,7 @@ def simulate(
         str | None, typer.Option(envvar="ABCTL_URL", help="The entrance; else the local stack's.")
     ] = None,
     state: StateOption = None,
-    requests: Annotated[int, typer.Option("--requests", help="How many at most.")] = 10_000,
-    duration: Annotated[str, typer.Option(help="How long at most: 90s, 10m.")] = "60s",
-    users: Annotated[int, typer.Option(help="How many users there are.")] = 2_000,
-    concurrency: Annotated[int, typer.Option(help="How many connections.")] = 8,
-    rate: Annotated[
-        float | None,
-        typer.Option(help="Requests a second, at random moments; else one follows another."),
-    ] = None,
-    noise: Annotated[float, typer.Option(help="Standard deviation added to features.")] = 0.3,
-    drift: Annotated[float, typer.Option(help="How much more noise by the end: 0.5 is +50%.")] = 0,
-    effect: Annotated[
-        list[str] | None,
-        typer.Option(help="Make up an effect: treatment=+3pp, treatment/revenue=-0.2abs."),
-    ] = None,
-    feedback_delay: Annotated[str, typer.Option(help="Mean time until feedback.")] = "0s",
-    anonymous: Annotated[float, typer.Option(help="Share of requests without user, 0 to 1.")] = 0,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Same seed, same users and requests.", show_default="others every time"),
-    ] = None,
+    flow: TrafficOptions,
     yes: YesOption = False,
     output: OutputOption = Output.table,
 ) -> None:
@@ -76,17 +85,17 @@ def simulate(
 
     loaded = load(experiment)
     traffic = service.Traffic(
-        requests=requests,
-        duration_seconds=parse_duration_seconds(duration),
-        users=users,
-        concurrency=concurrency,
-        rate_per_second=rate,
-        seed=randbelow(_SEEDS) if seed is None else seed,
-        noise=noise,
-        drift=drift,
-        feedback_delay_seconds=parse_duration_seconds(feedback_delay),
-        anonymous_ratio=anonymous,
-        effects=tuple(map(_effect, effect or ())),
+        requests=flow.requests,
+        duration_seconds=parse_duration_seconds(flow.duration),
+        users=flow.users,
+        concurrency=flow.concurrency,
+        rate_per_second=flow.rate,
+        seed=randbelow(_SEEDS) if flow.seed is None else flow.seed,
+        noise=flow.noise,
+        drift=flow.drift,
+        feedback_delay_seconds=parse_duration_seconds(flow.feedback_delay),
+        anonymous_ratio=flow.anonymous,
+        effects=tuple(map(_effect, flow.effect or ())),
     )
     if url is None:
         url = entrance_url(loaded, state or default_state(loaded.name))
@@ -96,7 +105,7 @@ def simulate(
         summary = service.simulate(loaded, url, traffic, report=report, stop=stop)
     answer = {"seed": traffic.seed, **document(summary)}
     emit("Simulation", answer, output, lambda _: table(summary))
-    if seed is None:
+    if flow.seed is None:
         say(f"to send the same once more: --seed {traffic.seed}")
     if summary.interrupted:
         say("interrupted: the summary is of what was done; feedback that was still due is lost")

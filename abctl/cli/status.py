@@ -1,49 +1,30 @@
 """`abctl status`: how an experiment stands."""
 
-import time
 from dataclasses import replace
 from functools import partial
-from math import inf
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
-from abctl.cli._place import (
-    ContextOption,
-    KubeconfigOption,
-    NamespaceOption,
-    StateOption,
-    WhatArgument,
-    find_place,
-)
-from abctl.cli._source import (
-    AllowCredentialsOption,
-    PrometheusConfigOption,
-    PrometheusOption,
-    with_credentials,
-)
+from abctl.cli._session import WhatArgument, WorldOptions, session_of
+from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.split import TOTAL_BP, Split, format_share
-from abctl.core.time import format_duration, format_moment
-from abctl.errors import NotFoundError, SourceError
+from abctl.core.time import format_moment
 from abctl.report.tree import document
 from abctl.report.tree import shown as tree_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from abctl.core.change import Object
     from abctl.core.experiment import Experiment
-    from abctl.session.place import Place
     from abctl.session.status import Status
-
-_COUNT_SECONDS = 15.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(status)
+    add(app, status)
 
 
 def status(
@@ -52,13 +33,8 @@ def status(
         bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, and show what changes.")
     ] = False,
     *,
-    prometheus: PrometheusOption = None,
-    prometheus_config: PrometheusConfigOption = None,
-    allow_credentials: AllowCredentialsOption = None,
-    state: StateOption = None,
-    namespace: NamespaceOption = None,
-    context: ContextOption = None,
-    kubeconfig: KubeconfigOption = None,
+    evidence: EvidenceOptions,
+    world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Say which split is wanted, and which one is in effect.
@@ -72,105 +48,26 @@ def status(
 
     abctl status isvc/iris -n models -o wide
     """
-    place = find_place(what, state, kubeconfig, context, namespace)
-    place = with_credentials(place, prometheus, prometheus_config, allow_credentials, ask=False)
-    looks = _Looks(place, prometheus, prometheus_config)
+    from abctl.session.status import StatusReader  # noqa: PLC0415 - numpy is slow to import
+
+    session = with_evidence(session_of(what, world), evidence, ask=False)
+    read = StatusReader(session)
 
     def answer(found: "Status") -> None:
-        emit("Status", _document(place.experiment, found), output, partial(_table, found))
+        emit("Status", _document(session.experiment, found), output, partial(_table, found))
 
     if watch:
         from abctl.cli._watch import Watch  # noqa: PLC0415
 
         wide = output is Output.wide
-        Watch(looks, answer, lambda found: _table(found, wide), _same).follow(output)
+        Watch(read, answer, lambda found: _table(found, wide), _same).follow(output)
     else:
-        answer(looks())
-
-
-class _Looks:
-    """Looks at an experiment, as often as it is called."""
-
-    def __init__(self, place: "Place", url: str | None, config: "Path | None") -> None:
-        self._place, self._url, self._config = place, url, config
-        # The local stack has processes instead: abctl local status shows them.
-        self._objects = _objects(place) if place.state is None else None
-        self._counted_at = -inf
-        self._counted_of: object = None
-        self._counts: Mapping[str, int] | None = None
-        self._uncounted = ""
-
-    def __call__(self) -> "Status":
-        # Counters are scraped every so often.
-        if time.monotonic() - self._counted_at >= _COUNT_SECONDS:
-            self._count()
-        found = self._status()
-        # What was counted of another split says nothing of this one.
-        split = found.desired, found.asked, found.intent
-        if self._counted_of not in (None, split):
-            self._count()
-            found = self._status()
-        self._counted_of = split
-        unseen = (*found.unseen, *filter(None, [self._uncounted]))
-        # Without a file there is no plan that could have changed.
-        changed = () if self._place.adopted else found.plan_changed
-        return replace(found, unseen=unseen, plan_changed=changed)
-
-    def _count(self) -> None:
-        self._counts, self._uncounted = _counts(self._place, self._url, self._config)
-        self._counted_at = time.monotonic()
-
-    def _status(self) -> "Status":
-        from abctl.session import status as service  # noqa: PLC0415
-
-        place = self._place
-        return service.status(
-            place.door,
-            place.platform,
-            place.experiment,
-            clock=place.door.now,
-            counts=self._counts,
-            objects=self._objects,
-            ready=place.ready if place.state else None,
-        )
+        answer(read())
 
 
 def _same(one: "Status", two: "Status") -> bool:
     """Time alone, which makes the current epoch longer, is no news."""
     return one == replace(two, epochs=one.epochs)
-
-
-def _objects(place: "Place") -> "list[Object]":
-    return [] if place.adopted else place.platform.objects(place.experiment)
-
-
-def _counts(
-    place: "Place", url: str | None, config: "Path | None"
-) -> "tuple[Mapping[str, int] | None, str]":
-    """Requests since the last change, or why nobody can tell: no reason to say nothing else."""
-    known = url or config or place.experiment.source or place.state
-    if place.adopted or not known:
-        return None, ""
-    from abctl.core.ledger import ledger_of  # noqa: PLC0415
-    from abctl.session import analyze, ledger  # noqa: PLC0415
-    from abctl.session.status import observed  # noqa: PLC0415
-
-    entries = ledger_of(ledger.read(place.door, place.experiment))
-    try:
-        source = analyze.source_of(
-            place.experiment, place.state, url, prometheus_config=config, door=place.door
-        )
-        asked = analyze.telemetry(place.experiment, place.door)
-        counts = observed(place.experiment, entries, source, asked)
-    except (SourceError, NotFoundError) as error:
-        return None, f"requests: {error.message}"
-    if counts and any(counts.values()):
-        return counts, ""
-    settle = format_duration(place.experiment.design.settle_seconds)
-    return None, (
-        f"requests: none counts yet; what comes in the first {settle} after a change of the split "
-        "is left out (design.settle)"
-    )
 
 
 def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:

@@ -5,6 +5,7 @@ TLS to an API server, as a kubeconfig wants it.
 Which proxy is between us and an API server: by the rules of kubectl.
 """
 
+import logging
 import os
 import ssl
 from base64 import b64encode
@@ -18,12 +19,13 @@ from abctl.cluster.kubeconfig import Entry, unusable
 from abctl.files import opened, read
 from abctl.files import read as read_file
 
+_log = logging.getLogger(__name__)
 Certificate = tuple[Path | bytes, Path | bytes]
 Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Login:
+class Credentials:
     """How to say who one is.
 
     Attributes:
@@ -49,7 +51,7 @@ class Login:
         return [*named, *(self.impersonation or ())]
 
 
-def of_file(path: Path) -> Login:
+def of_file(path: Path) -> Credentials:
     """By a token in a file that somebody else keeps fresh."""
 
     def read() -> str:
@@ -62,16 +64,16 @@ def of_file(path: Path) -> Login:
             raise unusable(f"{path}: no token in it")
         return f"Bearer {token}"
 
-    return Login(read)
+    return Credentials(read)
 
 
-def of_user(user: Entry, cluster: Entry) -> Login:
+def of_user(user: Entry, cluster: Entry) -> Credentials:
     """As a user of a kubeconfig.
 
     Raises:
         UnreachableError: what it says makes no sense, or no credential can be had.
     """
-    certificate, authorization = _certificate(user), Login().authorization
+    certificate, authorization = _certificate(user), Credentials().authorization
     if user.values.get("auth-provider") or (user.values.get("exec") and not user.text("token")):
         # The official client takes a third of a second to import: not for those who have a token.
         from abctl.cluster import _official  # noqa: PLC0415
@@ -85,7 +87,11 @@ def of_user(user: Entry, cluster: Entry) -> Login:
     elif (name := user.text("username")) and (password := user.text("password")):
         encoded = b64encode(f"{name}:{password}".encode()).decode()
         authorization = lambda: f"Basic {encoded}"  # noqa: E731 - one of several
-    return Login(authorization, certificate, _impersonation(user))
+    known = ("auth-provider", "token", "exec", "tokenFile", "username")
+    used = next((key for key in known if user.values.get(key)), "none")
+    also = ", client-certificate" if certificate else ""
+    _log.debug("%s: credentials: %s%s", user.words, used, also)
+    return Credentials(authorization, certificate, _impersonation(user))
 
 
 def _certificate(user: Entry) -> Certificate | None:

@@ -1,5 +1,6 @@
 """Credentials that somebody else gives: programs and providers, run by the official client."""
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from kubernetes.config import ConfigException, exec_provider, kube_config
 from abctl.cluster.kubeconfig import Entry, unusable
 from abctl.waiting import within
 
+_log = logging.getLogger(__name__)
 _exec: Any = exec_provider  # which has no types
 _config: Any = kube_config
 _EARLY = timedelta(minutes=1)  # before a credential expires, another one is fetched
@@ -63,6 +65,7 @@ class _Program:
         said = self._user.values["exec"]
         config = _config.ConfigNode(f"{self._user.words}: exec", said)
         cluster = _config.ConfigNode(self._cluster.words, dict(self._cluster.values))
+        _log.info("%s: credentials by the program %s", self._user.words, said.get("command"))
         try:
             provider = _exec.ExecProvider(config, str(self._user.folder), cluster)
             given: Mapping[str, Any] = _in_time(self._user, str(said["command"]), provider.run)
@@ -107,6 +110,8 @@ def _of_provider(user: Entry) -> Authorization:
 
 def _in_time(user: Entry, words: str, ask: Callable[[], T]) -> T:
     """What somebody else gives.
+
+    A program that is given up on runs on: the client keeps its process, and so its pid, to itself.
 
     Raises:
         UnreachableError: nothing, in all the time that there is.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from abctl.cluster import Operations, _access, _refusal
 from abctl.cluster._access import Access
-from abctl.cluster._wire import JSON, Done, Wire
+from abctl.cluster._client import JSON, ApiClient, Done
 from abctl.core.change import Object, Ref, holds, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError, UnreachableError
 
@@ -50,25 +50,21 @@ class KubeDoor:
     ) -> None:
         access = _access.find(kubeconfig, context)
         self.namespace, self.words = access.namespace, access.words
-        self._wire = Wire(access, sleep)
+        self._client = ApiClient(access, sleep)
         self._plurals: dict[tuple[str, str], str] = {}
-        # Gives the status of what has none in a cluster; asked whenever an object is read.
-        self.live: Callable[[Object], Mapping[str, Any] | None] = lambda _: None
 
     @property
     def access(self) -> Access:
         """The way to the API server, for what it leads to besides objects."""
-        return self._wire.access
+        return self._client.access
 
     def now(self) -> float:
         """The clock of the API server, which every answer of it bears."""
-        return time.time() + self._wire.ahead_seconds
+        return time.time() + self._client.ahead_seconds
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""
-        obj = self._on("GET", ref)
-        status = self.live(obj)
-        return obj if status is None else {**obj, "status": status}
+        return self._on("GET", ref)
 
     def create(self, obj: Object) -> Object:
         """Create an object."""
@@ -156,7 +152,7 @@ class KubeDoor:
             "name": "" if verb == "create" else ref.name,
         }
         body = {**_REVIEW, "spec": {"resourceAttributes": asked}}
-        code, answer = self._wire.ask("POST", _REVIEWS, body=body, done=_MAY_BE_SENT_AGAIN)
+        code, answer = self._client.ask("POST", _REVIEWS, body=body, done=_MAY_BE_SENT_AGAIN)
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
         return bool(answer["status"]["allowed"])
@@ -169,7 +165,7 @@ class KubeDoor:
             ClusterError: it may not be asked, or not be reached.
         """
         path = f"{self._path(pod, f'{pod.name}:{port}')}/proxy/{path}"
-        code, answer = self._wire.ask_once(path, _POD_TIMEOUT_SECONDS)
+        code, answer = self._client.ask_once(path, _POD_TIMEOUT_SECONDS)
         if code == HTTPStatus.SERVICE_UNAVAILABLE:
             raise NotReadyError(
                 f"{pod} does not answer on port {port}", f"kubectl describe {pod} may say why"
@@ -196,7 +192,7 @@ class KubeDoor:
 
         def ask() -> tuple[int, dict[str, Any]]:
             path = self._path(ref, name)
-            return self._wire.ask(
+            return self._client.ask(
                 method, path, body=body, content=content, parameters=parameters, done=done
             )
 
@@ -227,13 +223,13 @@ class KubeDoor:
     def _path(self, ref: Ref, name: str) -> str:
         plural = self._plurals.get((ref.api_version, ref.kind)) or _usual_plural(ref.kind)
         parts = (ref.namespace, plural, name)
-        place, resource, last = (quote(part, safe="", errors="surrogateescape") for part in parts)
+        place, resource, last = map(_quoted, parts)
         path = f"{_root(ref)}/namespaces/{place}/{resource}"
         return f"{path}/{last}" if last else path
 
     def _look_up(self, ref: Ref) -> None:
         """What the kind is really called in paths."""
-        code, answer = self._wire.ask("GET", _root(ref))
+        code, answer = self._client.ask("GET", _root(ref))
         if code not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             raise _refusal.of(code, answer, ref, self.words)
         for resource in answer.get("resources") or ():
@@ -245,6 +241,11 @@ class KubeDoor:
 
 def _root(ref: Ref) -> str:
     return f"/apis/{ref.api_version}" if "/" in ref.api_version else f"/api/{ref.api_version}"
+
+
+def _quoted(part: str) -> str:
+    """A part of a path, which leads nowhere else: `..` would be resolved on the way."""
+    return quote(part, safe="", errors="surrogateescape") if part.strip(".") else "%2E" * len(part)
 
 
 def _usual_plural(kind: str) -> str:

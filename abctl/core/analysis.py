@@ -1,12 +1,13 @@
-"""What an analysis says, as frozen data: every number unrounded, every reason in words."""
+"""What an analysis says, as frozen data: every number unrounded, every reason a code with facts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.core.split import TOTAL_BP, Split
+from abctl.core.reasons import Reason, camel
+from abctl.core.split import Split
 from abctl.core.time import format_moment
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Estimate, NotEstimable
@@ -48,15 +49,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reading:
-    """A classical test beside the one that decides; `caveat` says when it must not be used.
+    """A classical test beside the one that decides; `caveats` say when it must not be used.
 
-    >>> reading = Reading(NotEstimable("welch", "no variance in either variant"), "for one look")
-    >>> reading.result.method, reading.caveat
-    ('welch', 'for one look')
+    >>> none = NotEstimable("welch", "no variance in either variant")
+    >>> reading = Reading(none, (Reason("oneLookOnly"),))
+    >>> reading.result.method, reading.caveats[0].text
+    ('welch', 'holds for one look at the planned end only')
     """
 
     result: Result
-    caveat: str
+    caveats: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class MetricResult:
     margin: Delta | None
     method: str
     selectors: Mapping[str, Mapping[str, str]]
-    remarks: tuple[str, ...]
+    remarks: tuple[Reason, ...]
     polls: int
     comparisons: tuple[Comparison, ...]
     beliefs: tuple[Belief, ...] = ()
@@ -240,8 +242,8 @@ class EpochResult:
 class Verdict:
     """What to do, with which treatment, and why.
 
-    >>> Verdict("continue", None, ("6 d more until minDuration of 7 d",)).kind
-    'continue'
+    >>> Verdict("continue", None, (Reason("noPrimary", {"treatment": "v2"}),)).reasons[0].code
+    'noPrimary'
 
     Attributes:
         treatment: that ships, or is to be taken out; None where all of them are meant.
@@ -250,7 +252,7 @@ class Verdict:
 
     kind: VerdictKind
     treatment: str | None
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     treatments: tuple["Verdict", ...] = ()
 
 
@@ -263,7 +265,7 @@ class Analysis:
     ...     test="sequential", alpha=0.05, started=None, elapsed_seconds=0.0,
     ...     min_duration_seconds=604_800.0, max_duration_seconds=1_209_600.0, epochs=(),
     ...     variants=(), metrics=(), srm=None, notes=(),
-    ...     verdict=Verdict("continue", None, ("not started",)),
+    ...     verdict=Verdict("continue", None, ()),
     ... )
     >>> found.document()["at"], found.document()["verdict"]["kind"]
     ('2025-11-24T16:00:00.000Z', 'continue')
@@ -294,32 +296,49 @@ class Analysis:
     variants: tuple[VariantResult, ...]
     metrics: tuple[MetricResult, ...]
     srm: SrmResult | NotEstimable | None
-    notes: tuple[str, ...]
+    notes: tuple[Reason, ...]
     verdict: Verdict
     remarks: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None."""
+        """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None.
+
+        Reasons, notes, remarks and caveats are there in words, and beside them, in the same order,
+        as codes with their facts.
+        """
         return _fields(self)
 
 
 _TIMES = ("at", "started", "start", "end")
+# The fields of reasons.
+_REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Reading: "caveats"}
 
 
 def _fields(data: Any) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for each in fields(data):
         value = getattr(data, each.name)
-        first, *others = each.name.split("_")
-        name = first + "".join(word.capitalize() for word in others)
-        found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
+        name = camel(each.name)
+        if each.name == _REASONS.get(type(data)):
+            found |= _said(name, value)
+        else:
+            found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
+    if isinstance(data, NotEstimable):
+        why = Reason("notEstimable", {"method": data.method, "detail": data.reason})
+        found |= why.document()
     return found
+
+
+def _said(name: str, reasons: Sequence[Reason]) -> dict[str, Any]:
+    """Reasons in words (caveats as one text), and as codes: `reasons` and `reasonCodes`."""
+    one, texts = name.removesuffix("s"), [reason.text for reason in reasons]
+    words = {one: "; ".join(texts)} if one == "caveat" else {name: texts}
+    return {**words, f"{one}Codes": [reason.document() for reason in reasons]}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Split):
-        shares = zip(value.names, value.shares_bp, strict=True)
-        return {name: share_bp / TOTAL_BP for name, share_bp in shares}
+        return value.ratios
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, Mapping):

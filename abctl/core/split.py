@@ -107,6 +107,11 @@ class Split:
         """The first variant."""
         return self.names[0]
 
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The share of each variant as machines read it: `{"control": 0.7, "treatment": 0.3}`."""
+        return {name: self[name] / TOTAL_BP for name in self.names}
+
     def with_shares(self, wanted: dict[str, int]) -> "Split":
         """Change some shares; the control takes what is left, unless it is named."""
         unknown = sorted(set(wanted) - set(self.names))

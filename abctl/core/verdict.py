@@ -21,16 +21,16 @@ primaries (Holm); an alarm is not, so that each treatment is watched as if it we
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from abctl.core import figures
+from abctl.core import _words
 from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Verdict
 from abctl.core.experiment import Design
+from abctl.core.reasons import Reason
 from abctl.stats.estimate import Estimate
 from abctl.stats.srm import SrmResult
 
 _MIN_COVERED_RATIO = 0.9
-# A share that is off as seldom as that is told apart from the usual ones.
-_UNUSUAL_P = 0.05
 _STALE_INTERVALS, _STALE_SECONDS = 10.0, 120.0
 
 
@@ -54,7 +54,7 @@ def verdict(
     metrics: Sequence[MetricResult],
     *,
     elapsed_seconds: float,
-    integrity: Sequence[str],
+    integrity: Sequence[Reason],
     sizes: Sequence[Size] = (),
     without_share: Collection[str] = (),
     ended: bool = False,
@@ -74,12 +74,8 @@ def verdict(
         return Verdict("invalid", None, tuple(integrity))
     early = tuple(_early(design, elapsed_seconds, sizes))
     if design.test == "fixed" and not ended:
-        limit = figures.duration(design.max_duration_seconds)
-        rule = (
-            f"test: fixed is looked at once, at the planned end (after {limit} at the latest): "
-            "nothing is decided before"
-        )
-        return Verdict("continue", None, (*early, rule))
+        limit = {"max_duration_seconds": design.max_duration_seconds}
+        return Verdict("continue", None, (*early, Reason("beforePlannedEnd", limit)))
     everyone = dict.fromkeys(c.treatment for m in metrics for c in m.comparisons)
     judged = [name for name in everyone if name not in without_share] or list(everyone)
     standings = [
@@ -95,9 +91,9 @@ class _Standing:
     """What is proven of a treatment: harm, what shipping needs, and what of that is missing."""
 
     treatment: str
-    harm: tuple[str, ...]
-    good: tuple[str, ...]
-    needed: tuple[str, ...]
+    harm: tuple[Reason, ...]
+    good: tuple[Reason, ...]
+    needed: tuple[Reason, ...]
 
 
 def _of_treatment(design: Design, standing: _Standing, elapsed: float) -> Verdict:
@@ -107,17 +103,14 @@ def _of_treatment(design: Design, standing: _Standing, elapsed: float) -> Verdic
     if not standing.needed and (once or elapsed >= design.min_duration_seconds):
         return Verdict("ship", standing.treatment, standing.good)
     if once or elapsed >= design.max_duration_seconds:
-        limit = figures.duration(design.max_duration_seconds)
-        end = (
-            "this was the one look that was planned" if once else f"maxDuration of {limit} is over"
-        )
-        why = f"{end}, and what shipping needs is not proven"
+        limit = {"max_duration_seconds": design.max_duration_seconds}
+        why = Reason("oneLookOver") if once else Reason("maxDurationOver", limit)
         return Verdict("stop", standing.treatment, (why, *standing.needed))
     return Verdict("continue", standing.treatment, standing.needed or standing.good)
 
 
 def _of_all(
-    metrics: Sequence[MetricResult], found: Mapping[_Standing, Verdict], early: Sequence[str]
+    metrics: Sequence[MetricResult], found: Mapping[_Standing, Verdict], early: Sequence[Reason]
 ) -> Verdict:
     """What is to be done next."""
     harmful = [s for s in found if s.harm]
@@ -132,9 +125,9 @@ def _of_all(
     )
     reasons = [reason for s in going for reason in found[s].reasons]
     if harmful and going:
-        worse, open_yet = (", ".join(s.treatment for s in each) for each in (harmful, going))
-        next_step = f"without {worse} there can be more evidence of {open_yet}"
-        return Verdict("stop", harmful[0].treatment, (*harm, next_step, *reasons, *early))
+        worse, open_yet = ([s.treatment for s in each] for each in (harmful, going))
+        go_on = Reason("othersGoOn", {"stopped": worse, "going": open_yet})
+        return Verdict("stop", harmful[0].treatment, (*harm, go_on, *reasons, *early))
     if going:
         ahead = None if going[0].needed else going[0].treatment
         return Verdict("continue", ahead, (*reasons, *early))
@@ -143,7 +136,7 @@ def _of_all(
     return Verdict("stop", alone, (*harm, *given_up))
 
 
-def _best(metrics: Sequence[MetricResult], ready: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def _best(metrics: Sequence[MetricResult], ready: Sequence[str]) -> tuple[str, tuple[Reason, ...]]:
     """Of treatments that may ship the one to take, and why not the others.
 
     That with the largest effect on the first primary on which any of them is proven better. Each of
@@ -160,8 +153,7 @@ def _best(metrics: Sequence[MetricResult], ready: Sequence[str]) -> tuple[str, t
         if effects:
             best = max(effects, key=lambda name: effects[name])
             return best, tuple(
-                f"{name} may ship as well: {best} goes first by its estimate of {metric.name}, "
-                f"which does not prove it better than {name}"
+                Reason("mayShipToo", {"treatment": name, "first": best, "metric": metric.name})
                 for name in ready
                 if name != best
             )
@@ -173,7 +165,7 @@ def distrust(
     names: Sequence[str],
     coverage: Mapping[str, Coverage | None],
     changed: Sequence[str],
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     """Why the evidence cannot be trusted, in the order of importance.
 
     Args:
@@ -183,63 +175,63 @@ def distrust(
         changed: parts of the experiment that differ from the plan that was locked at the start.
     """
     if changed:
-        parts = ", ".join(changed)
-        yield f"{parts}: not as in the plan that was locked when the experiment started"
+        yield Reason("planChanged", {"parts": list(changed)})
     for name, watched in coverage.items():
-        if watched is None:
-            yield f"{name}: the source has no request counters of it, though it had a share"
-        elif watched.stale_seconds > max(
-            _STALE_SECONDS, _STALE_INTERVALS * watched.interval_seconds
-        ):
-            since = figures.duration(watched.stale_seconds)
-            yield f"{name}: was last scraped {since} ago, the evidence is stale"
-        elif watched.covered_ratio < _MIN_COVERED_RATIO:
-            yield (
-                f"{name}: scrapes cover {watched.covered_ratio:.1%} of the time, "
-                f"must be {_MIN_COVERED_RATIO:.0%}"
-            )
-        elif watched.doubtful_ratio > 1 - _MIN_COVERED_RATIO:
-            yield (
-                f"{name}: up to {watched.doubtful_ratio:.1%} of its requests may be none: its "
-                "counters dropped, and it has no process_start_time_seconds that tells a restart "
-                "from a worker that died"
-            )
+        if found := _unwatched(name, watched):
+            yield found
     if isinstance(srm, SrmResult) and srm.mismatch:
-        yield f"the traffic does not follow the split: {deviation(srm, names)}"
+        yield Reason("splitMismatch", _furthest_off(srm, names))
+
+
+def _unwatched(name: str, watched: Coverage | None) -> Reason | None:
+    """Why the counters of a variant cannot be trusted."""
+    variant: dict[str, Any] = {"variant": name}
+    if watched is None:
+        return Reason("noRequestCounters", variant)
+    if watched.stale_seconds > max(_STALE_SECONDS, _STALE_INTERVALS * watched.interval_seconds):
+        return Reason("stale", variant | {"stale_seconds": watched.stale_seconds})
+    if (covered := watched.covered_ratio) < _MIN_COVERED_RATIO:
+        ratios = {"covered_ratio": covered, "needed_ratio": _MIN_COVERED_RATIO}
+        return Reason("scrapeGaps", variant | ratios)
+    if watched.doubtful_ratio > 1 - _MIN_COVERED_RATIO:
+        return Reason("doubtfulRequests", variant | {"doubtful_ratio": watched.doubtful_ratio})
+    return None
 
 
 def deviation(srm: SrmResult, names: Sequence[str]) -> str:
     """The variant that is furthest off, and whether that may be chance, in words."""
-    total = max(1.0, sum(srm.observed))
+    return _words.deviation(_furthest_off(srm, names), mismatch=srm.mismatch)
+
+
+def _furthest_off(srm: SrmResult, names: Sequence[str]) -> dict[str, Any]:
     off = [abs(o - e) for o, e in zip(srm.observed, srm.expected, strict=True)]
     i = off.index(max(off))
-    got, due = (f"{each[i]:,.0f}" for each in (srm.observed, srm.expected))
-    said = f"{names[i]} got {got} of {total:,.0f} requests ({srm.observed[i] / total:.2%})"
-    if got == due and not srm.mismatch:
-        return f"{said}, as many as expected ({figures.probability(srm.p)})"
-    p = figures.probability(srm.p, srm.alpha)
-    if srm.mismatch:
-        chance = f"more than chance explains ({p})"
-    elif srm.p < _UNUSUAL_P:
-        chance = f"unusual, but chance may still explain it ({p}, an alarm at {srm.alpha:g})"
-    else:
-        chance = f"a difference that chance explains ({p})"
-    return f"{said}, {due} expected ({srm.expected[i] / total:.2%}): {chance}"
+    return {
+        "variant": names[i],
+        "requests_count": srm.observed[i],
+        "total_count": sum(srm.observed),
+        "expected_count": srm.expected[i],
+        "p": srm.p,
+        "alpha": srm.alpha,
+    }
 
 
-def _early(design: Design, elapsed: float, sizes: Sequence[Size]) -> Iterator[str]:
-    if elapsed < design.min_duration_seconds:
-        left = figures.duration(design.min_duration_seconds - elapsed)
-        yield f"{left} more until minDuration of {figures.duration(design.min_duration_seconds)}"
+def _early(design: Design, elapsed: float, sizes: Sequence[Size]) -> Iterator[Reason]:
+    least = design.min_duration_seconds
+    if elapsed < least:
+        left = {"left_seconds": least - elapsed, "min_duration_seconds": least}
+        yield Reason("minDuration", left)
     for size in sizes:
         if size.reached < size.needed:
             speed = size.reached / elapsed if elapsed > 0 else 0.0
-            missing = size.needed - size.reached
-            when = f", in about {figures.duration(missing / speed)} at this pace" if speed else ""
-            yield (
-                f"{size.metric}: {size.reached:,.0f} in the smaller variant, about "
-                f"{size.needed:,.0f} needed to find its mde{when}"
-            )
+            facts = {
+                "metric": size.metric,
+                "treatment": size.treatment,
+                "reached_count": size.reached,
+                "needed_count": size.needed,
+                "expected_seconds": (size.needed - size.reached) / speed if speed else None,
+            }
+            yield Reason("sizeNotReached", facts)
 
 
 def _of(metrics: Sequence[MetricResult], t: str) -> Iterator[tuple[MetricResult, Comparison]]:
@@ -249,72 +241,75 @@ def _of(metrics: Sequence[MetricResult], t: str) -> Iterator[tuple[MetricResult,
                 yield metric, comparison
 
 
-def _harm(metrics: Sequence[MetricResult], treatment: str) -> Iterator[str]:
+def _harm(metrics: Sequence[MetricResult], treatment: str) -> Iterator[Reason]:
     for metric, comparison in _of(metrics, treatment):
         claim = comparison.claim("harm")
         if claim and claim.proven:
-            worse = "worse"
-            if metric.role == "guardrail":
-                worse = f"worse than its margin of {_margin(metric, claim)}"
-            # Both cannot be true of one effect: it has changed, or an assumption does not hold.
-            mixed = comparison.proven("non-inferior")
-            doubt = "; at another look it was within it: cold starts, bursts?" if mixed else ""
-            found = f"{_by(metric, claim)}{doubt}"
-            yield f"{metric.role} {metric.name} of {treatment} is {worse}: {found}"
+            mixed = {"was_within_margin": comparison.proven("non-inferior")}
+            facts = _about(metric, treatment) | _margin(metric, claim) | _numbers(metric, claim)
+            yield Reason("harmProven", facts | mixed)
 
 
-def _good(metrics: Sequence[MetricResult], treatment: str) -> Iterator[str]:
+def _good(metrics: Sequence[MetricResult], treatment: str) -> Iterator[Reason]:
     for metric, comparison in _of(metrics, treatment):
+        about = _about(metric, treatment)
         better, safe = comparison.claim("better"), comparison.claim("non-inferior")
         if better and better.proven:
-            yield f"primary {metric.name} of {treatment} is better: {_by(metric, better)}"
+            yield Reason("betterProven", about | _numbers(metric, better))
         if safe and safe.proven:
-            yield (
-                f"guardrail {metric.name} of {treatment} is within its margin of "
-                f"{_margin(metric, safe)}: {_by(metric, safe)}"
-            )
+            facts = about | _margin(metric, safe) | _numbers(metric, safe)
+            yield Reason("withinMarginProven", facts)
 
 
-def _needed(metrics: Sequence[MetricResult], treatment: str) -> Iterator[str]:
+def _needed(metrics: Sequence[MetricResult], treatment: str) -> Iterator[Reason]:
     """What keeps a treatment from being shipped, but for the time."""
     mine = list(_of(metrics, treatment))
     primaries = [(m, c) for m, c in mine if m.role == "primary"]
     if not primaries:
-        yield f"{treatment}: no primary metric"
+        yield Reason("noPrimary", {"treatment": treatment})
     if not any(c.proven("better") for _, c in primaries):
         for metric, comparison in primaries:
-            claim = comparison.claim("better")
-            yield f"primary {metric.name} of {treatment}: {_open(metric, claim, 'better')}"
+            yield _open(metric, treatment, comparison.claim("better"))
     for metric, comparison in mine:
         if metric.role == "guardrail" and not comparison.proven("non-inferior"):
-            claim = comparison.claim("non-inferior")
-            margin = _margin(metric, claim) if claim else "its margin"
-            said = _open(metric, claim, f"within its margin of {margin}")
-            yield f"guardrail {metric.name} of {treatment}: {said}"
+            yield _open(metric, treatment, comparison.claim("non-inferior"))
 
 
-def _open(metric: MetricResult, claim: Claim | None, what: str) -> str:
+def _open(metric: MetricResult, treatment: str, claim: Claim | None) -> Reason:
+    about = _about(metric, treatment)
     if claim is None:
-        return f"not proven {what}"
+        return Reason("notAsked", about)
     if isinstance(claim.result, Estimate):
-        return f"not proven {what} yet: {_by(metric, claim, claim.result.alpha)}"
-    return f"not estimable yet: {claim.result.reason}"
+        facts = about | _margin(metric, claim) | _numbers(metric, claim)
+        return Reason("notYetProven", facts)
+    why = {"method": claim.result.method, "detail": claim.result.reason}
+    return Reason("notYetEstimable", about | why)
 
 
-def _by(metric: MetricResult, claim: Claim, needed: float | None = None) -> str:
-    """The numbers behind a claim, and the p that it needs if it is still open."""
+def _about(metric: MetricResult, treatment: str) -> dict[str, Any]:
+    return {"metric": metric.name, "role": metric.role, "treatment": treatment}
+
+
+def _margin(metric: MetricResult, claim: Claim) -> dict[str, Any]:
+    """The margin of a guardrail; nothing of a primary."""
+    null = claim.null if metric.role == "guardrail" else None
+    return {
+        "margin": None if null is None else null.value,
+        "margin_is_relative": None if null is None else null.relative,
+    }
+
+
+def _numbers(metric: MetricResult, claim: Claim) -> dict[str, Any]:
+    """The numbers behind a claim."""
     result = claim.result
-    if not isinstance(result, Estimate):
-        return result.reason
+    assert isinstance(result, Estimate), "nothing is proven without one"
     p = result.p if claim.p_adjusted is None else claim.p_adjusted
-    said = figures.probability(p, result.alpha)
-    if p != result.p:
-        said += " by Holm"
-    if needed is not None:
-        said += f", must be {needed:g} or less"
-    values = " to ".join(figures.value(v, metric.unit) for v in (result.control, result.treatment))
-    return f"{figures.difference(result.effect, metric.unit)} ({values}, {said})"
-
-
-def _margin(metric: MetricResult, claim: Claim) -> str:
-    return figures.size(claim.null, metric.unit)
+    return {
+        "unit": metric.unit,
+        "effect": result.effect,
+        "control_value": result.control,
+        "treatment_value": result.treatment,
+        "p": p,
+        "p_is_adjusted": p != result.p,
+        "alpha": result.alpha,
+    }

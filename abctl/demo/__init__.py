@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -13,12 +13,13 @@ from typing import Protocol
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError, UsageError
-from abctl.files import read, replace, writing
+from abctl.files import read, writing
+from abctl.files import replace as replace_file
 from abctl.local import lifecycle, logs
 from abctl.local.stack import Stack
-from abctl.platforms import platform
 from abctl.session import local_stack, local_world, shift
 from abctl.session.analyze import analyze
+from abctl.session.session import Session
 from abctl.simulate import Summary, Traffic, simulate
 from abctl.spec.fields import VERSION, UnfitError
 from abctl.stats.estimate import NotEstimable
@@ -116,7 +117,7 @@ def write_experiment(state_dir: Path, candidate: str) -> Path:
         )
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, text.replace("version: v2", f"version: {candidate}"))
+    replace_file(path, text.replace("version: v2", f"version: {candidate}"))
     return path
 
 
@@ -152,19 +153,25 @@ def demo(
         scrape_seconds=schedule.scrape_seconds,
         report=report.say,
     )
+    session = replace(
+        local_world.session(experiment, state_dir),
+        ready=lambda _: True,  # as it was told a moment ago; requests in plenty may make it late
+        actor="demo",
+        timeout_seconds=_SHIFT_TIMEOUT_SECONDS,
+        clock=clock,
+        sleep=sleep,
+    )
     try:
         with ThreadPoolExecutor(1) as pool:
             flow = _Flow(pool, experiment, stack, schedule, report)
             try:
                 for at_seconds, share_bp in schedule.shifts:
                     flow.wait(at_seconds, sleep)
-                    report.say(_shift(experiment, state_dir, share_bp, clock, sleep))
+                    report.say(_shift(session, share_bp))
                 for at_seconds in schedule.looks:
                     flow.wait(at_seconds, sleep)
                     report.say("reading the evidence")
-                    analysis = analyze(
-                        local_world.door(experiment, state_dir), experiment, state_dir
-                    )
+                    analysis = analyze(session)
                     if not (missing := _not_estimable(analysis)):
                         break
                     report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
@@ -184,25 +191,10 @@ def _not_estimable(analysis: Analysis) -> list[str]:
     ]
 
 
-def _shift(
-    experiment: Experiment,
-    state_dir: Path,
-    share_bp: int,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> str:
-    split = experiment.split.with_shares({experiment.split.names[1]: share_bp})
-    shift.shift(
-        local_world.door(experiment, state_dir),
-        platform(experiment.platform),
-        experiment,
-        split,
-        actor="demo",
-        why="the demo's ramp",
-        clock=clock,
-        sleep=sleep,
-        timeout_seconds=_SHIFT_TIMEOUT_SECONDS,
-    )
+def _shift(session: Session, share_bp: int) -> str:
+    first = session.experiment.split
+    split = first.with_shares({first.names[1]: share_bp})
+    shift.shift(session, split, why="the demo's ramp")
     return f"shifted to {split}, while requests flow"
 
 

@@ -1,25 +1,20 @@
 """`doctor`: would this experiment work, and could it be judged? Nothing is changed."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from abctl.core.address import Entrance
 from abctl.doctor import evidence, routing, world
-from abctl.doctor.check import Check, Doing, error, warning
+from abctl.doctor.check import Check, Doing, failed, warning
 from abctl.errors import AbctlError, ClusterError
 from abctl.local import stack
 from abctl.session.analyze import source_of, telemetry
-from abctl.session.look import look
-from abctl.session.place import Place
+from abctl.session.session import Session
 
 
 def examine(
-    place: Place,
+    session: Session,
     *,
-    clock: Callable[[], float],
     entrance_url: str | None = None,
-    prometheus_url: str | None = None,
-    prometheus_config: Path | None = None,
     users: int = routing.USERS,
     doing: Doing = lambda _: None,
     report: Callable[[int, int], None] = lambda _done, _all: None,
@@ -27,48 +22,42 @@ def examine(
     """Every check as soon as it is done.
 
     Args:
-        place: the experiment and its world.
-        clock: unix seconds.
+        session: the experiment in its world.
         entrance_url: where requests go in, for the routing probe; a local stack knows its own.
-        prometheus_url: where the counters are; else the experiment says, or the stack.
-        prometheus_config: a file that says it, and who one is there.
         users: how many are made up for the probe.
-        doing: told in words what is done next.
-        report: told how many requests of the probe were answered, of how many.
+        doing: called with the next step, in words.
+        report: called with how many requests of the probe were answered, and of how many.
     """
-    yield from world.examine(place, doing)
-    if not place.adopted:
-        yield from _evidence(place, prometheus_url, prometheus_config, clock, doing)
+    yield from world.examine(session, doing)
+    if not session.adopted:
+        yield from _evidence(session, doing)
     try:
-        if entrance_url is None and place.state is not None:
-            entrance_url = stack.read(place.state).entrance_url
-        split = look(place.door, place.platform, place.experiment).asked
+        if entrance_url is None and session.state_dir is not None:
+            entrance_url = stack.read(session.state_dir).entrance_url
+        split = session.observe().asked
     except ClusterError:
         return  # which was said already
     if entrance_url is None:
-        hint = "--url http://HOST says where requests go in"
-        yield warning("routing", "not probed: the entrance is not known", hint)
+        hint = "give the entrance: --url http://HOST"
+        yield warning("routing", "entranceUnknown", hint=hint)
         return
     Entrance.parse(entrance_url)  # what is none may hold a password, and is not shown
-    doing(f"asking {entrance_url} which variant {users:,} made-up users get")
+    doing(f"sending requests of {users:,} simulated users to {entrance_url}")
     yield from routing.probe(
-        place.experiment, split, entrance_url, first=int(clock()), users=users, report=report
+        session.experiment,
+        split,
+        entrance_url,
+        first=int(session.clock()),
+        users=users,
+        report=report,
     )
 
 
-def _evidence(
-    place: Place,
-    url: str | None,
-    config: Path | None,
-    clock: Callable[[], float],
-    doing: Doing,
-) -> Iterator[Check]:
+def _evidence(session: Session, doing: Doing) -> Iterator[Check]:
     try:
-        source = source_of(
-            place.experiment, place.state, url, prometheus_config=config, door=place.door
-        )
-        asked = telemetry(place.experiment, place.door)
+        source = source_of(session)
+        asked = telemetry(session.experiment, session.world)
         doing(f"asking {source.place} for every metric of every variant")
-        yield from evidence.examine(place.experiment, source, asked, clock=clock)
-    except AbctlError as failed:
-        yield error("source", failed.message, failed.hint)
+        yield from evidence.examine(session.experiment, source, asked, clock=session.clock)
+    except AbctlError as why:
+        yield failed("source", why)

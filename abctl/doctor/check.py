@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from abctl.core.reasons import Reason
+from abctl.errors import AbctlError
 
 Level = Literal["ok", "warning", "error"]
 # Told in words what is being done, before it is done.
@@ -11,24 +14,41 @@ Doing = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check; `hint` says what to do where it is not ok."""
+    """The result of one check.
+
+    Attributes:
+        name: what was checked.
+        reason: what was found, as a code with its facts.
+        hint: what to do where it is not ok.
+    """
 
     name: str
     level: Level
-    message: str
+    reason: Reason
     hint: str = ""
 
+    def document(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        said = {"name": self.name, "level": self.level, "message": self.reason.text}
+        return {**said, "hint": self.hint, **self.reason.document()}
 
-def ok(name: str, message: str) -> Check:
+
+def ok(name: str, code: str, **facts: Any) -> Check:
     """All is well."""
-    return Check(name, "ok", message)
+    return Check(name, "ok", Reason(code, facts))
 
 
-def warning(name: str, message: str, hint: str = "") -> Check:
-    """It works, and somebody should look at it."""
-    return Check(name, "warning", message, hint)
+def warning(name: str, code: str, *, hint: str = "", **facts: Any) -> Check:
+    """It works, but needs attention."""
+    return Check(name, "warning", Reason(code, facts), hint)
 
 
-def error(name: str, message: str, hint: str) -> Check:
+def error(name: str, code: str, *, hint: str, **facts: Any) -> Check:
     """An experiment could not be run, or not be judged, like this."""
-    return Check(name, "error", message, hint)
+    return Check(name, "error", Reason(code, facts), hint)
+
+
+def failed(name: str, why: AbctlError, level: Level = "error") -> Check:
+    """It could not be checked, or the check itself was refused."""
+    facts = {"error": type(why).__name__, "detail": why.message}
+    return Check(name, level, Reason("failed", facts), why.hint)

@@ -1,11 +1,12 @@
 """Can the source answer for this experiment? Asked before it has to."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from abctl.core.experiment import Experiment
 from abctl.core.polls import GAP_INTERVALS, interval_seconds
 from abctl.core.time import format_duration
-from abctl.doctor.check import Check, error, ok, warning
+from abctl.doctor.check import Check, error, failed, ok, warning
 from abctl.errors import SourceError
 from abctl.evidence.counters.targets import refuse_doubles, target_of
 from abctl.evidence.evidence import SKEW_SECONDS, now_and_ahead_seconds
@@ -30,10 +31,10 @@ def examine(
     """
     try:
         now, ahead_seconds = now_and_ahead_seconds(source, clock)
-    except SourceError as failed:
-        yield error("source", failed.message, failed.hint)
+    except SourceError as why:
+        yield failed("source", why)
         return
-    yield ok("source", f"{source.place} answers")
+    yield ok("source", "answers", place=source.place)
     yield _skew(ahead_seconds)
     found: dict[str, Sequence[Series]] = {}
     for name, parts in _wanted(experiment, asked):
@@ -64,74 +65,77 @@ def _present(
 ) -> Check:
     """Whether every variant has every part of a metric; what was read is added to `found`."""
     name = f"metric {metric}"
-    missing, doubtful = list[str](), list[str]()
+    missing, doubtful = list[dict[str, str]](), list[dict[str, str]]()
     for variant, parts in by_variant.items():
         for part, selector in parts.items():
             try:
                 if selector not in found:
                     found[selector] = source.series(selector, now - _RECENT_SECONDS, now)
                 refuse_doubles(selector, found[selector])
-            except SourceError as failed:
-                return error(name, failed.message, failed.hint)
+            except SourceError as why:
+                return failed(name, why)
             if not found[selector]:
                 # A counter of events may be born with the first one.
                 late = part in ("successes", "events")
-                (doubtful if late else missing).append(f"{variant}: no series of {selector}")
+                (doubtful if late else missing).append({"variant": variant, "selector": selector})
     if missing:
         hint = "has it had any traffic? are the labels those of this experiment?"
-        return error(name, "; ".join(missing), hint)
+        return error(name, "seriesMissing", missing=missing, hint=hint)
     if doubtful:
-        return warning(name, "; ".join(doubtful), "born with its first event? then it counts as 0")
+        hint = "does it appear with its first event? then it counts as 0"
+        return warning(name, "noEventYet", missing=doubtful, hint=hint)
     count = sum(len(found[s]) for parts in by_variant.values() for s in parts.values())
-    return ok(name, f"{count} series, every variant has them")
+    return ok(name, "seriesComplete", series_count=count)
 
 
 def _skew(ahead_seconds: float) -> Check:
     skew = abs(ahead_seconds)
     if skew > SKEW_SECONDS:
-        way = "ahead of" if ahead_seconds > 0 else "behind"
-        message = f"the source's is {skew:.1f} s {way} the ledger's"
-        return error("clock", message, "changes of the split are placed wrong: use NTP on both")
-    return ok("clock", f"within {max(skew, 0.1):.1f} s of the ledger's")
+        hint = "changes of the split would be misplaced: synchronize both clocks (NTP)"
+        return error("clock", "sourceClockApart", ahead_seconds=ahead_seconds, hint=hint)
+    return ok("clock", "sourceClockAgrees", apart_seconds=max(skew, 0.1))
 
 
 def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Check:
     interval = max(interval_seconds(series.times) for series in every)
     settle = experiment.design.settle_seconds
     if not interval:
-        return warning("scrapes", "scraped once only in ten minutes", "wait for the next scrape")
+        return warning("scrapes", "scrapedOnce", hint="wait for the next scrape")
     targets = len({target_of(series.labels) for series in every})
     age = now - max(float(series.times[-1]) for series in every)
-    said = f"{targets} targets, every {interval:g} s, the last one {age:.0f} s ago"
+    facts = {"targets_count": targets, "interval_seconds": interval, "age_seconds": age}
     if age > GAP_INTERVALS * interval:
-        return error("scrapes", said, "the targets are not scraped any more")
+        hint = "is the scrape job still there, and are its targets up?"
+        return error("scrapes", "scrapesEnded", hint=hint, **facts)
     if settle < _SETTLED_SCRAPES * interval:
         hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"
-        return warning("scrapes", f"{said}; settle is only {format_duration(settle)}", hint)
-    return ok("scrapes", said)
+        return warning("scrapes", "settleTooShort", hint=hint, settle_seconds=settle, **facts)
+    return ok("scrapes", "scrapesRegular", **facts)
 
 
 def _collisions(found: Mapping[str, Sequence[Series]]) -> Iterator[Check]:
     """Labels of the servers that labels of the targets have pushed aside."""
     moved = {k for series in found.values() for s in series for k in s.labels if "exported_" in k}
     if moved:
-        message = f"{', '.join(sorted(moved))}: the target sets labels that the server sets as well"
-        yield warning("labels", message, "honorLabels: true, or drop the target's own labels")
+        hint = "honorLabels: true, or drop the target's own labels"
+        yield warning("labels", "labelsHidden", labels=sorted(moved), hint=hint)
     else:
-        yield ok("labels", "none of the servers' labels is hidden by a target's")
+        yield ok("labels", "labelsKept")
 
 
 def _retention(experiment: Experiment, source: Source) -> Iterator[Check]:
     kept = source.retention_seconds()
     planned = experiment.design.max_duration_seconds
     if kept is None:
-        yield warning(
-            "retention",
-            f"{source.place} does not say for how long it keeps samples",
-            f"the experiment may take {format_duration(planned)}",
-        )
-    elif kept < planned:
-        message = f"{format_duration(kept)}, the experiment may take {format_duration(planned)}"
-        yield error("retention", message, "--storage.tsdb.retention.time, or a shorter maxDuration")
+        hint = f"the experiment may take {format_duration(planned)}"
+        yield warning("retention", "retentionUnknown", place=source.place, hint=hint)
+        return
+    if math.isinf(kept):
+        yield ok("retention", "retentionUnlimited", place=source.place)
+        return
+    facts = {"kept_seconds": kept, "max_duration_seconds": planned}
+    if kept < planned:
+        hint = "--storage.tsdb.retention.time, or a shorter maxDuration"
+        yield error("retention", "retentionTooShort", hint=hint, **facts)
     else:
-        yield ok("retention", f"{format_duration(kept)}, longer than {format_duration(planned)}")
+        yield ok("retention", "retentionEnough", **facts)

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from abctl.core.address import Entrance
 from abctl.core.assignment import explain
 from abctl.core.experiment import Experiment
-from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.core.split import TOTAL_BP, Split
 from abctl.doctor.check import Check, error, ok, warning
 from abctl.platforms import platform
 
@@ -51,7 +51,8 @@ class Asking:
         to: where requests go in.
         path: what they ask for.
         host: the Host header; None: that of the entrance.
-        report: told how many requests were answered, of how many; never from another thread.
+        report: called with how many requests were answered, and of how many; never from another
+            thread.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ def probe(
         entrance_url: where requests go in.
         first: number of the first user; another one is another sample.
         users: how many are made up.
-        report: told how many requests were answered, of how many.
+        report: called with how many requests were answered, and of how many.
 
     Raises:
         UsageError: not a URL.
@@ -184,8 +185,9 @@ def probe(
         return
     answers = [each.variant for each in found if each is not None]
     if len(answers) < len(found):
-        message = f"only {len(answers):,} of {len(found):,} requests were answered in time"
-        yield error(_NAME, message, "is the entrance slow? fewer requests: --users 100")
+        counts = {"answered_count": len(answers), "requests_count": len(found)}
+        hint = "is the entrance slow? fewer requests: --users 100"
+        yield error(_NAME, "answersTooSlow", hint=hint, **counts)
         return
     rounds = [answers[:users], answers[users:]]
     if unknown := Counter(name for name in rounds[0] if name not in split.names):
@@ -201,22 +203,29 @@ def probe(
 
 
 def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -> Check:
-    """Requests that came to nothing, and who has answered the others."""
+    """Failed requests, and which variants have answered the others."""
     what, count = Counter(failed).most_common(1)[0]
     asked = sum(each is not None for each in answers)
-    good = Counter(each.variant or "nobody" for each in answers if each and not each.failure)
-    others = ", ".join(f"{name} answered {n:,}" for name, n in sorted(good.items()))
-    rest = "" if asked == len(answers) else f", {len(answers) - asked:,} were not sent any more"
-    message = f"{count} of {asked:,} requests failed ({what}){rest}; {others or 'none answered'}"
-    hint = f"is a variant dead? else: is that the entrance? curl -i {url}"
-    return error(_NAME, message, hint)
+    good = Counter(each.variant for each in answers if each and not each.failure)
+    return error(
+        _NAME,
+        "requestsFailed",
+        failed_count=count,
+        asked_count=asked,
+        unsent_count=len(answers) - asked,
+        failure=what,
+        answered=dict(good),
+        hint=f"is a variant down? is this the entrance? curl -i {url}",
+    )
 
 
 def _unknown(unknown: Counter[str], users: int) -> Check:
     name, count = unknown.most_common(1)[0]
-    told = f"say {VARIANT}: {name}, which is no variant" if name else f"have no {VARIANT}"
-    hint = "is it the entrance of this experiment? `abctl diff` shows what is not as rendered"
-    return error(_NAME, f"{count} of {users} answers {told}", hint)
+    facts = {"answers_count": count, "requests_count": users, "header": VARIANT}
+    hint = "is it the entrance of this experiment? `abctl diff` shows what differs"
+    if name:
+        return error(_NAME, "variantUnknown", variant=name, hint=hint, **facts)
+    return error(_NAME, "variantNotNamed", hint=hint, **facts)
 
 
 def _shares(split: Split, answered: list[str]) -> Check:
@@ -224,31 +233,33 @@ def _shares(split: Split, answered: list[str]) -> Check:
     from scipy.stats import binomtest  # noqa: PLC0415 - scipy is slow to import
 
     n, counts = len(answered), Counter(answered)
-    said = ", ".join(
-        f"{name} {counts[name] / n:.1%} (wanted {format_share(split[name])})"
-        for name in split.names
-    )
     p = min(float(binomtest(counts[k], n, split[k] / TOTAL_BP).pvalue) for k in split.names)
+    facts = {
+        "observed_ratio": {name: counts[name] / n for name in split.names},
+        "wanted_ratio": {name: split[name] / TOTAL_BP for name in split.names},
+        "requests_count": n,
+        "p": p,
+    }
     if p < _LEVEL / len(split.names):
-        hint = "analyze would call the experiment invalid: `abctl status` says what is programmed"
-        return error("routing: shares", f"{said}, p = {p:.1g}", hint)
-    return ok("routing: shares", f"{said}: {n} requests")
+        hint = "analyze would be invalid: `abctl status` shows the split in effect"
+        return error("routing: shares", "sharesOff", hint=hint, **facts)
+    return ok("routing: shares", "sharesRight", **facts)
 
 
 def _stickiness(first: list[str], second: list[str]) -> Check:
-    moved = sum(a != b for a, b in zip(first, second, strict=True))
-    if moved:
-        message = f"{moved} of {len(first)} users got another variant when they asked again"
-        return error("routing: stickiness", message, "does every replica route by the same header?")
-    return ok("routing: stickiness", f"{len(first)} users got the same variant twice")
+    users = {"users_count": len(first)}
+    if moved := sum(a != b for a, b in zip(first, second, strict=True)):
+        hint = "does every replica route by the same header?"
+        return error("routing: stickiness", "notSticky", moved_count=moved, hint=hint, **users)
+    return ok("routing: stickiness", "sticky", **users)
 
 
 def _predicted(wanted: list[str | None], answered: list[str]) -> Check:
-    wrong = sum(a != b for a, b in zip(wanted, answered, strict=True))
-    if wrong:
-        message = f"{wrong} of {len(answered)} users are not where `abctl assign` puts them"
-        return error("routing: assignment", message, "are salt and key those of the file?")
-    return ok("routing: assignment", f"{len(answered)} users are where `abctl assign` puts them")
+    users = {"users_count": len(answered)}
+    if wrong := sum(a != b for a, b in zip(wanted, answered, strict=True)):
+        hint = "are salt and key those of the file?"
+        return error("routing: assignment", "notAsAssigned", wrong_count=wrong, hint=hint, **users)
+    return ok("routing: assignment", "asAssigned", **users)
 
 
 def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
@@ -259,26 +270,39 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
     requests += [{}] if rules.unit != "request" else []
     answers = iter(asking.all(requests))
     if rules.override:
-        got_by = {name: _said(next(answers)) for name in asked}
-        wrong = [f"{name} was answered by {got}" for name, got in got_by.items() if got != name]
+        got = {name: _who(next(answers)) for name in asked}
+        wrong = [
+            {"variant": name, "answeredBy": variant, "failure": failure}
+            for name, (variant, failure) in got.items()
+            if variant != name
+        ]
+        hint = "`abctl render` shows the routes that force it"
         yield (
             error(
                 "routing: override",
-                f"{rules.override}: {'; '.join(wrong)}",
-                "`abctl render` shows the routes that should force it",
+                "overrideIgnored",
+                header=rules.override,
+                wrong=wrong,
+                hint=hint,
             )
             if wrong
-            else ok("routing: override", f"{rules.override} forces {' or '.join(asked)}")
+            else ok(
+                "routing: override", "overrideHeeded", header=rules.override, variants=list(asked)
+            )
         )
     if rules.unit != "request":
-        got, control = _said(next(answers)), experiment.control.name
-        message = f"a request without {rules.key} was answered by {got}"
-        name = "routing: no key"
+        (variant, failure), control = _who(next(answers)), experiment.control.name
+        facts = {"key": rules.key, "answered_by": variant, "failure": failure, "wanted": control}
         hint = f"it should be {control}: others are not in the experiment"
-        yield ok(name, message) if got == control else warning(name, message, hint)
+        yield (
+            ok("routing: no key", "keylessToControl", **facts)
+            if variant == control
+            else warning("routing: no key", "keylessElsewhere", hint=hint, **facts)
+        )
 
 
-def _said(answer: Answer | None) -> str:
+def _who(answer: Answer | None) -> tuple[str | None, str | None]:
+    """The variant that answered, if known; or why none did, which is empty for a timeout."""
     if answer is None or answer.failure:
-        return f"nobody ({answer.failure})" if answer else "nobody in time"
-    return answer.variant or "nobody knows whom"
+        return None, answer.failure if answer else ""
+    return answer.variant or None, None

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from abctl.cluster import Door
 from abctl.core.change import Ref
 from abctl.core.ledger import ledger_ref
-from abctl.doctor.check import Check, Doing, error, ok, warning
+from abctl.doctor.check import Check, Doing, error, failed, ok, warning
 from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UnreachableError
 from abctl.local import disk, stack
-from abctl.session.look import Look, look
-from abctl.session.place import Place
+from abctl.session.session import Session, State
 from abctl.session.tree import unable
 
 _EACH = ("get", "create", "patch", "delete")
@@ -46,7 +45,7 @@ def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
     Args:
         target: what carries the split.
         ledger: the ConfigMap of the ledger: its first entry is a POST, every other one a PUT.
-        made: the objects that abctl makes; none of what somebody else has made.
+        made: the objects that abctl makes; none that abctl did not create.
     """
     look = Deed("look", [("get", target), ("get", ledger)])
     shift = Deed("shift", [("patch", target), ("create", ledger), ("update", ledger)])
@@ -60,147 +59,156 @@ def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
     Args:
         door: to the cluster.
         needed: what there is to do, the least first.
-        there: whether the experiment was applied already, so that nobody need do that.
+        there: whether the experiment was applied already.
 
     Raises:
         ClusterError: as of `Deed.refused`.
     """
     refused = {deed.name: deed.refused(door) for deed in needed}
-    may = [name for name, lacking in refused.items() if not lacking]
-    said = [", ".join(may)] if may else []
-    said += [f"not {name} ({', '.join(lacking)})" for name, lacking in refused.items() if lacking]
-    words = f"you may {'; '.join(said)}"
+    facts = {
+        "may": [name for name, lacking in refused.items() if not lacking],
+        "may_not": {name: lacking for name, lacking in refused.items() if lacking},
+    }
     where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
-    hint = f"ask for a Role in {where} that may do that"
+    hint = f"ask for a Role in {where} that allows it"
     if refused["look"]:
-        return error("permissions", words, hint)
-    if refused["shift"] or (len(may) < len(refused) and not there):
-        return warning("permissions", words, hint)
-    return ok("permissions", words)
+        return error("permissions", "notPermitted", hint=hint, **facts)
+    if refused["shift"] or (facts["may_not"] and not there):
+        return warning("permissions", "notPermitted", hint=hint, **facts)
+    return ok("permissions", "permitted", **facts)
 
 
-def examine(place: Place, doing: Doing) -> Iterator[Check]:
+def examine(session: Session, doing: Doing) -> Iterator[Check]:
     """Reachable, installed, permitted, present, consistent, ready; in this order."""
-    doing(f"looking at {place.words}")
-    target = place.platform.target(place.experiment)
+    doing(f"reading {session.words}")
+    target = session.target
     there = True
     try:
-        place.door.get(target)
-    except UnreachableError as failed:
-        yield error("world", failed.message, failed.hint)
+        session.world.get(target)
+    except UnreachableError as why:
+        yield failed("world", why)
         return
     except ClusterError:
         there = False  # it answers; what it says is looked at below
-    if place.state is None:
-        yield ok("world", f"{place.words} answers")
-        made = [] if place.adopted else place.platform.objects(place.experiment)
-        doing("asking what you may do there")
-        yield _permissions_of(place, target, list(map(Ref.of, made)), there=there)
-        yield from _objects(place, list(dict.fromkeys([*map(Ref.of, made), target])))
+    if session.state_dir is None:
+        yield ok("world", "answers", place=session.words)
+        made = session.objects
+        doing("checking your permissions there")
+        yield _permissions_of(session, target, list(map(Ref.of, made)), there=there)
+        yield from _objects(session, list(dict.fromkeys([*map(Ref.of, made), target])))
     else:
-        yield from _processes(place)
-    doing("looking at the split and the variants")
+        yield from _processes(session)
+    doing("reading the split and the variants")
     try:
-        seen = look(place.door, place.platform, place.experiment)
-    except NotFoundError as failed:
-        yield warning("split", failed.message, failed.hint)
-    except ClusterError as failed:
-        yield error("split", failed.message, failed.hint)
+        seen = session.observe()
+    except NotFoundError as why:
+        yield failed("split", why, "warning")
+    except ClusterError as why:
+        yield failed("split", why)
     else:
-        yield from list(_split(place, seen)) or [ok("split", f"{seen.asked}, as the ledger has it")]
-    yield from _variants(place)
+        recorded = ok("split", "splitAsRecorded", split=seen.asked.ratios)
+        yield from list(_split(session, seen)) or [recorded]
+    yield from _variants(session)
 
 
-def _permissions_of(place: Place, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
-    needed = deeds(target, ledger_ref(place.experiment), made)
+def _permissions_of(session: Session, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
+    needed = deeds(target, ledger_ref(session.experiment), made)
     try:
-        return check(place.door, needed, there=there)
-    except ClusterError as failed:
-        return error("permissions", failed.message, failed.hint)
+        return check(session.world, needed, there=there)
+    except ClusterError as why:
+        return failed("permissions", why)
 
 
-def _objects(place: Place, refs: Sequence[Ref]) -> Iterator[Check]:
+def _objects(session: Session, refs: Sequence[Ref]) -> Iterator[Check]:
     present, absent, hidden = list[Ref](), list[Ref](), list[Ref]()
     wrong = dict[str, Check]()
     for ref in refs:
         try:
-            place.door.get(ref)
-        except NoPlaceError as failed:
+            session.world.get(ref)
+        except NoPlaceError as why:
             # What an apply would not bring: a kind that is not installed, no namespace.
-            wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
+            wrong[ref.kind] = failed(f"objects: {ref.kind}", why)
         except NotFoundError:
             absent.append(ref)
-        except ClusterError as failed:
-            if _forbidden(place, ref):
+        except ClusterError as why:
+            if _forbidden(session, ref):
                 hidden.append(ref)
             else:
-                wrong[ref.kind] = error(f"objects: {ref.kind}", failed.message, failed.hint)
+                wrong[ref.kind] = failed(f"objects: {ref.kind}", why)
         else:
             present.append(ref)
     yield from wrong.values()
-    unseen = f"; you may not see {', '.join(map(str, hidden))}" if hidden else ""
+    unreadable = list(map(str, hidden))
     if absent:
-        message = f"not there: {', '.join(map(str, absent))}{unseen}"
-        yield warning("objects", message, f"abctl apply {place.word}")
+        hint, missing = f"abctl apply {session.word}", list(map(str, absent))
+        yield warning(
+            "objects", "objectsMissing", missing=missing, unreadable=unreadable, hint=hint
+        )
     elif not wrong:
-        yield ok("objects", f"{', '.join(map(str, present))}{unseen}")
+        there = list(map(str, present))
+        yield ok("objects", "objectsPresent", present=there, unreadable=unreadable)
 
 
-def _forbidden(place: Place, ref: Ref) -> bool:
+def _forbidden(session: Session, ref: Ref) -> bool:
     try:
-        return not place.door.may("get", ref)
+        return not session.world.may("get", ref)
     except ClusterError:
         return False
 
 
-def _processes(place: Place) -> Iterator[Check]:
+def _processes(session: Session) -> Iterator[Check]:
     """What runs on this machine, and whether there is room for what it writes."""
-    state = place.state
+    state = session.state_dir
     assert state is not None
     if full := disk.full(state):
-        yield error("disk", full, "make room there: what cannot be written is no evidence")
+        hint = "free space there: evidence that cannot be written is lost"
+        yield error("disk", "diskFull", detail=full, hint=hint)
     try:
         dead = stack.read(state).dead
-    except NotFoundError as failed:
-        yield error("processes", failed.message, failed.hint)
+    except NotFoundError as why:
+        yield failed("processes", why)
         return
     if dead:
-        ended = ", ".join(f"{process.name} {process.ending}" for process in dead)
-        why = f"abctl local logs --state {state} --process {dead[-1].name} says why"
-        yield error("processes", ended, why)
+        ended = {process.name: process.ending for process in dead}
+        hint = f"abctl local logs --state {state} --process {dead[-1].name} says why"
+        yield error("processes", "processesEnded", ended=ended, hint=hint)
     else:
-        yield ok("processes", "all of them run")
+        yield ok("processes", "processesRun")
 
 
-def _split(place: Place, seen: Look) -> Iterator[Check]:
+def _split(session: Session, seen: State) -> Iterator[Check]:
     """Whatever is wrong with the split, or open."""
-    if refusal := place.platform.refusal(seen.carrier):
-        yield error(
-            "split", f"{seen.asked} is not in effect: {refusal}", f"abctl status {place.word}"
-        )
+    split = seen.asked.ratios
+    if refusal := seen.refusal:
+        hint = f"abctl status {session.word}"
+        yield error("split", "splitNotInEffect", split=split, detail=refusal, hint=hint)
     if seen.other_variants:
         # Without a file there is no plan that could have changed, nor an analysis.
-        yield (warning if place.adopted else error)("split", seen.other_variants, seen.remedy)
+        told = warning if session.adopted else error
+        yield told("split", "variantsDiffer", detail=seen.other_variants, hint=seen.remedy)
     elif seen.drifted:
-        message = f"{seen.asked} was set by somebody else, the ledger has {seen.ledger.desired}"
-        yield warning("split", message, "the next abctl shift enters it into the ledger")
+        recorded, hint = seen.ledger.desired, "the next abctl shift enters it into the ledger"
+        ledger_split = None if recorded is None else recorded.ratios
+        yield warning(
+            "split", "splitSetElsewhere", split=split, ledger_split=ledger_split, hint=hint
+        )
     elif intent := seen.ledger.intent:
-        message = f"{intent.actor} began to shift to {intent.after}, and it is not finished"
-        hint = f"abctl shift {place.word} {intent.after.short} finishes it"
+        hint = f"abctl shift {session.word} {intent.after.short} finishes it"
         if intent.before:
-            hint += f", abctl shift {place.word} {intent.before.short} reverts it"
-        yield warning("split", message, hint)
+            hint += f", abctl shift {session.word} {intent.before.short} reverts it"
+        facts = {"actor": intent.actor, "split": intent.after.ratios}
+        yield warning("split", "shiftUnfinished", hint=hint, **facts)
     if seen.unseen:
-        message = f"{seen.asked}, but whether it is in effect nobody can tell: {seen.unseen}"
         hint = "allow get pods/proxy, or let a change settle for 2m (design.settle)"
-        yield warning("split", message, hint)
+        yield warning("split", "effectUnknown", split=split, detail=seen.unseen, hint=hint)
 
 
-def _variants(place: Place) -> Iterator[Check]:
-    lacking = unable(place)
-    for name in place.experiment.split.names:
+def _variants(session: Session) -> Iterator[Check]:
+    lacking = unable(session)
+    for name in session.experiment.split.names:
         if name not in lacking:
-            yield ok(f"variant {name}", "ready")
+            yield ok(f"variant {name}", "variantReady", variant=name)
         else:
             hint = "a variant that is not ready never gets more requests"
-            yield error(f"variant {name}", lacking[name], hint)
+            facts = {"variant": name, "detail": lacking[name]}
+            yield error(f"variant {name}", "variantNotReady", hint=hint, **facts)

@@ -7,6 +7,7 @@ what was kept asks for some of it once more: see `abctl.evidence.read`.
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import zipfile
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from abctl.files import home
 from abctl.sources import Source
 
+_log = logging.getLogger(__name__)
 # Late samples, from other servers or out of order, have come by then.
 _FINAL_SECONDS = 3600.0
 _LARGEST_BYTES = 2**29
@@ -75,6 +77,7 @@ class Cache:
                 found = {name: file[name] for name in file.files}
             if found.pop("key").tobytes() == key:
                 os.utime(path)
+                _log.info("from the cache: %s", path)
                 return found
         except OSError:
             return None

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.polls import Polls
+from abctl.core.reasons import Reason
 from abctl.evidence.increments import MissingError, Parts, Samples, summarize
 from abctl.metrics.queries import Telemetry, reading_of
 from abctl.stats.summary import Stream
@@ -44,7 +45,7 @@ class Streams(Protocol):
         """The metric as tests read it that take each request for itself; None without such."""
         ...
 
-    def remarks(self, metric: Metric) -> Iterator[str]:
+    def remarks(self, metric: Metric) -> Iterator[Reason]:
         """What a reader should know of how it is measured."""
         ...
 
@@ -90,7 +91,7 @@ class CounterStreams:
         names = self.experiment.variants[0].name, treatment
         return found, self._pair(found, names, self._polls(found, names), None)
 
-    def remarks(self, metric: Metric) -> Iterator[str]:
+    def remarks(self, metric: Metric) -> Iterator[Reason]:
         """See `Streams`."""
         return self.telemetry.remarks(metric)
 

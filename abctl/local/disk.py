@@ -33,7 +33,7 @@ def full(folder: Path) -> str | None:
 
 
 def refusal(error: BaseException, folder: Path, *, starting: bool) -> UsageError | None:
-    """What is told where the folder of a stack cannot be written; None of any other error.
+    """The error for a stack's folder that cannot be written; None of any other error.
 
     Args:
         error: what went wrong.
@@ -43,15 +43,15 @@ def refusal(error: BaseException, folder: Path, *, starting: bool) -> UsageError
     no_room = full(folder)
     system = error if isinstance(error, OSError) else error.__cause__ or error.__context__
     if isinstance(system, OSError) and _is_about(system, folder):
-        told = error if isinstance(error, AbctlError) else unwritten(system, folder)
-        return UsageError(told.message, no_room or told.hint)
+        found = error if isinstance(error, AbctlError) else unwritten(system, folder)
+        return UsageError(found.message, no_room or found.hint)
     if starting and no_room and isinstance(error, ClusterError):
         return UsageError(error.message, no_room)
     return None
 
 
 def _is_about(error: OSError, folder: Path) -> bool:
-    """Whether the system does not let somebody write there."""
+    """Whether the system refuses writing there."""
     if error.filename is None:
         return error.errno in _NO_ROOM
     place = Path(error.filename).absolute()

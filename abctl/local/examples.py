@@ -54,7 +54,7 @@ def made(variants: Iterable[Variant], folder: Path, report: Callable[[str], None
     for variant, model in wanted.items():
         if model.name != NAME or model.version not in VERSIONS:
             raise NotFoundError(
-                f"no model of variant {variant}: {model.name} {model.version} is none of abctl's "
+                f"no model of variant {variant}: {model.name} {model.version} is not among abctl's "
                 f"examples ({NAME} {', '.join(VERSIONS)})",
                 "--models names the folder that has one for each version",
             )

@@ -1,4 +1,4 @@
-"""Which process is meant: a pid alone may belong to somebody else by now."""
+"""Which process is meant: a pid alone may belong to another process by now."""
 
 import contextlib
 import ctypes
@@ -16,13 +16,13 @@ from abctl.errors import NotReadyError
 
 _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.02
-# On Linux the kernel ends the children of a supervisor that dies; elsewhere nobody can.
+# On Linux the kernel ends the children of a supervisor that dies; elsewhere nothing does.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process of this machine; `born` tells it from any later one with the same pid."""
+    """A process of this machine; `born` distinguishes it from a later one with the same pid."""
 
     pid: int
     born: str
@@ -54,8 +54,8 @@ class Identity:
             self.send(signal.SIGKILL)
             if not wait_for(lambda: not self.alive, grace_seconds):
                 raise NotReadyError(
-                    f"process {self.pid} does not end, not even by SIGKILL",
-                    f"it waits for the kernel, maybe for a disk: cat /proc/{self.pid}/stack",
+                    f"process {self.pid} does not end, even after SIGKILL",
+                    f"it waits in the kernel, perhaps for a disk: cat /proc/{self.pid}/stack",
                 )
 
 

@@ -73,12 +73,12 @@ def require_own(state_dir: Path) -> None:
     """Make sure that a folder may be emptied.
 
     Raises:
-        UsageError: it is no folder, or holds other files than those of a stack.
+        UsageError: it is not a folder, or has other files than those of a stack.
     """
     stacks.require_folder(state_dir)
     if state_dir.exists() and any(state_dir.iterdir()) and not (state_dir / LOCK_FILE).exists():
         raise UsageError(
-            f"--state {state_dir}: holds files that are not of a local stack",
+            f"--state {state_dir}: has files that do not belong to a local stack",
             "name an empty or a new folder",
         )
 
@@ -109,7 +109,7 @@ def refuse(state_dir: Path) -> NoReturn:
 
 @contextlib.contextmanager
 def locked(state_dir: Path) -> Iterator[int | None]:
-    """The folder's lock as an open file; None while somebody else has it."""
+    """The folder's lock as an open file; None while another process has it."""
     require_own(state_dir)
     state_dir.mkdir(parents=True, exist_ok=True)
     lock = os.open(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -146,19 +146,19 @@ def wait_ready(state_dir: Path, timeout_seconds: float, report: Callable[[str], 
     """Wait until everything answers; what becomes ready is reported.
 
     Raises:
-        PortTakenError: somebody else has the port of a process.
+        PortTakenError: another process has a port of the stack.
         ClusterError: a process ended for another reason, with its last lines.
         NotReadyError: not in time, with the last lines of what is late.
     """
     deadline = time.monotonic() + timeout_seconds
-    told: set[str] = {SUPERVISOR}
+    reported: set[str] = {SUPERVISOR}
     while True:
         stack = _running(state_dir)
         if stack is not None:
             _require_good_start(stack)
             for process in stack.processes:
-                if process.status == "ready" and process.name not in told:
-                    told.add(process.name)
+                if process.status == "ready" and process.name not in reported:
+                    reported.add(process.name)
                     report(f"{process.name} is ready (pid {process.pid})")
             if stack.ready and len(stack.processes) > 1:
                 return stack
@@ -186,7 +186,7 @@ def stop(state_dir: Path) -> bool:
             process.identity.stop(GRACE_SECONDS)
     stacks.forget(state_dir)
     if not wait_for(lambda: _free(state_dir), 2 * GRACE_SECONDS):
-        raise NotReadyError(f"a stack is just being started in {state_dir}", "try again")
+        raise NotReadyError(f"another command is starting a stack in {state_dir}", "try again")
     return found
 
 

@@ -32,7 +32,7 @@ def lines(
     """Process and line: the last `count` of each, and with `sleep` all that follow while it runs.
 
     Raises:
-        NotFoundError: there is no such process, or there are no logs.
+        NotFoundError: the process or its logs do not exist.
     """
     found = {log.stem: log for log in sorted((state_dir / FOLDER).glob("*.log"))}
     if not found:

@@ -14,7 +14,7 @@ from abctl.files import read
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
-_SETTINGS = "MLServer reads it: docs.seldon.ai/mlserver says what it may hold"
+_SETTINGS = "its format: docs.seldon.ai/mlserver"
 # The first Python that MLServer 1.7.1 does not run on; the extra `local` has the same bound.
 TOO_NEW = (3, 13)
 _EXTRA = "local"
@@ -49,7 +49,7 @@ def command(
     _check_model(server, model_dir)
     if glob.escape(str(state_dir)) != str(state_dir):
         raise UsageError(
-            f"--state {state_dir}: MLServer finds no model below a path with * ? [",
+            f"--state {state_dir}: MLServer does not find models below a path with * ? [",
             "name a folder without them",
         )
     folder = state_dir / "servers" / server.variant

@@ -19,21 +19,21 @@ _WORDS_OF_A_TAKEN_PORT = (
 
 
 class PortTakenError(ClusterError):
-    """A server cannot listen, because somebody else does on its port."""
+    """A server cannot listen, because another process does on its port."""
 
 
 @contextmanager
 def kept(count: int, *named: int) -> Iterator[list[int]]:
     """Ports for servers that are started within the block: the named ones, then free ones.
 
-    A socket that is bound and does not listen keeps each of them: the kernel gives that port to
-    nobody who wants just any, be it a server or a connection. Beside that socket a server may
-    listen that asks for the port by its number and sets SO_REUSEADDR, as servers do. So may a
-    stranger, if he asks for that very number: `was_taken` tells whether he was first. Linux is such
-    a system; where a socket keeps out servers too, the ports are free, but nothing keeps them.
+    A socket that is bound and does not listen keeps each port: the kernel gives it to no server or
+    connection that asks for any port. A server that asks for it by number and sets SO_REUSEADDR,
+    as servers do, may listen beside that socket. So may a foreign server: `was_taken` says whether
+    one was first. Linux works so; where a socket also keeps out servers, the ports are free, but
+    nothing keeps them.
 
     Raises:
-        ClusterError: a named port is somebody else's, or nobody may have it.
+        ClusterError: another process has a named port, or no process may have it.
     """
     with ExitStack() as held:
         for port in named:
@@ -51,17 +51,17 @@ def kept(count: int, *named: int) -> Iterator[list[int]]:
 
 
 def require_free(port: int) -> None:
-    """Make sure that nobody listens on a port that was named.
+    """Make sure that no process listens on a port that was named.
 
     Raises:
-        ClusterError: it is somebody else's.
+        ClusterError: another process does.
     """
     with kept(1, port):
         pass
 
 
 def was_taken(log: Path) -> bool:
-    """Whether a server says that somebody else has its port."""
+    """Whether a server reports that another process has its port."""
     said = log.read_text("utf-8", "replace").lower() if log.exists() else ""
     return any(words in said for words in _WORDS_OF_A_TAKEN_PORT)
 
@@ -79,7 +79,7 @@ def _lets_servers_in(port: int) -> bool:
 
 def _bind(host: str, port: int, held: ExitStack) -> int:
     keeper = held.enter_context(socket.socket())
-    # Connections that linger after a server has ended are no server.
+    # Connections that linger after a server has ended do not count.
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     keeper.bind((host, port))
     number: int = keeper.getsockname()[1]

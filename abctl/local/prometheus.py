@@ -21,7 +21,7 @@ def find(environment: Mapping[str, str] = os.environ) -> Path | None:
         if not os.access(named, os.X_OK) or Path(named).is_dir():
             raise UsageError(
                 f"ABCTL_PROMETHEUS={named}: no such program",
-                "name the program itself; without it, abctl takes that of the PATH or scrapes",
+                "name the program, or unset it: abctl then uses the one on the PATH, or scrapes",
             )
         return Path(named).resolve()
     found = shutil.which("prometheus", path=environment.get("PATH"))

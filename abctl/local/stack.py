@@ -23,7 +23,7 @@ Status = Literal["starting", "ready", "dead"]
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a stack; `exit_code` is negative for a signal, None where nobody saw it."""
+    """One process of a stack; `exit_code` is negative for a signal, None where it is unknown."""
 
     name: str
     identity: Identity
@@ -74,7 +74,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. `prometheus_url` is None where there is no Prometheus on this machine."""
+    """A running stack. `prometheus_url` is None without a Prometheus on this machine."""
 
     experiment: str
     state_dir: Path
@@ -109,7 +109,7 @@ class Stack:
         return replace(self, processes=tuple(changed))
 
     def as_it_is(self) -> "Stack":
-        """What does not run any more is dead, also where nobody has seen or noted that it ended."""
+        """What no longer runs is dead, even if its end was not recorded."""
         stack = self
         for process in self.processes:
             if process.status != "dead" and not process.identity.alive:
@@ -144,7 +144,7 @@ class Stack:
 
 
 def write(stack: Stack) -> None:
-    """Replace the state file in one step, so that nobody ever reads half of it.
+    """Replace the state file in one step, so that no reader gets half of it.
 
     Raises:
         UsageError: it cannot be written.
@@ -183,7 +183,7 @@ def _noted(state_dir: Path) -> Stack:
 
 
 def require_folder(state_dir: Path) -> None:
-    """Make sure that a state folder is none, or a folder.
+    """Make sure that a state folder is a folder, or does not exist.
 
     Raises:
         UsageError: it is something else.

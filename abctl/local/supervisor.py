@@ -29,7 +29,7 @@ _PROBE_SECONDS = 1.0
 
 
 def main(state_dir: Path) -> None:
-    """Run the plan of a folder until told to stop, or until its starter or its state is gone."""
+    """Run the plan of a folder until a signal, or until its starter or its state is gone."""
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda got, _: asked.append(got))
@@ -46,7 +46,7 @@ def main(state_dir: Path) -> None:
                 if not (failed := _note(stack)):
                     noted = stack
                 elif failed != trouble:
-                    _say(f"{failed}; everything goes on, and it is tried again")
+                    _say(f"{failed}; the stack goes on and tries again")
                 trouble = failed
     finally:
         _stop_all(running)
@@ -91,7 +91,7 @@ def _look(plan: Plan, stack: Stack, running: dict[str, subprocess.Popen[bytes]])
 
 
 def _note(stack: Stack) -> str:
-    """Write what has changed; gives why it cannot be written, which is no reason to end anything.
+    """Write what has changed; gives why it cannot be written, which ends nothing.
 
     Who reads the file looks for themselves whether the processes live.
     """

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from abctl.core.experiment import Metric, Unit
+from abctl.core.reasons import Reason
 from abctl.core.selector import any_of, escape
 from abctl.errors import SourceError
 from abctl.metrics.presets import ERRORS, LATENCY, OPTIONAL_PARTS, PARTS, Parts, Preset
@@ -145,14 +146,14 @@ class Telemetry:
         known = not metric.selectors and metric.of == ERRORS
         return self.late_errors if known else frozenset()
 
-    def remarks(self, metric: Metric) -> Iterator[str]:
+    def remarks(self, metric: Metric) -> Iterator[Reason]:
         """What a reader should know of how the metric is measured."""
         if metric.selectors:
             return
         if metric.of in self.preset.remarks:
-            yield self.preset.remarks[metric.of]
+            yield Reason("measured", {"how": self.preset.remarks[metric.of]})
         if not self.preset.drawn:
-            yield "also of requests that chance has not put there: forced, of cohorts, feedback"
+            yield Reason("notOnlyDrawn")
 
     def _offered(self, metric: Metric) -> Parts:
         # A metric that selects for itself does not get half of its parts from somewhere else.

@@ -53,7 +53,7 @@ class Capabilities:
         sticky: whether a unit keeps its variant.
         override: whether a header may force a variant.
         cohorts: whether requests with a header may have a variant or a split of their own.
-        shadow: whether it can copy requests to a server whose answers nobody sees.
+        shadow: whether it can copy requests to a server and drop the answers.
         max_variants: None for any number.
         reports: what its status says: the split that is in effect, conditions, or nothing.
         entrance: whether requests come in by a gateway that `spec.entrance` names.
@@ -196,7 +196,7 @@ def require_admissible(platform: Platform, objects: Iterable[Object]) -> None:
         if objections := platform.objections(obj):
             raise SpecError(
                 f"{Ref.of(obj)} would be refused: {'; '.join(objections)}",
-                "mend the experiment, or the object if somebody else made it",
+                "correct the experiment, or the object if abctl did not create it",
             )
 
 

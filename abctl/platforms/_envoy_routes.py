@@ -1,8 +1,8 @@
-"""Envoy's routes of an experiment: who goes where, and what the request and answer are told.
+"""Envoy's routes of an experiment: where requests go, and which headers they get.
 
 The first route that matches decides. Every answer carries `x-ab-variant`, also those that Envoy
-makes itself; every request tells its model server in `x-ab-randomized` whether chance put it
-there, whatever the client said.
+makes itself; every request to a model server has `x-ab-randomized`, which says whether
+chance put it there, whatever the client sent.
 
 What an Envoy says that it has loaded: the routes of its configuration dump.
 """
@@ -82,7 +82,7 @@ def split_of(configuration: Mapping[str, Any]) -> Split:
     """The split in the routes.
 
     Raises:
-        SpecError: weights that are no split.
+        SpecError: the weights are not a split.
         LookupError: not a configuration of abctl.
     """
     route = _split_route(configuration)

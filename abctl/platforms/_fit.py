@@ -30,8 +30,8 @@ def misfits(
         message = f"{name} cannot tell cohorts apart"
         yield Misfit(("assignment", "cohorts"), message, f"{able(lambda c: c.cohorts)} can")
     if can.max_variants is not None and len(experiment.variants) > can.max_variants:
-        message = f"{len(experiment.variants)} given, {name} can carry {can.max_variants}"
-        hint = f"{able(lambda c: c.max_variants is None)} can carry any number"
+        message = f"{len(experiment.variants)} given, {name} supports {can.max_variants}"
+        hint = f"for more variants: {able(lambda c: c.max_variants is None)}"
         yield Misfit(("variants",), message, hint)
     if experiment.entrance and not can.entrance:
         message = f"{name} has an entrance of its own"
@@ -55,13 +55,13 @@ def _splits(
     for i, (variant, share) in enumerate(zip(split.names, split.shares_bp, strict=True)):
         if share % grain:
             own = (*place, i, "split") if place == ("variants",) else place
-            message = f"{variant} at {format_share(share)}, {name} can do steps of"
+            message = f"{variant} at {format_share(share)}, {name} supports steps of"
             nearest = format_share(round(share / grain) * grain)
             finer = able(lambda c: c.parts > can.parts)
             yield Misfit(
                 own,
                 f"{message} {format_share(grain)}",
-                f"write {nearest}{f'; {finer} can do finer steps' if finer else ''}",
+                f"write {nearest}{f'; for finer steps: {finer}' if finer else ''}",
             )
     if regional:
         try:
@@ -104,7 +104,7 @@ def no_upstreams(obj: Object) -> Mapping[str, Sequence[str]]:  # noqa: ARG001 - 
 
 
 def able(test: Callable[[Capabilities], bool]) -> str:
-    """The platforms that can do something, in words; empty where none can."""
+    """The platforms that can do something, in words; empty if there are none."""
     found = [name for name, can in capabilities().items() if test(can)]
     return " or ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))
 
@@ -112,5 +112,5 @@ def able(test: Callable[[Capabilities], bool]) -> str:
 def container_name(place: Place, name: str, platform: str) -> Iterator[Misfit]:
     """Refuse a model's name where the platform makes the name of a container of it."""
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
-        message = f"{name!r}, {platform} makes the name of a container of it"
+        message = f"{name!r}, {platform} uses it as the name of a container"
         yield Misfit(place, message, "at most 63 lower-case letters, digits and dashes")

@@ -1,4 +1,4 @@
-"""The rules of an HTTPRoute: who goes where, and what the request and the answer are told.
+"""The rules of an HTTPRoute: where requests go, and which headers they get.
 
 Of rules that match, that with the more exact path wins, then the one with more headers, then the
 first: so a forced variant comes before a cohort, and both before the split.
@@ -109,8 +109,8 @@ def _copied(experiment: Experiment, backends: Backends) -> Iterator[Json]:
 
 
 def _one(experiment: Experiment, backends: Backends, variant: str) -> Json:
-    told = _tell("ResponseHeaderModifier", VARIANT, variant)
-    return {**_address(experiment, backends[variant]), "filters": [told]}
+    named = _tell("ResponseHeaderModifier", VARIANT, variant)
+    return {**_address(experiment, backends[variant]), "filters": [named]}
 
 
 def _address(experiment: Experiment, where: Backend) -> Json:

@@ -46,14 +46,14 @@ def inference_service(
             "volumes": [SCRATCH],
         }
     else:
-        told = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
+        settings = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
         predictor = {
             "model": {
                 "modelFormat": {"name": model.format},
                 "protocolVersion": "v2",
                 "storageUri": model.uri,
                 # KServe would call the model as the InferenceService: then the paths differ.
-                "env": [{"name": key, "value": value} for key, value in told.items()],
+                "env": [{"name": key, "value": value} for key, value in settings.items()],
             }
         }
     return {**obj, "spec": {"predictor": predictor}}
@@ -74,7 +74,7 @@ def misfits(experiment: Experiment, name: str) -> Iterator[Misfit]:
 
 
 def without_format(place: Place, variant: Variant) -> Iterator[Misfit]:
-    """A stored model of which nobody says how it is stored."""
+    """A stored model without a format."""
     model = variant.model
     if model.uri and not model.image and not model.format:
         place = (*place, "model", "format")

@@ -1,4 +1,4 @@
-"""The routes of a VirtualService: who goes where, and what request and answer are told."""
+"""The routes of a VirtualService: where requests go, and which headers they get."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""nginx's configuration: who goes where, and what the request and the answer are told.
+"""nginx's configuration: where requests go, and which headers they get.
 
 Variables ask one another in turn: the override, the cohorts in their order, no key, the hash. The
 same chain is built twice, for the variant and for whether chance has put the request there.

@@ -1,7 +1,7 @@
 """nginx's split_clients: its hash, its ranges, and its block in a configuration.
 
 nginx takes MurmurHash2 (Appleby, 2008; 32 bits, seed 0) of a text and gives consecutive ranges of
-the hash to the values in the order of the file. What nobody has is that of `*`.
+the hash to the values in the order of the file. The rest is that of `*`.
 
 What an nginx says that it has loaded: its split, and the digest of its configuration.
 
@@ -125,7 +125,7 @@ def _parts(lines: Iterable[str]) -> Iterable[tuple[int | None, str]]:
         if statement.strip():
             part = _PART.fullmatch(statement)
             if part is None:
-                raise ValueError(f"{statement.strip()!r} is no percentage and value")
+                raise ValueError(f"{statement.strip()!r} is not a percentage and a value")
             yield (None if part[2] is None else round(float(part[2]) * 100)), part[3]
 
 

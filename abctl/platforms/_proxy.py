@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from abctl.core.change import PROXY, Object, Ref
 from abctl.core.experiment import Experiment
@@ -24,17 +25,29 @@ WITHIN_SECONDS = 120.0
 _RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 
 
+@dataclass(frozen=True)
+class Program:
+    """What runs in the proxy's pods.
+
+    Attributes:
+        container: its image, command and arguments.
+        user: whom the image lets run it.
+        mount: where the ConfigMap is seen.
+        ports: of the container; the Service has the one called http as its port 80.
+        health: path and port of the probes.
+        start_text: what is read only at the start, if anything: a change of it needs new pods.
+    """
+
+    container: Json
+    user: int
+    mount: str
+    ports: Mapping[str, int]
+    health: tuple[str, int]
+    start_text: str = ""
+
+
 def proxy(
-    experiment: Experiment,
-    config: Ref,
-    data: Mapping[str, str],
-    *,
-    program: Json,
-    user: int,
-    mount: str,
-    ports: Mapping[str, int],
-    health: tuple[str, int],
-    start_text: str = "",
+    experiment: Experiment, config: Ref, data: Mapping[str, str], program: Program
 ) -> list[Object]:
     """The servers, the ConfigMap, and the Deployment and Service of the proxy, all called like it.
 
@@ -42,32 +55,27 @@ def proxy(
         experiment: whose.
         config: the ConfigMap, which is mounted.
         data: what is in it.
-        program: image, command and arguments of the container.
-        user: whom the image lets run it.
-        mount: where the ConfigMap is seen.
-        ports: of the container; the Service has the one called http as its port 80.
-        health: path and port of the probes.
-        start_text: what is read only at the start, if anything: a change of it needs new pods.
+        program: what reads it.
     """
-    path, port = health
+    path, port = program.health
     own = labels(experiment) | PROXY
     name = config.name.removeprefix(f"{experiment.name}-")
     container = {
         "name": name,
-        **program,
-        "ports": [{"name": key, "containerPort": value} for key, value in ports.items()],
+        **program.container,
+        "ports": [{"name": key, "containerPort": value} for key, value in program.ports.items()],
         **startup(path, port),
         **probes(path, path, port),
         **LEAVE,
         "resources": _RESOURCES,
-        "securityContext": {**SECURITY, "runAsUser": user},
+        "securityContext": {**SECURITY, "runAsUser": program.user},
         "volumeMounts": [
-            {"name": "config", "mountPath": mount, "readOnly": True},
+            {"name": "config", "mountPath": program.mount, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         ],
     }
-    digest = hashlib.sha256(start_text.encode()).hexdigest()[:16]
-    read_once = {"annotations": {"abctl.dev/config": digest}} if start_text else {}
+    digest = hashlib.sha256(program.start_text.encode()).hexdigest()[:16]
+    read_once = {"annotations": {"abctl.dev/config": digest}} if program.start_text else {}
     template = {
         "metadata": {"labels": own, **read_once},
         "spec": {

@@ -26,14 +26,14 @@ def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split
     known = variants_of(names)
     if len(known) < len(names) and list(names) != places(known):
         raise ClusterError(
-            f"{Ref.of(obj)}: {', '.join(names)}: one comes more than once",
+            f"{Ref.of(obj)}: {', '.join(names)}: duplicate names",
             "a split needs different names: rename one of them in the object",
         )
     total = sum(weights)
     if total <= 0 or min(weights) < 0:
         raise ClusterError(
-            f"{Ref.of(obj)}: the weights {list(weights)} make no split",
-            "weights are 0 or more, and one of them above 0: set them in the object",
+            f"{Ref.of(obj)}: the weights {list(weights)} are not a split",
+            "set them in the object: 0 or more, and one of them above 0",
         )
     exact = dict.fromkeys(known, 0.0)
     for name, weight in zip(names, weights, strict=True):
@@ -96,7 +96,7 @@ def require_fit(obj: Object, names: Sequence[str], split: Split, parts: int) -> 
         if share * parts % TOTAL_BP:
             step = format_share(TOTAL_BP // parts)
             raise SpecError(
-                f"{name} at {format_share(share)}: {Ref.of(obj)} can do steps of {step}",
+                f"{name} at {format_share(share)}: {Ref.of(obj)} supports steps of {step}",
                 f"finer steps need another platform: {able(lambda can: can.parts > parts)}",
             )
     if len(names) > len(known):

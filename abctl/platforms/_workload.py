@@ -111,7 +111,7 @@ def servers(experiment: Experiment, variant: Variant) -> list[Object]:
 
 
 def deployment(experiment: Experiment, variant: Variant) -> Object:
-    """The servers of a variant; how many there are is left to whoever scales them."""
+    """The servers of a variant; their number is left to the user or an autoscaler."""
     own = labels(experiment, variant.name)
     ref = Ref("apps/v1", "Deployment", experiment.namespace, named(experiment, variant.name))
     pod = {
@@ -166,7 +166,7 @@ def container(
     Behind a `silent` router no request says that it was drawn, so the server has to know it.
     """
     model = variant.model
-    told = {
+    settings = {
         **environment(experiment, variant.name),
         **({"AB_RANDOMIZED": "true"} if silent else {}),
         "MLSERVER_MODEL_NAME": model.name,
@@ -179,7 +179,7 @@ def container(
     return {
         "name": name,
         "image": model.image,
-        "env": [{"name": key, "value": value} for key, value in told.items() if value],
+        "env": [{"name": key, "value": value} for key, value in settings.items() if value],
         "ports": [{"name": called, "containerPort": port} for called, port in ports.items()],
         **probes(_ready(variant), "/v2/health/live"),
         "resources": _RESOURCES,
@@ -212,7 +212,7 @@ def probes(ready: str, live: str, port: int = HTTP) -> Json:
             "periodSeconds": 5,
             "timeoutSeconds": 2,
         },
-        # A slow start is no reason to start again: that takes longer than loading a model.
+        # A slow start must not restart the server: that takes longer than loading a model.
         "livenessProbe": {
             "httpGet": {"path": live, "port": port},
             "initialDelaySeconds": 20,

@@ -89,17 +89,16 @@ def objects(experiment: Experiment) -> list[Object]:
     start_text = json.dumps(static, indent=1)
     routes = _text(_envoy_routes.route_configuration(experiment))
     arguments = ["-c", f"{_MOUNT}/{_BOOTSTRAP_FILE}", "--disable-hot-restart"]
-    return _proxy.proxy(
-        experiment,
-        ref,
-        {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes},
-        program={"image": _IMAGE, "args": [*arguments, "--log-level", "warn"]},
+    program = _proxy.Program(
+        container={"image": _IMAGE, "args": [*arguments, "--log-level", "warn"]},
         user=_NOBODY,
         mount=_MOUNT,
         ports={"http": _LISTEN, "admin": _proxy.ADMIN},
         health=("/ready", _proxy.ADMIN),
         start_text=start_text,
     )
+    data = {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes}
+    return _proxy.proxy(experiment, ref, data, program)
 
 
 def with_split(obj: Object, split: Split) -> Object:
@@ -162,8 +161,8 @@ def _read(obj: Object, routes: dict[str, Any]) -> Split:
 def _foreign(obj: Object, error: Exception) -> ClusterError:
     reason = f"{type(error).__name__}: {error}"
     return ClusterError(
-        f"{Ref.of(obj)}: {ROUTES_FILE} holds no split of abctl ({reason})",
-        "somebody else wrote it; `abctl apply` writes it anew",
+        f"{Ref.of(obj)}: {ROUTES_FILE} is not as abctl writes it ({reason})",
+        "abctl did not write it; `abctl apply` replaces it",
     )
 
 

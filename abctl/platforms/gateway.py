@@ -82,14 +82,14 @@ def _own(experiment: Experiment) -> Iterator[Misfit]:
     for i, cohort in enumerate(experiment.assignment.cohorts):
         if cohort.split is not None and experiment.assignment.unit != "request":
             # Its rule would have to match the key too, and so come before the override's.
-            message = "a split of users for a cohort, which gateway cannot have beside others"
+            message = "a split of users for a cohort, which gateway does not support"
             hint = "give the cohort a variant; envoy and nginx can split it"
             yield Misfit(("assignment", "cohorts", i, "split"), message, hint)
     for place, variant in _fit.served(experiment):
         yield from _inference_service.without_format(place, variant)
     if len(_gateway_routes.order(experiment)) > _MOST_BACKENDS:
-        message = f"{len(experiment.variants)} given, a rule of an HTTPRoute has 16 backends"
-        yield Misfit(("variants",), message, "envoy can carry any number")
+        message = f"{len(experiment.variants)} given, a rule of an HTTPRoute allows 16 backends"
+        yield Misfit(("variants",), message, "for more variants: envoy")
 
 
 def target(experiment: Experiment) -> Ref:

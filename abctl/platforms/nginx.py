@@ -107,16 +107,14 @@ def objects(experiment: Experiment) -> list[Object]:
         listen=str(_LISTEN),
         admin=str(_proxy.ADMIN),
     )
-    return _proxy.proxy(
-        experiment,
-        target(experiment),
-        {_FILE: text},
-        program={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
+    program = _proxy.Program(
+        container={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
         user=_USER,
         mount=_MOUNT,
         ports={"http": _LISTEN, "admin": _proxy.ADMIN},
         health=("/nginx-ready", _LISTEN),
     )
+    return _proxy.proxy(experiment, target(experiment), {_FILE: text}, program)
 
 
 def with_split(obj: Object, split: Split) -> Object:
@@ -150,7 +148,7 @@ def split_of(obj: Object) -> Split:
         return _nginx_split.read(found[2])
     except (SpecError, LookupError, ValueError) as error:
         raise ClusterError(
-            f"{Ref.of(obj)}: split_clients holds no split ({error})", _BLOCK
+            f"{Ref.of(obj)}: split_clients is not a valid split ({error})", _BLOCK
         ) from error
 
 
@@ -161,7 +159,7 @@ def programmed(obj: Object) -> Split | None:
     try:
         return _nginx_split.split_of(loaded)
     except (SpecError, LookupError, TypeError) as error:
-        message = f"{Ref.of(obj)}: what its pods have loaded is no split ({loaded})"
+        message = f"{Ref.of(obj)}: its pods have loaded an invalid split ({loaded})"
         raise ClusterError(message, "kubectl exec POD -- nginx -T shows what it has") from error
 
 

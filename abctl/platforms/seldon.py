@@ -134,7 +134,7 @@ def with_split(obj: Object, split: Split) -> Object:
 
 
 def split_of(obj: Object) -> Split:
-    """The traffic of the predictors that are no shadow; a single one has everything.
+    """The traffic of the predictors that are not a shadow; a single one has everything.
 
     Raises:
         ClusterError: no predictors, or traffic that makes no split.

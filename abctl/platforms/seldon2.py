@@ -1,7 +1,7 @@
 """Seldon Core 2: an Experiment over one Model for each variant.
 
 Every request is drawn anew; a client that sends back the answer's `x-seldon-route` keeps its
-variant, but nobody else can say which it will be. The Models run in a shared server, so only
+variant, but which one cannot be predicted. The Models run in a shared server, so only
 Seldon's own metrics tell variants apart.
 """
 
@@ -134,7 +134,7 @@ def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
 
 
 def objections(obj: Object) -> tuple[str, ...]:
-    """What Seldon's scheduler would say against an Experiment; there is no webhook."""
+    """Why Seldon's scheduler would refuse an Experiment; it has no webhook."""
     return tuple(_objections(obj)) if obj["kind"] == "Experiment" else ()
 
 

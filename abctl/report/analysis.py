@@ -34,8 +34,9 @@ def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Te
     heading, totals, effects = _lines(_heading(found)), _totals(found), compared(found, wide)
     plot = [Text("\n").join(map(Text, intervals(found, room())))]
     details = [_readings(found), _beliefs(found), _lines(_remarks(found))] if wide else []
-    notes = _lines([_split(found), *(f"note: {note}" for note in found.notes)])
-    name, reasons = [_name(found)], [Text(prose(each, 2, 4)) for each in found.verdict.reasons]
+    notes = _lines([_split(found), *(f"note: {note.text}" for note in found.notes)])
+    name = [headline(found)]
+    reasons = [Text(prose(each.text, 2, 4)) for each in found.verdict.reasons]
     if weightiest_first:
         blocks = [name, effects, reasons, totals, heading, notes, plot, *details]
     else:
@@ -67,7 +68,8 @@ def _lines(said: Iterable[str]) -> list[Text]:
     return [Text(prose(each)) for each in dict.fromkeys(said)]
 
 
-def _name(found: Analysis) -> Text:
+def headline(found: Analysis) -> Text:
+    """The verdict, and of which treatment."""
     verdict = found.verdict
     name = f"{verdict.kind.upper()} {verdict.treatment or ''}".rstrip()
     return Text(name, f"bold {_COLORS[verdict.kind]}")
@@ -159,13 +161,13 @@ def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
         return Row(row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {result.reason}"])
     ends = [figures.difference(end, metric.unit) for end in result.interval]
     effect = f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
-    notes = "; ".join((*result.notes, *filter(None, [reading.caveat])))
+    notes = "; ".join((*result.notes, *(each.text for each in reading.caveats)))
     return Row(row | {"EFFECT": effect, "P": f"{result.p:.2g}"}, [notes] if notes else [])
 
 
 def _remarks(found: Analysis) -> Iterator[str]:
     for metric in found.metrics:
-        yield from (f"{of_what(metric)}: {each}" for each in metric.remarks)
+        yield from (f"{of_what(metric)}: {each.text}" for each in metric.remarks)
         for comparison in metric.comparisons:
             if not isinstance(comparison.effect, NotEstimable):
                 yield from (f"{of_what(metric)}: {each}" for each in comparison.effect.notes)

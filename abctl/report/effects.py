@@ -66,7 +66,7 @@ def of_what(metric: MetricResult) -> str:
 def _row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bool) -> Row:
     asked, label = question(comparison), named(found, metric, comparison)
     if isinstance(asked, NotEstimable):
-        said = any(asked.reason in reason for reason in found.verdict.reasons)
+        said = any(each.facts.get("detail") == asked.reason for each in found.verdict.reasons)
         blank = dict.fromkeys(("CONTROL", "TREATMENT", "EFFECT", "P"), "-")
         why = f"{metric.role}: {'the verdict says why' if said else asked.reason}"
         return Row({"METRIC": label, **blank, "PROVEN": "not estimable"}, [why])

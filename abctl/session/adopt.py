@@ -84,20 +84,23 @@ class Adopting:
     Args:
         door: to the cluster.
         experiment: made up for the object.
-        now: unix seconds; when it was found.
+        found: the object with its status, as it was just read; it is not read again at first.
     """
 
-    def __init__(self, door: Door, experiment: Experiment, now: float) -> None:
-        self._door = door
+    def __init__(self, door: Door, experiment: Experiment, found: Object | None) -> None:
+        self._door, self._found = door, found
         self._ref = ledger_ref(experiment)
-        found = Entry(now, "unknown", None, experiment.split, "found by abctl", "observed")
-        self._first = new_object(experiment, found)
+        first = Entry(door.now(), "unknown", None, experiment.split, "found by abctl", "observed")
+        self._first = new_object(experiment, first)
 
     def __getattr__(self, verb: str) -> Any:
         return getattr(self._door, verb)
 
     def get(self, ref: Ref) -> Object:
         """Read an object; the ledger too, before it is there."""
+        if self._found is not None and ref == Ref.of(self._found):
+            found, self._found = self._found, None
+            return found
         try:
             return self._door.get(ref)
         except NotFoundError:

@@ -13,7 +13,7 @@ from abctl.analysis.judge import judge
 from abctl.cluster import Door
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Ledger, ledger_of
+from abctl.core.ledger import Ledger
 from abctl.errors import NotFoundError, SourceError
 from abctl.evidence.cache import cache_of
 from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
@@ -22,24 +22,25 @@ from abctl.local import scraper, stack
 from abctl.metrics.queries import Telemetry
 from abctl.platforms import platform
 from abctl.session import ledger
+from abctl.session.session import Session
 from abctl.sources import Source, file, open_source
 from abctl.spec import reach
 from abctl.spec.measurement import measured, needs_upstreams
 
 
-def telemetry(experiment: Experiment, door: Door | None = None) -> Telemetry:
+def telemetry(experiment: Experiment, world: Door | None = None) -> Telemetry:
     """What to ask a source for; the platform's objects say what the metrics call a variant.
 
-    Without a door, or before they are there, what the experiment renders to says it.
+    Without a world, or before they are there, what the experiment renders to says it.
 
     Raises:
         SourceError: no such preset, or nobody says what its metrics call a variant.
         ClusterError: the object that carries the split cannot be read.
     """
-    if door is None or not needs_upstreams(experiment):
+    if world is None or not needs_upstreams(experiment):
         return measured(experiment, None)
     try:
-        target = door.get(platform(experiment.platform).target(experiment))
+        target = world.get(platform(experiment.platform).target(experiment))
     except NotFoundError:
         target = None
     return measured(experiment, target)
@@ -80,23 +81,15 @@ def gather(
 
 
 def analyze(
-    door: Door,
-    experiment: Experiment,
-    state_dir: Path | None,
+    session: Session,
     *,
-    prometheus_url: str | None = None,
-    prometheus_config: Path | None = None,
     save: Path | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> Analysis:
     """Read the ledger and the counters, and judge.
 
     Args:
-        door: the world that holds the ledger.
-        experiment: what is asked.
-        state_dir: the folder of its local stack; None in a cluster.
-        prometheus_url: where the counters are; else the experiment says, or the stack.
-        prometheus_config: a file that says it, and who one is there.
+        session: the experiment in the world that holds its ledger.
         save: where to put what was read, for `analyze_saved`; also if it cannot be judged.
         progress: is told how many questions the source has answered, and of how many.
 
@@ -104,18 +97,14 @@ def analyze(
         NotFoundError: the experiment was not started, or its stack does not run.
         SourceError: the evidence cannot be read, or contradicts itself.
     """
-    source = experiment.source
-    elsewhere = prometheus_url is not None or prometheus_config is not None
-    if not elsewhere and source and source.kind == "file":
+    experiment, world, source = session.experiment, session.world, session.experiment.source
+    if not _elsewhere(session) and source and source.kind == "file":
         saved = file.load(Path(source.options["path"]), Evidence)
         found = replace(saved, experiment=replace(experiment, source=None))
     else:
-        entries = ledger_of(ledger.read(door, experiment))
-        where = source_of(
-            experiment, state_dir, prometheus_url, prometheus_config=prometheus_config, door=door
-        )
-        wanted = telemetry(experiment, door)
-        found = gather(experiment, entries, where, wanted, clock=door.now, progress=progress)
+        entries = ledger.read(world, experiment).ledger
+        where, wanted = source_of(session), telemetry(experiment, world)
+        found = gather(experiment, entries, where, wanted, clock=session.clock, progress=progress)
     if save is not None:
         file.save(save, found)
     return judge(found)
@@ -130,33 +119,32 @@ def analyze_saved(path: Path) -> Analysis:
     return judge(file.load(path, Evidence))
 
 
-def source_of(
-    experiment: Experiment,
-    state_dir: Path | None,
-    prometheus_url: str | None = None,
-    *,
-    prometheus_config: Path | None = None,
-    door: Door | None = None,
-) -> Source:
-    """Where an experiment's counters are; see `analyze`."""
-    if prometheus_config is not None:
-        given = reach.read(prometheus_config, prometheus_url)
-        return reach.prometheus(given, experiment.namespace, door)
-    if prometheus_url is not None:
-        return open_source("prometheus", {"url": prometheus_url})
+def source_of(session: Session) -> Source:
+    """Where the experiment's counters are.
+
+    Raises:
+        SourceError: nobody says it, or what the file wants to send was not allowed.
+        NotFoundError: its stack does not run.
+    """
+    experiment, world = session.experiment, session.world
+    if session.prometheus_config is not None:
+        given = reach.read(session.prometheus_config, session.prometheus_url)
+        return reach.prometheus(given, experiment.namespace, world)
+    if session.prometheus_url is not None:
+        return open_source("prometheus", {"url": session.prometheus_url})
     if (source := experiment.source) is not None:
         if source.kind == "prometheus":
             reach.require_agreement(experiment)
-            return reach.prometheus(source.options, experiment.namespace, door)
+            return reach.prometheus(source.options, experiment.namespace, world)
         return open_source(source.kind, source.options)
-    if state_dir is None:
+    if session.state_dir is None:
         raise SourceError(
             f"{experiment.name} does not say where its evidence is",
             "write spec.source in its file, or name a Prometheus with --prometheus",
         )
-    scrapes = state_dir / scraper.SCRAPES
+    scrapes = session.state_dir / scraper.SCRAPES
     try:
-        url = stack.read(state_dir).prometheus_url
+        url = stack.read(session.state_dir).prometheus_url
     except NotFoundError:
         if not scrapes.exists():  # a file can be read also when nothing runs any more
             raise
@@ -164,3 +152,8 @@ def source_of(
     if url:
         return open_source("prometheus", {"url": url})
     return open_source("scrape", {"file": str(scrapes)})
+
+
+def _elsewhere(session: Session) -> bool:
+    """Whether the user has named a Prometheus."""
+    return session.prometheus_url is not None or session.prometheus_config is not None

@@ -10,19 +10,20 @@ Take an experiment out of a cluster: its objects in reverse order, its ledger la
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from abctl.cluster import Door
 from abctl.core.change import Change, Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, ledger_of, ledger_ref, locked_plan, new_object
-from abctl.core.split import Split
+from abctl.core.ledger import Ledger, ledger_ref, locked_plan, new_object
 from abctl.errors import ConflictError, NotFoundError, NotReadyError
-from abctl.platforms import Platform, require_admissible
+from abctl.platforms import require_admissible
 from abctl.session import ledger
-from abctl.session.effect import Report, wait_until_in_effect
+from abctl.session.ledger import Book
 from abctl.session.readiness import serving
+from abctl.session.session import Session
+from abctl.session.shift import wait_until_in_effect
 
 _POLL_SECONDS = 0.5
 
@@ -52,43 +53,44 @@ def bare(obj: Object) -> Object:
     return {key: value for key, value in obj.items() if key != "status"} | {"metadata": meta}
 
 
-def wanted(door: Door, platform: Platform, experiment: Experiment) -> list[Object]:
+def wanted(session: Session) -> list[Object]:
     """The experiment's objects, with the split of the ledger where there is one.
 
     Raises:
         SpecError: the platform cannot express the experiment.
         ConflictError: it is not as it was locked when it started.
     """
-    known = _known(door, experiment)
+    platform, experiment = session.platform, session.experiment
+    known = _known(session)
     if known and (parts := known.changed_since(experiment)):
         raise ConflictError(
             f"{', '.join(parts)} of the file differ from what was locked at the start"
             f" ({_first_difference(known, experiment)})",
             "a plan that changes with the data proves nothing: abctl delete, then apply it anew",
         )
-    objects, target = platform.objects(experiment), platform.target(experiment)
+    objects, target = session.objects, session.target
     require_admissible(platform, objects)
     split = known.wanted if known else experiment.split
     return [platform.with_split(o, split) if Ref.of(o) == target else o for o in objects]
 
 
-def steps(door: Door, objects: list[Object], *, force: bool = False) -> list[Step]:
+def steps(session: Session, objects: list[Object], *, force: bool = False) -> list[Step]:
     """What an apply of the objects would do, by the cluster's own dry run.
 
     Raises:
         ConflictError: somebody else manages fields of one of them, or of several.
         ClusterError: the cluster refuses an object.
     """
-    after = _tried(door, objects, force=force)
-    return [Step(_read(door, obj), then) for obj, then in zip(objects, after, strict=True)]
+    after = _tried(session.world, objects, force=force)
+    return [Step(_read(session.world, o), then) for o, then in zip(objects, after, strict=True)]
 
 
-def _tried(door: Door, objects: list[Object], *, force: bool) -> list[Object]:
+def _tried(world: Door, objects: list[Object], *, force: bool) -> list[Object]:
     """What each object would be; the conflicts of all of them are told together."""
     found, conflicts = list[Object](), list[ConflictError]()
     for obj in objects:
         try:
-            found.append(door.apply(obj, dry_run=True, force=force))
+            found.append(world.apply(obj, dry_run=True, force=force))
         except ConflictError as conflict:
             conflicts.append(conflict)
     if conflicts:
@@ -96,32 +98,12 @@ def _tried(door: Door, objects: list[Object], *, force: bool) -> list[Object]:
     return found
 
 
-def apply(
-    door: Door,
-    platform: Platform,
-    experiment: Experiment,
-    *,
-    actor: str,
-    why: str,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-    timeout_seconds: float,
-    report: Report,
-    wait: bool = True,
-    force: bool = False,
-) -> bool:
+def apply(session: Session, *, why: str, wait: bool = True, force: bool = False) -> bool:
     """Apply everything and open the first epoch.
 
     Args:
-        door: the cluster.
-        platform: what carries the split.
-        experiment: what to apply.
-        actor: who does it.
+        session: the experiment in its cluster; its timeout is for everything together.
         why: for the ledger.
-        clock: unix seconds.
-        sleep: waits for some seconds.
-        timeout_seconds: how long everything may take together.
-        report: told of each object and of what it waits for, in words.
         wait: for readiness and for the split's effect; else the ledger keeps an open intent, and
             applying again finishes it.
         force: take over fields that somebody else manages.
@@ -135,55 +117,54 @@ def apply(
             was changed.
         NotReadyError: not in time; applying again goes on.
     """
-    deadline = clock() + timeout_seconds
-    objects, target = wanted(door, platform, experiment), platform.target(experiment)
+    deadline = session.clock() + session.timeout_seconds
+    world, platform, experiment = session.world, session.platform, session.experiment
+    objects = wanted(session)
 
-    def in_effect(split: Split) -> bool:
-        left = max(0.0, deadline - clock())
-        return wait_until_in_effect(
-            door,
-            platform,
-            target,
-            split,
-            clock=clock,
-            sleep=sleep,
-            timeout_seconds=left,
-            report=report,
-        )
-
-    def await_servers(names: Iterable[str | None]) -> None:
-        _await_servers(
-            door, objects, names, clock=clock, sleep=sleep, deadline=deadline, report=report
-        )
+    def left_seconds() -> float:
+        return max(0.0, deadline - session.clock())
 
     # What is refused is refused before anything is written.
-    _tried(door, objects, force=force)
-    first = Entry(clock(), actor, None, experiment.split, why, "intent")
-    book = _ensure(door, new_object(experiment, first))
-    known = ledger_of(book)
+    _tried(world, objects, force=force)
+    book = _opened(session, why)
+    split = book.ledger.wanted
     for obj in platform.baseline(experiment):
-        if _is_before(door, obj):
-            report(f"{Ref.of(door.apply(obj, force=force))} applied, to be rolled out first")
+        if _is_before(world, obj):
+            ref = Ref.of(world.apply(obj, force=force))
+            session.report(f"{ref} applied, to be rolled out first")
             # Without this the control would never get a revision of its own.
-            in_effect(platform.split_of(obj))
+            wait_until_in_effect(session, platform.split_of(obj), left_seconds())
     for obj in objects:
-        if wait and Ref.of(obj) == target:
-            await_servers(name for name in known.wanted.names if known.wanted[name])
-        report(f"{Ref.of(door.apply(obj, force=force))} applied")
+        if wait and Ref.of(obj) == session.target:
+            needed = (name for name in split.names if split[name])
+            _await_servers(session, objects, needed, deadline)
+        session.report(f"{Ref.of(world.apply(obj, force=force))} applied")
     if not wait:
         return False
     if platform.CAPABILITIES.inquiry:
-        await_servers([None])  # before it runs there is no pod to ask
-    confirmed = in_effect(known.wanted)
-    if known.intent and known.intent.before is None:
-        done = Entry(clock(), actor, None, known.wanted, why, "applied")
-        ledger.finish(door, experiment, book, done)
+        _await_servers(session, objects, [None], deadline)  # else there is no pod to ask
+    confirmed = wait_until_in_effect(session, split, left_seconds())
+    _begin(session, book, why)
     return confirmed
 
 
-def _known(door: Door, experiment: Experiment) -> Ledger | None:
+def _opened(session: Session, why: str) -> Book:
+    """The ledger; if there is none yet, a new one with an open intent."""
+    first = session.entry(None, session.experiment.split, why, "intent")
+    return Book.of(_ensure(session.world, new_object(session.experiment, first)))
+
+
+def _begin(session: Session, book: Book, why: str) -> None:
+    """Open the first epoch, unless it is open already."""
+    intent = book.ledger.intent
+    if intent and intent.before is None:
+        done = session.entry(None, intent.after, why, "applied")
+        ledger.finish(session.world, session.experiment, book, done)
+
+
+def _known(session: Session) -> Ledger | None:
     try:
-        return ledger_of(door.get(ledger_ref(experiment)))
+        return Book.of(session.world.get(ledger_ref(session.experiment))).ledger
     except NotFoundError:
         return None
 
@@ -200,87 +181,65 @@ def _first_difference(known: Ledger, experiment: Experiment) -> str:
     return f"{place} is {first['value']}, was {old}"
 
 
-def _read(door: Door, obj: Object) -> Object | None:
+def _read(world: Door, obj: Object) -> Object | None:
     try:
-        return door.get(Ref.of(obj))
+        return world.get(Ref.of(obj))
     except NotFoundError:
         return None
 
 
-def _ensure(door: Door, obj: Object) -> Object:
+def _ensure(world: Door, obj: Object) -> Object:
     try:
-        return door.create(obj)
+        return world.create(obj)
     except ConflictError:
-        return door.get(Ref.of(obj))
+        return world.get(Ref.of(obj))
 
 
-def _is_before(door: Door, obj: Object) -> bool:
+def _is_before(world: Door, obj: Object) -> bool:
     """Whether what must be rolled out first is not there yet, or is all that is there."""
-    there = _read(door, obj)
-    return there is None or not Step(there, door.apply(obj, dry_run=True, force=True)).changes
+    there = _read(world, obj)
+    return there is None or not Step(there, world.apply(obj, dry_run=True, force=True)).changes
 
 
 def _await_servers(
-    door: Door,
-    objects: list[Object],
-    names: Iterable[str | None],
-    *,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-    deadline: float,
-    report: Report,
+    session: Session, objects: list[Object], names: Iterable[str | None], deadline: float
 ) -> None:
     """Wait until the variants of these names can answer; None is the proxy before them."""
     told = ""
     for name in names:
         words = name or "the proxy"
-        while isinstance(answer := serving(door, objects, name), str):
-            if clock() >= deadline:
+        while isinstance(answer := serving(session.world, objects, name), str):
+            if session.clock() >= deadline:
                 raise NotReadyError(
                     f"{words} is not ready: {answer}", "applying again goes on waiting"
                 )
             if answer != told:
-                report(f"waiting for {words}: {answer}")
+                session.report(f"waiting for {words}: {answer}")
                 told = answer
-            sleep(_POLL_SECONDS)
+            session.sleep(_POLL_SECONDS)
 
 
-def create(
-    door: Door,
-    platform: Platform,
-    experiment: Experiment,
-    *,
-    actor: str,
-    why: str,
-    clock: Callable[[], float],
-) -> None:
+def create(session: Session, *, why: str) -> Book:
     """Make the ledger, with an open intent, and every object that is not there yet.
 
     What is there stays as it is, so whoever was killed in the middle just does it again.
 
+    Returns:
+        The ledger as it is then.
+
     Raises:
         SpecError: the platform cannot express the experiment.
     """
-    objects = platform.objects(experiment)
-    intent = Entry(clock(), actor, None, experiment.split, why, "intent")
-    known = ledger_of(_ensure(door, new_object(experiment, intent)))
-    target = platform.target(experiment)
+    objects, target, platform = session.objects, session.target, session.platform
+    book = _opened(session, why)
     for obj in objects:
         carries = Ref.of(obj) == target
-        _ensure(door, platform.with_split(obj, known.wanted) if carries else obj)
+        split = book.ledger.wanted
+        _ensure(session.world, platform.with_split(obj, split) if carries else obj)
+    return book
 
 
-def start(
-    door: Door,
-    platform: Platform,
-    experiment: Experiment,
-    *,
-    actor: str,
-    why: str,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-    timeout_seconds: float,
-) -> bool:
+def start(session: Session, *, why: str) -> bool:
     """Make what is missing, wait until the split is in effect, and open the first epoch.
 
     An experiment that was started before goes on with the split of its ledger.
@@ -292,34 +251,19 @@ def start(
         SpecError: the platform cannot express the experiment.
         NotReadyError: not in effect in time; starting again goes on waiting.
     """
-    create(door, platform, experiment, actor=actor, why=why, clock=clock)
-    book = ledger.read(door, experiment)
-    intent, split = ledger_of(book).intent, ledger_of(book).wanted
-    ref = platform.target(experiment)
-    confirmed = wait_until_in_effect(
-        door, platform, ref, split, clock=clock, sleep=sleep, timeout_seconds=timeout_seconds
-    )
-    if intent and intent.before is None:
-        ledger.finish(
-            door, experiment, book, Entry(clock(), actor, None, intent.after, why, "applied")
-        )
+    book = create(session, why=why)
+    confirmed = wait_until_in_effect(session, book.ledger.wanted)
+    _begin(session, book, why)
     return confirmed
 
 
-def refs(platform: Platform, experiment: Experiment) -> list[Ref]:
+def refs(session: Session) -> list[Ref]:
     """What is deleted, in its order: what sends requests goes before what answers them."""
-    objects = platform.objects(experiment)
-    return [*(Ref.of(obj) for obj in reversed(objects)), ledger_ref(experiment)]
+    made = [Ref.of(obj) for obj in session.objects]
+    return [*reversed(made), ledger_ref(session.experiment)]
 
 
-def delete(
-    door: Door,
-    platform: Platform,
-    experiment: Experiment,
-    report: Callable[[str], None],
-    *,
-    dry_run: bool = False,
-) -> list[Ref]:
+def delete(session: Session, *, dry_run: bool = False) -> list[Ref]:
     """Delete everything, and give what was there; it may be repeated, what is gone is no error.
 
     A dry run asks the cluster whether it would.
@@ -328,9 +272,9 @@ def delete(
         ClusterError: the cluster refuses; what was deleted before stays deleted.
     """
     deleted = list[Ref]()
-    for ref in refs(platform, experiment):
-        there = door.delete(ref, dry_run=dry_run)
+    for ref in refs(session):
+        there = session.world.delete(ref, dry_run=dry_run)
         done = f"deleted{' (dry run)' if dry_run else ''}" if there else "was not there"
-        report(f"{ref} {done}")
+        session.report(f"{ref} {done}")
         deleted += [ref] if there else []
     return deleted

@@ -1,18 +1,20 @@
 """Who gets which variant, for one id or a million."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from abctl.cluster import Door
 from abctl.core.assignment import Assigned, by_salted_hash, explain
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import TOTAL_BP, Split
 from abctl.core.time import format_moment
-from abctl.errors import NotFoundError, UsageError
+from abctl.errors import ClusterError, NotFoundError, UsageError
 from abctl.platforms import platform
+from abctl.session.open import Where, open_session
+from abctl.session.session import Session
 from abctl.stats.estimate import NotEstimable
 
 
@@ -49,33 +51,57 @@ class Census:
     p: float | None
 
 
-def starting(experiment: Experiment, why: str) -> Basis:
-    """The split that the file starts with, and why it is that one."""
-    words = f"by the file's starting split ({experiment.split}): {why}"
-    return Basis(experiment.split, "file", None, words)
+def basis_of(
+    experiment: Experiment, file: Path, where: Where, report: Callable[[str], None]
+) -> Basis:
+    """The split of the ledger, if there is one to be found; else that of the file.
 
-
-def basis(door: Door, experiment: Experiment, where: str) -> Basis:
-    """The split of the ledger, where there is one; else that of the file.
+    Who names no world may have none, or one that does not answer now: the file is at hand.
 
     Args:
-        door: the world.
         experiment: whose split.
-        where: the world in words.
+        file: its file.
+        where: what the user said about the world.
+        report: told which cluster it is, if one was meant.
+
+    Raises:
+        ClusterError: the world that was named cannot be read.
+        NotFoundError: no stack was started in the folder that was named.
+    """
+    try:
+        session = open_session(str(file), where, experiment)
+        if where.cluster:
+            report(f"in {session.words}")
+        found = _by_ledger(session)
+    except ClusterError as error:
+        if where.state or where.cluster:
+            raise
+        return _starting(experiment, f"nobody knows whether there is a ledger: {error.message}")
+    if where.state and found.of == "file" and not where.state.exists():
+        raise NotFoundError(
+            f"--state {where.state}: no local stack was started there",
+            "leave it out to go by the split that the file starts with",
+        )
+    return found
+
+
+def _by_ledger(session: Session) -> Basis:
+    """The split of the ledger, where there is one; else that of the file.
 
     Raises:
         ClusterError: the ledger cannot be read.
     """
+    experiment, where = session.experiment, session.words
     try:
-        known = ledger_of(door.get(ledger_ref(experiment)))
+        known = ledger_of(session.world.get(ledger_ref(experiment)))
     except NotFoundError:
-        return starting(experiment, f"nothing has been applied in {where}")
+        return _starting(experiment, f"nothing has been applied in {where}")
     if known.wanted.names != experiment.split.names:
         there = " and ".join(known.wanted.names)
-        return starting(experiment, f"the ledger in {where} is of other variants, {there}")
+        return _starting(experiment, f"the ledger in {where} is of other variants, {there}")
     noted = [entry for entry in known.entries if entry.phase != "intent"]
     if not noted:
-        return starting(experiment, f"in {where} it is not known to be in effect yet")
+        return _starting(experiment, f"in {where} it is not known to be in effect yet")
     last = noted[-1]
     since = format_moment(last.at, "seconds")
     words = f"by the ledger's split since {since} ({last.after}) in {where}"
@@ -84,6 +110,12 @@ def basis(door: Door, experiment: Experiment, where: str) -> Basis:
     if "assignment" in known.changed_since(experiment):
         words += "; warning: assignment of the file differs from what was locked at the start"
     return Basis(last.after, "ledger", last.at, words)
+
+
+def _starting(experiment: Experiment, why: str) -> Basis:
+    """The split that the file starts with, and why it is that one."""
+    words = f"by the file's starting split ({experiment.split}): {why}"
+    return Basis(experiment.split, "file", None, words)
 
 
 def assign(

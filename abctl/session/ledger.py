@@ -1,20 +1,90 @@
 """The ledger in the world: read it, append to it; whoever comes second finds out."""
 
+from dataclasses import dataclass
+
 from abctl.cluster import Door
 from abctl.core.change import Object
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, ledger_of, ledger_ref, with_ledger
+from abctl.core.ledger import Entry, Ledger, ledger_of, ledger_ref, with_ledger
 from abctl.errors import ConflictError, NotFoundError
 
 
-def read(door: Door, experiment: Experiment) -> Object:
-    """The ConfigMap with the ledger.
+@dataclass(frozen=True)
+class Book:
+    """The ConfigMap with the ledger, as it is in the world, and what it says.
+
+    Its text is parsed when it is read, and never again.
+    """
+
+    obj: Object
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, obj: Object) -> "Book":
+        """What a ConfigMap says.
+
+        Raises:
+            ClusterError: its ledger is damaged.
+        """
+        return cls(obj, ledger_of(obj))
+
+    @property
+    def version(self) -> str:
+        """Another one after every entry; empty before it is written."""
+        return _version(self.obj)
+
+
+def read(world: Door, experiment: Experiment) -> Book:
+    """The ledger of an experiment.
 
     Raises:
         NotFoundError: the experiment was not started.
+        ClusterError: its ledger is damaged.
+    """
+    return Book.of(_read(world, experiment))
+
+
+def append(world: Door, experiment: Experiment, book: Book, entry: Entry) -> Book:
+    """Append to the ledger as it was read; gives it as it is then.
+
+    Raises:
+        ConflictError: somebody else has appended since.
+    """
+    ledger = book.ledger.with_entry(entry)
+    try:
+        return Book(world.replace(with_ledger(book.obj, ledger)), ledger)
+    except ConflictError as error:
+        raise _overtaken(read(world, experiment)) from error
+
+
+def finish(world: Door, experiment: Experiment, book: Book, entry: Entry) -> None:
+    """Append the outcome of the open intent, unless somebody else has done just that.
+
+    Raises:
+        ConflictError: another intent has taken its place.
     """
     try:
-        return door.get(ledger_ref(experiment))
+        append(world, experiment, book, entry)
+    except ConflictError:
+        added = read(world, experiment).ledger.entries[len(book.ledger.entries) :]
+        if not added or (added[0].phase, added[0].after) != (entry.phase, entry.after):
+            raise
+
+
+def require_latest(world: Door, experiment: Experiment, book: Book) -> None:
+    """Make sure that nobody has appended since the ledger was read.
+
+    Raises:
+        ConflictError: somebody has.
+    """
+    now = _read(world, experiment)
+    if _version(now) != book.version:
+        raise _overtaken(Book.of(now))
+
+
+def _read(world: Door, experiment: Experiment) -> Object:
+    try:
+        return world.get(ledger_ref(experiment))
     except NotFoundError as error:
         raise NotFoundError(
             f"experiment {experiment.name} was not started ({error.message})",
@@ -22,46 +92,13 @@ def read(door: Door, experiment: Experiment) -> Object:
         ) from error
 
 
-def append(door: Door, experiment: Experiment, obj: Object, entry: Entry) -> Object:
-    """Append to the ledger as it was read; gives it as it is then.
-
-    Raises:
-        ConflictError: somebody else has appended since.
-    """
-    try:
-        return door.replace(with_ledger(obj, ledger_of(obj).with_entry(entry)))
-    except ConflictError as error:
-        raise _overtaken(read(door, experiment)) from error
+def _version(obj: Object) -> str:
+    version: str = obj["metadata"].get("resourceVersion", "")
+    return version
 
 
-def finish(door: Door, experiment: Experiment, obj: Object, entry: Entry) -> None:
-    """Append the outcome of the open intent, unless somebody else has done just that.
-
-    Raises:
-        ConflictError: another intent has taken its place.
-    """
-    ledger = ledger_of(obj)
-    try:
-        append(door, experiment, obj, entry)
-    except ConflictError:
-        added = ledger_of(read(door, experiment)).entries[len(ledger.entries) :]
-        if not added or (added[0].phase, added[0].after) != (entry.phase, entry.after):
-            raise
-
-
-def require_latest(door: Door, experiment: Experiment, obj: Object) -> None:
-    """Make sure that nobody has appended since the ledger was read.
-
-    Raises:
-        ConflictError: somebody has.
-    """
-    now = read(door, experiment)
-    if now["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
-        raise _overtaken(now)
-
-
-def _overtaken(obj: Object) -> ConflictError:
-    last = ledger_of(obj).entries[-1]
+def _overtaken(book: Book) -> ConflictError:
+    last = book.ledger.entries[-1]
     return ConflictError(
         f"{last.actor} was faster: {last.phase} {last.after} ({last.why})",
         "look at `abctl status`, and shift again if it is still wanted",

@@ -1,21 +1,19 @@
 """The local stack of an experiment: `up`, `status`, `logs`, `down`."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-from abctl.cluster import Door
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import ledger_of
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
 from abctl.local import disk, examples, lifecycle, mlserver, ports, stack
 from abctl.local import logs as written
 from abctl.local.ports import PortTakenError
 from abctl.local.stack import Stack
-from abctl.platforms import platform
 from abctl.session import apply, ledger, local_world
-from abctl.session.place import STATE_ROOT
+from abctl.session.open import STATE_ROOT
+from abctl.session.session import Session
 from abctl.session.stack_plan import planned, ports_for
 
 TIMEOUT_SECONDS = 300.0
@@ -91,17 +89,20 @@ def up(
             "write `platform: envoy`, or apply the experiment to a cluster",
         )
     mlserver.require_installed()
+    state_dir = state_dir.resolve()
+    session = replace(
+        local_world.session(experiment, state_dir), actor=_ACTOR, timeout_seconds=timeout_seconds
+    )
     starts = 1
     while True:
         try:
             return _up(
-                experiment,
-                state_dir=state_dir.resolve(),
+                session,
+                state_dir,
                 models_dir=models_dir,
                 port=port,
                 tied=tied,
                 scrape_seconds=scrape_seconds,
-                timeout_seconds=timeout_seconds,
                 report=report,
             )
         except PortTakenError as error:
@@ -185,18 +186,16 @@ def down(state_dir: Path, *, purge: bool = False) -> bool:
 
 
 def _up(
-    experiment: Experiment,
-    *,
+    session: Session,
     state_dir: Path,
+    *,
     models_dir: Path | None,
     port: int | None,
     tied: bool,
     scrape_seconds: float,
-    timeout_seconds: float,
     report: Callable[[str], None],
 ) -> Stack:
-    door, carrier = local_world.door(experiment, state_dir), platform(experiment.platform)
-    launched = False
+    experiment, launched = session.experiment, False
     with ExitStack() as until_it_runs:
         try:
             with lifecycle.locked(state_dir) as lock:
@@ -217,25 +216,16 @@ def _up(
                         scrape_seconds=scrape_seconds,
                         tied=tied,
                     )
-                    apply.create(door, carrier, experiment, actor=_ACTOR, why=_WHY, clock=time.time)
+                    apply.create(session, why=_WHY)
                     launched = True
                     lifecycle.launch(plan, lock)
                     names = ", ".join(command.name for command in plan.commands)
                     report(f"starting {names}; state in {state_dir}")
-            running = lifecycle.wait_ready(state_dir, timeout_seconds, report)
+            running = lifecycle.wait_ready(state_dir, session.timeout_seconds, report)
             _check_same(running, experiment)
             if not launched:
-                _check_plan(door, experiment, state_dir)
-            apply.start(
-                door,
-                carrier,
-                experiment,
-                actor=_ACTOR,
-                why=_WHY,
-                clock=time.time,
-                sleep=time.sleep,
-                timeout_seconds=timeout_seconds,
-            )
+                _check_plan(session, state_dir)
+            apply.start(session, why=_WHY)
         except BaseException as error:
             if launched:
                 report("stopping what was started ...")
@@ -253,8 +243,10 @@ def _runs(state_dir: Path) -> bool:
         return False
 
 
-def _check_plan(door: Door, experiment: Experiment, state_dir: Path) -> None:
-    if changed := ledger_of(ledger.read(door, experiment)).changed_since(experiment):
+def _check_plan(session: Session, state_dir: Path) -> None:
+    experiment = session.experiment
+    known = ledger.read(session.world, experiment).ledger
+    if changed := known.changed_since(experiment):
         raise ClusterError(
             f"{state_dir} runs {experiment.name} already, but with other {', '.join(changed)} than "
             "the file",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -17,9 +18,24 @@ from abctl.core.ledger import LEDGER_PREFIX, ledger_of
 from abctl.errors import ClusterError, NotFoundError
 from abctl.local import stack
 from abctl.platforms import platform
+from abctl.session.session import Session
 
 WORLD = "world"
 _TIMEOUT_SECONDS = 2.0
+
+
+def session(experiment: Experiment, state_dir: Path) -> Session:
+    """An experiment in its local stack."""
+    world = door(experiment, state_dir)
+    return Session(
+        world,
+        platform(experiment.platform),
+        experiment,
+        ready=partial(ready, state_dir),
+        words=f"the local stack in {state_dir}",
+        state_dir=state_dir,
+        clock=world.now,
+    )
 
 
 def door(experiment: Experiment, state_dir: Path) -> Door:

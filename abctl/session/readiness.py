@@ -82,9 +82,10 @@ def unmet(obj: Object, wanted: str) -> str | None:
 
 
 class ProxyPods:
-    """Asks the pods of a platform's own proxy, through the API server.
+    """A door to a cluster where pods of a platform's own proxy tell the status of its object.
 
-    A pod that has what is wanted is not asked again before something else is wanted: it would not
+    They are asked, through the API server, whenever the object that carries the split is read. A
+    pod that has what is wanted is not asked again before something else is wanted: it would not
     give that up.
 
     Args:
@@ -99,6 +100,15 @@ class ProxyPods:
         self._target = target
         self._version = ""
         self._settled: dict[str, Mapping[str, Any]] = {}
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._door, verb)
+
+    def get(self, ref: Ref) -> Object:
+        """Read an object with its status."""
+        obj = self._door.get(ref)
+        status = self.status(obj)
+        return obj if status is None else {**obj, "status": status}
 
     def status(self, obj: Object) -> Mapping[str, Any] | None:
         """The status of the object that carries the split; None for others, or where it is foreign.

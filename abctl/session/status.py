@@ -3,26 +3,29 @@
 What the variants really got: requests since the last change of the split.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from math import sqrt
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf, sqrt
 from statistics import NormalDist
 
-from abctl.cluster import Door
-from abctl.core.change import Object
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry, Epoch, Ledger
 from abctl.core.polls import Window
 from abctl.core.split import Split
+from abctl.core.time import format_duration
+from abctl.errors import NotFoundError, SourceError
 from abctl.evidence.cache import cache_of
 from abctl.evidence.read import read
 from abctl.metrics.queries import Telemetry
-from abctl.platforms import Platform
-from abctl.session.look import look
+from abctl.session.analyze import source_of
+from abctl.session.session import Session, State
 from abctl.session.tree import Tree, of_servers, of_tree, tree
 from abctl.sources import Source
+from abctl.spec.measurement import measured
 
 _CONFIDENCE = 0.95
+_COUNT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -69,48 +72,86 @@ class Status:
     unable: Mapping[str, str] = field(default_factory=dict)
 
 
+class StatusReader:
+    """Looks at an experiment as often as it is called; what was counted is kept for a while."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._counted_at = -inf
+        self._counted_of: object = None
+        self._counts: Mapping[str, int] | None = None
+        self._uncounted = ""
+
+    def __call__(self) -> Status:
+        """Look, and change nothing.
+
+        Raises:
+            NotFoundError: the experiment was not started.
+            ClusterError: its ledger or its object cannot be read.
+        """
+        state = self._session.observe()
+        split = state.ledger.desired, state.asked, state.ledger.intent
+        # Counters are scraped every so often; what was counted of another split says nothing.
+        if split != self._counted_of or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
+            self._counts, self._uncounted = counted(self._session, state)
+            self._counted_at, self._counted_of = time.monotonic(), split
+        found = status(self._session, state, self._counts)
+        return replace(found, unseen=(*found.unseen, *filter(None, [self._uncounted])))
+
+
 def status(
-    door: Door,
-    platform: Platform,
-    experiment: Experiment,
-    *,
-    clock: Callable[[], float],
-    counts: Mapping[str, int] | None = None,
-    objects: Iterable[Object] | None = None,
-    ready: Callable[[str], bool | str] | None = None,
+    session: Session, state: State | None = None, counts: Mapping[str, int] | None = None
 ) -> Status:
-    """Look, and change nothing.
+    """How an experiment stands.
 
     Args:
-        door: the world.
-        platform: what carries the split.
-        experiment: which one.
-        clock: unix seconds; the current epoch lasts until now.
+        session: the experiment in its world.
+        state: what was seen of it; it is looked at if None.
         counts: requests by variant since the last change, if anybody counted.
-        objects: the experiment's, to look at them too; none where abctl did not make them.
-        ready: whether a variant can answer, or why not, where its server is no such object.
 
     Raises:
         NotFoundError: the experiment was not started.
         ClusterError: its ledger or its object cannot be read.
     """
-    seen = look(door, platform, experiment)
-    below = None if objects is None else tree(door, platform, experiment, seen.carrier, objects)
-    names = seen.asked.names
+    seen, experiment = state or session.observe(), session.experiment
+    # The local stack has processes instead: abctl local status shows them.
+    below = tree(session, seen.carrier) if session.state_dir is None else None
+    unable = of_tree(below) if below else of_servers(session.ready, seen.asked.names)
     return Status(
         desired=seen.ledger.desired,
         asked=seen.asked,
-        programmed=platform.programmed(seen.carrier),
-        refusal=platform.refusal(seen.carrier),
+        programmed=seen.programmed,
+        refusal=seen.refusal,
         observed=None if counts is None else _observed(seen.asked, counts),
         drifted=seen.drifted,
         intent=seen.ledger.intent,
-        epochs=seen.ledger.epochs(clock(), experiment.design.settle_seconds),
-        plan_changed=seen.ledger.changed_since(experiment),
+        epochs=seen.ledger.epochs(session.clock(), experiment.design.settle_seconds),
+        # Without a file there is no plan that could have changed.
+        plan_changed=() if session.adopted else seen.ledger.changed_since(experiment),
         unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
         other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
         tree=below,
-        unable=(of_servers(ready, names) if ready else {}) | (of_tree(below) if below else {}),
+        unable=unable,
+    )
+
+
+def counted(session: Session, state: State) -> tuple[Mapping[str, int] | None, str]:
+    """Requests since the last change, or why nobody can tell: no reason to say nothing else."""
+    experiment = session.experiment
+    named = session.prometheus_url or session.prometheus_config
+    if session.adopted or not (named or experiment.source or session.state_dir):
+        return None, ""
+    try:
+        source, asked = source_of(session), measured(experiment, state.carrier)
+        counts = observed(experiment, state.ledger, source, asked)
+    except (SourceError, NotFoundError) as error:
+        return None, f"requests: {error.message}"
+    if counts and any(counts.values()):
+        return counts, ""
+    settle = format_duration(experiment.design.settle_seconds)
+    return None, (
+        f"requests: none counts yet; what comes in the first {settle} after a change of the split "
+        "is left out (design.settle)"
     )
 
 

@@ -12,13 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from abctl.cluster import Door
 from abctl.core.change import EXPERIMENT, VARIANT, Object, Ref
-from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError
-from abctl.platforms import Platform
-from abctl.session.place import Place
 from abctl.session.readiness import CONDITIONS, unmet
+from abctl.session.session import Session
 
 _REVISION = "serving.knative.dev/revision"
 _SERVICE_NAME = "kubernetes.io/service-name"
@@ -104,31 +101,16 @@ class Tree:
     unread: tuple[str, ...]
 
 
-def tree(
-    door: Door,
-    platform: Platform,
-    experiment: Experiment,
-    carrier: Object,
-    objects: Iterable[Object],
-) -> Tree:
-    """Look at everything below the object that carries the split.
-
-    Args:
-        door: the cluster.
-        platform: what carries the split.
-        experiment: which one.
-        carrier: the object, as it was read.
-        objects: those of the experiment; none where abctl did not make it.
-    """
+def tree(session: Session, carrier: Object) -> Tree:
+    """Look at everything below the object that carries the split, as it was read."""
+    platform, experiment = session.platform, session.experiment
     unread: list[str] = []
-    refs = [Ref.of(obj) for obj in objects]
+    refs = [Ref.of(obj) for obj in session.objects]
     # An object that carries the split and makes the pods is there already.
     kinds = {(r.api_version, r.kind) for r in refs if r.kind in CONDITIONS}
     kinds.discard((carrier["apiVersion"], carrier["kind"]))
-    servers = [
-        obj for api, kind in sorted(kinds) for obj in _list(door, experiment, api, kind, unread)
-    ]
-    pods = _list(door, experiment, "v1", "Pod", unread) if refs else []
+    servers = [obj for api, kind in sorted(kinds) for obj in _list(session, api, kind, unread)]
+    pods = _list(session, "v1", "Pod", unread) if refs else []
     upstreams = platform.upstreams(carrier)
     services_of = platform.CAPABILITIES.services
     services = services_of(experiment, carrier) if services_of else {}
@@ -137,7 +119,7 @@ def tree(
         parts = tuple(part for part in upstreams.get(name or "", ()) if part != name)
         own = [_node(obj) for obj in servers if _labels(obj).get(VARIANT) == name]
         if not own and (service := services.get(name or "")):
-            own = list(_service(door, service, unread))
+            own = list(_service(session, service, unread))
         below = tuple(_pod(obj) for obj in pods if _is_of(obj, name, parts))
         return Branch(name or role, role, parts, tuple(own), below)
 
@@ -151,12 +133,11 @@ def tree(
     )
 
 
-def _list(
-    door: Door, experiment: Experiment, api_version: str, kind: str, unread: list[str]
-) -> list[Object]:
+def _list(session: Session, api_version: str, kind: str, unread: list[str]) -> list[Object]:
+    experiment = session.experiment
     try:
         labels = {EXPERIMENT: experiment.name}
-        return list(door.list(api_version, kind, experiment.namespace, labels))
+        return list(session.world.list(api_version, kind, experiment.namespace, labels))
     except ClusterError as error:
         # That somebody may not see the pods is no reason to say nothing of the rest.
         unread.append(error.message)
@@ -167,11 +148,11 @@ def _node(obj: Object) -> Node:
     return Node(Ref.of(obj), unmet(obj, CONDITIONS[obj["kind"]]), tuple(_conditions(obj)))
 
 
-def _service(door: Door, ref: Ref, unread: list[str]) -> Iterator[Node]:
+def _service(session: Session, ref: Ref, unread: list[str]) -> Iterator[Node]:
     """A Service and whether anything answers behind it; nothing where nobody keeps account."""
     try:
         labels = {_SERVICE_NAME: ref.name}
-        slices = door.list("discovery.k8s.io/v1", "EndpointSlice", ref.namespace, labels)
+        slices = session.world.list("discovery.k8s.io/v1", "EndpointSlice", ref.namespace, labels)
     except ClusterError as error:
         unread.append(error.message)
         return
@@ -246,12 +227,13 @@ def _ending(container: Mapping[str, Any]) -> str | None:
     return ended and f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}"
 
 
-def unable(place: Place) -> Mapping[str, str]:
+def unable(session: Session) -> Mapping[str, str]:
     """Every variant of the experiment that cannot answer, with the reason in words."""
-    found = of_servers(place.ready, place.experiment.split.names)
-    if place.state is None:
+    found = of_servers(session.ready, session.experiment.split.names)
+    if session.state_dir is None:
         with suppress(ClusterError):
-            found |= of_tree(_tree(place))  # which says more
+            # Which says more.
+            found |= of_tree(tree(session, session.world.get(session.target)))
     return found
 
 
@@ -274,9 +256,3 @@ def of_servers(ready: Callable[[str], bool | str], names: Iterable[str]) -> dict
 def of_tree(found: Tree) -> dict[str, str]:
     """Of what the objects below the one that carries the split say."""
     return {b.name: b.why for b in found.branches if b.role == "variant" and b.why}
-
-
-def _tree(place: Place) -> Tree:
-    carrier = place.door.get(place.platform.target(place.experiment))
-    objects = [] if place.adopted else place.platform.objects(place.experiment)
-    return tree(place.door, place.platform, place.experiment, carrier, objects)

@@ -2,10 +2,10 @@
 
 import json
 import re
-from ast import literal_eval
 from http import HTTPStatus
 from urllib.parse import urljoin
 
+from requests import Response
 from requests.exceptions import (
     ChunkedEncodingError,
     JSONDecodeError,
@@ -19,8 +19,8 @@ from urllib3.exceptions import ProtocolError
 
 from abctl.errors import SourceAwayError, SourceError
 from abctl.foreign import is_web_page, said
-from abctl.sources._bounds import TooLargeError
-from abctl.sources.connection import PASSING, Connection, IncompleteError, place_of
+from abctl.sources._answers import IncompleteError, TooLargeError
+from abctl.sources.connection import PASSING, Connection, place_of
 
 TOO_MANY = "too many samples"
 # Or what VictoriaMetrics, Thanos and Mimir say in place of that.
@@ -35,26 +35,26 @@ _TLS = re.compile(r"\[SSL[^\]]*\] ([^('\"]*)")
 
 
 def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
-    """The error for an answer that did not come, or was none of Prometheus."""
+    """The error for a missing answer, or one that is not from Prometheus."""
     if isinstance(error, Timeout):
         message = f"{place} did not answer within {by.timeout_seconds:g} seconds"
-        hint = "is it overloaded? timeout: 2m in source.prometheus waits on"
+        hint = "is it overloaded? timeout: 2m in source.prometheus waits longer"
         return SourceAwayError(message, hint)
     if isinstance(error, IncompleteError):
         return SourceAwayError(
-            f"{place} does not answer for everything: {said(by.redacted(str(error)))}",
-            "a store or a server behind it is away: counts without it would be too small",
+            f"{place} gave a partial answer: {said(by.redacted(str(error)))}",
+            "a store or server behind it is down; counts without it would be too small",
         )
     if isinstance(error, NoConnection | ChunkedEncodingError):
         return _unconnected(error, place, by)
     if isinstance(error, TooManyRedirects) and error.response is not None:
         to = place_of(urljoin(error.response.url, error.response.headers.get("location", "")))
-        hint = "give the address that it leads to; if it is a login, credentials are missing"
-        return SourceError(f"{place} sends us on to {to} (sent: {by.identity})", hint)
+        hint = "give the final address; if that is a login page, credentials are missing"
+        return SourceError(f"{place} redirects to {to} (sent: {by.identity})", hint)
     if isinstance(error, JSONDecodeError) and is_web_page(error.doc):
         return _web_page(error.doc, HTTPStatus.OK, place, by)
-    what = "no JSON" if isinstance(error, JSONDecodeError) else "other JSON"
-    message = f"{place} does not answer like a Prometheus ({what}, sent: {by.identity})"
+    what = "not JSON" if isinstance(error, JSONDecodeError) else "other JSON"
+    message = f"{place} does not answer as Prometheus does ({what}, sent: {by.identity})"
     hint = _HINT
     if isinstance(error, TooLargeError):
         # Who asked tries a shorter time, as after the refusal of a server.
@@ -64,37 +64,38 @@ def of_connection(error: Exception, place: str, by: Connection) -> SourceError:
 
 def _web_page(page: str, status: int, place: str, by: Connection) -> SourceError:
     return SourceError(
-        f"{place} answered with {said(by.redacted(page))}, not like a Prometheus (HTTP {status}, "
+        f"{place} answered with {said(by.redacted(page))}, not as Prometheus does (HTTP {status}, "
         f"sent: {by.identity})",
-        f"is it a login page, or a path too few? {_HINT}",
+        f"is it a login page, or is a path missing? {_HINT}",
     )
 
 
 def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
     if isinstance(error, ChunkedEncodingError):
-        return SourceAwayError(f"{place} ended in the middle of an answer", "is it restarting?")
+        return SourceAwayError(
+            f"{place} closed the connection in the middle of an answer", "is it restarting?"
+        )
     if isinstance(error, ProxyError):
         proxy = by.proxy_url or "the proxy of the environment (HTTPS_PROXY, HTTP_PROXY)"
-        return SourceAwayError(f"{place}: {proxy} does not let us through", "proxyUrl, or NO_PROXY")
+        return SourceAwayError(f"{place}: {proxy} refused the request", "set proxyUrl or NO_PROXY")
     found = _TLS.search(str(error))
     if found or isinstance(error, SSLError):
-        reason = found[1].strip() if found else "the server broke it off"
+        reason = found[1].strip() if found else "the server closed the connection"
         return SourceError(f"{place}: TLS failed: {reason}", _tls_hint(reason, by))
     cause = error.args[0] if error.args else None
     if isinstance(getattr(cause, "reason", cause), ProtocolError):
-        hint = "does it speak https? does it want a certificate, or a proxy in between?"
-        return SourceAwayError(f"{place} breaks the connection off (sent: {by.identity})", hint)
+        hint = "does it use https? does it need a client certificate, or a proxy?"
+        return SourceAwayError(f"{place} closed the connection (sent: {by.identity})", hint)
     return SourceAwayError(
         f"nothing answers at {place}",
-        "is Prometheus up (abctl local status), and does the name lead there from here? else give "
+        "is Prometheus running (abctl local status), and does its name resolve here? else give "
         "--prometheus URL, or in the file source.prometheus.service for one in the cluster",
     )
 
 
-def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
-    """The error for an answer other than 200; `text` is all that the client tells of it."""
-    parts = re.match(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)$", text, re.DOTALL)
-    status, reason = (int(parts[1]), by.redacted(_reason(parts[2]))) if parts else (0, text)
+def of_status(answer: Response, query: str, place: str, by: Connection) -> SourceError:
+    """The error for an answer other than 200."""
+    status, reason = answer.status_code, by.redacted(_reason(answer.content))
     words = said(reason)  # cut once no secret is in it: part of one would not be recognized
     if is_web_page(reason) and status not in (401, 403):
         return _web_page(reason, status, place, by)
@@ -107,8 +108,8 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
     if status in (401, 403):
         quoted = f": {words}" if words and not is_web_page(reason) else ""
         return SourceError(
-            f"{place} does not let us in (HTTP {status}, sent: {by.identity}){quoted}",
-            "basicAuth, bearerTokenFile, tlsConfig or headers (a tenant) in source.prometheus, "
+            f"{place} refused access (HTTP {status}, sent: {by.identity}){quoted}",
+            "set basicAuth, bearerTokenFile, tlsConfig or headers (a tenant) in source.prometheus, "
             "or --prometheus-config",
         )
     hint = "its log may say why; try again, or ask another server: --prometheus URL"
@@ -116,23 +117,22 @@ def of_status(text: str, query: str, place: str, by: Connection) -> SourceError:
         hint = _PATH
     # These were asked again already, for a moment.
     kind = SourceAwayError if status in PASSING else SourceError
-    return kind(f"{place} answered HTTP {status}: {words or 'nothing more'}", hint)
+    return kind(f"{place} answered HTTP {status}: {words or 'no details'}", hint)
 
 
 def _tls_hint(reason: str, by: Connection) -> str:
-    if any(word in reason for word in ("alert", "handshake", "broke")):
-        return f"it may want a certificate: tlsConfig.certFile and keyFile (sent: {by.identity})"
+    if any(word in reason for word in ("alert", "handshake", "closed")):
+        return f"it may need a certificate: tlsConfig.certFile and keyFile (sent: {by.identity})"
     if "wrong version" in reason:
-        return "it speaks http, not https"
-    return "tlsConfig.caFile names the certificate of the authority that it should trust"
+        return "it uses http, not https"
+    return "name the certificate of its authority: tlsConfig.caFile"
 
 
-def _reason(body: str) -> str:
+def _reason(body: bytes) -> str:
     """What Prometheus says in the body of an error, or any other body."""
-    raw: bytes = literal_eval(body)
     try:
-        said = json.loads(raw)
+        said = json.loads(body)
         error = said.get("error") or said["message"]
         return str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return raw.decode(errors="replace").strip()
+        return body.decode(errors="replace").strip()

@@ -4,6 +4,7 @@ Secrets are named, by a file or an environment variable, and read when they are 
 anew for each request, for others may renew it. What is read is in no message and in no repr.
 """
 
+import logging
 import os
 import ssl
 from base64 import b64encode
@@ -14,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from requests import PreparedRequest, RequestException, Response, Session
+from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError, SSLError
@@ -25,8 +26,9 @@ from abctl import files
 from abctl.core.address import is_loopback
 from abctl.errors import SourceError
 from abctl.foreign import shown
-from abctl.sources._bounds import require_bounded
+from abctl.sources._answers import log_answer, require_bounded, require_good, require_whole
 
+_log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
 _LONGEST_SECRET = 2**16
 PASSING = (429, 500, 502, 503, 504)
@@ -41,27 +43,23 @@ _AS_PROMETHEUS = {
     "max_source_resolution": "0s",
 }
 
-# Of a time of which nobody has anything, an empty answer as everywhere else; and what Prometheus 2
-# says of names, which later versions tell apart from warnings.
-_HARMLESS = ("no storeapis matched for this query", "promql info:")
-
-
-class IncompleteError(RequestException):
-    """An answer that is not all there is, in the words of who gave it."""
-
 
 class _Retry(Retry):
-    """Tries again what may pass: not a lack of trust, and nobody waits twice for no answer."""
+    """Retries what may pass: no untrusted certificate, and no timeout."""
 
     def increment(self, *args: Any, **options: Any) -> Self:
         if isinstance(error := options.get("error"), ReadTimeoutError | SSLError):
             raise error
-        return super().increment(*args, **options)
+        found = super().increment(*args, **options)
+        answer = options.get("response")
+        reason = answer.status if answer else type(error).__name__
+        _log.info("%s: again, %d left", reason, found.total)
+        return found
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way through somebody else's connections: those of a cluster's API server.
+    """A way through the connections of another client: that of a cluster's API server.
 
     Attributes:
         pool: of connections.
@@ -77,7 +75,7 @@ class Connection:
     """How to reach a server; names and files are those of the experiment file, in snake_case."""
 
     username: str | None = None
-    password: str | None = field(default=None, repr=False)  # of an address that somebody typed
+    password: str | None = field(default=None, repr=False)  # of an address that the user typed
     password_file: str | None = None
     password_env: str | None = None
     bearer_token_file: str | None = None
@@ -99,15 +97,15 @@ class Connection:
 
     @property
     def identity(self) -> str:
-        """Who one says one is, for people; no secrets."""
-        told = {
+        """The identity that is sent, for messages; no secrets."""
+        known = {
             "no credentials": True,
             f"basic auth as {self.username}": self.username,
             f"the token of {self.bearer_token_file}": self.bearer_token_file,
             f"the token in ${self.bearer_token_env}": self.bearer_token_env,
             f"the certificate {self.cert_file}": self.cert_file,
         }
-        given = [words for words, there in told.items() if there]
+        given = [words for words, there in known.items() if there]
         return " and ".join(given[1:]) or given[0]
 
     @classmethod
@@ -115,7 +113,7 @@ class Connection:
         """An address without user and password, and the connection that they belong to.
 
         Raises:
-            SourceError: it is no address.
+            SourceError: it is not an address.
         """
         found = cls.of(options)
         try:
@@ -142,7 +140,7 @@ class Connection:
         session = Session()
         session.auth = _Login(self._authorization)
         session.params = dict(_AS_PROMETHEUS)
-        session.hooks["response"] += [require_bounded, _require_whole]
+        session.hooks["response"] += [require_bounded, log_answer, require_good, require_whole]
         session.headers.update(self.headers)
         session.headers.update({name: _variable(env) for name, env in self.headers_env.items()})
         # A redirect leads to a login, or loses what was asked.
@@ -168,17 +166,17 @@ class Connection:
         return session
 
     def _require_private(self, url: str) -> None:
-        """Make sure that nobody in between reads a secret."""
+        """Make sure that no secret crosses the network unencrypted."""
         way = [urlsplit(each).hostname or "" for each in (url, self.proxy_url) if each]
         if not url.startswith("http:") or all(map(is_loopback, way)):
             return
-        told = [f"the password of {self.username}"] if self.username is not None else []
-        told += ["the bearer token"] if self.bearer_token_file or self.bearer_token_env else []
-        if told := [*told, *self.headers_env]:
+        secrets = [f"the password of {self.username}"] if self.username is not None else []
+        secrets += ["the bearer token"] if self.bearer_token_file or self.bearer_token_env else []
+        if secrets := [*secrets, *self.headers_env]:
             raise SourceError(
-                f"{place_of(url)} is plain http: whoever is in between would read "
-                f"{' and '.join(told)}",
-                "give an https:// address, or one of this machine that leads there (ssh -L, "
+                f"{place_of(url)} is plain http, which would expose "
+                f"{' and '.join(secrets)} on the network",
+                "give an https:// address, or a tunnel on this machine (ssh -L, "
                 "kubectl port-forward)",
             )
 
@@ -189,8 +187,8 @@ class Connection:
             token = _secret(self.bearer_token_file, self.bearer_token_env)
             if not (token.isascii() and token.isprintable()):
                 raise SourceError(
-                    "the bearer token has characters that no token has",
-                    "bearerTokenFile or bearerTokenEnv may name something else than a token",
+                    "the bearer token has characters that are not allowed",
+                    "check that bearerTokenFile or bearerTokenEnv names a token",
                 )
             return f"Bearer {token}"
         return None
@@ -201,11 +199,11 @@ class Connection:
         return _secret(self.password_file, self.password_env)
 
     def redacted(self, text: str) -> str:
-        """A text that somebody else wrote, without what we told them in confidence."""
-        told = [self._authorization() or "", *map(_variable, self.headers_env.values())]
+        """A foreign text, without the secrets that were sent."""
+        sent = [self._authorization() or "", *map(_variable, self.headers_env.values())]
         if self.username is not None:
-            told.append(self._password())
-        for secret in filter(None, (*told, told[0].partition(" ")[2])):
+            sent.append(self._password())
+        for secret in filter(None, (*sent, sent[0].partition(" ")[2])):
             text = text.replace(secret, "***")
         return text
 
@@ -256,23 +254,6 @@ class _Login(AuthBase):
         if value := self._authorization():
             r.headers["Authorization"] = value
         return r
-
-
-def _require_whole(answer: Response, *_: Any, **__: Any) -> None:
-    """Answers with warnings lack something: what a store that is not there would have said."""
-    # Large ones are not parsed for that.
-    if not any(word in answer.content for word in (b'"warnings"', b'"isPartial":true')):
-        return
-    try:
-        said = answer.json()
-        warnings = said.get("warnings") or ()
-    except (ValueError, AttributeError, RecursionError):
-        return  # no answer of Prometheus at all, which others find out
-    told = [str(w) for w in warnings if not any(h in str(w).lower() for h in _HARMLESS)]
-    if said.get("isPartial"):
-        told.append("the answer is partial")
-    if told:
-        raise IncompleteError("; ".join(told), response=answer)
 
 
 class _Direct(HTTPAdapter):
@@ -329,22 +310,22 @@ def _secret(file: str | None, env: str | None) -> str:
     try:
         text = files.read(Path(file), _LONGEST_SECRET).decode().strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no text"
-        raise SourceError(f"{file}: {reason}", "it should hold a secret") from None
+        reason = getattr(error, "strerror", None) or "not text"
+        raise SourceError(f"{file}: {reason}", "write the secret into it") from None
     if not text:
-        raise SourceError(f"{file}: empty", "it should hold a secret")
+        raise SourceError(f"{file}: empty", "write the secret into it")
     return text
 
 
 def _variable(name: str) -> str:
     if value := os.environ.get(name, "").strip():
         return value
-    raise SourceError(f"${name} is not set", "it should hold what the source is to be told")
+    raise SourceError(f"${name} is not set", "set it: source.prometheus reads a secret from it")
 
 
 def _unusable(key: str, path: str, error: Exception) -> SourceError:
     reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
     return SourceError(
         f"source.prometheus.tlsConfig.{key}: {path}: {reason}",
-        "it should be PEM, and found from where abctl runs",
+        "it must be PEM; its path is relative to the working directory",
     )

@@ -3,7 +3,7 @@
 It is JSON, compressed with gzip: what wrote it, the evidence, and the arrays that the evidence
 names by their numbers. The same evidence makes the same bytes. `zcat FILE | jq` shows it.
 
-Its digest tells whether it was damaged on its way. It is no signature: whoever alters the file can
+Its digest shows whether it was damaged. It is not a signature: an attacker who alters the file can
 write another digest.
 """
 
@@ -32,7 +32,7 @@ _WORDS = {b"": "bytes", b",": "values", b"[": "lists", b"{": "mappings"}
 _CHUNK_BYTES = 2**20
 # Digits do not get much smaller with more effort.
 _LEVEL = 3
-_WRITES_ONE = "saved evidence is a file: abctl analyze EXPERIMENT --save FILE writes one"
+_WRITES_ONE = "to write one: abctl analyze EXPERIMENT --save FILE"
 _DIGEST = b'"sha256": "'
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def load(path: Path, cls: type[T]) -> T:
     except DamagedError as error:
         _damaged(path, str(error))
     except (ValueError, RecursionError) as error:
-        _foreign(path, f"no JSON ({error})")
+        _foreign(path, f"not JSON ({error})")
     if not isinstance(document, Mapping) or document.get("kind") != KIND:
         _foreign(path, "not of the kind Evidence")
     written = document.get("apiVersion"), document.get("format")
@@ -107,7 +107,7 @@ def load(path: Path, cls: type[T]) -> T:
             "read it with the abctl that wrote it",
         )
     if _digest(text) != document.get("sha256"):
-        _damaged(path, "it is not what was written (its sha256 differs)")
+        _damaged(path, "its sha256 is not the one recorded")
     arrays = document.get("arrays")
     if not isinstance(arrays, list):
         _damaged(path, "it has no list of arrays")
@@ -140,12 +140,12 @@ class _Size:
             self._found[what] += piece.count(what) if what else len(piece)
             if self._found[what] > most:
                 raise SourceError(
-                    f"{self._path}: over {most:,} {_WORDS[what]} once it is unpacked", self._hint
+                    f"{self._path}: over {most:,} {_WORDS[what]} when unpacked", self._hint
                 )
 
 
 def _read(path: Path) -> bytes:
-    size, pieces = _Size(path, "abctl writes no such file: gather the evidence anew"), []
+    size, pieces = _Size(path, "abctl writes no file of that size: save the evidence again"), []
     try:
         with opened(path) as raw, gzip.GzipFile(fileobj=raw) as file:
             while piece := file.read(_CHUNK_BYTES):
@@ -169,12 +169,13 @@ def _digest(text: bytes) -> str:
 
 
 def _foreign(path: Path, why: str) -> NoReturn:
-    raise SourceError(f"{path}: no saved evidence: {why}", _WRITES_ONE)
+    raise SourceError(f"{path}: not saved evidence: {why}", _WRITES_ONE)
 
 
 def _damaged(path: Path, why: str) -> NoReturn:
     raise SourceError(
-        f"{path}: damaged: {why}", "fetch it once more from where it was saved, or gather it anew"
+        f"{path}: damaged: {why}",
+        "copy it again from where it was saved, or save the evidence again",
     )
 
 
@@ -185,6 +186,6 @@ def open_source(options: Mapping[str, str]) -> Source:
         SourceError: always.
     """
     raise SourceError(
-        f"{options['path']} was saved before: it can be analyzed, but says nothing of now",
+        f"{options['path']} is saved evidence: it can be analyzed, but does not show the present",
         f"abctl analyze --from {options['path']}",
     )

@@ -12,7 +12,7 @@ of a series that has ended: none of the questions is for a single moment.
 Staleness markers, which some servers give away as samples (pure).
 
 Prometheus ends a series with a NaN of a special kind, and keeps it to itself. VictoriaMetrics
-gives it away among the raw samples, where nobody can tell it from any other NaN.
+gives it away among the raw samples, where it looks like any other NaN.
 """
 
 import hashlib
@@ -28,12 +28,11 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
 from requests.exceptions import RequestException
 
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
-from abctl.sources._bounds import within
+from abctl.sources._answers import RefusedError, within
 from abctl.sources.connection import Connection, Way
 from abctl.sources.series import (
     Key,
@@ -164,7 +163,7 @@ class Prometheus:
             except SourceError as error:
                 if _SAME_LABELS not in error.message:
                     raise
-                # Series that differ in their names only: nobody counts their drops.
+                # Series that differ only in name: their drops are not counted.
                 drops = None
             else:
                 with self._expected_form():
@@ -210,8 +209,8 @@ class Prometheus:
     def _answer(self, query: str, ask: Callable[[], Any]) -> list[Any]:
         try:
             found = within(self._longest_seconds, ask)
-        except PrometheusApiClientException as error:
-            raise _refusal.of_status(str(error), query, self.place, self._by) from None
+        except RefusedError as error:
+            raise _refusal.of_status(error.response, query, self.place, self._by) from None
         except (RequestException, ValueError, LookupError, TypeError, RecursionError) as error:
             raise self._no_prometheus(error) from None
         if not isinstance(found, list):
@@ -232,7 +231,7 @@ class Prometheus:
 def open_source(options: Mapping[str, Any]) -> Prometheus:
     """Prometheus at `options["url"]`; the others are those of a `Connection`.
 
-    `way` leads there through somebody else's connections, and `place` says so.
+    `way` leads there through the connections of another client, and `place` says so.
     """
     way, place = options.get("way"), options.get("place", "")
     return Prometheus(options["url"], options, way=way, place=place)
@@ -245,7 +244,7 @@ def _upto(end: int, series: Series) -> Series:
 
 
 def _time_kept_seconds(text: str) -> float | None:
-    """`2w1d or 10GiB` in seconds; what a limit of size keeps nobody knows."""
+    """`2w1d or 10GiB` in seconds; what a limit of size keeps is unknown."""
     time = next((part for part in text.split(" or ") if not part.endswith("B")), None)
     if time is None:
         return None

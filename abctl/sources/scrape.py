@@ -40,7 +40,7 @@ from abctl.sources._metrics_page import LARGEST_BYTES, page, parted
 from abctl.sources.series import outline_of
 
 _MOST_AT_ONCE = 16
-_SCRAPES = "it should be a file that abctl scrape has written"
+_SCRAPES = "name a file that abctl scrape has written"
 _FIRST = b'{"at": '  # of each line
 START_TIME = "process_start_time_seconds"
 KEPT = ("ab_", START_TIME)
@@ -68,7 +68,7 @@ def parse_target(text: str) -> Target:
     except ValueError:
         known = False
     if not known or "@" in address:
-        raise UsageError(f"{text!r} is no target", "HOST:PORT, or VARIANT=HOST:PORT")
+        raise UsageError(f"{text!r} is not a target", "write HOST:PORT, or VARIANT=HOST:PORT")
     return Target(address, {"variant": variant} if variant else {})
 
 
@@ -82,7 +82,7 @@ class Scraper:
 
     Raises:
         UsageError: the file cannot be written.
-        SourceError: it holds something else, or somebody else writes it.
+        SourceError: it is not a file of scrapes, or another process writes to it.
     """
 
     def __init__(self, path: Path, targets: Sequence[Target], kept: Sequence[str] = KEPT) -> None:
@@ -96,14 +96,16 @@ class Scraper:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
-            raise SourceError(f"{path}: somebody else scrapes into it", "choose another") from None
+            raise SourceError(
+                f"{path}: another abctl scrape writes to it", "choose another file"
+            ) from None
         self._end_last_line()
         # Of the last round: who answered with something else than a metrics page, and what it was.
         self.strangers: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(min(_MOST_AT_ONCE, max(1, len(targets))))
 
     def _end_last_line(self) -> None:
-        """Take away what somebody who was killed has not finished."""
+        """Remove what a killed process has not finished."""
         end = self._file.seek(0, 2)
         self._file.seek(max(0, end - 2 * LARGEST_BYTES))
         tail = self._file.read()
@@ -153,18 +155,18 @@ class Scraper:
         except OSError as error:
             self._file.truncate(end)
             raise SourceError(
-                f"{self._path}: {error.strerror}", "is its disk full? what was read now is lost"
+                f"{self._path}: {error.strerror}", "is its disk full? this reading is lost"
             ) from None
 
 
 def _require_own(path: Path) -> None:
-    """Make sure that a file is none yet, or one of scrapes: its last line may be taken away."""
+    """Make sure that a file is new, or one of scrapes: its last line may be removed."""
     if not path.exists():
         return
     with writing(path), opened(path) as file:
         first = file.read(len(_FIRST))
     if first and first != _FIRST:
-        raise SourceError(f"{path}: holds something else than scrapes", "name another file")
+        raise SourceError(f"{path}: is not a file of scrapes", "name another file")
 
 
 class Scraped:
@@ -215,7 +217,7 @@ class Scraped:
                     self._read_bytes += len(line)
         except FileNotFoundError:
             raise SourceAwayError(
-                f"{self._path}: nothing was scraped yet",
+                f"{self._path}: no page was scraped yet",
                 "abctl scrape fills it; on a local stack: abctl local status",
             ) from None
         except OSError as error:
@@ -233,7 +235,7 @@ class Scraped:
                 self._samples[series, target].append((at, value))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise SourceError(
-                f"{self._path}: {line[:60]!r} is no page of samples", _SCRAPES
+                f"{self._path}: {line[:60]!r} is not a page of samples", _SCRAPES
             ) from None
 
 

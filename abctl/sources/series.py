@@ -61,7 +61,7 @@ def outline_of_matrix(
 
     Args:
         found: each at ends of cells; one series may come in pieces.
-        drops: of series, by `key_of` their labels without the name; None where nobody counts them.
+        drops: of series, by `key_of` their labels without the name; None if not counted.
         edges: of the cells.
 
     Raises:
@@ -76,7 +76,7 @@ def outline_of_matrix(
     end = np.searchsorted(edges, at)
     if not np.all((end > 0) & (edges[np.minimum(end, len(edges) - 1)] == at)):
         raise SourceError(
-            "the source answers for other times than it was asked for",
+            "the source answered for other times than requested",
             "does something between abctl and it align queries to their step? turn that off",
         )
     if not np.all((values >= 0) & (values < np.inf)):
@@ -134,8 +134,8 @@ def require_counter(series: Series) -> None:
         )
     if (times[1:] <= times[:-1]).any():
         raise SourceError(
-            f"{_name(series)}: samples are not in the order of time",
-            "the source is damaged, or no Prometheus: try another one that has the same samples",
+            f"{_name(series)}: samples are not in order of time",
+            "the source is damaged, or is not Prometheus: try another one with the same samples",
         )
 
 

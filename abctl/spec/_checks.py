@@ -65,7 +65,7 @@ def _shadow(spec: "Spec") -> Iterator[Problem]:
     if (shadow := spec.shadow) is None:
         return
     if shadow.name in [variant.name for variant in spec.variants]:
-        hint = "a shadow is no variant: give it a name of its own"
+        hint = "a shadow is not a variant: give it another name"
         yield Problem(("spec", "shadow", "name"), f"{shadow.name!r} is already a variant", hint)
     if not shadow.share or shadow.share % 100:
         message = f"{format_share(shadow.share)}, must be whole percents above 0"
@@ -82,14 +82,18 @@ def _sum(spec: "Spec") -> Iterator[Problem]:
         yield Problem(
             ("spec", "variants", last, "split"),
             f"{share} makes the sum {format_share(total)}, must be 100%",
-            f"{format_share(rest)} would do" if rest >= 0 else "make the others smaller",
+            f"write {format_share(rest)}" if rest >= 0 else "reduce the other shares",
         )
 
 
 def _assignment(rule: "Assignment") -> Iterator[Problem]:
     for name in ("key", "salt"):
         if rule.unit != "request" and getattr(rule, name) is None:
-            hint = "key: x-user-id" if name == "key" else "salt: any text of its own, kept for good"
+            hint = (
+                "key: x-user-id"
+                if name == "key"
+                else "salt: a text that no other experiment has; it never changes"
+            )
             message = f"is missing, unit {rule.unit} needs it"
             yield Problem(("spec", "assignment", name), message, hint)
 
@@ -101,18 +105,24 @@ def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
         yield Problem((*place, "margin"), "is missing, a guardrail needs it", hint)
     if metric.role != "guardrail" and metric.margin is not None:
         yield Problem(
-            (*place, "margin"), f"role {metric.role} has none", "a margin is a guardrail's"
+            (*place, "margin"),
+            f"role {metric.role} takes no margin",
+            "remove it, or role: guardrail",
         )
     if metric.role == "guardrail" and metric.mde is not None:
-        yield Problem((*place, "mde"), "a guardrail has none", "its margin says what matters")
+        yield Problem((*place, "mde"), "a guardrail takes no mde", "give it a margin instead")
     if metric.kind == "quantile" and metric.quantile is None:
         yield Problem((*place, "quantile"), "is missing, kind quantile needs it", "quantile: 0.95")
     if metric.kind != "quantile" and metric.quantile is not None:
         yield Problem(
-            (*place, "quantile"), f"kind {metric.kind} has none", "kind: quantile has one"
+            (*place, "quantile"),
+            f"kind {metric.kind} takes no quantile",
+            "remove it, or kind: quantile",
         )
     if metric.time_unit is not None and not metric.selectors:
-        yield Problem((*place, "timeUnit"), "belongs to selectors", "presets know their own")
+        yield Problem(
+            (*place, "timeUnit"), "is only for selectors", "remove it: a preset has its own unit"
+        )
     for name, size in (("mde", metric.mde), ("margin", metric.margin)):
         if size is not None:
             yield from _size((*place, name), size)
@@ -120,14 +130,14 @@ def _metric(i: int, metric: "Metric") -> Iterator[Problem]:
 
 def _size(place: Place, size: "Delta") -> Iterator[Problem]:
     if size.value <= 0:
-        yield Problem(place, "0, must be above 0", "as small as it would still matter: 0.5pp, 1%")
+        yield Problem(place, "0, must be above 0", "the smallest effect that matters: 0.5pp, 1%")
 
 
 def _points(metrics: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     for i, metric in enumerate(metrics):
         for key in ("mde", "margin"):
             if metric["kind"] != "proportion" and (metric.get(key) or "").strip().endswith("pp"):
-                message = f"{metric[key]!r} is in points, but a {metric['kind']} is no share"
+                message = f"{metric[key]!r} is in points, but kind {metric['kind']} is not a share"
                 hint = "write 2% (relative to the control) or 0.5abs (in the metric's unit)"
                 yield Problem(("spec", "metrics", i, key), message, hint)
 

@@ -42,7 +42,7 @@ class _StrictLoader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError, AttributeError):  # !!int abc
-            problem = f"{str(node.value)[:60]!r} is not what its tag says"
+            problem = f"{str(node.value)[:60]!r} does not match its tag"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -102,7 +102,7 @@ def parse_document(text: str, place: str, whole: str = _WHOLE) -> dict[str, Any]
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
         problem = error.problem or error.context
         twice = problem is not None and " is already in line " in problem
-        hint = "each key stands once" if twice else _remedy(text, mark)
+        hint = "write each key once" if twice else _remedy(text, mark)
         raise SpecError(f"{place}, {where}: {problem}", hint) from None
     except yaml.reader.ReaderError as error:
         where = f"character {error.position + 1}"
@@ -127,7 +127,7 @@ def parse_document(text: str, place: str, whole: str = _WHOLE) -> dict[str, Any]
 
 
 def _remedy(text: str, mark: yaml.Mark | None) -> str:
-    """What to do about a line that is no YAML."""
+    """What to do about a line that is not YAML."""
     lines = text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:

@@ -66,7 +66,7 @@ class Assignment(Part):
     buckets: Annotated[int, whole(8, 1024)] = 64
     """How many groups of units the variance is taken between."""
     override: Header | None = None
-    """A request header whose value forces the variant of that name. Without it nobody can."""
+    """A request header whose value forces the variant of that name; without it, none is forced."""
     cohorts: tuple[Cohort, ...] = ()
     """Rules for groups of requests, before the split; the first that fits counts."""
 
@@ -100,7 +100,7 @@ class Variant(Part):
 
 
 class Shadow(Part):
-    """A model server that gets copies of requests; nobody sees its answers, nothing judges it."""
+    """A model server that gets copies of requests; its answers are dropped, it is not judged."""
 
     name: Label
     """Its name, other than that of any variant."""
@@ -165,7 +165,7 @@ class TlsConfig(Part):
     key_file: Text | None = None
     """Its key (PEM), without a password; left out where certFile holds it as well."""
     insecure_skip_verify: Flag = False
-    """Trust anybody: whoever is in between reads and writes everything."""
+    """Trust every certificate: anyone on the network path can read and change everything."""
 
 
 class Prometheus(Part):
@@ -226,7 +226,7 @@ class Design(Part):
     """How it is decided."""
 
     test: Literal["sequential", "fixed"] = "sequential"
-    """sequential: valid however often anyone looks. fixed: one look, at the planned end."""
+    """sequential: valid however often you look. fixed: one look, at the planned end."""
     alpha: Annotated[float, between(0, 0.5)] = 0.05
     """The rate of false alarms that is accepted."""
     power: Annotated[float, between(0, 1)] = 0.8

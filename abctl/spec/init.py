@@ -17,7 +17,7 @@ _BY_USER = """\
     key: x-user-id            # the request header that holds the id
     salt: {name}-1
     buckets: 64               # groups of users, between which variances are taken
-    # override: x-ab-variant  # lets testers force a variant; whoever can send it, can
+    # override: x-ab-variant  # lets any client that sends it force a variant
     # cohorts:                # the first rule that fits counts, before the split
     #   - {{header: x-cohort, value: beta, variant: treatment}}
     #   - {{header: x-country, value: DE, split: 50/50}}
@@ -32,7 +32,7 @@ _ENTRANCE = """
   entrance: {gateway: gateways/public, host: iris.example.com}
 """
 _IMAGE, _STORED = 'image: "abctl/iris:', 'format: sklearn, uri: "gs://models/iris/'
-# Where the platform's own servers run, nobody counts what abctl's runtime does.
+# The platform's own servers do not have the counters of abctl's runtime.
 _OF_ITS_OWN = """\
       selectors:              # counters of your own: the platform knows of no feedback
         n: 'iris_feedback_total{model="$upstream"}'

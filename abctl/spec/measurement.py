@@ -1,5 +1,6 @@
 """How an experiment is measured: by which preset, and what its platform calls the variants."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from abctl.core.change import Object, Ref
@@ -10,6 +11,7 @@ from abctl.metrics.presets import Preset
 from abctl.metrics.queries import Names, Telemetry
 from abctl.platforms import platform
 
+_log = logging.getLogger(__name__)
 Upstreams = Mapping[str, Sequence[str]]
 
 
@@ -64,15 +66,18 @@ def measured(experiment: Experiment, target: Object | None) -> Telemetry:
         SourceError: no such preset, or the platform does not say what its metrics call a variant.
     """
     name, preset = preset_name(experiment), _preset(experiment)
+    given = experiment.source and experiment.source.preset
+    reason = "the file names it" if given else f"by the platform {experiment.platform} and models"
+    _log.info("preset %s: %s", name, reason)
     found: Upstreams = {}
     if needs_upstreams(experiment):
         found = _upstreams(experiment, target)
         every = [upstream for names in found.values() for upstream in names]
         if len(found) < len(experiment.variants) or len(every) > len(set(every)):
-            told = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
+            known = ", ".join(f"{v}: {' or '.join(names)}" for v, names in found.items())
             raise SourceError(
-                f"{experiment.platform} does not say what its metrics call each variant "
-                f"({told or 'none yet'})",
+                f"{experiment.platform} does not report what its metrics call each variant "
+                f"({known or 'none yet'})",
                 "has each variant been rolled out, with a Service of its own? or give the metrics "
                 "selectors of their own",
             )

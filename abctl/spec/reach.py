@@ -81,8 +81,8 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
     access = getattr(door, "access", None)
     if access is None:
         raise SourceError(
-            f"the Service {given['service']} is in a cluster, and this is none",
-            "--prometheus URL names another one; or say which cluster: --context",
+            f"source.prometheus.service {given['service']} needs a cluster, but none is in use",
+            "give a cluster: --context, or another Prometheus: --prometheus URL",
         )
     where, _, rest = given["service"].rpartition("/")
     name, _, port = rest.partition(":")
@@ -93,7 +93,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
         {
             **given,
             "url": f"{access.server}/api/v1/{path}{given.get('path', '')}",
-            "way": Way(access.pool, access.login.headers),
+            "way": Way(access.pool, access.credentials.headers),
             "place": f"service {place} of {access.words}",
         },
     )
@@ -109,23 +109,31 @@ def problems(server: Prometheus, place: Place) -> Iterator[Problem]:
     address = [server.url, server.service]
     yield from one_of(place, "url and service", address, "url: http://prometheus:9090")
     if server.path and not server.service:
-        yield Problem((*place, "path"), "belongs to service", "an url has its own path")
+        yield Problem((*place, "path"), "is only for service", "add the path to url")
     login = [server.basic_auth, server.bearer_token_file, server.bearer_token_env]
     if sum(each is not None for each in login) > 1:
         message = "basicAuth, bearerTokenFile and bearerTokenEnv: more than one given"
-        yield Problem(place, message, "one says who we are")
+        yield Problem(place, message, "configure exactly one authentication method")
     if auth := server.basic_auth:
         secrets = [auth.password_file, auth.password_env]
         where = (*place, "basicAuth")
         yield from one_of(where, "passwordFile and passwordEnv", secrets, "passwordEnv: NAME")
     if (tls := server.tls_config) and tls.key_file and not tls.cert_file:
-        yield Problem((*place, "tlsConfig", "certFile"), "is missing", "keyFile is its key")
+        yield Problem(
+            (*place, "tlsConfig", "certFile"),
+            "is missing",
+            "keyFile needs the certificate that belongs to it",
+        )
     if server.service and (server.tls_config or server.proxy_url or any(login)):
-        message = "has no credentials, tlsConfig or proxyUrl: the way there is the cluster's own"
-        yield Problem((*place, "service"), message, "the kubeconfig says all that")
+        message = "takes no credentials, tlsConfig or proxyUrl"
+        yield Problem(
+            (*place, "service"),
+            message,
+            "remove them: the kubeconfig says how to reach the cluster",
+        )
     for name in server.headers:
         if name in _SECRET_HEADERS:
-            message = f"{name} is a secret, which has no place in the file"
+            message = f"{name} is a secret, which must not be in the file"
             yield Problem((*place, "headers"), message, f"headersEnv: {{{name}: VARIABLE}}")
 
 
@@ -190,9 +198,9 @@ def require_agreement(experiment: Experiment) -> None:
     if found := sending(experiment):
         options = " ".join(f"{OPTION} {to}" for to in found.to)
         raise SourceError(
-            f"the experiment file wants to send {found}, which nobody has allowed",
-            f"if that is right: {options} (or ABCTL_ALLOW_CREDENTIALS); --prometheus-config names "
-            "a file of your own instead",
+            f"the experiment file would send {found}, and you have not allowed that",
+            f"to allow it: {options} (or ABCTL_ALLOW_CREDENTIALS); or name a file of your own with "
+            "--prometheus-config",
         )
 
 

@@ -179,7 +179,9 @@ def test_no_traffic_is_no_success(world: World, analyze: Analyze) -> None:
 
     found = analyze("nobody", world.url, {world.start: 20})
     assert found["verdict"]["kind"] == "invalid"
-    assert "treatment got 0 of" in found["verdict"]["reasons"][0]
+    reason = found["verdict"]["reasonCodes"][0]
+    assert reason["code"] == "splitMismatch"
+    assert (reason["facts"]["variant"], reason["facts"]["requestsCount"]) == ("treatment", 0)
     treatment = found["variants"][1]
     assert (treatment["requests"], treatment["errorRatio"]) == (0, None)
     assert "has counted nothing yet" in found["metrics"][1]["comparisons"][0]["effect"]["reason"]
@@ -212,4 +214,8 @@ def test_ten_percent_that_are_less_are_noticed(world: World, analyze: Analyze) -
     got = found["srm"]["observed"]
     assert got[1] / sum(got) == pytest.approx(10 / 180, abs=0.01)
     assert found["verdict"]["kind"] == "invalid"
-    assert "expected (90.00%): more than chance explains" in found["verdict"]["reasons"][0]
+    reason = found["verdict"]["reasonCodes"][0]
+    assert reason["code"] == "splitMismatch"
+    assert reason["facts"]["variant"] == "control"
+    expected = reason["facts"]["expectedCount"] / reason["facts"]["totalCount"]
+    assert expected == pytest.approx(0.9)

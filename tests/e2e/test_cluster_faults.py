@@ -150,7 +150,7 @@ def _cgroups(process):
 class Fault:
     """What happens to one pod of each kind, of how many, and what it may cost.
 
-    `told` is what must be said of the treatment, whose server it was.
+    `told` is the note that there must be of the treatment, whose server it was.
     """
 
     name: str
@@ -163,7 +163,7 @@ class Fault:
     namespace: str = "models"
 
 
-GONE, RESTARTED = "not scraped any more", "restarted"
+GONE, RESTARTED = "targetsGone", "restarts"
 LEAVING_SECONDS = 35  # for those who leave in order
 MANY = float("inf")
 FAULTS = [
@@ -241,8 +241,8 @@ def require_lost(summary, limit):
     assert outcome(summary)[1] <= limit, summary
 
 
-def said(notes, variant, what):
-    return any(note.startswith(f"{variant}: ") and what in note for note in notes)
+def said(notes, variant, code):
+    return (variant, code) in [(note["facts"].get("variant"), note["code"]) for note in notes]
 
 
 def test_the_api_server_dies_during_a_shift(trial):

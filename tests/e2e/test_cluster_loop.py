@@ -116,7 +116,7 @@ def test_a_worse_candidate_is_stopped_and_rolled_back(nodes, abctl, make_experim
     assert abctl("shift", file, "50/50", "--yes")["confirmed"]
     assert 0.45 < send(file, "--effect", "treatment=-10pp") < 0.55
     verdict = await_verdict(abctl, file, "stop")
-    assert any("accuracy" in reason for reason in verdict["reasons"])
+    assert "accuracy" in [reason["facts"].get("metric") for reason in verdict["reasonCodes"]]
 
     assert abctl("rollback", file, "--yes")["confirmed"]
     assert send(file, "--requests", 250) == 0.0

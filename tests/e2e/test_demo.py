@@ -58,7 +58,8 @@ def test_the_worse_candidate_is_stopped_and_every_metric_is_estimable(
 
     assert found["kind"] == "Analysis"
     assert found["verdict"]["kind"] == "stop"
-    assert "primary accuracy" in found["verdict"]["reasons"][0]
+    harm = found["verdict"]["reasonCodes"][0]
+    assert (harm["code"], harm["facts"]["metric"]) == ("harmProven", "accuracy")
     effects = [m["comparisons"][0]["effect"] for m in found["metrics"]]
     assert [e["reason"] for e in effects if "reason" in e] == []
     assert len(found["epochs"]) == 3  # the split that it began with, and two shifts

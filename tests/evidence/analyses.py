@@ -17,6 +17,7 @@ from abctl.core.analysis import (
     VariantResult,
 )
 from abctl.core.experiment import Design
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.core.verdict import verdict
 from abctl.stats.delta import Delta
@@ -120,7 +121,7 @@ def _metric(draw: st.DrawFn, name: str, treatments: list[str]) -> MetricResult:
         margin=None,
         method="ratio_sequence",
         selectors={},
-        remarks=("inside the model server",),
+        remarks=(Reason("measured", {"how": "inside the model server"}),),
         polls=draw(st.integers(0, 10**6)),
         comparisons=tuple(draw(_comparison(t, role, unit, good)) for t in treatments),
     )
@@ -171,7 +172,7 @@ def analyses(draw: st.DrawFn) -> Analysis:
         variants=tuple(draw(_variant(name, metrics)) for name in variants),
         metrics=tuple(metrics),
         srm=SrmResult("mixture", p, -1.0, 0.001, counts, counts[::-1], 0.0, (), "exact", ""),
-        notes=("control: 1,502 requests around changes of the split are left out, in 1.25 min",),
+        notes=(Reason("aroundChanges", {"variant": "control", "requests_count": 1502.0}),),
         verdict=verdict(Design(), metrics, elapsed_seconds=1e6, integrity=()),
         remarks={"latency": "inside the model server, of every request that was randomized"},
     )

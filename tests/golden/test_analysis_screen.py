@@ -22,6 +22,7 @@ from abctl.core.analysis import (
     VariantResult,
     Verdict,
 )
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.report.analysis import screen
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
@@ -65,6 +66,16 @@ LATENCY = replace(
 )
 NONE = Delta(0.0, relative=False)
 ERRORS = NotEstimable("ratio_sequence", "under half of the buckets have data in both variants")
+MISSING = Reason(
+    "notYetEstimable",
+    {
+        "metric": "errors",
+        "role": "guardrail",
+        "treatment": "treatment",
+        "method": ERRORS.method,
+        "detail": ERRORS.reason,
+    },
+)
 BELIEFS = (
     Belief("control", None, 0.0042, 0.0171, "not valid for stopping"),
     Belief("treatment", 0.9958, 0.9958, 1.2e-5, "not valid for stopping"),
@@ -84,7 +95,7 @@ def metric(name: str, role: str, of: str, comparison: Comparison) -> MetricResul
         margin=None,
         method=comparison.effect.method,
         selectors={n: {"n": f'{of}_total{{variant="{n}"}}'} for n in NAMES},
-        remarks=("inside the model server",) if quantile else (),
+        remarks=(Reason("measured", {"how": "inside the model server"}),) if quantile else (),
         polls=1440,
         comparisons=(comparison,),
         beliefs=BELIEFS if of == "accuracy" else (),
@@ -121,7 +132,7 @@ def analysis() -> Analysis:
             claim("better", NONE, ACCURACY, 0.0042, p=0.0123, p_adjusted=0.0246),
             claim("harm", NONE, ACCURACY, 0.0279),
         ),
-        (Reading(once, "holds for one look at the planned end only"),),
+        (Reading(once, (Reason("oneLookOnly"),)),),
     )
     half, pp = Delta(0.5, relative=True), Delta(0.005, relative=False)
     errors = Comparison(
@@ -184,8 +195,8 @@ def analysis() -> Analysis:
             "asymptotic",
             "fine",
         ),
-        notes=("control: model servers restarted 1x",),
-        verdict=Verdict("continue", None, ("guardrail errors of treatment: not estimable yet",)),
+        notes=(Reason("restarts", {"variant": "control", "restarts_count": 1}),),
+        verdict=Verdict("continue", None, (MISSING,)),
         remarks={"latency": "inside the model server, of every request that was randomized"},
     )
 

@@ -1,4 +1,4 @@
-"""Every command that documents, help and messages show is one that abctl and make have."""
+"""Every command that documents, help and messages show exists, and every path of the documents."""
 
 import ast
 import re
@@ -14,7 +14,11 @@ from abctl.cli._commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 GROUP: Any = typer.main.get_command(app)
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "k8s/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+]
+PLACE = re.compile(r"(?:abctl|tests|docs|k8s|bench|model_servers|\.ci)/[\w./-]+")
 INLINE, BLOCK = re.compile(r"`([^`\n]+)`"), re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 # Words of a sentence about a command, not of a command line.
 PROSE = {"...", "COMMAND"}
@@ -133,3 +137,12 @@ def test_every_target_of_make_that_is_shown_exists() -> None:
     for path in DOCUMENTS:
         used = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", path.read_text()))
         assert used <= targets, path.name
+
+
+def test_every_path_that_is_shown_exists() -> None:
+    for path in [*DOCUMENTS, ROOT / "CHANGELOG.md"]:
+        words = " ".join(INLINE.findall(BLOCK.sub("", path.read_text()))).split()
+        places = {word for word in words if PLACE.fullmatch(word)}
+        links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+        missing = [place for place in places if not (ROOT / place).exists()]
+        assert missing + [x for x in links if not (path.parent / x).exists()] == [], path.name

@@ -34,6 +34,20 @@ def test_every_module_says_what_it_is() -> None:
     assert not [p for p in SHIPPED if not ast.get_docstring(ast.parse(p.read_text()))]
 
 
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Of a function, those too that can only be named; not the object of a method."""
+    given = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return [name for name in given if name not in ("self", "cls")]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_function_takes_more_than_a_reader_holds(path: Path) -> None:
+    """What goes together is one value: a session, a group of options, a plan."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, functions)]
+    assert {n.name: len(parameters(n)) for n in found if len(parameters(n)) > 8} == {}
+
+
 def fixed_waits(node: ast.AST, looping: bool = False) -> list[int]:
     """The lines that sleep for some time, and not between two looks."""
     looping = looping or isinstance(node, ast.While)

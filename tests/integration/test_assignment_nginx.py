@@ -28,7 +28,7 @@ from abctl.core.experiment import Cohort, Experiment
 from abctl.core.split import Split
 from abctl.platforms import nginx
 from abctl.platforms._nginx_config import configuration
-from abctl.session.place import Where, find
+from abctl.session.open import Where, open_session
 from abctl.session.shift import shift
 
 HOST = "127.0.0.1"
@@ -329,7 +329,6 @@ def test_a_shift_in_a_cluster_waits_until_nginx_says_that_it_has_it(
     inquiry = replace(nginx.CAPABILITIES.inquiry, port=running.admin)
     monkeypatch.setattr(nginx, "CAPABILITIES", replace(nginx.CAPABILITIES, inquiry=inquiry))
     where = Where(kubeconfig=cluster.kubeconfig, namespace=namespace)
-    place = find("cm/iris-nginx", where, now=time.time())
     waits = []
 
     def kubelet(seconds: float) -> None:
@@ -338,18 +337,9 @@ def test_a_shift_in_a_cluster_waits_until_nginx_says_that_it_has_it(
         if len(waits) == 5:
             running.load(door.get(Ref.of(running.object)))
 
-    done = shift(
-        place.door,
-        place.platform,
-        place.experiment,
-        place.experiment.split.parse_change(("50/50",)),
-        actor="ann",
-        why="",
-        clock=time.time,
-        sleep=kubelet,
-        timeout_seconds=DEADLINE_SECONDS,
-        ready=place.ready,
-    )
+    patience = {"sleep": kubelet, "timeout_seconds": DEADLINE_SECONDS}
+    session = replace(open_session("cm/iris-nginx", where), actor="ann", **patience)
+    done = shift(session, session.experiment.split.parse_change(("50/50",)), why="")
     assert done.confirmed
     assert len(waits) >= 5
     assert running.loaded() == done.after

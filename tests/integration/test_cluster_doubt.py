@@ -1,7 +1,6 @@
 """Answers to writes are lost on the way from a real API server: nobody blames somebody else."""
 
 import itertools
-import time
 from dataclasses import replace
 
 import pytest
@@ -15,9 +14,9 @@ from abctl.core.split import Split
 from abctl.errors import ConflictError
 from abctl.platforms import envoy
 from abctl.session.apply import delete, start
+from abctl.session.session import Session
 from abctl.session.shift import shift
 
-OPTIONS = {"why": "test", "clock": time.time, "sleep": time.sleep, "timeout_seconds": 10.0}
 A, B = (Split(("control", "treatment"), shares) for shares in ((9000, 1000), (7000, 3000)))
 
 
@@ -37,6 +36,11 @@ def door(cluster, lossy, tmp_path):
 
 
 @pytest.fixture
+def session(door, experiment):
+    return Session(door, envoy, experiment, actor="ann", timeout_seconds=10.0)
+
+
+@pytest.fixture
 def experiment(make_experiment, namespace):
     made = make_experiment(shares_bp=A.shares_bp)
     model = Model("iris", "v1", image="abctl/iris:v1")
@@ -45,14 +49,15 @@ def experiment(make_experiment, namespace):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, door, experiment, fault):
-    start(door, envoy, experiment, actor="ann", **OPTIONS)
+def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, session, fault):
+    door, experiment = session.world, session.experiment
+    start(session, why="test")
     splits = itertools.cycle([B, A])
     steps = 2
     for number in itertools.count(1):
         to, lossy.writes = next(splits), 0
         lossy.faulty = {number: FAULTS[fault]}
-        assert shift(door, envoy, experiment, to, actor="ann", **OPTIONS).changed
+        assert shift(session, to, why="test").changed
         entries = ledger_of(door.get(ledger_ref(experiment))).entries
         steps += 2
         assert [e.phase for e in entries] == ["intent", "applied"] * (steps // 2)
@@ -62,25 +67,27 @@ def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, door, experiment, f
     assert number == 4  # intent, weights, outcome
 
 
-def test_every_lost_answer_of_a_start_and_of_a_deletion(lossy, door, experiment):
+def test_every_lost_answer_of_a_start_and_of_a_deletion(lossy, session):
+    door, experiment = session.world, session.experiment
     every = itertools.cycle(FAULTS.values())
     lossy.faulty = {number: next(every) for number in range(1, 100, 2)}
-    start(door, envoy, experiment, actor="ann", **OPTIONS)
+    start(session, why="test")
     assert [e.phase for e in ledger_of(door.get(ledger_ref(experiment))).entries] == [
         "intent",
         "applied",
     ]
     told = []
-    assert len(delete(door, envoy, experiment, told.append)) == len(told)
+    assert len(delete(replace(session, report=told.append))) == len(told)
     assert all(line.endswith(" deleted") for line in told)
 
 
-def test_somebody_else_who_was_faster_is_still_named(lossy, door, cluster, experiment):
-    start(door, envoy, experiment, actor="ann", **OPTIONS)
+def test_somebody_else_who_was_faster_is_still_named(lossy, session, cluster):
+    door, experiment = session.world, session.experiment
+    start(session, why="test")
     book = door.get(ledger_ref(experiment))
     # Bob shifts while Ann's intent is on its way, and her answer is lost.
     owner = KubeDoor(kubeconfig=cluster.kubeconfig)
-    shift(owner, envoy, experiment, B, actor="bob", **OPTIONS)
+    shift(replace(session, world=owner, actor="bob"), B, why="test")
     lossy.writes, lossy.faulty = 0, {1: FAULTS["not done, 504"]}
     with pytest.raises(ConflictError, match="changed by somebody else"):
         door.replace({**book, "data": {**book["data"], "mine": "1"}})

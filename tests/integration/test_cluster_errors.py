@@ -1,7 +1,6 @@
 """What a cluster may refuse, and who may do what: on a real API server, as real accounts."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Change, Ref
 from abctl.core.split import Split
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
-from abctl.session.place import Where, find
+from abctl.session.open import Where, open_session
 from abctl.session.shift import shift
 from abctl.session.tree import tree
 
@@ -39,24 +38,25 @@ def as_account(crds, namespace, tmp_path):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_the_roles_are_enough_to_apply_shift_and_delete(example, as_account, namespace):
-    place = find(str(example), Where(kubeconfig=as_account("abctl"), namespace=namespace), now=0.0)
-    carrier, experiment = place.platform, place.experiment
+    where = Where(kubeconfig=as_account("abctl"), namespace=namespace)
+    session = open_session(str(example), where)
+    carrier, experiment = session.platform, session.experiment
     for obj in carrier.objects(experiment):
-        place.door.apply(obj)
+        session.world.apply(obj)
     door = KubeDoor(kubeconfig=as_account("abctl-shift"))
     target = carrier.target(experiment)
     before = door.get(target)
     after = carrier.with_split(before, Split(experiment.split.names, (4000, 6000)))
     door.patch(target, Change(before, after).json_patch())
-    assert isinstance(place.ready("treatment"), bool | str)
-    assert tree(door, carrier, experiment, before, carrier.objects(experiment)).unread == ()
+    assert isinstance(session.ready("treatment"), bool | str)
+    assert tree(replace(session, world=door), before).unread == ()
     for obj in reversed(carrier.objects(experiment)):
         with pytest.raises(ClusterError, match="cannot delete resource") as caught:
             door.delete(Ref.of(obj))
         assert "ask for a Role" in caught.value.hint
-        place.door.delete(Ref.of(obj))
+        session.world.delete(Ref.of(obj))
     with pytest.raises(NotFoundError):
-        place.door.get(target)
+        session.world.get(target)
 
 
 def test_the_roles_allow_no_more(crds, as_account, namespace):
@@ -87,22 +87,12 @@ def test_a_shift_by_an_account_with_the_least_rights(as_account, namespace, crds
     experiment = str(K8S / "experiments" / "nginx.yaml")
     where = Where(kubeconfig=as_account("abctl-shift"), namespace=namespace)
     owner = KubeDoor(kubeconfig=crds.kubeconfig)
-    place = find(experiment, where, now=0.0)
-    for obj in place.platform.objects(place.experiment):
+    for obj in open_session(experiment, where).objects:
         owner.apply(obj)
-    adopted = find("cm/iris-nginx", where, now=time.time())
-    result = shift(
-        adopted.door,
-        adopted.platform,
-        adopted.experiment,
-        adopted.experiment.split.parse_change(("50/50",)),
-        actor="ann",
-        why="",
-        clock=time.time,
-        sleep=time.sleep,
-        timeout_seconds=DEADLINE_SECONDS,
-        ready=adopted.ready,
+    adopted = replace(
+        open_session("cm/iris-nginx", where), actor="ann", timeout_seconds=DEADLINE_SECONDS
     )
+    result = shift(adopted, adopted.experiment.split.parse_change(("50/50",)), why="")
     assert result.changed
     ledger = crds.read("-n", namespace, "configmap", "abctl-iris")["data"]["ledger.jsonl"]
     phases = [json.loads(line)["phase"] for line in ledger.splitlines()]
@@ -118,7 +108,7 @@ def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, ca
         crds.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
     mine = ["--kubeconfig", str(as_account(account)), "-n", namespace, "-o", "json"]
     owner = KubeDoor(kubeconfig=crds.kubeconfig)
-    place = find(file, Where(kubeconfig=kubeconfig, namespace=namespace), now=0.0)
+    session = open_session(file, Where(kubeconfig=kubeconfig, namespace=namespace))
 
     def diagnosis(what):
         assert run(["doctor", what, *mine]) in (0, 3)
@@ -126,7 +116,7 @@ def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, ca
         return {each["name"]: (each["level"], each["message"]) for each in checks}
 
     before = diagnosis(file)["permissions"]
-    for obj in place.platform.objects(place.experiment):
+    for obj in session.objects:
         owner.apply(obj)
     found, adopted = diagnosis(file), diagnosis("cm/iris-nginx") if account != "nobody" else {}
     errors = [name for name, (level, _) in found.items() if level == "error"]

@@ -14,29 +14,29 @@ from abctl.errors import ClusterError
 from abctl.platforms import platform
 from abctl.session import apply as service
 from abctl.session.adopt import experiment as adopted
-from abctl.session.place import Where, find
+from abctl.session.open import Where, open_session
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("k8s/experiments/*.yaml"))
 SPLITS = [(5000, 5000), (10_000, 0), (0, 10_000), (3000, 7000)]
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda path: path.stem)
-def place(request, crds, namespace):
+def session(request, crds, namespace):
     where = Where(kubeconfig=crds.kubeconfig, namespace=namespace)
-    return find(str(request.param), where, now=0.0)
+    return open_session(str(request.param), where)
 
 
 def test_there_is_a_worked_example_of_every_platform():
     assert [path.stem for path in EXAMPLES] == list(plugins.names("abctl.platforms"))
 
 
-def test_what_is_rendered_is_accepted_and_every_shift_reads_back(place, crds):
-    door, carrier, experiment = place.door, place.platform, place.experiment
+def test_what_is_rendered_is_accepted_and_every_shift_reads_back(session, crds):
+    door, carrier, experiment = session.world, session.platform, session.experiment
     for obj in (*carrier.baseline(experiment), *carrier.objects(experiment)):
         door.apply(obj)
-    objects = service.wanted(door, carrier, experiment)
+    objects = service.wanted(session)
     # Whatever the server adds of its own is no difference.
-    assert not [step.ref for step in service.steps(door, objects) if step.changes]
+    assert not [step.ref for step in service.steps(session, objects) if step.changes]
     target = carrier.target(experiment)
     for shares_bp in SPLITS:
         split = Split(experiment.split.names, shares_bp)
@@ -53,12 +53,12 @@ def test_what_is_rendered_is_accepted_and_every_shift_reads_back(place, crds):
         assert "abctl" in {m["manager"] for m in _managed(crds, target, kind)}
 
 
-def test_a_shadow_is_accepted(place):
-    carrier, model = place.platform, place.experiment.variants[1].model
+def test_a_shadow_is_accepted(session):
+    carrier, model = session.platform, session.experiment.variants[1].model
     if not carrier.CAPABILITIES.shadow:
         pytest.skip("it cannot copy requests, and says so before anything is written")
-    for obj in carrier.objects(replace(place.experiment, shadow=Shadow("next", model, 10))):
-        place.door.apply(obj, dry_run=True)
+    for obj in carrier.objects(replace(session.experiment, shadow=Shadow("next", model, 10))):
+        session.world.apply(obj, dry_run=True)
 
 
 def _managed(cluster, ref, kind):
@@ -66,15 +66,11 @@ def _managed(cluster, ref, kind):
     return shown["metadata"]["managedFields"]
 
 
-def test_an_unknown_field_is_refused_and_nothing_is_written(place):
-    for obj in place.platform.objects(place.experiment):
+def test_an_unknown_field_is_refused_and_nothing_is_written(session):
+    for obj in session.objects:
         with pytest.raises(ClusterError, match="abctlKnowsNoSuchField"):
-            place.door.apply({**obj, "abctlKnowsNoSuchField": 1})
-    assert not [s for s in service.steps(place.door, service.wanted(*_of(place))) if s.before]
-
-
-def _of(place):
-    return place.door, place.platform, place.experiment
+            session.world.apply({**obj, "abctlKnowsNoSuchField": 1})
+    assert not [s for s in service.steps(session, service.wanted(session)) if s.before]
 
 
 @pytest.mark.parametrize(
@@ -93,16 +89,15 @@ def _of(place):
 def test_an_object_is_found_by_kubectls_words(example, word, crds, namespace):
     path = next(path for path in EXAMPLES if path.stem == example)
     where = Where(kubeconfig=crds.kubeconfig, namespace=namespace)
-    place = find(str(path), where, now=0.0)
-    for obj in place.platform.objects(place.experiment):
-        if Ref.of(obj) == place.platform.target(place.experiment):
-            place.door.create(obj)
+    session = open_session(str(path), where)
+    for obj in session.objects:
+        if Ref.of(obj) == session.target:
+            session.world.create(obj)
     door = KubeDoor(kubeconfig=crds.kubeconfig)
     carrier, found, obj = adopted(door, word, namespace)
     assert carrier == platform(example)
     assert obj == door.get(carrier.target(found))
-    # Where pods tell the status it is read once more, when they can be asked.
-    asks = carrier.CAPABILITIES.inquiry is not None
-    assert find(word, where, now=0.0).found == (None if asks else obj)
-    assert carrier.target(found) == place.platform.target(place.experiment)
-    assert found.split.shares_bp == place.experiment.split.shares_bp
+    assert carrier.target(found) == session.target
+    assert found.split.shares_bp == session.experiment.split.shares_bp
+    seen = open_session(word, where).observe()
+    assert (seen.asked, seen.drifted) == (found.split, False)

@@ -15,17 +15,11 @@ from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotReadyError, UnreachableError
 from abctl.platforms import envoy
-from abctl.session import apply as service
-from abctl.session.apply import start
+from abctl.session.apply import apply, start
+from abctl.session.session import Session
 from abctl.session.shift import shift
 
 NAMES = ("control", "treatment")
-OPTIONS = {
-    "why": "test",
-    "clock": time.time,
-    "sleep": time.sleep,
-    "timeout_seconds": DEADLINE_SECONDS,
-}
 
 
 def split(treatment_bp):
@@ -42,10 +36,15 @@ class World:
     def __init__(self, cluster, experiment, name):
         self.experiment = replace(experiment, name=name)
         self.door = KubeDoor(kubeconfig=cluster.kubeconfig)
-        start(self.door, envoy, self.experiment, actor="ann", **OPTIONS)
+        start(self.by(self.door, "ann"), why="test")
+
+    def by(self, door, actor):
+        """A session, timed by the clock of this machine."""
+        time_ = {"clock": time.time, "timeout_seconds": DEADLINE_SECONDS}
+        return Session(door, envoy, self.experiment, actor=actor, **time_)
 
     def shift(self, to, door=None, actor="ann"):
-        return shift(door or self.door, envoy, self.experiment, to, actor=actor, **OPTIONS)
+        return shift(self.by(door or self.door, actor), to, why="test")
 
     @property
     def ledger(self):
@@ -111,9 +110,10 @@ def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(make_world, cluster):
 
 def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, cluster, experiment):
     door, reports = KubeDoor(kubeconfig=cluster.kubeconfig), []
-    options = {**OPTIONS, "timeout_seconds": 0.2, "actor": "ann", "report": reports.append}
+    settings = {"actor": "ann", "timeout_seconds": 0.2, "report": reports.append}
+    session = Session(door, envoy, experiment, **settings)
     with pytest.raises(NotReadyError, match="control is not ready: deployment/iris-control"):
-        service.apply(door, envoy, experiment, **options)
+        apply(session, why="test")
     known = ledger_of(door.get(ledger_ref(experiment)))
     assert known.intent.after == A
     # The servers are there, but nothing sends them requests yet.
@@ -129,12 +129,12 @@ def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, clu
     for variant in NAMES:
         play(variant)
     with pytest.raises(NotReadyError, match="the proxy is not ready: deployment/iris-envoy"):
-        service.apply(door, envoy, experiment, **options)
+        apply(session, why="test")
     assert ledger_of(door.get(ledger_ref(experiment))).intent
     play("envoy")
-    service.apply(door, envoy, experiment, **options)
+    apply(session, why="test")
     assert envoy.split_of(door.get(envoy.target(experiment))) == A
-    service.apply(door, envoy, experiment, **options)
+    apply(session, why="test")
     entries = ledger_of(door.get(ledger_ref(experiment))).entries
     assert [(e.phase, e.before, e.after) for e in entries] == STARTED
     changed = replace(experiment, assignment=replace(experiment.assignment, salt="other"))
@@ -142,7 +142,7 @@ def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, clu
         ConflictError,
         match=r"assignment of the file differ.*\(assignment.salt is other, was salt-1\)",
     ):
-        service.apply(door, envoy, changed, **options)
+        apply(replace(session, experiment=changed), why="test")
 
 
 class KillingDoor:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sysconfig
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import pytest
 from api_server import wait_for
 
 from abctl.cli.main import run
-from abctl.cluster._wire import Wire
+from abctl.cluster._client import ApiClient
 from abctl.session.apply import apply
-from abctl.session.place import Where, find
+from abctl.session.open import Where, open_session
 from abctl.session.status import status
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
@@ -54,13 +53,13 @@ def requests(monkeypatch):
     """What the API server is asked from now on."""
     asked = []
     for name in ("ask", "ask_once"):
-        original = getattr(Wire, name)
+        original = getattr(ApiClient, name)
 
         def counted(*words, _original=original, **more):
             asked.append(words[1:])
             return _original(*words, **more)
 
-        monkeypatch.setattr(Wire, name, counted)
+        monkeypatch.setattr(ApiClient, name, counted)
     return asked
 
 
@@ -68,26 +67,13 @@ def requests(monkeypatch):
 def test_its_requests_are_few_whatever_the_number_of_pods(
     platform, crds, namespace, write_example, requests
 ):
-    place = find(
-        write_example(platform), Where(kubeconfig=crds.kubeconfig, namespace=namespace), now=0.0
-    )
-    objects = place.platform.objects(place.experiment)
-    options = {"actor": "ann", "why": "", "clock": time.time, "sleep": time.sleep}
-    apply(
-        place.door,
-        place.platform,
-        place.experiment,
-        report=print,
-        wait=False,
-        timeout_seconds=0,
-        **options,
-    )
+    where = Where(kubeconfig=crds.kubeconfig, namespace=namespace)
+    session = open_session(write_example(platform), where)
+    apply(session, why="", wait=False)
 
     def cost():
         requests.clear()
-        found = status(
-            place.door, place.platform, place.experiment, clock=time.time, objects=objects
-        )
+        found = status(session)
         return len(requests), sum(len(branch.pods) for branch in found.tree.branches)
 
     crds.kubectl("create", "-f", "-", stdin=pods(namespace, "control", range(1)))

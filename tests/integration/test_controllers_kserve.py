@@ -13,7 +13,7 @@ from abctl.core.split import Split
 from abctl.errors import SpecError
 from abctl.platforms import inferencegraph
 from abctl.platforms import kserve as in_knative_mode
-from abctl.session.place import Where, find
+from abctl.session.open import Where, open_session
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 BELOW = ("deployments", "httproutes")
@@ -79,10 +79,10 @@ def test_gateway_over_stored_models_from_apply_to_delete(abctl, kserve, own):
         wait_for(lambda: not names(kserve, own, "isvc"), "KServe lets the objects go")
 
 
-def test_own_images_get_a_service_that_leads_to_their_first_port(kserve, own, place):
-    found = place("inferencegraph")
+def test_own_images_get_a_service_that_leads_to_their_first_port(kserve, own, opened):
+    found = opened("inferencegraph")
     for obj in found.platform.objects(found.experiment):
-        found.door.apply(obj)
+        found.world.apply(obj)
     with Controllers(kserve, own, *BELOW):
         wait_for(lambda: "iris" in names(kserve, own, "deployments"), "the router")
         service = read(kserve, own, "service", "iris-control-predictor")
@@ -95,11 +95,11 @@ def test_own_images_get_a_service_that_leads_to_their_first_port(kserve, own, pl
         assert container["readinessProbe"]["httpGet"]["path"].endswith("/ready")
 
 
-def test_a_graph_carries_the_split_to_its_router(kserve, own, place):
-    found = place("inferencegraph")
+def test_a_graph_carries_the_split_to_its_router(kserve, own, opened):
+    found = opened("inferencegraph")
     target = found.platform.target(found.experiment)
     for obj in found.platform.objects(found.experiment):
-        found.door.apply(obj)
+        found.world.apply(obj)
 
     def routed():
         (container,) = read(kserve, own, "deployment", "iris")["spec"]["template"]["spec"][
@@ -109,32 +109,32 @@ def test_a_graph_carries_the_split_to_its_router(kserve, own, place):
         return [step["weight"] for step in graph["nodes"]["root"]["steps"]]
 
     with Controllers(kserve, own, *BELOW):
-        wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
+        wait_for(lambda: inferencegraph.refusal(found.world.get(target)) is None, "the graph")
         assert routed() == [90, 10]
         generation = read(kserve, own, "deployment", "iris")["metadata"]["generation"]
         split = Split(found.experiment.split.names, (7000, 3000))
-        found.door.apply(inferencegraph.with_split(found.door.get(target), split))
+        found.world.apply(inferencegraph.with_split(found.world.get(target), split))
         # Only here is it seen that the shift has arrived: as an argument of new pods.
         wait_for(lambda: routed() == [70, 30], "the shift")
         assert read(kserve, own, "deployment", "iris")["metadata"]["generation"] > generation
 
 
-def test_the_generation_in_a_status_is_that_of_what_kserve_made(kserve, own, place):
+def test_the_generation_in_a_status_is_that_of_what_kserve_made(kserve, own, opened):
     """Why abctl asks no InferenceGraph and no InferenceService whether it is up to date."""
-    found = place("inferencegraph")
+    found = opened("inferencegraph")
     target = found.platform.target(found.experiment)
     for obj in found.platform.objects(found.experiment):
-        found.door.apply(obj)
+        found.world.apply(obj)
     with Controllers(kserve, own, *BELOW):
-        wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
+        wait_for(lambda: inferencegraph.refusal(found.world.get(target)) is None, "the graph")
         # Changes that reach no Deployment, as they are of the autoscaler's limits.
         for most in (3, 4, 5):
             patch = [{"op": "add", "path": "/spec/maxReplicas", "value": most}]
-            found.door.patch(target, patch)
+            found.world.patch(target, patch)
         hpa = ("horizontalpodautoscalers", "iris")
         wait_for(lambda: read(kserve, own, *hpa)["spec"]["maxReplicas"] == 5, "the autoscaler")
-        wait_for(lambda: inferencegraph.refusal(found.door.get(target)) is None, "the graph")
-        seen = found.door.get(target)
+        wait_for(lambda: inferencegraph.refusal(found.world.get(target)) is None, "the graph")
+        seen = found.world.get(target)
         assert seen["status"]["observedGeneration"] < seen["metadata"]["generation"]
 
 
@@ -226,12 +226,12 @@ def test_what_the_webhook_accepts_lint_lets_pass(case, kserve, own):
 
 
 @pytest.mark.parametrize("example", ["gateway", "inferencegraph", "kserve"])
-def test_what_is_rendered_is_accepted(example, place):
-    found = place(example)
+def test_what_is_rendered_is_accepted(example, opened):
+    found = opened(example)
     carrier = found.platform
     for obj in (*carrier.baseline(found.experiment), *carrier.objects(found.experiment)):
         assert not carrier.objections(obj)
-        found.door.apply(obj, dry_run=True)
+        found.world.apply(obj, dry_run=True)
 
 
 def test_in_standard_mode_the_percentage_is_ignored_and_so_abctl_refuses_it(kserve, own):
@@ -290,6 +290,6 @@ def test_a_treatment_that_is_not_ready_is_not_applied(abctl, kserve, own):
 
 
 @pytest.fixture
-def place(kserve, own):
+def opened(kserve, own):
     where = Where(kubeconfig=kserve.kubeconfig, namespace=own)
-    return lambda example: find(str(EXAMPLES / f"{example}.yaml"), where, now=0.0)
+    return lambda example: open_session(str(EXAMPLES / f"{example}.yaml"), where)

@@ -121,7 +121,7 @@ def test_who_has_all_that_is_wanted_reads_samples(guarded: str, entitled: dict[s
     ("missing", "message"),
     [
         (("username",), r"HTTP 401, sent: the certificate .*me\.crt"),
-        (("cert_file", "key_file"), "TLS failed|breaks the connection off"),
+        (("cert_file", "key_file"), "TLS failed|closed the connection"),
         (("ca_file",), "TLS failed: certificate verify failed"),
     ],
 )

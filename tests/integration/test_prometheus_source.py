@@ -202,5 +202,5 @@ def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch
 
 
 def test_another_server_is_not_taken_for_a_prometheus(exporter: Exporter) -> None:
-    with pytest.raises(SourceError, match="does not answer like a Prometheus"):
+    with pytest.raises(SourceError, match="does not answer as Prometheus does"):
         Prometheus(f"http://127.0.0.1:{exporter.port}").now()

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -59,9 +60,11 @@ class Gateway:
         self.experiment = parse(EXPERIMENT, "iris.yaml")
         self.port, self.admin, *behind = free_ports(4)
         ports = dict(zip(NAMES, behind, strict=True))
-        self.door = local_world.door(self.experiment, folder)
-        self.options = {"actor": "test", "why": "", "clock": time.time}
-        create(self.door, envoy, self.experiment, **self.options)
+        found = local_world.session(self.experiment, folder)
+        # Who is dead is what some of the tests are about.
+        settings = {"ready": lambda _: True, "timeout_seconds": DEADLINE_SECONDS}
+        self.session, self.door = replace(found, actor="test", **settings), found.world
+        create(self.session, why="")
         static = envoy.bootstrap(
             self.experiment,
             listen=self.port,
@@ -86,10 +89,9 @@ class Gateway:
         )
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(command(static, self.admin, folder).argv, stderr=log)
-        self.options |= {"sleep": time.sleep, "timeout_seconds": DEADLINE_SECONDS}
 
     def start(self):
-        start(self.door, envoy, self.experiment, **self.options)
+        start(self.session, why="")
         return self
 
     def stop(self):
@@ -207,7 +209,7 @@ def test_100_shifts_under_load_lose_no_request(gateway):
         for number in range(100):
             began = time.perf_counter()
             wanted = split(1000 + 4000 * (number % 2) + number)
-            shift(gateway.door, envoy, gateway.experiment, wanted, **gateway.options)
+            shift(gateway.session, wanted, why="")
             durations_ms.append((time.perf_counter() - began) * 1000)
     finally:
         finished.set()
@@ -245,9 +247,10 @@ def test_routes_that_envoy_refuses_are_reported_and_the_old_stay(gateway, spoil,
         if "refused" in status.get("refusal", ""):
             late.append(2 * DEADLINE_SECONDS)
 
-    options = gateway.options | {"sleep": pause, "clock": lambda: time.time() + sum(late)}
+    patience = {"sleep": pause, "clock": lambda: time.time() + sum(late)}
+    session = replace(gateway.session, platform=spoiling, **patience)
     with pytest.raises(NotReadyError, match=f"Envoy has refused routes .update_{reason}"):
-        shift(gateway.door, spoiling, gateway.experiment, split(8000), **options)
+        shift(session, split(8000), why="")
     assert gateway.variants() == gateway.expected(split(3000))
     assert gateway.run("status") == 0
     shown = capsys.readouterr().out
@@ -371,10 +374,10 @@ def test_watching_answers_again_only_when_something_changed(gateway, capsys, mon
             raise KeyboardInterrupt
         # At every other look nothing has happened.
         if pause.looks % 2:
-            shift(gateway.door, envoy, gateway.experiment, split(1000 * pause.looks), **options)
+            shift(session, split(1000 * pause.looks), why="")
         pause.looks += 1
 
-    pause.looks, options = 0, gateway.options | {"sleep": lambda _: None}
+    pause.looks, session = 0, replace(gateway.session, sleep=lambda _: None)
     watch = SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=pause)
     monkeypatch.setattr("abctl.cli._watch.time", watch)
     assert gateway.run("status", "--watch") == 130

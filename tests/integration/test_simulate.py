@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,7 @@ from sklearn.datasets import load_iris
 
 from abctl.cli.main import run
 from abctl.core.assignment import point, variant_at
-from abctl.platforms import platform
 from abctl.session import local_stack, local_world
-from abctl.session.look import look
 from abctl.session.shift import shift
 from abctl.simulate import Traffic, simulate
 from abctl.simulate._traffic import Rows, plan
@@ -136,7 +134,12 @@ def test_what_was_sent_is_what_the_servers_count_and_who_should_answer_does(
 def test_users_move_only_to_the_treatment_that_grows_while_traffic_flows(
     stack: local_stack.Stack,
 ) -> None:
-    carrier, door = platform("envoy"), local_world.door(EXPERIMENT, stack.state_dir)
+    session = replace(
+        local_world.session(EXPERIMENT, stack.state_dir),
+        ready=lambda _: True,
+        actor="test",
+        timeout_seconds=DEADLINE_SECONDS,
+    )
     flowing, shifted, enough = threading.Event(), threading.Event(), threading.Event()
     failed: list[BaseException] = []
     after: list[int] = []
@@ -144,18 +147,8 @@ def test_users_move_only_to_the_treatment_that_grows_while_traffic_flows(
     def grow() -> None:
         try:
             assert flowing.wait(DEADLINE_SECONDS)
-            wanted = look(door, carrier, EXPERIMENT).asked.parse_change(("treatment=60%",))
-            shift(
-                door,
-                carrier,
-                EXPERIMENT,
-                wanted,
-                actor="test",
-                why="",
-                clock=time.time,
-                sleep=time.sleep,
-                timeout_seconds=DEADLINE_SECONDS,
-            )
+            wanted = session.observe().asked.parse_change(("treatment=60%",))
+            shift(session, wanted, why="")
         except BaseException as error:  # noqa: BLE001 - told by the test's own thread
             failed.append(error)
         shifted.set()

@@ -65,7 +65,7 @@ class Trial:
         verdicts = [found["verdict"], *found["verdict"].get("treatments", ())]
         assert "ship" not in [each["kind"] for each in verdicts], verdicts
         requests = {each["name"]: each["requests"] or 0 for each in found["variants"]}
-        return Seen(datetime.fromisoformat(found["at"]).timestamp(), requests, found["notes"])
+        return Seen(datetime.fromisoformat(found["at"]).timestamp(), requests, found["noteCodes"])
 
     @contextmanager
     def load(self, seconds):

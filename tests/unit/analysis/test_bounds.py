@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from laws import law
 
@@ -113,7 +113,7 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
-@law(60)
+@law(60, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(
     experiment: Experiment,

@@ -14,6 +14,7 @@ from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow
 from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.reasons import Reason
 from abctl.core.selector import Selector
 from abctl.core.split import Split
 from abctl.errors import SourceError
@@ -154,6 +155,15 @@ def run(experiment: Experiment, world: World) -> Analysis:
     return found
 
 
+def codes(found: Analysis) -> list[str]:
+    return [reason.code for reason in found.verdict.reasons]
+
+
+def notes(found: Analysis, code: str) -> dict[str, Mapping[str, Any]]:
+    """The facts of every note of a code, by variant."""
+    return {note.facts["variant"]: note.facts for note in found.notes if note.code == code}
+
+
 def counted(world: World, name: str, lo: float, hi: float, **labels: str) -> float:
     """Increments within (lo, hi] by brute force over the made-up samples."""
     total = 0.0
@@ -170,11 +180,11 @@ def test_a_better_treatment_ships(ask: Callable[..., Experiment], unit: str) -> 
     found = run(ask(unit), world)
     assert found.verdict.kind == "ship", found.verdict.reasons
     assert found.verdict.treatment == TREATMENT
-    assert "primary accuracy of treatment is better: +" in found.verdict.reasons[0]
-    assert (
-        "guardrail errors of treatment is within its margin of +0.50pp"
-        in (found.verdict.reasons[1])
-    )
+    better, safe = found.verdict.reasons
+    assert (better.code, better.facts["metric"]) == ("betterProven", "accuracy")
+    assert better.facts["effect"] > 0
+    assert (safe.code, safe.facts["metric"]) == ("withinMarginProven", "errors")
+    assert (safe.facts["margin"], safe.facts["margin_is_relative"]) == (0.005, False)
     assert found.metrics[0].method == (
         "ratio_sequence" if unit == "user" else "proportion_sequence"
     )
@@ -197,7 +207,10 @@ def test_counts_are_those_of_the_world_without_the_settling_time(
         effect = found.metrics[0].comparisons[0].effect
         assert isinstance(effect, Estimate)
         assert effect.epochs == (0, 1)
-    assert any("around changes of the split are left out" in note for note in found.notes)
+    left_out = notes(found, "aroundChanges")
+    for variant in found.variants:
+        assert variant.coverage
+        assert left_out[variant.name]["requests_count"] == variant.coverage.left_out > 0
     assert found.metrics[0].polls > 40
 
 
@@ -222,25 +235,33 @@ def test_more_errors_than_the_margin_stop_it_and_the_guardrail_is_named(
     world = World(truth={CONTROL: 0.8, TREATMENT: 0.9}, errors={TREATMENT: 0.03})
     found = run(ask(), world)
     assert found.verdict.kind == "stop"
-    assert (
-        "guardrail errors of treatment is worse than its margin of +0.50pp"
-        in (found.verdict.reasons[0])
+    harm = found.verdict.reasons[0]
+    assert (harm.code, harm.facts["metric"], harm.facts["margin"]) == (
+        "harmProven",
+        "errors",
+        0.005,
     )
 
 
 def test_a_worse_primary_stops_it(ask: Callable[..., Experiment]) -> None:
     found = run(ask(), World(truth={CONTROL: 0.8, TREATMENT: 0.7}))
     assert found.verdict.kind == "stop"
-    assert found.verdict.reasons[0].startswith("primary accuracy of treatment is worse: -")
+    harm = found.verdict.reasons[0]
+    assert (harm.code, harm.facts["metric"], harm.facts["margin"]) == (
+        "harmProven",
+        "accuracy",
+        None,
+    )
+    assert harm.facts["effect"] < 0
 
 
 def test_no_difference_goes_on_and_is_given_up_in_the_end(ask: Callable[..., Experiment]) -> None:
     found = run(ask(), World())
     assert found.verdict.kind == "continue"
-    assert "not proven better yet" in found.verdict.reasons[0]
+    assert codes(found)[0] == "notYetProven"
     late = run(ask(design=dataclasses.replace(DESIGN, max_duration_seconds=1200)), World())
     assert late.verdict.kind == "stop"
-    assert "maxDuration of 20 min is over" in late.verdict.reasons[0]
+    assert late.verdict.reasons[0] == Reason("maxDurationOver", {"max_duration_seconds": 1200})
 
 
 def test_what_is_proven_early_waits_for_the_shortest_duration(
@@ -249,7 +270,8 @@ def test_what_is_proven_early_waits_for_the_shortest_duration(
     world = World(truth={CONTROL: 0.7, TREATMENT: 0.9})
     found = run(ask(design=dataclasses.replace(DESIGN, min_duration_seconds=3600)), world)
     assert found.verdict.kind == "continue"
-    assert "30 min more until minDuration of 1 h" in found.verdict.reasons[-1]
+    left = {"left_seconds": 1800.0, "min_duration_seconds": 3600}
+    assert found.verdict.reasons[-1] == Reason("minDuration", left)
 
 
 def test_a_fixed_test_decides_nothing_before_its_end(ask: Callable[..., Experiment]) -> None:
@@ -274,10 +296,10 @@ def test_a_fixed_test_gives_the_same_answer_whenever_it_is_looked_at_again(
         found = run(experiment, world)
         if found.verdict.kind == "continue":
             assert not answers
-            assert "looked at once" in found.verdict.reasons[-1]
+            assert codes(found)[-1] == "beforePlannedEnd"
             continue
-        ends.add(found.notes[0])
-        assert found.notes[0].startswith("test: fixed had its one look at the planned end, 2023-11")
+        assert found.notes[0].code == "oneLookTaken"
+        ends.add(found.notes[0].facts["at"])
         answers.append((found.verdict, found.metrics, found.variants, found.srm, found.epochs))
     assert len(ends) == 1
     assert len(answers) > 3
@@ -300,7 +322,7 @@ def test_a_fixed_test_lasts_until_the_size_planned_at_its_shortest_duration(
     world.seconds = 1000
     early = run(experiment, world)
     assert early.verdict.kind == "continue"
-    assert "needed to find its mde" in early.verdict.reasons[0]
+    assert codes(early)[0] == "sizeNotReached"
 
 
 @pytest.mark.parametrize(("least", "most"), [(600, 1200), (1200, 1200)])
@@ -316,7 +338,7 @@ def test_a_fixed_test_ends_with_the_longest_duration_whatever_its_size(
         found = run(ask("request", design=design), world)
         kinds.append(found.verdict.kind)
         if seconds > most:
-            assert "the one look that was planned" in found.verdict.reasons[0]
+            assert codes(found)[0] == "oneLookOver"
             assert found.epochs[-1].end <= START + most
     assert kinds == ["continue", "stop", "stop"]
 
@@ -329,8 +351,9 @@ def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Exper
             gather(experiment, ledger(experiment, {START: 0.5}), world, telemetry(experiment))
         )
         assert found.verdict.kind == "invalid"
-        assert "the traffic does not follow the split" in found.verdict.reasons[0]
-        assert "expected (50.00%): more than chance explains" in found.verdict.reasons[0]
+        (reason,) = found.verdict.reasons
+        assert reason.code == "splitMismatch"
+        assert reason.facts["expected_count"] == reason.facts["total_count"] / 2
 
 
 def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment]) -> None:
@@ -338,7 +361,7 @@ def test_a_plan_changed_after_the_start_is_invalid(ask: Callable[..., Experiment
     after = ask(metrics=METRICS[:1])
     found = judge(gather(after, ledger(before), World(), telemetry(after)))
     assert found.verdict.kind == "invalid"
-    assert found.verdict.reasons[0].startswith("metrics: not as in the plan")
+    assert found.verdict.reasons[0] == Reason("planChanged", {"parts": ["metrics"]})
 
 
 def test_stale_evidence_is_invalid(ask: Callable[..., Experiment]) -> None:
@@ -348,7 +371,8 @@ def test_stale_evidence_is_invalid(ask: Callable[..., Experiment]) -> None:
 
     found = run(ask(), Stopped())
     assert found.verdict.kind == "invalid"
-    assert "was last scraped 10 min ago" in found.verdict.reasons[0]
+    assert found.verdict.reasons[0].code == "stale"
+    assert found.verdict.reasons[0].facts["stale_seconds"] == pytest.approx(600, abs=SCRAPE_SECONDS)
 
 
 def test_a_variant_without_counters_is_invalid_and_never_a_zero(
@@ -356,7 +380,7 @@ def test_a_variant_without_counters_is_invalid_and_never_a_zero(
 ) -> None:
     found = run(ask(), World(silent=(TREATMENT,)))
     assert found.verdict.kind == "invalid"
-    assert "treatment: the source has no request counters" in found.verdict.reasons[0]
+    assert found.verdict.reasons[0] == Reason("noRequestCounters", {"variant": TREATMENT})
     assert found.variants[1].requests is None
     effect = found.metrics[0].comparisons[0].effect
     assert isinstance(effect, NotEstimable)
@@ -371,7 +395,8 @@ def test_an_empty_source_is_an_error(ask: Callable[..., Experiment]) -> None:
 def test_right_after_a_change_nothing_counts_yet(ask: Callable[..., Experiment]) -> None:
     found = run(ask(), World(seconds=20))
     assert found.verdict.kind == "continue"
-    assert "nothing counts yet" in found.verdict.reasons[0]
+    reason = found.verdict.reasons[0]
+    assert (reason.code, reason.facts["metric"]) == ("notYetEstimable", "accuracy")
 
 
 def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]) -> None:
@@ -381,7 +406,7 @@ def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]
     assert one.metrics[0].comparisons == other.metrics[0].comparisons
     assert other.variants[0].coverage
     assert other.variants[0].coverage.restarts == 1
-    assert any("model servers restarted 1x" in note for note in other.notes)
+    assert notes(other, "restarts")[CONTROL]["restarts_count"] == 1
 
 
 def test_what_a_server_that_ended_counted_stays_and_that_it_ended_is_said(
@@ -399,8 +424,9 @@ def test_what_a_server_that_ended_counted_stays_and_that_it_ended_is_said(
     assert one.variants[0].coverage
     assert other.variants[0].coverage
     assert (one.variants[0].coverage.gone, other.variants[0].coverage.gone) == (0, 1)
-    assert not any("any more" in note for note in one.notes)
-    assert any("control: 1 of 2 model servers are not scraped" in note for note in other.notes)
+    assert notes(one, "targetsGone") == {}
+    gone = notes(other, "targetsGone")[CONTROL]
+    assert (gone["gone_count"], gone["targets_count"]) == (1, 2)
 
 
 def test_the_same_server_scraped_twice_is_an_error(ask: Callable[..., Experiment]) -> None:
@@ -420,8 +446,9 @@ def test_classical_readings_stand_beside_and_say_that_they_do_not_decide(
     assert [r.result.method for r in readings] == ["ratio", "proportion", "chi_squared"]
     assert isinstance(readings[2].result, Estimate)
     assert "smallest expected count" in readings[2].result.notes[0]
-    assert all("one look" in reading.caveat for reading in readings)
-    assert ["independent" in reading.caveat for reading in readings] == [False, True, True]
+    once, too_sure = Reason("oneLookOnly"), Reason("tooSure")
+    both = (once, too_sure)
+    assert [reading.caveats for reading in readings] == [(once,), both, both]
     assert [r.result.method for r in slow.comparisons[0].readings] == ["quantile", "welch"]
     assert slow.comparisons[0].claims == ()
     assert found.variants[0].latency_p50_seconds == pytest.approx(0.0005, rel=0.1)
@@ -466,8 +493,11 @@ def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Exp
 def test_it_says_how_much_is_still_needed(ask: Callable[..., Experiment]) -> None:
     found = run(ask(), World(seed=2, requests=100, seconds=900))
     assert found.verdict.kind == "continue"
-    needed = next(reason for reason in found.verdict.reasons if "needed to find its mde" in reason)
-    assert "at this pace" in needed
+    needed = next(reason for reason in found.verdict.reasons if reason.code == "sizeNotReached")
+    assert needed.facts["needed_count"] > needed.facts["reached_count"] > 0
+    pace = needed.facts["reached_count"] / found.elapsed_seconds
+    missing = needed.facts["needed_count"] - needed.facts["reached_count"]
+    assert needed.facts["expected_seconds"] == pytest.approx(missing / pace)
 
 
 def test_two_primaries_are_corrected_for_one_another(ask: Callable[..., Experiment]) -> None:
@@ -501,7 +531,8 @@ def test_an_epoch_that_ended_unnoticed_is_left_out(ask: Callable[..., Experiment
     found = judge(gather(experiment, entries.with_entry(noticed), world, telemetry(experiment)))
     assert [epoch.counted for epoch in found.epochs] == [False, True]
     assert found.verdict.kind != "invalid"
-    assert any("epoch 0 (control 50%, treatment 50%) is left out" in note for note in found.notes)
+    uncertain = {"epoch": 0, "split": {CONTROL: 0.5, TREATMENT: 0.5}}
+    assert Reason("epochUncertain", uncertain) in found.notes
     effect = found.metrics[0].comparisons[0].effect
     assert isinstance(effect, Estimate)
     assert effect.epochs == (1,)
@@ -584,7 +615,7 @@ def test_a_shadow_changes_nothing_but_is_said_to_be_one(ask: Callable[..., Exper
     ]
     plain = run(ask(), alone)
     found = run(ask(shadow=Shadow("next", Model("iris", "v3"), 50)), beside)
-    assert found.notes == ("next: a shadow, which only gets copies; it is not judged", *plain.notes)
+    assert found.notes == (Reason("shadowNotJudged", {"variant": "next"}), *plain.notes)
     assert dataclasses.replace(found, notes=plain.notes) == plain
 
 

@@ -15,6 +15,7 @@ from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis, MetricResult
 from abctl.core.experiment import Design, Experiment, Metric, Model, Source, Variant
 from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.reasons import Reason
 from abctl.session.analyze import gather, telemetry
 from abctl.sources import open_source
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
@@ -159,7 +160,7 @@ def test_what_was_not_drawn_keeps_the_split_unchecked(
     forced = analysis(ask("envoy", override="x-force"), envoy())
     assert isinstance(forced.srm, NotEstimable)
     assert "counts forced requests, cohorts and feedback" in forced.srm.reason
-    assert any("also of requests" in remark for remark in named(forced, "errors").remarks)
+    assert Reason("notOnlyDrawn") in named(forced, "errors").remarks
 
 
 def test_users_are_not_taken_for_requests(
@@ -173,4 +174,4 @@ def test_users_are_not_taken_for_requests(
     assert isinstance(found.srm, NotEstimable)
     (latency,) = named(found, "p95").comparisons
     assert isinstance(latency.effect, Estimate)
-    assert "requests of one user are taken as independent" in named(found, "p95").remarks
+    assert Reason("unitsIgnored", {"assignment_unit": "user"}) in named(found, "p95").remarks

@@ -123,7 +123,7 @@ def test_a_plan_that_changed_is_invalid(capsys: pytest.CaptureFixture[str]) -> N
     text = Path("iris.yaml").read_text()
     Path("iris.yaml").write_text(text.replace("mde: 5pp", "mde: 1pp"))
     assert analyze("--exit-code") == 12
-    assert "metrics: not as in the plan that was locked" in capsys.readouterr().out
+    assert "metrics: differ from the plan that was locked" in capsys.readouterr().out
 
 
 def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
@@ -144,7 +144,7 @@ def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
     out, err = capsys.readouterr()
     assert waits == [5, 5]
     assert (out.count("\nCONTINUE\n"), out.count("\nSHIP treatment\n")) == (1, 1)
-    assert "pages.jsonl: nothing was scraped yet; looking again every 5s\n" in err
+    assert "pages.jsonl: no page was scraped yet; looking again every 5s\n" in err
     assert analyze("--watch", "--interval", "0s") == 2
 
 
@@ -156,7 +156,7 @@ def test_a_watch_ends_with_what_no_time_will_heal(
         "abctl.cli._watch.time.sleep", lambda _: Path("pages.jsonl").write_text("x\n")
     )
     assert analyze("--watch", "--exit-code") == 6
-    assert "is no page of samples" in capsys.readouterr().err
+    assert "is not a page of samples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("output", "answers"), [("table", 2), ("json", 4)])
@@ -204,7 +204,7 @@ def test_on_a_terminal_a_watch_shows_what_matters_first_and_in_place(
 def test_what_cannot_be_read_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
     for options, code, message in [
-        ((), 6, "error: pages.jsonl: nothing was scraped yet\n"),
+        ((), 6, "error: pages.jsonl: no page was scraped yet\n"),
         (("--prometheus", url), 6, f"error: nothing answers at {url}\n"),
         (("--prometheus", "prometheus:9090"), 6, "is not the address of a Prometheus\n"),
         (("--state", "elsewhere"), 5, "error: experiment iris was not started"),
@@ -223,7 +223,7 @@ def test_pages_without_a_counter_of_ours_are_an_error(capsys: pytest.CaptureFixt
     assert "has no sample of ab_requests_total" in capsys.readouterr().err
     Path("pages.jsonl").write_text("[]\n")
     assert analyze() == 6
-    assert "is no page of samples" in capsys.readouterr().err
+    assert "is not a page of samples" in capsys.readouterr().err
 
 
 def test_a_plan_takes_traffic_and_baseline_from_what_runs(capsys: pytest.CaptureFixture) -> None:

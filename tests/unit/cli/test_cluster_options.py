@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from abctl.cli import _place, shift
+from abctl.cli import _session, shift
 from abctl.cli._shift import variants
 from abctl.cli.main import run
 from abctl.errors import UsageError
@@ -28,18 +28,18 @@ def kubeconfig(tmp_path, monkeypatch):
     ("given", "seconds"), [("90", 90.0), ("1.5", 1.5), ("90s", 90.0), ("5m", 300.0), (150.0, 150.0)]
 )
 def test_a_timeout_is_a_duration_or_seconds(given, seconds):
-    assert _place._seconds(given) == seconds
+    assert _session._seconds(given) == seconds
 
 
 @pytest.mark.parametrize("given", ["-1", "nan", "5x", "", "inf", "1e300"])
 def test_a_timeout_that_is_none_is_refused(given):
     with pytest.raises(UsageError, match="--timeout"):
-        _place._seconds(given)
+        _session._seconds(given)
 
 
 def test_the_tab_key_offers_contexts_and_variants(kubeconfig):
-    assert _place._contexts("") == ["dev", "prod"]
-    assert _place._contexts("p") == ["prod"]
+    assert _session._contexts("") == ["dev", "prod"]
+    assert _session._contexts("p") == ["prod"]
     line = SimpleNamespace(params={"what": str(EXAMPLE)})
     assert variants(line, "t") == ["treatment"]
     assert shift._shares(line, "") == ["control=", "treatment="]
@@ -47,7 +47,7 @@ def test_the_tab_key_offers_contexts_and_variants(kubeconfig):
 
 def test_the_tab_key_says_nothing_of_what_is_wrong(kubeconfig, capsys):
     kubeconfig.write_text("contexts: [")
-    assert _place._contexts("") == []
+    assert _session._contexts("") == []
     assert variants(SimpleNamespace(params={}), "") == []
     assert capsys.readouterr() == ("", "")
 

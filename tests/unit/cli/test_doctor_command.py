@@ -60,7 +60,7 @@ def test_an_open_shift_is_finished_or_reverted_by_the_commands_of_the_hint(
     started(Entry(time.time() - 30, "ann", EVEN, MORE, "", "intent"))
     assert run(DOCTOR) == 3
     out, err = capsys.readouterr()
-    assert "looking at the split and the variants ...\n" in err
+    assert "reading the split and the variants ...\n" in err
     commands = list(recommended(out))
     assert [words for words in commands if words[0] == "shift"] == [
         ["shift", "iris.yaml", "66.67/33.33"],

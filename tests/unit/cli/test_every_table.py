@@ -12,6 +12,7 @@ from abctl.cli._output import Output, emit
 from abctl.cli.main import run
 from abctl.core.change import Ref
 from abctl.core.ledger import Entry, Epoch
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.doctor.check import Check
 from abctl.session.status import Observed, Status
@@ -63,10 +64,11 @@ def test_of_status(wide: bool, capsys: Screen) -> None:
 
 
 def test_of_doctor(capsys: Screen) -> None:
+    found = Reason("failed", {"error": "SourceError", "detail": WORDS.strip()})
     checks = [
-        Check("reach", "ok", WORDS.strip()),
-        Check(f"metric {LONG}", "error", WORDS.strip(), "look at [its] labels"),
-        Check("split", "warning", "off", WORDS.strip()),
+        Check("reach", "ok", found),
+        Check(f"metric {LONG}", "error", found, "look at [its] labels"),
+        Check("split", "warning", found, WORDS.strip()),
     ]
     shown = lines(doctor._table(checks), capsys)
     assert any("→ look at [its] labels" in line for line in shown)
@@ -178,12 +180,12 @@ def test_of_a_shift_of_many_variants(capsys: Screen) -> None:
     ledger = SimpleNamespace(intent=intent, changed_since=lambda _: ())
     seen = SimpleNamespace(drifted=True, ledger=ledger, other_variants="")
     moves = {(VARIANTS[0], VARIANTS[1]): 100}
-    planned: Any = SimpleNamespace(before=SPLIT, after=SHIFTED, seen=seen, moves=moves)
+    planned: Any = SimpleNamespace(before=SPLIT, after=SHIFTED, state=seen, moves=moves)
     assignment = SimpleNamespace(unit="user")
-    place: Any = SimpleNamespace(
+    session: Any = SimpleNamespace(
         experiment=SimpleNamespace(name="iris", assignment=assignment), adopted=False
     )
-    _shift._explain(planned, place)
+    _shift._explain(planned, session)
     said = fitting(capsys.readouterr().err)
     assert [line for line in said if not line.startswith("  ")][-2:] == [
         f"from {LONG} 10%,",

@@ -115,7 +115,7 @@ CASES: Mapping[str, Case] = {
     "a variant without series": Case(
         12,
         (
-            "treatment: the source has no request counters of it, though it had a share",
+            "treatment: has a share, but the source has no request counters of it",
             "split: not checked, nobody knows the requests of treatment",
         ),
         only(gone, '"treatment"'),
@@ -130,13 +130,13 @@ CASES: Mapping[str, Case] = {
     ),
     "another name of one variant": Case(
         12,
-        ("treatment: the source has no request counters of it",),
+        ("treatment: has a share, but the source has no request counters of it",),
         only(renamed('"treatment"', '"v2"')),
     ),
     "another name in the file": Case(
         12,
         (
-            "variants: not as in the plan that was locked",
+            "variants: differ from the plan that was locked",
             "the ledger is of control and treatment, the experiment of control and candidate",
         ),
         edit=("name: treatment", "name: candidate"),
@@ -144,7 +144,7 @@ CASES: Mapping[str, Case] = {
     "NaN": Case(6, ('bucket="0",code="2xx",', "value nan, a counter is finite"), at(40, "NaN")),
     "infinity": Case(6, ("value inf, a counter is finite",), at(40, "+Inf")),
     "less than nothing": Case(6, ("value -1, a counter is finite and not negative",), at(40, -1)),
-    "no number": Case(6, ("is no page of samples",), at(40, "seven")),
+    "no number": Case(6, ("is not a page of samples",), at(40, "seven")),
     "an outcome that nobody has reported": Case(
         10,
         (
@@ -175,17 +175,17 @@ CASES: Mapping[str, Case] = {
     ),
     "samples of the last half only": Case(
         12,
-        ("of the time, must be 90%", "control: nothing is known of the first ", "keep less than"),
+        ("of the time, must be 90%", "control: the first ", "keep less than"),
         seconds=range(SECONDS // 2 + 5, SECONDS + 6),
     ),
     "one sample": Case(
         10,
-        ("were counted before the first scrape, nobody knows when",),
+        ("were counted before the first scrape, at an unknown time",),
         seconds=range(SECONDS, SECONDS + 1),
     ),
     "stale": Case(
         12,
-        ("was last scraped", "ago, the evidence is stale"),
+        ("last scraped", "ago, so the evidence is stale"),
         seconds=range(SECONDS + 6),
         started=SECONDS + 240,
     ),

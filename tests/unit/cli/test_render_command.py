@@ -43,7 +43,7 @@ def test_what_it_cannot_express_is_no_half_rendering(tmp_path: Path, capsys: Scr
     assert run(["render", str(file)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "kserve can do steps of 1%" in shown.err
+    assert "kserve supports steps of 1%" in shown.err
 
 
 def test_nothing_before_the_rest_is_said(capsys: Screen) -> None:

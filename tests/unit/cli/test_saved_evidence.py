@@ -129,7 +129,7 @@ def test_another_plan_than_the_saved_one_is_told(capsys: pytest.CaptureFixture[s
         .replace("scrape: {file: pages.jsonl", f"file: {{path: {SAVED}")
     )
     for change, code, message in (
-        (("mde: 5pp", "mde: 1pp"), 12, "metrics: not as in the plan"),
+        (("mde: 5pp", "mde: 1pp"), 12, "metrics: differ from the plan"),
         (("of: revenue", "of: clicks"), 6, 'was not asked for ab_outcome_count_total{variant="'),
         (("name: treatment", "name: other"), 6, "asked for control, treatment, the experiment has"),
     ):

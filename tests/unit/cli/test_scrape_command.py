@@ -15,6 +15,8 @@ import pytest
 from abctl.cli.main import run
 from abctl.sources.scrape import Scraped
 
+PACKED = gzip.compress(b"ab_up 1", mtime=0)  # the same for every worker
+
 
 class Server(ThreadingHTTPServer):
     """Has one page."""
@@ -54,7 +56,10 @@ def target(server: Server) -> str:
     ("body", "instead"),
     [
         (b'{"status": "ok"}', 'JSON: {"status": "ok"}'),
-        (gzip.compress(b"ab_up 1"), "bytes packed with gzip, which nobody asked for"),
+        (
+            gzip.compress(b"ab_up 1", mtime=0),
+            "a body compressed with gzip, which abctl does not accept",
+        ),
         (b"<!doctype html><title>Sign in</title>", "a web page (Sign in)"),
         (b"Hello there", "text: Hello there"),
     ],
@@ -111,7 +116,7 @@ def test_an_interrupt_leaves_whole_rounds_and_says_so(target: str, tmp_path: Pat
     ("options", "message"),
     [
         ([], "Missing argument"),
-        (["model"], "'model' is no target"),
+        (["model"], "'model' is not a target"),
         (["m:80", "--interval", "15"], "'15' is not a duration"),
         (["m:80", "--interval", "0s"], "must be more than 0"),
     ],

@@ -1,20 +1,20 @@
 """What shift, promote and rollback share: the question, what it is told, and what it costs."""
 
-import inspect
 import io
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from abctl.cli import _shift
+from abctl.cli._session import WorldOptions
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.ledger import ledger_of, ledger_ref
 from abctl.core.split import Split
 from abctl.platforms import envoy
 from abctl.session.apply import start
-from abctl.session.place import Place
+from abctl.session.session import Session
 
 A = Split(("control", "treatment"), (9000, 1000))
 
@@ -35,21 +35,19 @@ class Counting:
 
 
 @pytest.fixture
-def place(tmp_path, make_experiment, monkeypatch):
+def session(tmp_path, make_experiment, monkeypatch):
     """A started experiment, which the commands find whatever they are told."""
-    experiment = make_experiment(shares_bp=A.shares_bp)
-    door = DirectoryDoor(tmp_path / "world")
-    patience = {"clock": lambda: 1.0, "sleep": lambda _: None, "timeout_seconds": 1.0}
-    start(door, envoy, experiment, actor="ann", why="", **patience)
-    found = [Place(Counting(door), envoy, experiment, lambda _: True, "here")]
-    monkeypatch.setattr(_shift, "find_place", lambda *_: found[0])
+    door, experiment = DirectoryDoor(tmp_path / "world"), make_experiment(shares_bp=A.shares_bp)
+    start(Session(door, envoy, experiment, actor="ann", clock=lambda: 1.0), why="")
+    found = [Session(Counting(door), envoy, experiment)]
+    monkeypatch.setattr(_shift, "session_of", lambda *_, **given: replace(found[0], **given))
     return found
 
 
 @pytest.fixture
-def steps(place):
+def steps(session):
     def count():
-        return len(ledger_of(place[0].door.get(ledger_ref(place[0].experiment))).entries)
+        return len(ledger_of(session[0].world.get(ledger_ref(session[0].experiment))).entries)
 
     return count
 
@@ -68,7 +66,7 @@ def answering(monkeypatch, terminal):
     monkeypatch.setattr("sys.stdin", terminal)
 
 
-def test_a_no_is_no_error_and_changes_nothing(place, steps, monkeypatch, capsys):
+def test_a_no_is_no_error_and_changes_nothing(session, steps, monkeypatch, capsys):
     answering(monkeypatch, Terminal("n\n"))
     assert run(["shift", "iris.yaml", "treatment=30%"]) == 130
     printed = capsys.readouterr()
@@ -78,14 +76,15 @@ def test_a_no_is_no_error_and_changes_nothing(place, steps, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("terminal", [Interrupting(), Terminal("")], ids=["ctrl-c", "ctrl-d"])
-def test_no_answer_at_all_changes_nothing_and_says_so(place, steps, monkeypatch, capsys, terminal):
+@pytest.mark.usefixtures("session")
+def test_no_answer_at_all_changes_nothing_and_says_so(steps, monkeypatch, capsys, terminal):
     answering(monkeypatch, terminal)
     assert run(["promote", "iris.yaml"]) == 130
     assert "\nerror: interrupted: nothing was changed\nhint: " in capsys.readouterr().err
     assert steps() == 2
 
 
-def test_a_split_as_an_argument_and_as_an_option_is_given_twice(place, steps, capsys):
+def test_a_split_as_an_argument_and_as_an_option_is_given_twice(session, steps, capsys):
     assert run(["shift", "iris.yaml", "50/50", "--to", "50/50", "--yes"]) == 2
     assert capsys.readouterr().err == (
         "error: the split is given twice: 50/50 and --to 50/50\n"
@@ -93,25 +92,25 @@ def test_a_split_as_an_argument_and_as_an_option_is_given_twice(place, steps, ca
     )
 
 
-def test_the_control_is_no_candidate(place, steps, capsys):
-    control = place[0].experiment.split.control
+def test_the_control_is_no_candidate(session, steps, capsys):
+    control = session[0].experiment.split.control
     assert run(["promote", "iris.yaml", control, "--yes"]) == 2
     assert f"{control!r} is the control, not a treatment" in capsys.readouterr().err
     assert steps() == 2
 
 
-def test_where_nobody_can_be_asked_nothing_is_changed(place, steps, monkeypatch, capsys):
+def test_where_nobody_can_be_asked_nothing_is_changed(session, steps, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert run(["rollback", "iris.yaml"]) == 2
     assert "--yes" in capsys.readouterr().err
     assert steps() == 2
 
 
-def test_a_yes_shifts_the_world_as_it_is_by_then(place, steps, monkeypatch, capsys):
+def test_a_yes_shifts_the_world_as_it_is_by_then(session, steps, monkeypatch, capsys):
     class Slow(Terminal):
         def readline(self, *_):
-            door = place[0].door.door
-            target = envoy.target(place[0].experiment)
+            door = session[0].world.door
+            target = envoy.target(session[0].experiment)
             door.replace(envoy.with_split(door.get(target), Split(A.names, (5000, 5000))))
             return "y\n"
 
@@ -123,28 +122,28 @@ def test_a_yes_shifts_the_world_as_it_is_by_then(place, steps, monkeypatch, caps
     assert steps() == 5
 
 
-def test_a_plan_that_changed_is_warned_of(place, capsys):
-    plan = place[0].experiment
+def test_a_plan_that_changed_is_warned_of(session, capsys):
+    plan = session[0].experiment
     changed = replace(plan, assignment=replace(plan.assignment, salt="other"))
-    place[0] = replace(place[0], experiment=changed)
+    session[0] = replace(session[0], experiment=changed)
     assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
     warning = "warning: assignment of the file differ from what was locked at the start"
     assert warning in capsys.readouterr().err
     # Without a file there is no plan.
-    place[0] = replace(place[0], adopted=True)
+    session[0] = replace(session[0], adopted=True)
     assert run(["shift", "iris.yaml", "treatment=40%", "--yes"]) == 0
     assert "warning" not in capsys.readouterr().err
 
 
-def test_a_shift_asks_the_world_no_more_than_safety_needs(place, capsys):
+def test_a_shift_asks_the_world_no_more_than_safety_needs(session, capsys):
     assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
     # A look (two reads); the intent; the patch, which tests that the object is as it was seen; the
     # object read back; the outcome.
     looked, acted = ["get", "get"], ["replace", "patch", "get", "replace"]
-    assert place[0].door.asked == looked + acted
-    place[0].door.asked.clear()
+    assert session[0].world.asked == looked + acted
+    session[0].world.asked.clear()
     assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
-    assert place[0].door.asked == ["get", "get", "get"]
+    assert session[0].world.asked == ["get", "get", "get"]
 
 
 def test_the_commands_have_the_same_options(capsys):
@@ -154,5 +153,6 @@ def test_the_commands_have_the_same_options(capsys):
         words = capsys.readouterr().out.split()
         shown[name] = {w.strip(",") for w in words if w.startswith("-") and "=" not in w}
     assert shown["promote"] == shown["rollback"] == shown["shift"] - {"--to"}
-    every = {field.replace("_", "-") for field in inspect.signature(_shift.Order).parameters}
-    assert {f"--{name}" for name in every - {"what"}} <= shown["shift"]
+    groups = (_shift.ShiftOptions, WorldOptions)
+    every = {field.name.replace("_", "-") for group in groups for field in fields(group)}
+    assert {f"--{name}" for name in every} <= shown["shift"]

@@ -144,11 +144,14 @@ def test_every_write_is_strict_and_says_who_writes(world):
     assert "force=true" in world.asked[-1][1]
 
 
-def test_names_cannot_lead_elsewhere(world):
+@pytest.mark.parametrize(
+    ("name", "sent"), [("../secrets/x", "..%2Fsecrets%2Fx"), ("..", "%2E%2E"), (".", "%2E")]
+)
+def test_names_cannot_lead_elsewhere(world, name, sent):
     world.script += [failure(404, "not found")]
     with pytest.raises(ClusterError):
-        world.get(Ref("v1", "ConfigMap", "default", "../secrets/x"))
-    assert world.asked[0][1] == "/api/v1/namespaces/default/configmaps/..%2Fsecrets%2Fx"
+        world.get(Ref("v1", "ConfigMap", "default", name))
+    assert world.asked[0][1] == f"/api/v1/namespaces/default/configmaps/{sent}"
 
 
 def test_a_replace_of_what_was_never_read_is_a_conflict(world):

@@ -45,7 +45,7 @@ def access(tmp_path):
 
 
 def headers(found):
-    return found.login.headers()
+    return found.credentials.headers()
 
 
 def read(*paths, context=None):

@@ -8,6 +8,7 @@ from estimates import PLAIN
 
 from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Result, Says, Verdict
 from abctl.core.experiment import Design
+from abctl.core.reasons import Reason
 from abctl.core.verdict import Size, deviation, distrust, verdict
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 from abctl.stats.srm import SrmResult, fixed, sequential
@@ -15,6 +16,18 @@ from abctl.stats.srm import SrmResult, fixed, sequential
 DESIGN = Design(min_duration_seconds=100, max_duration_seconds=1000)
 FIXED = replace(DESIGN, test="fixed")
 WATCHED = Coverage(1, 0, 15.0, 1.0, 3.0, 0.0, 0.0)
+# The numbers behind a claim of `estimate(0.02, 0.01)`.
+NUMBERS = {
+    "unit": "share",
+    "effect": 0.02,
+    "control_value": 0.5,
+    "treatment_value": 0.52,
+    "p": 0.01,
+    "p_is_adjusted": False,
+    "alpha": 0.05,
+}
+ACCURACY = {"metric": "accuracy", "role": "primary", "treatment": "treatment"}
+ERRORS = {"metric": "errors", "role": "guardrail", "treatment": "treatment"}
 MARGIN = Delta(0.005, relative=False)
 
 
@@ -49,6 +62,10 @@ def metric(
     )
 
 
+def codes(found: Verdict) -> list[str]:
+    return [reason.code for reason in found.reasons]
+
+
 def primary(*says: Says, **other: tuple[Says, ...]) -> MetricResult:
     return metric("accuracy", "primary", {"treatment": says, **other})
 
@@ -68,7 +85,7 @@ def test_every_combination_has_the_verdict_of_the_rules(
         DESIGN,
         [primary(*better), guardrail(*safe)],
         elapsed_seconds=elapsed,
-        integrity=() if trusted else ("the split",),
+        integrity=() if trusted else (Reason("planChanged", {"parts": ["metrics"]}),),
     )
     ready = bool(better) and safe == ("non-inferior",) and elapsed >= 100
     if not trusted:
@@ -87,19 +104,16 @@ def test_harm_names_the_metric_and_the_size() -> None:
     found = verdict(DESIGN, [primary("better"), guardrail("harm")], elapsed_seconds=1, integrity=())
     assert found.kind == "stop"
     assert found.treatment == "treatment"
-    assert found.reasons == (
-        (
-            "guardrail errors of treatment is worse than its margin of +0.50pp: "
-            "+2.00pp (50.00% to 52.00%, p = 0.01)"
-        ),
-    )
+    margin = {"margin": 0.005, "margin_is_relative": False, "was_within_margin": False}
+    assert found.reasons == (Reason("harmProven", ERRORS | margin | NUMBERS),)
 
 
 def test_harm_on_a_primary_goes_before_better_on_another() -> None:
     other = replace(primary("better"), name="clicks")
     found = verdict(DESIGN, [primary("harm"), other], elapsed_seconds=500, integrity=())
     assert found.kind == "stop"
-    assert "primary accuracy of treatment is worse" in found.reasons[0]
+    none = {"margin": None, "margin_is_relative": None, "was_within_margin": False}
+    assert found.reasons == (Reason("harmProven", ACCURACY | none | NUMBERS),)
 
 
 def of(elapsed_seconds: float = 500, without_share: tuple[str, ...] = (), **are: str) -> Verdict:
@@ -143,8 +157,8 @@ def test_each_treatment_has_its_own_verdict_and_the_experiment_says_what_to_do(
     kinds = {"good": "ship", "harmful": "stop", "open": "continue"}
     assert [(v.treatment, v.kind) for v in found.treatments] == [("a", kinds[a]), ("b", kinds[b])]
     for name, which in (("a", a), ("b", b)):
-        harm = f"guardrail errors of {name} is worse than its margin"
-        assert any(harm in reason for reason in found.reasons) == (which == "harmful")
+        harmed = [r.facts["treatment"] for r in found.reasons if r.code == "harmProven"]
+        assert (name in harmed) == (which == "harmful")
 
 
 @pytest.mark.parametrize("a", ["good", "harmful", "open"])
@@ -181,17 +195,16 @@ def test_of_two_that_may_ship_the_larger_estimate_goes_first_and_proves_nothing(
         ship = verdict(DESIGN, metrics, elapsed_seconds=500, integrity=())
         assert (ship.kind, ship.treatment) == ("ship", best)
         other = {"a": "b", "b": "a"}[best]
-        assert (
-            f"{other} may ship as well: {best} goes first by its estimate of accuracy, "
-            f"which does not prove it better than {other}"
-        ) in ship.reasons
+        too = {"treatment": other, "first": best, "metric": "accuracy"}
+        assert Reason("mayShipToo", too) in ship.reasons
 
 
 def test_when_time_is_over_what_is_open_is_given_up_and_harm_told_first() -> None:
     found = of(a="open", b="harmful", elapsed_seconds=1000)
     assert (found.kind, found.treatment) == ("stop", None)
-    assert "guardrail errors of b is worse" in found.reasons[0]
-    assert "maxDuration of 16.7 min is over" in found.reasons[1]
+    assert codes(found) == ["harmProven", "maxDurationOver", "notYetProven"]
+    assert [r.facts.get("treatment") for r in found.reasons] == ["b", None, "a"]
+    assert found.reasons[1].facts == {"max_duration_seconds": 1000}
     assert of(a="good", b="open", elapsed_seconds=1000).kind == "ship"
 
 
@@ -201,7 +214,7 @@ def test_a_fixed_test_is_silent_before_its_end_even_of_harm() -> None:
     for elapsed, sizes in ((50, []), (500, small), (1000, small)):
         found = verdict(FIXED, metrics, elapsed_seconds=elapsed, integrity=(), sizes=sizes)
         assert found.kind == "continue"
-        assert "looked at once" in found.reasons[-1]
+        assert found.reasons[-1] == Reason("beforePlannedEnd", {"max_duration_seconds": 1000})
     assert verdict(FIXED, metrics, elapsed_seconds=500, integrity=(), ended=True).kind == "stop"
 
 
@@ -210,7 +223,7 @@ def test_a_fixed_test_ends_with_its_one_look() -> None:
     for elapsed in (100, 10_000):
         found = verdict(FIXED, metrics, elapsed_seconds=elapsed, integrity=(), ended=True)
         assert found.kind == "stop"
-        assert "the one look that was planned" in found.reasons[0]
+        assert codes(found) == ["oneLookOver", "notYetProven", "notYetProven"]
 
 
 def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
@@ -225,47 +238,87 @@ def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
         sizes=[Size("accuracy", "treatment", needed=1000, reached=100)],
     )
     assert found.kind == "continue"
+    none = {"margin": None, "margin_is_relative": None}
     assert found.reasons == (
-        (
-            "primary accuracy of treatment: not proven better yet: "
-            "+2.00pp (50.00% to 52.00%, p = 0.01, must be 0.05 or less)"
-        ),
-        "guardrail errors of treatment: not estimable yet: no errors yet",
-        "40 s more until minDuration of 1.67 min",
-        (
-            "accuracy: 100 in the smaller variant, about 1,000 needed to find its mde, "
-            "in about 9 min at this pace"
+        Reason("notYetProven", ACCURACY | none | NUMBERS),
+        Reason("notYetEstimable", ERRORS | {"method": "ratio", "detail": "no errors yet"}),
+        Reason("minDuration", {"left_seconds": 40, "min_duration_seconds": 100}),
+        Reason(
+            "sizeNotReached",
+            {
+                "metric": "accuracy",
+                "treatment": "treatment",
+                "reached_count": 100,
+                "needed_count": 1000,
+                "expected_seconds": 900 / (100 / 60),
+            },
         ),
     )
 
 
+def test_before_anything_is_counted_nobody_says_when_the_size_is_reached() -> None:
+    none = [Size("accuracy", "treatment", needed=1000, reached=0)]
+    found = verdict(DESIGN, [primary()], elapsed_seconds=60, integrity=(), sizes=none)
+    assert found.reasons[-1].code == "sizeNotReached"
+    assert found.reasons[-1].facts["expected_seconds"] is None
+
+
+def test_a_treatment_that_ends_leaves_the_others_and_says_which() -> None:
+    found = of(a="harmful", b="open")
+    assert codes(found) == ["harmProven", "othersGoOn", "notYetProven"]
+    assert found.reasons[1].facts == {"stopped": ["a"], "going": ["b"]}
+
+
+def test_a_metric_of_which_nothing_is_claimed_ships_nothing() -> None:
+    metrics = [
+        replace(each, comparisons=tuple(replace(c, claims=()) for c in each.comparisons))
+        for each in (primary("better"), guardrail("non-inferior"))
+    ]
+    found = verdict(DESIGN, metrics, elapsed_seconds=500, integrity=())
+    assert (found.kind, codes(found)) == ("continue", ["notAsked", "notAsked"])
+    assert codes(verdict(DESIGN, metrics[1:], elapsed_seconds=500, integrity=())) == [
+        "noPrimary",
+        "notAsked",
+    ]
+
+
 @pytest.mark.parametrize(
-    ("watched", "reason"),
+    ("watched", "code", "facts"),
     [
-        (WATCHED, None),
-        (None, "has no request counters of it"),
-        (replace(WATCHED, covered_ratio=0.8), "cover 80.0% of the time, must be 90%"),
-        (replace(WATCHED, doubtful_ratio=0.3), "up to 30.0% of its requests may be none"),
-        (replace(WATCHED, doubtful_ratio=0.05), None),
-        (replace(WATCHED, stale_seconds=3600.0), "was last scraped 1 h ago"),
-        (replace(WATCHED, stale_seconds=100.0), None),
-        (replace(WATCHED, stale_seconds=500.0, interval_seconds=60.0), None),
+        (WATCHED, None, {}),
+        (None, "noRequestCounters", {}),
+        (
+            replace(WATCHED, covered_ratio=0.8),
+            "scrapeGaps",
+            {"covered_ratio": 0.8, "needed_ratio": 0.9},
+        ),
+        (replace(WATCHED, doubtful_ratio=0.3), "doubtfulRequests", {"doubtful_ratio": 0.3}),
+        (replace(WATCHED, doubtful_ratio=0.05), None, {}),
+        (replace(WATCHED, stale_seconds=3600.0), "stale", {"stale_seconds": 3600.0}),
+        (replace(WATCHED, stale_seconds=100.0), None, {}),
+        (replace(WATCHED, stale_seconds=500.0, interval_seconds=60.0), None, {}),
     ],
 )
-def test_evidence_with_holes_is_not_trusted(watched: Coverage | None, reason: str | None) -> None:
+def test_evidence_with_holes_is_not_trusted(
+    watched: Coverage | None, code: str | None, facts: dict[str, float]
+) -> None:
     found = list(distrust(None, ("a", "b"), {"a": WATCHED, "b": watched}, ()))
-    assert len(found) == (reason is not None)
-    assert all(f"b: the source {reason}" in text or f"{reason}" in text for text in found)
+    assert found == ([Reason(code, {"variant": "b", **facts})] if code else [])
 
 
 def test_a_wrong_split_is_told_with_names_and_numbers() -> None:
     off = sequential([[700, 300]], [[0.5, 0.5]])
-    told = list(distrust(off, ("old", "new"), {}, ()))
-    assert len(told) == 1
-    assert (
-        "old got 700 of 1,000 requests (70.00%), 500 expected (50.00%): more than chance explains "
-        "(p < 0.0001)"
-    ) in told[0]
+    assert isinstance(off, SrmResult)
+    (told,) = distrust(off, ("old", "new"), {}, ())
+    assert told.code == "splitMismatch"
+    assert told.facts == {
+        "variant": "old",
+        "requests_count": 700,
+        "total_count": 1000,
+        "expected_count": 500,
+        "p": off.p,
+        "alpha": off.alpha,
+    }
     right = sequential([[510, 490]], [[0.5, 0.5]])
     assert list(distrust(right, ("old", "new"), {}, ())) == []
 
@@ -289,16 +342,16 @@ def test_a_share_that_is_off_by_chance_is_called_so(got: int, says: str) -> None
 
 def test_a_changed_plan_is_not_trusted() -> None:
     (told,) = distrust(None, (), {}, ("metrics", "design"))
-    assert told.startswith("metrics, design: not as in the plan")
+    assert told == Reason("planChanged", {"parts": ["metrics", "design"]})
 
 
-def test_a_corrected_p_says_so_and_what_it_needs() -> None:
+def test_a_corrected_p_says_so() -> None:
     found = primary()
     comparison = found.comparisons[0]
     claims = tuple(replace(claim, p_adjusted=0.08) for claim in comparison.claims)
     corrected = replace(found, comparisons=(replace(comparison, claims=claims),))
-    reason = verdict(DESIGN, [corrected], elapsed_seconds=200, integrity=()).reasons[0]
-    assert "p = 0.08 by Holm, must be 0.05 or less" in reason
+    (reason,) = verdict(DESIGN, [corrected], elapsed_seconds=200, integrity=()).reasons
+    assert (reason.facts["p"], reason.facts["p_is_adjusted"]) == (0.08, True)
 
 
 def test_harm_that_was_within_its_margin_at_another_look_says_so() -> None:
@@ -306,4 +359,5 @@ def test_harm_that_was_within_its_margin_at_another_look_says_so() -> None:
         DESIGN, [primary(), guardrail("harm", "non-inferior")], elapsed_seconds=500, integrity=()
     )
     assert found.kind == "stop"
-    assert "at another look it was within it" in found.reasons[0]
+    assert found.reasons[0].code == "harmProven"
+    assert found.reasons[0].facts["was_within_margin"]

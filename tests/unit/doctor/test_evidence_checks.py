@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from abctl.core.experiment import Design, Experiment, Metric
 from abctl.core.selector import Selector
+from abctl.doctor.check import Check
 from abctl.doctor.evidence import examine
 from abctl.errors import SourceError
 from abctl.session.analyze import telemetry
@@ -32,7 +33,7 @@ class Page:
     interval: float = 15.0
     age: float = 5.0
     ahead: float = 0.0
-    kept: float | None = math.inf
+    kept: float | None = 15 * 86_400.0
     without: str = "nothing"
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     doubled: bool = False
@@ -73,22 +74,22 @@ class Page:
 
 
 @pytest.fixture
-def found(make_experiment: Callable[..., Experiment]) -> Callable[..., dict[str, tuple[str, str]]]:
-    def look(**page: Any) -> dict[str, tuple[str, str]]:
+def found(make_experiment: Callable[..., Experiment]) -> Callable[..., dict[str, Check]]:
+    def look(**page: Any) -> dict[str, Check]:
         made = make_experiment(shares_bp=(5000, 5000))
         experiment = dataclasses.replace(made, metrics=(ACCURACY,), design=DESIGN, source=None)
         checks = examine(experiment, Page(**page), telemetry(experiment), clock=lambda: NOW)
-        return {check.name: (check.level, f"{check.message} {check.hint}") for check in checks}
+        return {check.name: check for check in checks}
 
     return look
 
 
-Found = Callable[..., dict[str, tuple[str, str]]]
+Found = Callable[..., dict[str, Check]]
 
 
 def test_a_source_that_has_everything(found: Found) -> None:
     checks = found()
-    assert {level for level, _ in checks.values()} == {"ok"}
+    assert {check.level for check in checks.values()} == {"ok"}
     assert set(checks) == {
         "source",
         "clock",
@@ -101,26 +102,57 @@ def test_a_source_that_has_everything(found: Found) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "name", "level", "words"),
+    ("page", "name", "level", "code", "facts"),
     [
-        ({"broken": True}, "source", "error", "nothing answers"),
-        ({"ahead": 60.0}, "clock", "error", "60.0 s ahead of the ledger's"),
-        ({"ahead": -60.0}, "clock", "error", "60.0 s behind"),
-        ({"without": "treatment"}, "metric requests", "error", "treatment: no series of"),
-        ({"without": "ab_outcome_count_total"}, "metric accuracy", "error", "no series of"),
-        ({"without": "ab_outcome_sum_total"}, "metric accuracy", "warning", "first event"),
-        ({"doubled": True}, "metric requests", "error", "scraped twice"),
-        ({"age": 300.0}, "scrapes", "error", "300 s ago"),
-        ({"interval": 120.0}, "scrapes", "warning", "settle is only 1m"),
-        ({"interval": 900.0}, "scrapes", "warning", "once only"),
-        ({"extra": {"exported_variant": "a"}}, "labels", "warning", "exported_variant"),
-        ({"kept": 86_400.0}, "retention", "error", "1d, the experiment may take 7d"),
-        ({"kept": None}, "retention", "warning", "does not say"),
+        ({"broken": True}, "source", "error", "failed", {"error": "SourceError"}),
+        ({"ahead": 60.0}, "clock", "error", "sourceClockApart", {"ahead_seconds": 60.0}),
+        ({"ahead": -60.0}, "clock", "error", "sourceClockApart", {"ahead_seconds": -60.0}),
+        ({"without": "treatment"}, "metric requests", "error", "seriesMissing", {}),
+        ({"without": "ab_outcome_count_total"}, "metric accuracy", "error", "seriesMissing", {}),
+        ({"without": "ab_outcome_sum_total"}, "metric accuracy", "warning", "noEventYet", {}),
+        ({"doubled": True}, "metric requests", "error", "failed", {"error": "SourceError"}),
+        ({"age": 300.0}, "scrapes", "error", "scrapesEnded", {"age_seconds": 300.0}),
+        (
+            {"interval": 120.0},
+            "scrapes",
+            "warning",
+            "settleTooShort",
+            {"interval_seconds": 120.0, "settle_seconds": 60.0},
+        ),
+        ({"interval": 900.0}, "scrapes", "warning", "scrapedOnce", {}),
+        (
+            {"extra": {"exported_variant": "a"}},
+            "labels",
+            "warning",
+            "labelsHidden",
+            {"labels": ["exported_variant"]},
+        ),
+        (
+            {"kept": 86_400.0},
+            "retention",
+            "error",
+            "retentionTooShort",
+            {"kept_seconds": 86_400.0, "max_duration_seconds": 7 * 86_400.0},
+        ),
+        ({"kept": None}, "retention", "warning", "retentionUnknown", {"place": Page.place}),
     ],
 )
 def test_one_thing_that_is_wrong(
-    found: Found, page: dict[str, Any], name: str, level: str, words: str
+    found: Found, *, page: dict[str, Any], name: str, level: str, code: str, facts: dict[str, Any]
 ) -> None:
-    checks = found(**page)
-    assert checks[name][0] == level
-    assert words in checks[name][1]
+    check = found(**page)[name]
+    assert (check.level, check.reason.code) == (level, code)
+    assert facts.items() <= check.reason.facts.items()
+    assert check.hint
+
+
+def test_what_is_kept_for_ever_is_kept_long_enough(found: Found) -> None:
+    check = found(kept=math.inf)["retention"]
+    assert (check.level, check.reason.code) == ("ok", "retentionUnlimited")
+
+
+def test_what_is_missing_is_named_with_its_variant(found: Found) -> None:
+    check = found(without="treatment")["metric requests"]
+    (missing,) = check.reason.facts["missing"]
+    assert missing["variant"] == "treatment"
+    assert missing["selector"].startswith("ab_requests_total{")

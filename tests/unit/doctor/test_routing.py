@@ -1,7 +1,6 @@
 """The probe against an entrance that routes rightly, and wrongly in one way at a time."""
 
 import dataclasses
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from abctl.core.assignment import explain
 from abctl.core.experiment import Experiment
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.doctor import routing
 from abctl.doctor.check import Check
@@ -145,22 +145,26 @@ def test_a_request_without_the_key_belongs_to_the_control(experiment: Experiment
 
 
 def test_answers_that_do_not_say_who_they_are(experiment: Experiment) -> None:
+    facts = {"answers_count": USERS, "requests_count": USERS, "header": "x-ab-variant"}
     (found,) = checks(experiment, lambda *_: "").values()
     assert found.level == "error"
-    assert "no x-ab-variant" in found.message
+    assert found.reason == Reason("variantNotNamed", facts)
     (found,) = checks(experiment, lambda *_: "stranger").values()
-    assert "stranger" in found.message
+    assert found.level == "error"
+    assert found.reason == Reason("variantUnknown", facts | {"variant": "stranger"})
 
 
 def test_an_entrance_that_fails_or_is_not_there(experiment: Experiment) -> None:
     (found,) = checks(experiment, right(experiment), status=503).values()
     assert found.level == "error"
-    assert "HTTP 503" in found.message
+    assert found.reason.code == "requestsFailed"
+    assert found.reason.facts["failure"] == "HTTP 503"
+    assert found.reason.facts["answered"] == {}
     with entrance(right(experiment)) as url:
         pass
     (gone,) = probe(experiment, experiment.split, url, first=0, users=USERS)
     assert gone.level == "error"
-    assert "no answer" in gone.message
+    assert gone.reason.facts["failure"].startswith("no answer (")
 
 
 def test_requests_that_are_drawn_by_themselves_are_asked_once(
@@ -200,9 +204,11 @@ def test_a_dead_variant_ends_the_probe_soon_and_those_who_answer_are_told(
     assert time.monotonic() - began < 10.0
     assert found.level == "error"
     said = "no answer within 0.5 s" if dead == "silent" else "HTTP 503"
-    assert said in found.message
-    assert "were not sent any more; control answered " in found.message
-    assert "is a variant dead?" in found.hint
+    assert found.reason.code == "requestsFailed"
+    assert found.reason.facts["failure"] == said
+    assert found.reason.facts["unsent_count"] > 0
+    assert list(found.reason.facts["answered"]) == ["control"]
+    assert "is a variant down?" in found.hint
     assert told[-1][0] < told[-1][1] == 2000
 
 
@@ -218,5 +224,6 @@ def test_a_slow_entrance_is_not_waited_for_endlessly(
         return right(experiment)(headers, before)
 
     (found,) = checks(experiment, answer).values()
-    assert re.match(r"only \d+ of 400 requests were answered in time", found.message)
+    assert found.reason.code == "answersTooSlow"
+    assert found.reason.facts["answered_count"] < found.reason.facts["requests_count"] == 400
     assert "--users" in found.hint

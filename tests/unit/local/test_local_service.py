@@ -50,7 +50,7 @@ def test_only_the_example_models_need_no_folder(make_experiment: Make, tmp_path:
     other = Variant("treatment", Model("iris", "v9"))
     experiment = make_experiment()
     experiment = replace(experiment, variants=(experiment.variants[0], other))
-    with pytest.raises(NotFoundError, match="treatment: iris v9 is none of") as error:
+    with pytest.raises(NotFoundError, match="treatment: iris v9 is not among") as error:
         local_stack.up(experiment, state_dir=tmp_path / "stack", models_dir=None, report=silent)
     assert error.value.hint == "--models names the folder that has one for each version"
 
@@ -163,9 +163,9 @@ def test_down_keeps_the_folder_and_purge_removes_it(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_installed")
 def test_the_folder_of_somebody_else_is_left_alone(make_experiment: Make, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    with pytest.raises(UsageError, match="not of a local stack"):
+    with pytest.raises(UsageError, match="do not belong to a local stack"):
         local_stack.down(tmp_path, purge=True)
-    with pytest.raises(UsageError, match="not of a local stack"):
+    with pytest.raises(UsageError, match="do not belong to a local stack"):
         up(make_experiment(), tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="not a folder"):
@@ -217,7 +217,7 @@ def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
         )
         for folder in kept:
             assert (folder / "scrapes.jsonl").read_text() == "counted"
-            assert ledger_of(ledger.read(local_world.door(experiment, folder), experiment)).desired
+            assert ledger.read(local_world.door(experiment, folder), experiment).ledger.desired
         assert not (state_dir / "scrapes.jsonl").exists()
     assert not local_stack.down(state_dir, purge=True)
     assert not state_dir.exists()
@@ -239,7 +239,7 @@ def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     (told,) = start_again(experiment, state_dir, tied=True)
     (kept,) = (state_dir / lifecycle.EARLIER).iterdir()
     assert str(kept) in told
-    assert ledger_of(ledger.read(local_world.door(other, kept), other)).desired
+    assert ledger.read(local_world.door(other, kept), other).ledger.desired
     shutil.rmtree(state_dir / lifecycle.EARLIER)
     # What nobody can read may be evidence.
     leave_behind(experiment, state_dir)

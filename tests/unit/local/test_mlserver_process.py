@@ -64,7 +64,7 @@ def test_wrong_model_settings(model_dir: Path, tmp_path: Path, text: str, proble
 
 
 def test_a_state_folder_that_mlserver_cannot_search(model_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="finds no model"):
+    with pytest.raises(UsageError, match="does not find models"):
         mlserver.command(SERVER, model_dir, {}, tmp_path / "[1]")
 
 

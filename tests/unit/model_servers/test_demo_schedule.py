@@ -189,7 +189,8 @@ def test_on_every_machine_every_metric_is_estimable_and_the_worse_model_is_stopp
 
     found = next(each for each in looks if estimable(each))
     assert found.verdict.kind == "stop"
-    assert "primary accuracy of treatment is worse" in found.verdict.reasons[0]
+    harm = found.verdict.reasons[0]
+    assert (harm.code, harm.facts["metric"]) == ("harmProven", "accuracy")
     assert len(found.epochs) == 1 + len(demo.SCHEDULE.shifts)
 
 

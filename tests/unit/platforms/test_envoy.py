@@ -194,7 +194,7 @@ def test_weights_that_make_no_split_are_an_error(make_experiment):
     obj = config_map(make_experiment(shares_bp=(7000, 3000)))
     text = obj["data"]["routes.json"]
     for odd in (text.replace("7000", "70"), text.replace('"name": "treatment"', '"name": "other"')):
-        with pytest.raises(ClusterError, match="no split of abctl"):
+        with pytest.raises(ClusterError, match="not as abctl writes it"):
             envoy.split_of({**obj, "data": {**obj["data"], "routes.json": odd}})
 
 

@@ -154,7 +154,7 @@ BROKEN = {
         (("spec", "rules"), [], "no rule"),
     ],
     "istio": [
-        (("spec", "http", 1, "route", 0, "weight"), -75, "no split"),
+        (("spec", "http", 1, "route", 0, "weight"), -75, "not a split"),
         (("spec", "http"), [], "no route"),
         (("spec", "http", 0, "route"), [{"destination": {"host": h}} for h in "ab"], "several"),
     ],
@@ -163,20 +163,24 @@ BROKEN = {
         (("spec", "nodes", "choose", "steps"), [], "no steps"),
     ],
     "seldon": [
-        (("spec", "predictors", 0, "traffic"), -100, "no split"),
+        (("spec", "predictors", 0, "traffic"), -100, "not a split"),
         (("spec", "predictors"), [], "no predictor"),
     ],
     "seldon2": [
         (("spec", "candidates"), [], "no candidates"),
-        (("spec", "candidates", 0, "weight"), -1, "no split"),
+        (("spec", "candidates", 0, "weight"), -1, "not a split"),
     ],
     "kserve": [(("spec", "predictor", "canaryTrafficPercent"), 130, "from 0 to 100")],
     "nginx": [
         (("data", "default.conf"), "server {}", "0 files"),
         (("data", "readme"), "split_clients a $b { * c; }", "2 files"),
         (("data", "default.conf"), "split_clients a $b { 10% c; }", "that of *"),
-        (("data", "default.conf"), "split_clients a $b { half c; * d; }", "no percentage"),
-        (("data", "default.conf"), "split_clients a $b { 80% c; 30% e; * d; }", "no split"),
+        (("data", "default.conf"), "split_clients a $b { half c; * d; }", "not a percentage"),
+        (
+            ("data", "default.conf"),
+            "split_clients a $b { 80% c; 30% e; * d; }",
+            "not a valid split",
+        ),
         (("data", "default.conf"), 2 * "split_clients a $b { * d; }\n", "must be one"),
     ],
 }

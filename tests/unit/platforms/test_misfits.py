@@ -73,7 +73,7 @@ def test_who_can_is_named(make_experiment):
     assert sticky.hint == "unit: request, or platform: envoy, gateway or nginx"
     (grain,) = misfits("kserve", make_experiment, shares_bp=(9950, 50))[:1]
     assert grain.place == ("variants", 0, "split")
-    assert grain.hint == "write 100%; envoy, gateway, istio, nginx or seldon2 can do finer steps"
+    assert grain.hint == "write 100%; for finer steps: envoy, gateway, istio, nginx or seldon2"
     (many,) = misfits("kserve", make_experiment, names=("a", "b", "c"))
     assert many.place == ("variants",)
     assert "seldon" in many.hint

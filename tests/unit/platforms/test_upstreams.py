@@ -89,7 +89,7 @@ def test_a_service_that_is_there_already_is_called_by_its_own_name() -> None:
 def test_variants_that_the_metrics_do_not_tell_apart_are_refused() -> None:
     experiment = example("istio")
     same = tuple(replace(v, model=Model("iris", "v1", service="one")) for v in experiment.variants)
-    with pytest.raises(SourceError, match="does not say what its metrics call each"):
+    with pytest.raises(SourceError, match="does not report what its metrics call each"):
         telemetry(replace(experiment, variants=same))
 
 

@@ -6,7 +6,6 @@ percentage makes a revision, and what has all requests counts as rolled out.
 
 import itertools
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from doors import survives
@@ -18,6 +17,7 @@ from abctl.core.split import Split
 from abctl.errors import NotReadyError
 from abctl.platforms import kserve
 from abctl.session.apply import apply
+from abctl.session.session import Session
 
 SPLIT = Split(("control", "treatment"), (9000, 1000))
 
@@ -92,15 +92,13 @@ def experiment(make_experiment):
 
 
 def applying(experiment, clock, timeout_seconds=30.0):
-    options = {"actor": "ann", "why": "", "clock": clock, "sleep": clock.sleep}
-    return partial(
-        apply,
-        platform=kserve,
-        experiment=experiment,
-        timeout_seconds=timeout_seconds,
-        report=lambda _: None,
-        **options,
-    )
+    """Applies it by a door."""
+    time = {"clock": clock, "sleep": clock.sleep, "timeout_seconds": timeout_seconds}
+
+    def by(door):
+        return apply(Session(door, kserve, experiment, actor="ann", **time), why="")
+
+    return by
 
 
 def assert_in_order(door, controller, experiment):

@@ -135,7 +135,7 @@ def test_an_envoy_without_routes_is_waited_for():
 
 
 def test_an_answer_of_somebody_else_is_no_split():
-    assert "is no split" in World("nginx").status(a=("Running", {"split": 3}))["unseen"]
+    assert "an invalid split" in World("nginx").status(a=("Running", {"split": 3}))["unseen"]
 
 
 def test_why_nobody_can_tell_is_told(world):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,11 +11,13 @@ from doors import CountingDoor, contend, survives
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.ledger import Entry, ledger_of, ledger_ref, with_ledger
 from abctl.core.split import Split
-from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError
+from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError, UsageError
 from abctl.platforms import envoy
+from abctl.session import ledger
+from abctl.session.adopt import Adopting
 from abctl.session.apply import create, start
-from abctl.session.look import look
-from abctl.session.shift import plan, shift
+from abctl.session.session import Session
+from abctl.session.shift import plan, promoted, rolled_back, shift
 
 NAMES = ("control", "treatment")
 
@@ -62,6 +65,12 @@ class LateEnvoy:
         return {"routes": json.loads(self.has)["resources"][0], "refusal": "update_rejected"}
 
 
+def open_by(clock, door, experiment):
+    """A session of Ann's."""
+    time = {"clock": clock, "sleep": clock.sleep, "timeout_seconds": 5.0}
+    return Session(door, envoy, experiment, actor="ann", **time)
+
+
 class World:
     """An experiment that was started with split A."""
 
@@ -70,20 +79,12 @@ class World:
         self.clock = Clock()
         self.envoy = LateEnvoy(root)
         self.door = DirectoryDoor(root, self.envoy)
-        start(self.door, envoy, experiment, **self.options())
+        self.session = open_by(self.clock, self.door, experiment)
+        start(self.session, why="test")
 
-    def options(self, actor="ann"):
-        return {
-            "actor": actor,
-            "why": "test",
-            "clock": self.clock,
-            "sleep": self.clock.sleep,
-            "timeout_seconds": 5.0,
-        }
-
-    def shift(self, to, door=None, actor="ann", **more):
-        options = self.options(actor) | more
-        return shift(door or self.door, envoy, self.experiment, to, **options)
+    def shift(self, to, door=None, **settings):
+        session = replace(self.session, world=door or self.door, **settings)
+        return shift(session, to, why="test")
 
     @property
     def ledger(self):
@@ -127,14 +128,14 @@ STARTED = [("intent", None, A), ("applied", None, A)]
 
 def test_a_start_opens_the_first_epoch_once(world):
     assert world.steps == STARTED
-    assert start(world.door, envoy, world.experiment, **world.options())
+    assert start(world.session, why="test")
     assert world.steps == STARTED
 
 
 def test_a_start_again_goes_on_with_the_split_of_the_ledger(world):
     world.shift(B)
     world.door.delete(envoy.target(world.experiment))
-    start(world.door, envoy, world.experiment, **world.options())
+    start(world.session, why="test")
     assert world.asked == B
     assert world.ledger.desired == B
 
@@ -172,9 +173,9 @@ def test_a_platform_that_cannot_tell_is_not_said_to_have_confirmed(world):
 
 
 def test_what_is_not_started_cannot_be_shifted(tmp_path, make_experiment):
-    door = DirectoryDoor(tmp_path / "empty")
+    session = open_by(Clock(), DirectoryDoor(tmp_path / "empty"), make_experiment())
     with pytest.raises(NotFoundError, match="iris was not started"):
-        plan(door, envoy, make_experiment(), A)
+        plan(session, A)
 
 
 def test_what_the_platform_cannot_express_writes_nothing(world):
@@ -184,10 +185,10 @@ def test_what_the_platform_cannot_express_writes_nothing(world):
 
 
 def test_a_plan_changes_nothing_and_says_who_moves(world):
-    planned = plan(world.door, envoy, world.experiment, C)
+    planned = plan(world.session, C)
     assert planned.moves == {("control", "treatment"): 4000}
     assert (planned.before, planned.empty) == (A, False)
-    assert plan(world.door, envoy, world.experiment, A).empty
+    assert plan(world.session, A).empty
     assert world.steps == STARTED
     assert world.asked == A
 
@@ -218,7 +219,7 @@ def test_a_refusal_is_reported_and_leaves_the_intent_open(world):
 
 def test_drift_is_noticed_entered_and_reported(world):
     world.tamper(C)
-    assert plan(world.door, envoy, world.experiment, B).seen.drifted
+    assert plan(world.session, B).state.drifted
     result = world.shift(B)
     assert (result.drift, result.before) == (C, C)
     assert world.steps[2:] == [("observed", A, C), ("intent", C, B), ("applied", C, B)]
@@ -292,12 +293,14 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
         root = tmp_path / str(at)
         door = DirectoryDoor(root, LateEnvoy(root))
         clock = Clock()
-        options = {"actor": "ann", "why": "", "clock": clock}
-        patience = {"sleep": clock.sleep, "timeout_seconds": 5.0}
-        begin = partial(start, platform=envoy, experiment=experiment, **options, **patience)
+        session = open_by(clock, door, experiment)
+
+        def begin(door, session=session):
+            start(replace(session, world=door), why="")
+
         completed = survives(begin, door, at, after)
-        create(door, envoy, experiment, **options)
-        start(door, envoy, experiment, **options, **patience)
+        create(session, why="")
+        start(session, why="")
         entries = ledger_of(door.get(ledger_ref(experiment))).entries
         assert [(e.phase, e.before, e.after) for e in entries] == STARTED
         if completed:
@@ -310,23 +313,64 @@ def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
     contend(world, world.door, world.door, rounds=100)
 
 
-def test_what_was_read_before_is_believed_as_far_as_the_ledger_explains_it(world):
-    target, asked = envoy.target(world.experiment), []
-    found = world.door.get(target)
+class Asked(CountingDoor):
+    """Writes down what is read."""
 
-    class Asked(CountingDoor):
-        def get(self, ref):
-            asked.append(ref)
-            return self.door.get(ref)
+    def __init__(self, door):
+        super().__init__(door)
+        self.asked = []
 
-    def seen():
-        return look(Asked(world.door), envoy, world.experiment, found)
+    def get(self, ref):
+        self.asked.append(ref)
+        return self.door.get(ref)
 
-    assert (seen().asked, asked) == (A, [ledger_ref(world.experiment)])
-    world.shift(B)
-    assert (seen().asked, seen().drifted) == (B, False)
+
+def test_one_look_reads_each_object_once_and_drift_is_looked_at_twice(world):
+    both = [ledger_ref(world.experiment), envoy.target(world.experiment)]
+    door = Asked(world.door)
+    session = replace(world.session, world=door)
+    state = session.observe()
+    assert (state.asked, state.drifted, door.asked) == (A, False, both)
     world.tamper(C)
-    assert (seen().asked, seen().drifted) == (C, True)
+    door.asked.clear()
+    state = session.observe()
+    assert (state.asked, state.drifted, door.asked) == (C, True, both * 2)
+
+
+def test_what_was_found_is_not_read_again_and_no_drift_where_it_is_old(world):
+    target = envoy.target(world.experiment)
+    found, door = world.door.get(target), Asked(world.door)
+    adopted = Adopting(door, world.experiment, found)
+    session = replace(world.session, world=adopted, adopted=True)
+    assert (session.observe().asked, door.asked) == (A, [ledger_ref(world.experiment)])
+    assert session.observe().asked == A
+    assert door.asked[-1] == target
+    session = replace(session, world=Adopting(door, world.experiment, found))
+    world.shift(B)
+    assert (session.observe().asked, session.observe().drifted) == (B, False)
+
+
+def test_the_ledger_is_parsed_once_for_each_state_that_is_read(world, monkeypatch):
+    parsed, split_of, decoded = [], envoy.split_of, []
+    monkeypatch.setattr(ledger, "ledger_of", lambda obj: parsed.append(obj) or ledger_of(obj))
+    monkeypatch.setattr(envoy, "split_of", lambda obj: decoded.append(obj) or split_of(obj))
+    world.envoy.looks = 0
+    assert world.shift(B).changed
+    # As it was before; and the split once more when it is read back.
+    assert (len(parsed), len(decoded)) == (1, 2)
+
+
+def test_a_promotion_and_a_rollback_are_splits_like_others(world):
+    planned = plan(world.session, promoted)
+    assert (planned.before, planned.after) == (A, split(10_000))
+    assert world.shift(promoted).after == world.asked == split(10_000)
+    assert world.shift(rolled_back).after == world.asked == split(0)
+    many = Split(("a", "b", "c"), (5000, 3000, 2000))
+    assert promoted(many, "c") == Split(many.names, (0, 0, 10_000))
+    assert rolled_back(many) == Split(many.names, (10_000, 0, 0))
+    for variant in (None, "a"):
+        with pytest.raises(UsageError):
+            promoted(many, variant)
 
 
 def test_what_somebody_changes_before_the_patch_is_seen_and_the_last_intent_wins(world):

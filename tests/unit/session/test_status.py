@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -12,6 +13,7 @@ from abctl.core.split import Split
 from abctl.errors import NotFoundError
 from abctl.platforms import envoy
 from abctl.session.apply import start
+from abctl.session.session import Session
 from abctl.session.shift import shift
 from abctl.session.status import status
 
@@ -44,13 +46,18 @@ def gateway():
 @pytest.fixture
 def door(tmp_path, experiment, gateway):
     door = DirectoryDoor(tmp_path / "world", gateway)
-    patience = {"sleep": lambda _: None, "timeout_seconds": 1.0}
-    start(door, envoy, experiment, actor="ann", why="", clock=lambda: NOW, **patience)
+    start(by(door, experiment), why="")
     return door
 
 
+def by(door, experiment, now=NOW):
+    """A session of the local stack, whose servers are ready."""
+    settings = {"sleep": lambda _: None, "timeout_seconds": 1.0, "state_dir": Path("state")}
+    return Session(door, envoy, experiment, actor="ann", clock=lambda: now, **settings)
+
+
 def look(door, experiment, counts=None):
-    return status(door, envoy, experiment, clock=lambda: NOW + 100, counts=counts)
+    return status(by(door, experiment, NOW + 100), counts=counts)
 
 
 def test_all_is_well(door, experiment):
@@ -126,8 +133,7 @@ def test_a_shift_that_ends_between_two_reads_is_no_drift(door, experiment):
             found = door.get(ref)
             if self.waiting:
                 self.waiting = False
-                patience = {"sleep": lambda _: None, "timeout_seconds": 1.0}
-                shift(door, envoy, experiment, B, actor="", why="", clock=lambda: NOW, **patience)
+                shift(by(door, experiment), B, why="")
             return found
 
     found = look(Interrupted(), experiment)

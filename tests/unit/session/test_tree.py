@@ -11,6 +11,7 @@ from abctl.core.experiment import Entrance, Model, Shadow
 from abctl.errors import ClusterError
 from abctl.platforms import platform
 from abctl.report import tree as drawn
+from abctl.session.session import Session
 from abctl.session.tree import Branch, Condition, Node, Pod, Tree, tree
 
 MODEL = Model("iris", "v1", "registry/iris:v1")
@@ -61,7 +62,7 @@ def make(tmp_path, make_experiment):
         for obj in (*carrier.objects(experiment), *pods):
             world.create(obj)
         seen = world.door.get(carrier.target(experiment))
-        return world, tree(world, carrier, experiment, seen, carrier.objects(experiment))
+        return world, tree(Session(world, carrier, experiment), seen)
 
     return made
 

@@ -198,7 +198,7 @@ def test_a_secret_that_is_missing_is_told_before_anybody_is_asked(
         ({"username": "ann", "password_env": "NOT_THERE"}, "$NOT_THERE is not set"),
         ({"bearer_token_file": str(tmp_path / "none")}, "No such file"),
         ({"bearer_token_file": str(tmp_path / "empty")}, "empty: empty"),
-        ({"bearer_token_env": "BAD"}, "characters that no token has"),
+        ({"bearer_token_env": "BAD"}, "characters that are not allowed"),
         ({"headers_env": {"x-api-key": "NOT_THERE"}}, "$NOT_THERE is not set"),
         ({"ca_file": str(tmp_path / "empty")}, "tlsConfig.caFile"),
         ({"cert_file": str(tmp_path / "none")}, "tlsConfig.certFile"),
@@ -220,9 +220,7 @@ def test_a_secret_that_is_missing_is_told_before_anybody_is_asked(
 )
 def test_a_secret_never_leaves_this_machine_in_plain_text(monkeypatch, url, options) -> None:
     monkeypatch.setenv("TOKEN", SECRET)
-    assert "is plain http: whoever is in between would read" in refused(
-        lambda: Prometheus(url, options)
-    )
+    assert "is plain http, which would expose" in refused(lambda: Prometheus(url, options))
     if url != "http://127.0.0.1:9":
         Prometheus(url.replace("http:", "https:"), options)
     if "proxy_url" not in options:
@@ -275,7 +273,7 @@ def test_tls_trusts_whom_it_is_told_to(serve, papers: Path) -> None:
     assert "tlsConfig.caFile" in said
     _, plain = serve()
     said = refused(lambda: Prometheus(plain.replace("http:", "https:")))
-    assert "it speaks http, not https" in said
+    assert "it uses http, not https" in said
 
 
 @pytest.mark.process
@@ -347,7 +345,7 @@ def test_what_does_not_pass_is_told_after_some_tries(serve) -> None:
     assert "HTTP 503: starting" in refused(lambda: Prometheus(url))
     assert len(server.seen) == 4
     server, url = serve(lambda *_: None)
-    assert "breaks the connection off" in refused(lambda: Prometheus(url))
+    assert "closed the connection" in refused(lambda: Prometheus(url))
     assert len(server.seen) == 4
     server, url = serve(lambda *_: (400, json.dumps({"error": "parse error"}), {}))
     assert "parse error" in refused(lambda: Prometheus(url))
@@ -360,14 +358,16 @@ def test_nobody_is_sent_on(serve, monkeypatch) -> None:
     to = f"{elsewhere}/login?state={SECRET}"
     _, url = serve(lambda *_: (302, "", {"location": to}))
     said = refused(lambda: Prometheus(url, {"bearer_token_env": "TOKEN"}))
-    assert f"sends us on to {elsewhere}/login (sent: the token in $TOKEN)" in said
+    assert f"redirects to {elsewhere}/login (sent: the token in $TOKEN)" in said
     assert other.seen == []
 
 
 def test_a_login_page_is_no_answer(serve) -> None:
     _, url = serve(lambda *_: (200, "<!doctype html><title>Sign in</title>", {}))
     message = refused(lambda: Prometheus(url))
-    assert "a web page (Sign in), not like a Prometheus (HTTP 200, sent: no credentials)" in message
+    assert (
+        "a web page (Sign in), not as Prometheus does (HTTP 200, sent: no credentials)" in message
+    )
 
 
 def test_other_connections_lead_there_with_their_own_headers(serve) -> None:

@@ -64,24 +64,24 @@ def success(result: Any) -> dict[str, Any]:
     [
         ((400, error("parse error: unexpected end")), r"refused n\[.*\]: parse error: unexpected"),
         ((422, error("found duplicate series")), "found duplicate series"),
-        ((401, "<html>log in</html>"), r"does not let us in \(HTTP 401, sent: no credentials\)$"),
-        ((401, "no org id\n"), r"let us in \(HTTP 401, sent: no credentials\): no org id$"),
+        ((401, "<html>log in</html>"), r"refused access \(HTTP 401, sent: no credentials\)$"),
+        ((401, "no org id\n"), r"refused access \(HTTP 401, sent: no credentials\): no org id$"),
         ((422, error("x" * 400 + " too many samples")), r"refused n\[.*\]: too many samples: x+$"),
         ((404, "no 'page' \"here\""), "answered HTTP 404: no 'page' \"here\""),
         ((500, error("disk full")), "answered HTTP 500: disk full"),
         ((503, ""), "answered HTTP 503"),
-        ((200, "hello"), "does not answer like a Prometheus \\(no JSON"),
-        ((200, "<html>hello</html>"), "answered with a web page, not like a Prometheus"),
+        ((200, "hello"), "does not answer as Prometheus does \\(not JSON"),
+        ((200, "<html>hello</html>"), "answered with a web page, not as Prometheus does"),
         (
             (404, "<!DOCTYPE html><title>404 Not Found</title><p>" + "x" * 9_000),
-            r"answered with a web page \(404 Not Found\), not like a Prometheus \(HTTP 404",
+            r"answered with a web page \(404 Not Found\), not as Prometheus does \(HTTP 404",
         ),
-        ((200, {"status": "success"}), "does not answer like a Prometheus"),
-        ((200, success("text")), "does not answer like a Prometheus"),
+        ((200, {"status": "success"}), "does not answer as Prometheus does"),
+        ((200, success("text")), "does not answer as Prometheus does"),
         ((200, success([{"metric": {}, "histograms": []}])), "is a native histogram"),
-        ((200, success([{"metric": {}}])), "does not answer like a Prometheus"),
-        ((200, success([{"metric": {}, "values": [1]}])), "does not answer like a Prometheus"),
-        ((200, success([{"metric": {}, "values": [[1, "a"]]}])), "does not answer like a Prom"),
+        ((200, success([{"metric": {}}])), "does not answer as Prometheus does"),
+        ((200, success([{"metric": {}, "values": [1]}])), "does not answer as Prometheus does"),
+        ((200, success([{"metric": {}, "values": [[1, "a"]]}])), "does not answer as Prom"),
     ],
 )
 def test_every_other_answer_is_one_error(
@@ -119,7 +119,7 @@ def test_a_server_that_does_not_answer_is_given_up(
 
 @pytest.mark.parametrize("result", [[], [{}], ["soon"], {}])
 def test_a_clock_that_is_none_is_one_error(result: Any, serve: Callable[..., str]) -> None:
-    with pytest.raises(SourceError, match="does not answer like a Prometheus"):
+    with pytest.raises(SourceError, match="does not answer as Prometheus does"):
         Prometheus(serve(lambda *_: (200, success(result)))).now()
 
 
@@ -141,7 +141,7 @@ def test_an_answer_that_lacks_something_is_an_error(
 ) -> None:
     found = [{"metric": {"__name__": "n"}, "values": [[50, "1"]]}]
     body = json.dumps(success(found) | more, separators=(",", ":"))
-    with pytest.raises(SourceError, match=f"does not answer for everything: .*{words}"):
+    with pytest.raises(SourceError, match=f"gave a partial answer: .*{words}"):
         Prometheus(serve(lambda *_: (200, body))).series("n", 0, 60)
 
 

@@ -98,7 +98,7 @@ def test_two_do_not_write_one_file(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "pages.jsonl"
     with (
         Scraper(file, [Target(address(page))]),
-        pytest.raises(SourceError, match="somebody else scrapes into it"),
+        pytest.raises(SourceError, match="another abctl scrape writes to it"),
     ):
         Scraper(file, [Target(address(page))])
     with pytest.raises(UsageError, match="a folder, not a file"):
@@ -108,7 +108,7 @@ def test_two_do_not_write_one_file(page: Page, tmp_path: Path) -> None:
 def test_a_file_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "iris.yaml"
     file.write_text("kind: Experiment, without an end of the line")
-    with pytest.raises(SourceError, match="holds something else than scrapes"):
+    with pytest.raises(SourceError, match="is not a file of scrapes"):
         Scraper(file, [])
     assert file.read_text() == "kind: Experiment, without an end of the line"
 
@@ -122,7 +122,7 @@ def test_what_is_no_page_is_silence_and_no_sample(page: Page, tmp_path: Path) ->
         assert scraper.scrape(1.5) == [f"{address(page)} (a web page (Sign in))"]
         page.status, page.body = 200, b"ab_x 1\nab_up \xff 1\n"
         assert scraper.scrape(2) == []
-    with pytest.raises(SourceError, match="is no page of samples"):
+    with pytest.raises(SourceError, match="is not a page of samples"):
         Scraped(file).series("ab_up", 0, 9)
 
 
@@ -135,7 +135,7 @@ def test_a_page_without_what_is_kept_is_a_page(page: Page, tmp_path: Path, body:
 
 @pytest.mark.parametrize("text", ["", "host", "host:x", "host:99999", "a=b", "http://h:1", "u@h:1"])
 def test_what_is_no_target_is_told(text: str) -> None:
-    with pytest.raises(UsageError, match="is no target"):
+    with pytest.raises(UsageError, match="is not a target"):
         parse_target(text)
 
 

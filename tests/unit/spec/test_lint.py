@@ -38,7 +38,7 @@ def test_a_line_for_each_file_and_the_details_apart(capsys: Screen) -> None:
     assert out == "good.yaml: ok\nbad.yaml: wrong\nnone.yaml: wrong\n"
     assert err.splitlines() == [
         "error: variants[1].split in bad.yaml: 20% makes the sum 90%, must be 100%",
-        "hint: 30% would do",
+        "hint: write 30%",
         "error: none.yaml: no such file",
         "hint: write a first one: abctl init none.yaml",
     ]
@@ -82,7 +82,7 @@ def test_machines_get_everything(capsys: Screen) -> None:
             "file": "bad.yaml",
             "valid": False,
             "error": "variants[1].split in bad.yaml: 20% makes the sum 90%, must be 100%",
-            "hint": "30% would do",
+            "hint": "write 30%",
             "warnings": [],
         },
     ]

@@ -190,7 +190,7 @@ THIRD = (
             [REQUESTS, ("buckets: 32", "cohorts: [{header: a, value: b, variant: control}]")],
             "assignment.cohorts in iris.yaml: envoy cannot tell cohorts apart",
         ),
-        ([REQUESTS, THIRD], "variants in iris.yaml: 3 given, envoy can carry 2"),
+        ([REQUESTS, THIRD], "variants in iris.yaml: 3 given, envoy supports 2"),
     ],
 )
 def test_what_the_platform_cannot_do_is_refused(edits: list[tuple[str, str]], message: str) -> None:
@@ -201,7 +201,7 @@ def test_what_the_platform_cannot_do_is_refused(edits: list[tuple[str, str]], me
 def test_a_share_off_the_grain_of_the_platform_is_refused_with_the_nearest() -> None:
     error = refused(changed(REQUESTS, ("70%", "69.5%"), ("30%", "30.5%")))
     assert error.message.splitlines()[2] == (
-        "  variants[1].split: treatment at 30.5%, envoy can do steps of 1%"
+        "  variants[1].split: treatment at 30.5%, envoy supports steps of 1%"
     )
     assert error.hint.startswith("write 70%; ")
     assert parse(changed(REQUESTS), "iris.yaml").split.shares_bp == (7000, 3000)
@@ -249,11 +249,11 @@ BROKEN = [
         "a: !!python/object/apply:os.system [ls]\n",
         "iris.yaml, line 1, column 4: could not determine",
     ),
-    ("a: !!int x\n", "iris.yaml, line 1, column 4: 'x' is not what its tag says"),
-    ("a: !!int ''\n", "iris.yaml, line 1, column 4: '' is not what its tag says"),
-    ("a: !!bool x\n", "iris.yaml, line 1, column 4: 'x' is not what its tag says"),
-    ("a: !!timestamp x\n", "iris.yaml, line 1, column 4: 'x' is not what its tag says"),
-    ("a: !!timestamp 2026-99-99\n", "iris.yaml, line 1, column 4: '2026-99-99' is not what its"),
+    ("a: !!int x\n", "iris.yaml, line 1, column 4: 'x' does not match its tag"),
+    ("a: !!int ''\n", "iris.yaml, line 1, column 4: '' does not match its tag"),
+    ("a: !!bool x\n", "iris.yaml, line 1, column 4: 'x' does not match its tag"),
+    ("a: !!timestamp x\n", "iris.yaml, line 1, column 4: 'x' does not match its tag"),
+    ("a: !!timestamp 2026-99-99\n", "iris.yaml, line 1, column 4: '2026-99-99' does not match its"),
     ("a: \x07\n", "iris.yaml, character 4: '\\x07' cannot be in YAML"),
     ("[" * 5000, "iris.yaml is nested too deeply"),
 ]

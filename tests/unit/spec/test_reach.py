@@ -1,5 +1,6 @@
 """How a Prometheus is to be reached, as a file says it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import urllib3
 
 from abctl.errors import SourceError, SpecError
 from abctl.session.analyze import source_of
+from abctl.session.session import Session
 from abctl.sources.prometheus import Prometheus
 from abctl.spec import parse, reach
 
@@ -58,18 +60,18 @@ def test_everything_that_can_be_said_reaches_the_source() -> None:
     [
         ("{headers: {a: b}}", "0 of url and service given, must be one"),
         ("{url: 'http://p', service: p}", "2 of url and service given, must be one"),
-        ("{url: 'http://p', path: /x}", "prometheus.path in iris.yaml: belongs to service"),
+        ("{url: 'http://p', path: /x}", "prometheus.path in iris.yaml: is only for service"),
         ("{service: p, path: x}", "must be a path: /prometheus"),
         ("{url: 'http://p', basicAuth: {username: a}}", "0 of passwordFile and passwordEnv"),
         ("{url: 'http://p', basicAuth: {username: a, password: b}}", "basicAuth.password"),
         (
             "{url: 'http://p', bearerTokenEnv: A, bearerTokenFile: b}",
-            "more than one given | one says who we are",
+            "more than one given | configure exactly one",
         ),
         ("{url: 'http://p', bearerTokenEnv: 'not a name'}", "the name of an environment variable"),
         ("{url: 'http://p', tlsConfig: {keyFile: b}}", "tlsConfig.certFile in iris.yaml"),
         ("{url: 'http://p', headers: {Authorization: x}}", "headersEnv: {authorization: VARIABLE}"),
-        ("{service: p, bearerTokenEnv: A}", "the kubeconfig says all that"),
+        ("{service: p, bearerTokenEnv: A}", "remove them: the kubeconfig"),
         ("{url: 'http://p', proxyUrl: 'http://u:p@proxy'}", "proxyUrl in iris.yaml: must be http"),
     ],
 )
@@ -98,7 +100,7 @@ def test_a_service_is_reached_through_the_api_server() -> None:
     )
     bare = reach.prometheus({"service": "prometheus"}, "models", SimpleNamespace(access=access))  # type: ignore[arg-type]
     assert bare.place == "service models/prometheus:80 of context kind"
-    with pytest.raises(SourceError, match="the Service p is in a cluster, and this is none"):
+    with pytest.raises(SourceError, match="service p needs a cluster"):
         reach.prometheus({"service": "p"}, "models", None)
 
 
@@ -107,15 +109,16 @@ def test_a_file_of_its_own_says_the_same(tmp_path: Path, monkeypatch) -> None:
     path.write_text("url: https://one\nbearerTokenEnv: TOKEN\n")
     monkeypatch.setenv("TOKEN", "t")
     experiment = parse(EXPERIMENT, "iris.yaml")
+    session = Session(None, None, experiment)  # type: ignore[arg-type]
     for url, place in ((None, "https://one"), ("https://two:1/x/", "https://two:1/x")):
-        found = source_of(experiment, None, url, prometheus_config=path)
+        found = source_of(replace(session, prometheus_url=url, prometheus_config=path))
         assert found.place == place
         assert found._by.bearer_token_env == "TOKEN"  # type: ignore[attr-defined]
-    plain = source_of(experiment, None, "http://two:1")
+    plain = source_of(replace(session, prometheus_url="http://two:1"))
     assert plain._by.bearer_token_env is None  # type: ignore[attr-defined]
     path.write_text("bearerTokenEnv: TOKEN\n")
     with pytest.raises(SpecError, match=r"prometheus\.yaml: 0 of url and service"):
-        source_of(experiment, None, prometheus_config=path)
+        source_of(replace(session, prometheus_config=path))
     path.write_text("urll: https://one\n")
     with pytest.raises(SpecError, match=r"urll in .*prometheus\.yaml"):
-        source_of(experiment, None, prometheus_config=path)
+        source_of(replace(session, prometheus_config=path))

@@ -5,16 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from abctl.cli import _source
+from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.experiment import Experiment
 from abctl.errors import SourceError
 from abctl.session.analyze import source_of
-from abctl.session.place import Place
+from abctl.session.session import Session
 from abctl.spec import parse, reach
 
 EXPERIMENT = (Path(__file__).parents[2] / "golden/experiment.yaml").read_text(encoding="utf-8")
 PLAIN = 'prometheus: {url: "http://prometheus:9090"}'
 TOKEN = "url: 'https://far.example:9090', bearerTokenEnv: TOKEN"
+
+
+def session_of(experiment: Experiment) -> Session:
+    """Of no world."""
+    return Session(None, None, experiment)  # type: ignore[arg-type]
 
 
 def of(source: str) -> Experiment:
@@ -44,8 +49,8 @@ def of(source: str) -> Experiment:
 def test_it_is_said_which_secret_would_go_where(source: str, words: str) -> None:
     experiment = of(source)
     assert str(reach.sending(experiment)) == words
-    with pytest.raises(SourceError, match="which nobody has allowed") as caught:
-        source_of(experiment, None)
+    with pytest.raises(SourceError, match="you have not allowed that") as caught:
+        source_of(session_of(experiment))
     assert words in caught.value.message
     for option in ("--allow-credentials", "ABCTL_ALLOW_CREDENTIALS", "--prometheus-config"):
         assert option in caught.value.hint
@@ -88,46 +93,52 @@ def test_a_host_that_is_allowed_is_enough(
 
 
 @pytest.fixture
-def place() -> Place:
-    return Place(None, None, of(TOKEN), lambda _: True, "here")  # type: ignore[arg-type]
+def session() -> Session:
+    return session_of(of(TOKEN))
 
 
-def agreed(place: Place) -> bool:
-    source = place.experiment.source
+def agreed(session: Session) -> bool:
+    source = session.experiment.source
     assert source
     return source.agreed
 
 
 def test_what_is_allowed_is_said_and_sent(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TOKEN", "t")
-    allowed = _source.with_credentials(place, None, None, ["far.example"])
+    allowed = with_evidence(session, EvidenceOptions(allow_credentials=["far.example"]))
     assert capsys.readouterr().err == "sending the token in $TOKEN to far.example:9090\n"
-    assert source_of(allowed.experiment, None).place == "https://far.example:9090"
+    assert source_of(allowed).place == "https://far.example:9090"
 
 
-def test_who_is_there_is_asked(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_there_is_asked(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("typer.confirm", lambda text, **_: asked.append(text) or True)
-    assert agreed(_source.with_credentials(place, None, None, None))
+    assert agreed(with_evidence(session, EvidenceOptions()))
     assert asked == [
         "The experiment file wants to send the token in $TOKEN to far.example:9090. Send it?"
     ]
     # A look at the status asks nothing.
-    assert not agreed(_source.with_credentials(place, None, None, None, ask=False))
+    assert not agreed(with_evidence(session, EvidenceOptions(), ask=False))
     assert len(asked) == 1
 
 
-def test_where_nobody_is_there_nothing_is_sent(place: Place) -> None:
-    assert not agreed(_source.with_credentials(place, None, None, ["elsewhere"]))
+def test_where_nobody_is_there_nothing_is_sent(session: Session) -> None:
+    elsewhere = EvidenceOptions(allow_credentials=["elsewhere"])
+    assert not agreed(with_evidence(session, elsewhere))
 
 
-def test_what_the_user_names_needs_no_consent(place: Place) -> None:
+def test_what_the_user_names_needs_no_consent(session: Session) -> None:
     # The credentials of the file are not used then.
-    assert _source.with_credentials(place, "https://mine", None, None) is place
-    assert _source.with_credentials(place, None, Path("mine.yaml"), None) is place
+    for given in (EvidenceOptions("https://mine"), EvidenceOptions(None, Path("mine.yaml"))):
+        found = with_evidence(session, given)
+        assert not agreed(found)
+        assert (found.prometheus_url, found.prometheus_config) == (
+            given.prometheus,
+            given.prometheus_config,
+        )
 
 
 def test_what_was_agreed_is_no_part_of_the_plan() -> None:

@@ -1,10 +1,9 @@
 """Options of the commands that work on a running experiment, each defined once."""
 
-import time
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from getpass import getuser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +11,7 @@ from abctl.cli._output import say
 from abctl.errors import AbctlError, SpecError, UsageError
 
 if TYPE_CHECKING:
-    from abctl.session.place import Place
+    from abctl.session.session import Session
 
 
 class DryRun(StrEnum):
@@ -149,41 +148,52 @@ ActorOption = Annotated[
 ]
 
 
-def find_place(
-    what: str,
-    state: Path | None,
-    kubeconfig: Path | None,
-    context: str | None,
-    namespace: str | None,
-) -> "Place":
-    """The world that is meant; says on stderr which one it is, unless `--state` has named it."""
-    from abctl.session.place import Where, find  # noqa: PLC0415 - the platforms load when asked
+@dataclass(frozen=True)
+class WorldOptions:
+    """Which world is meant."""
 
-    where = Where(state=state, kubeconfig=kubeconfig, context=context, namespace=namespace)
-    place = find(what, where, now=time.time())
-    if state is None:
-        say(f"in {place.words}")
-    return place
+    state: StateOption = None
+    namespace: NamespaceOption = None
+    context: ContextOption = None
+    kubeconfig: KubeconfigOption = None
 
 
-def find_cluster(
-    what: str, kubeconfig: Path | None, context: str | None, namespace: str | None
-) -> "Place":
-    """The place of an experiment file in a cluster."""
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Which cluster is meant."""
+
+    namespace: NamespaceOption = None
+    context: ContextOption = None
+    kubeconfig: KubeconfigOption = None
+
+
+def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
+    """Open a session; says on stderr which world it is, unless `--state` has named it.
+
+    Args:
+        what: the experiment file, or KIND/NAME.
+        world: which one is meant.
+        settings: of the session.
+    """
+    from abctl.session.open import (  # noqa: PLC0415 - the platforms load when asked
+        Where,
+        open_session,
+    )
+
+    session = open_session(what, Where(**vars(world)))
+    if world.state is None:
+        say(f"in {session.words}")
+    return replace(session, **settings)
+
+
+def cluster_session_of(what: str, cluster: ClusterOptions, **settings: Any) -> "Session":
+    """Open the session of an experiment file in a cluster."""
     if not Path(what).exists() and "/" in what and not Path(what).suffix:
         raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
-    place = find_place(what, None, kubeconfig, context, namespace)
-    if place.state is not None:
+    session = session_of(what, WorldOptions(**vars(cluster)), **settings)
+    if session.state_dir is not None:
         raise UsageError(
-            f"{place.experiment.name} is in {place.words}, and this command works on clusters",
+            f"{session.experiment.name} is in {session.words}, and this command works on clusters",
             "--context or --kubeconfig names a cluster; for a local stack: abctl local up, down",
         )
-    return place
-
-
-def who(actor: str) -> str:
-    """Who does it: as given, or the user of this machine."""
-    try:
-        return actor or getuser()
-    except (KeyError, OSError):
-        raise UsageError("this user has no name", "say who you are with --actor") from None
+    return session

@@ -6,7 +6,7 @@ the change of somebody else.
 """
 
 import json
-import re
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,11 @@ from urllib.parse import urlencode
 from abctl import __version__
 from abctl.cluster import _refusal
 from abctl.cluster._access import Access
-from abctl.cluster._line import NoAnswerError
+from abctl.cluster._connections import NoAnswerError
 from abctl.errors import UnreachableError
 
 JSON = "application/json"
+_log = logging.getLogger(__name__)
 Done = Callable[[], dict[str, Any] | None]
 _TIMEOUT_SECONDS = 15.0
 _LONGEST_SECONDS = 30.0  # after so long no request is sent again that nobody answers
@@ -29,7 +30,6 @@ _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _LONGEST_PAUSE_SECONDS = 10.0
 _HINT = "is it the right context (kubectl config get-contexts), and does the cluster run?"
 _TLS_HINT = "is it the cluster of this certificate-authority (and of this tls-server-name)?"
-_PLACE_IN_TLS = re.compile(r" \(_ssl\.c:\d+\)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class _Try:
         return self.failed is None and self.code < HTTPStatus.BAD_REQUEST
 
 
-class Wire:
+class ApiClient:
     """Asks an API server.
 
     Args:
@@ -65,7 +65,7 @@ class Wire:
     """
 
     def __init__(self, access: Access, sleep: Callable[[float], None]) -> None:
-        self.access, self._line = access, access.line
+        self.access, self._connections = access, access.connections
         self._sleep = sleep
         self._answered = False
         self._ahead: float | None = None
@@ -111,6 +111,7 @@ class Wire:
             tried = self._try(method, path, content, text)
             in_doubt |= tried.may_be_done
             if in_doubt and done and not tried.good and (found := done()) is not None:
+                _log.info("%s %s: read back, it was done", method, path)
                 return HTTPStatus.OK, found
             # A write that nobody can read back is not sent twice.
             lost = tried.failed is not None and tried.may_be_done and done is None
@@ -119,19 +120,21 @@ class Wire:
                 if tried.failed:
                     raise tried.failed
                 return tried.code, tried.status
-            self._sleep(max(pause, tried.wait_seconds))
+            seconds = max(pause, tried.wait_seconds)
+            _log.info("%s %s: again in %g s", method, path, seconds)
+            self._sleep(seconds)
         raise AssertionError  # the last round returns or raises
 
     def _try(self, method: str, path: str, content: str, text: bytes | None) -> "_Try":
         asked, write = time.time(), method != "GET"
         headers = self._headers(content if text else None)
         try:
-            answer = self._line.ask(method, path, headers, text, _TIMEOUT_SECONDS)
+            answer = self._connections.ask(method, path, headers, text, _TIMEOUT_SECONDS)
         except NoAnswerError as error:
             # Where nobody ever answered, waiting is of no use.
             return _Try(
                 failed=self._unreachable(error),
-                may_pass=self._answered,
+                may_pass=self._answered and not error.too_large,
                 may_be_done=write and error.sent,
             )
         self._answered = True
@@ -155,7 +158,7 @@ class Wire:
             UnreachableError: there is none in time.
         """
         try:
-            answer = self._line.ask("GET", path, self._headers(None), None, timeout_seconds)
+            answer = self._connections.ask("GET", path, self._headers(None), None, timeout_seconds)
         except NoAnswerError as error:
             raise self._unreachable(error) from error
         return answer.code, _refusal.said(answer.body)
@@ -164,14 +167,12 @@ class Wire:
         named = [("Accept", JSON), ("User-Agent", f"abctl/{__version__}")]
         if content:
             named.append(("Content-Type", content))
-        return [*named, *self.access.login.headers()]
+        return [*named, *self.access.credentials.headers()]
 
     def _unreachable(self, error: NoAnswerError) -> UnreachableError:
-        reason = str(error).rpartition(": ")[2]
         hint = _TLS_HINT if error.distrusted else _HINT
         return UnreachableError(
-            f"{self.access.words}: no answer from {self.access.server} "
-            f"({_PLACE_IN_TLS.sub('', reason)})",
+            f"{self.access.words}: no answer from {self.access.server} ({error})",
             f"{hint} What was begun is finished or reverted by the next command",
         )
 

@@ -4,11 +4,14 @@ import json
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread, Timer
+from threading import Barrier, Event, Thread, Timer
 
 import pytest
+import urllib3
 
 from abctl.cluster.kube import KubeDoor
 from abctl.core.change import Ref
@@ -25,6 +28,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         self.connections, self.asked, self.dying, self.silent = [], [], [], Event()
+        self.together, self.left = None, Event()
         super().__init__(("127.0.0.1", 0), Handler)
 
     def get_request(self):
@@ -56,9 +60,26 @@ class Handler(BaseHTTPRequestHandler):
             with suppress(OSError):
                 while not self.server.silent.wait(0.02):
                     self.wfile.write(b" ")
+                return
+            self.server.left.set()  # whoever asked has hung up
             return
         text = json.dumps({"metadata": {"name": self.path}}).encode()
-        self.send_response(200)
+        if "together" in self.path and self.server.together:
+            self.server.together.wait(10)
+        if "large" in self.path:
+            text = b" " * 2**17
+        if "elsewhere" in self.path:
+            text = b""
+            self.send_response(302)
+            self.send_header("Location", "/api/v1/namespaces/default/configmaps/there")
+        else:
+            self.send_response(200)
+        if self.path.endswith("large"):
+            self.end_headers()
+            self.close_connection = True
+            with suppress(OSError):
+                self.wfile.write(text)
+            return
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
@@ -154,10 +175,57 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(door, server, m
     assert read(door, "a") == "a"
 
 
+def test_what_is_given_up_before_it_was_sent_is_never_sent(door, server, monkeypatch):
+    held, before = Event(), set(threading.enumerate())
+
+    def later(*words, connect=urllib3.util.connection.create_connection, **more):
+        held.wait(30)
+        return connect(*words, **more)
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", later)
+    monkeypatch.setattr("abctl.cluster._client._TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(UnreachableError, match="timed out"):
+        write(door)
+    [waiting] = set(threading.enumerate()) - before
+    held.set()
+    waiting.join(10)
+    monkeypatch.undo()
+    assert read(door) == "x"
+    assert [verb for verb, *_ in server.asked] == ["GET"]
+
+
+def test_those_who_ask_at_once_do_not_wait_for_each_other(door, server):
+    names = [f"together-{number}" for number in range(4)]
+    server.together = Barrier(len(names))
+    with ThreadPoolExecutor(len(names)) as threads:
+        assert list(threads.map(lambda name: read(door, name), names)) == names
+    assert len(server.connections) == len(names)
+    server.together = None
+    assert [read(door, name) for name in names] == names
+    assert len(server.connections) == len(names)
+
+
+@pytest.mark.parametrize("sized", [False, True])
+def test_an_answer_that_is_too_large_is_left(door, server, monkeypatch, sized):
+    assert read(door) == "x"
+    monkeypatch.setattr("abctl.cluster._connections._PART_BYTES", 2**10)
+    monkeypatch.setattr("abctl.cluster._connections.LARGEST_BYTES", 2**16)
+    with pytest.raises(UnreachableError, match="more than 65,536 bytes"):
+        read(door, "large-sized" if sized else "large")
+    assert read(door) == "x"
+    assert sum("large" in path for _, path, _ in server.asked) == 1  # it would not be smaller
+
+
+def test_nobody_is_followed_elsewhere(door, server):
+    with pytest.raises(UnreachableError):
+        read(door, "elsewhere")
+    assert [path.rpartition("/")[2] for _, path, _ in server.asked] == ["elsewhere"]
+
+
 @pytest.mark.parametrize("proxied", [False, True])
 def test_an_answer_that_drips_is_not_waited_for(door_to, server, monkeypatch, proxied):
-    monkeypatch.setattr("abctl.cluster._wire._TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr("abctl.cluster._wire._LONGEST_SECONDS", 0.3, raising=False)
+    monkeypatch.setattr("abctl.cluster._client._TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("abctl.cluster._client._LONGEST_SECONDS", 0.3, raising=False)
     real = f"http://127.0.0.1:{server.server_port}"
     door = door_to("http://api.example.com:81", **{"proxy-url": real}) if proxied else door_to(real)
     assert read(door, "a") == "a"
@@ -167,6 +235,7 @@ def test_an_answer_that_drips_is_not_waited_for(door_to, server, monkeypatch, pr
         read(door, "drip")
     ending.cancel()
     assert not server.silent.is_set()
+    assert server.left.wait(10)
     assert read(door, "b") == "b"
     # Somebody who once answered is asked again, but not for ever.
     assert sum("drip" in path for _, path, _ in server.asked) == 2
@@ -207,7 +276,7 @@ def test_what_is_said_is_the_same_with_a_proxy_between(door_to, server, proxied)
 
 
 @pytest.mark.process
-def test_without_a_proxy_nothing_slow_is_imported(tmp_path):
+def test_a_shift_imports_nothing_slow(tmp_path):
     config = {
         "current-context": "x",
         "contexts": [{"name": "x", "context": {"cluster": "x"}}],
@@ -220,7 +289,7 @@ from pathlib import Path
 from abctl.cli.main import run
 from abctl.session import shift
 assert run(["shift", "vs/x", "b=1%", "--kubeconfig={tmp_path / "config"}"]) == 5
-slow = {{"kubernetes", "numpy", "rich", "scipy", "urllib3", "abctl.stats.estimate"}}
+slow = {{"kubernetes", "numpy", "requests", "rich", "scipy", "abctl.stats.estimate"}}
 sys.exit(",".join(slow & set(sys.modules)) or 0)
 """
     command = [sys.executable, "-c", program]

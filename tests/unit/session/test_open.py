@@ -1,4 +1,4 @@
-"""Which world a command works on."""
+"""Which world a session is opened in."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from abctl.cluster.directory import DirectoryDoor
 from abctl.errors import ClusterError, UsageError
 from abctl.local import stack
 from abctl.session import adopt
-from abctl.session.place import STATE_ROOT, Where, find
+from abctl.session.open import STATE_ROOT, Where, open_session
 
 EXPERIMENT = """
 apiVersion: abctl.dev/v1alpha1
@@ -53,51 +53,51 @@ def kubeconfig():
     return Path("config")
 
 
-def place(word="iris.yaml", **where):
-    return find(word, Where(**where), now=0.0)
+def opened(word="iris.yaml", **where):
+    return open_session(word, Where(**where))
 
 
 def test_without_a_cluster_it_is_the_local_stack():
-    found = place()
-    assert isinstance(found.door, DirectoryDoor)
-    assert found.state == STATE_ROOT / "iris"
+    found = opened()
+    assert isinstance(found.world, DirectoryDoor)
+    assert found.state_dir == STATE_ROOT / "iris"
     assert "local stack" in found.words
 
 
 def test_with_a_kubeconfig_it_is_its_cluster(kubeconfig):
-    found = place()
-    assert (found.state, found.experiment.namespace) == (None, "models")
+    found = opened()
+    assert (found.state_dir, found.experiment.namespace) == (None, "models")
     assert found.words == "context dev, namespace models"
-    assert place(context="prod").words == "context prod, namespace models"
-    assert place(namespace="other").experiment.namespace == "other"
+    assert opened(context="prod").words == "context prod, namespace models"
+    assert opened(namespace="other").experiment.namespace == "other"
 
 
 def test_a_local_stack_of_that_name_comes_first_unless_a_cluster_is_meant(kubeconfig):
     folder = STATE_ROOT / "iris"
     folder.mkdir(parents=True)
     (folder / stack.STATE_FILE).touch()
-    assert place().state == folder
+    assert opened().state_dir == folder
     for where in ({"context": "dev"}, {"kubeconfig": kubeconfig}, {"namespace": "models"}):
-        assert place(**where).state is None
+        assert opened(**where).state_dir is None
 
 
 def test_a_state_folder_is_a_local_stack_whatever_else_there_is(kubeconfig, tmp_path):
-    assert place(state=tmp_path / "s").state == tmp_path / "s"
+    assert opened(state=tmp_path / "s").state_dir == tmp_path / "s"
     with pytest.raises(UsageError, match="--state"):
-        place(state=tmp_path, context="dev")
+        opened(state=tmp_path, context="dev")
     with pytest.raises(UsageError, match="experiment file"):
-        place("sdep/iris", state=tmp_path)
+        opened("sdep/iris", state=tmp_path)
 
 
 def test_a_cluster_without_a_kubeconfig_is_an_error():
     with pytest.raises(ClusterError, match="no kubeconfig"):
-        place(namespace="models")
+        opened(namespace="models")
 
 
 def test_a_file_comes_before_an_address(kubeconfig):
     Path("sdep").mkdir()
     Path("sdep/iris").write_text(EXPERIMENT)
-    assert not place("sdep/iris").adopted
+    assert not opened("sdep/iris").adopted
 
 
 def test_every_platform_has_words_for_what_carries_its_split():

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from abctl.errors import SourceAwayError, SourceError
-from abctl.sources import _bounds, _metrics_page
+from abctl.sources import _answers, _metrics_page
 from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraper, Target
 
@@ -68,7 +68,7 @@ def test_who_sends_a_byte_now_and_then_is_not_waited_for(
 
 
 def test_an_endless_answer_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_bounds, "LARGEST_BYTES", 2**21)
+    monkeypatch.setattr(_answers, "LARGEST_BYTES", 2**21)
     with (
         server(again(HEAD + b"\r\n", b"x" * 2**16, 0)) as address,
         pytest.raises(SourceError, match="too many samples: over 2,097,152 bytes"),
@@ -81,7 +81,7 @@ def test_an_answer_may_be_nested_too_deeply(code: bytes) -> None:
     deep = b"HTTP/1.0 " + code + b"\r\n\r\n" + b"[" * 100_000
     with (
         server(lambda client: client.sendall(deep)) as address,
-        pytest.raises(SourceError, match=r"does not answer like|refused"),
+        pytest.raises(SourceError, match=r"does not answer as|refused"),
     ):
         Prometheus(f"http://{address}").now()
 
@@ -90,7 +90,7 @@ def test_where_a_path_leads_on_to_is_told_whole() -> None:
     moved = b"HTTP/1.1 302 Found\r\nlocation: /login?next=x\r\ncontent-length: 0\r\n\r\n"
     with (
         server(lambda client: client.sendall(moved)) as address,
-        pytest.raises(SourceError, match=f"sends us on to http://{address}/login "),
+        pytest.raises(SourceError, match=f"redirects to http://{address}/login "),
     ):
         Prometheus(f"http://{address}").now()
 

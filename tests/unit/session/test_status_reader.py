@@ -1,16 +1,17 @@
 """What was counted of one split is never shown beside another."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from abctl.cli import status
 from abctl.core.ledger import Entry
 from abctl.core.split import Split
-from abctl.session import status as service
-from abctl.session.status import Observed, Status
+from abctl.session import status
+from abctl.session.session import Session
+from abctl.session.status import Observed, Status, StatusReader, counted
 
 BEFORE, AFTER = (Split(("a", "b"), shares) for shares in ((9000, 1000), (5000, 5000)))
 NOTHING_YET = "requests: none counts yet; what comes in the first 30s after a change"
@@ -22,37 +23,34 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.split, self.intent, self.now = BEFORE, None, 0.0
         self.reads = 0
-        place: Any = SimpleNamespace(
-            state="state",
-            adopted=False,
-            experiment=SimpleNamespace(source=None),
-            platform=None,
-            ready=None,
-        )
-        place.door = SimpleNamespace(now=lambda: self.now)
-        monkeypatch.setattr(status, "_counts", self.counts)
-        monkeypatch.setattr(service, "status", self.status)
+        monkeypatch.setattr(status, "counted", self.counted)
+        monkeypatch.setattr(status, "status", self.status)
         monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: self.now))
-        self.look = status._Looks(place, None, None)
+        session: Any = SimpleNamespace(observe=self.observe)
+        self.look = StatusReader(session)
 
-    def counts(self, *_: Any) -> tuple[dict[str, int] | None, str]:
+    def observe(self) -> Any:
+        ledger = SimpleNamespace(desired=self.split, intent=self.intent)
+        return SimpleNamespace(asked=self.split, ledger=ledger)
+
+    def counted(self, *_: Any) -> tuple[dict[str, int] | None, str]:
         self.reads += 1
         if self.split == BEFORE and self.intent is None:
             return {"a": 90, "b": 10}, ""
         return None, NOTHING_YET
 
-    def status(self, *_: Any, counts: Any, **__: Any) -> Status:
+    def status(self, _: Any, state: Any, counts: Any) -> Status:
         seen = counts and {name: Observed(n, n / 100, (0, 1)) for name, n in counts.items()}
         return Status(
-            self.split,
-            self.split,
+            state.asked,
+            state.asked,
             None,
             None,
             seen,
             False,
             self.intent,
             (),
-            (),  # type: ignore[arg-type]
+            (),
         )
 
 
@@ -86,16 +84,13 @@ def test_a_shift_that_is_not_finished_is_no_split_to_count_for(world: World) -> 
 
 @pytest.mark.parametrize("counts", [None, {"a": 0, "b": 0}])
 def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "abctl.core.ledger.ledger_of",
-        "abctl.session.ledger.read",
-        "abctl.session.analyze.source_of",
-        "abctl.session.analyze.telemetry",
-    ):
-        monkeypatch.setattr(name, lambda *_, **__: None)
-    monkeypatch.setattr("abctl.session.status.observed", lambda *_: counts)
-    experiment = SimpleNamespace(source=None, design=SimpleNamespace(settle_seconds=30.0))
-    place: Any = SimpleNamespace(state="state", adopted=False, door=None, experiment=experiment)
-    found, why = status._counts(place, None, None)
+    monkeypatch.setattr(status, "source_of", lambda _: None)
+    monkeypatch.setattr(status, "measured", lambda *_: None)
+    monkeypatch.setattr(status, "observed", lambda *_: counts)
+    design = SimpleNamespace(settle_seconds=30.0)
+    experiment: Any = SimpleNamespace(source=None, design=design)
+    session = Session(None, None, experiment, state_dir=Path("state"))  # type: ignore[arg-type]
+    state: Any = SimpleNamespace(carrier=None, ledger=None)
+    found, why = counted(session, state)
     assert found is None
     assert why.startswith(NOTHING_YET)

@@ -1,0 +1,38 @@
+"""Options in groups: a parameter that is a dataclass stands for its fields, each an option."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from inspect import Parameter, signature
+from typing import Any
+
+import typer
+
+
+def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None:
+    """Add a command; for typer each field of a group is a parameter.
+
+    Args:
+        app: to which.
+        command: its parameters are options, or groups of them; each option of a group has a
+            default.
+        defaults: of fields, where this command has others than the group.
+    """
+    declared, groups, parameters = signature(command), dict[str, Any](), list[Parameter]()
+    for each in declared.parameters.values():
+        if not is_dataclass(each.annotation):
+            parameters.append(each.replace(kind=Parameter.KEYWORD_ONLY))
+            continue
+        groups[each.name] = each.annotation
+        for field in fields(each.annotation):
+            option = Parameter(field.name, Parameter.KEYWORD_ONLY, annotation=field.type)
+            parameters.append(option.replace(default=defaults.get(field.name, field.default)))
+
+    def called(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        command(**given)
+
+    called.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    app.command()(called)

@@ -1,0 +1,147 @@
+"""Open a session: which world a command works on, the local stack or a cluster; and on what in it.
+
+The rule: `--state` means a local stack; `--context`, `--kubeconfig`, `-n` or KIND/NAME a cluster.
+Without any of them it is the local stack of that name if there is one, else the cluster of the
+kubeconfig if there is one, else the local stack.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from abctl.cluster import Door, kubeconfig
+from abctl.core.experiment import Experiment
+from abctl.errors import UsageError
+from abctl.files import as_argument
+from abctl.platforms import Platform, platform
+from abctl.session import adopt, readiness
+from abctl.session.session import Session
+
+if TYPE_CHECKING:
+    from abctl.cluster.kube import KubeDoor
+
+STATE_ROOT = Path(".abctl")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Where:
+    """What the user said about the world; None: nothing."""
+
+    state: Path | None = None
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+    @property
+    def cluster(self) -> bool:
+        """Whether a cluster was meant."""
+        return any((self.kubeconfig, self.context, self.namespace))
+
+
+def open_session(word: str, where: Where, experiment: Experiment | None = None) -> Session:
+    """The session of an experiment file, or of KIND/NAME.
+
+    Args:
+        word: the path of the file, or kubectl's kind and name.
+        where: what the user said about the world.
+        experiment: what is in the file, where it was read already: stdin can be read only once.
+
+    Raises:
+        UsageError: options that contradict each other, or a kind that carries no split.
+        SpecError: whatever is wrong with the file.
+        ClusterError: the object of that name carries no split, or cannot be read.
+    """
+    if where.state and where.cluster:
+        raise UsageError(
+            "--state is for a local stack, the other options are for a cluster",
+            "leave --state out, or --context, --kubeconfig and -n",
+        )
+    if experiment is None and not Path(word).exists() and adopt.is_address(word):
+        return _adopted(word, where)
+    from abctl.spec import load  # noqa: PLC0415 - not needed for KIND/NAME
+
+    experiment = experiment or load(Path(word))
+    if where.state:
+        from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
+
+        stack.require_folder(where.state)
+    if where.namespace:
+        experiment = replace(experiment, namespace=where.namespace)
+    state_dir = where.state or STATE_ROOT / experiment.name
+    if not _is_local(state_dir, where):
+        return replace(_in_cluster(experiment, where), word=as_argument(word))
+    from abctl.session import local_world  # noqa: PLC0415 - not needed for a cluster
+
+    return replace(local_world.session(experiment, state_dir), word=as_argument(word))
+
+
+def _is_local(state_dir: Path, where: Where) -> bool:
+    from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
+
+    if where.state:
+        local, reason = True, "--state is given"
+    elif where.cluster:
+        local, reason = False, "--context, --kubeconfig or --namespace is given"
+    elif stack.known(state_dir):
+        local, reason = True, f"there is one in {state_dir}"
+    elif kubeconfig.configured():
+        local, reason = False, f"there is no stack in {state_dir}, and a cluster is configured"
+    else:
+        local, reason = True, "no cluster is configured"
+    _log.info("%s: %s", "a local stack" if local else "a cluster", reason)
+    return local
+
+
+def _in_cluster(experiment: Experiment, where: Where) -> Session:
+    client = _client(where)
+    carrier = platform(experiment.platform)
+    world = _asking_pods(client, carrier, experiment)
+    return Session(
+        world,
+        carrier,
+        experiment,
+        ready=partial(readiness.ready, world, carrier, experiment, carrier.objects(experiment)),
+        words=f"{client.words}, namespace {experiment.namespace}",
+        clock=world.now,
+    )
+
+
+def _adopted(word: str, where: Where) -> Session:
+    if where.state:
+        raise UsageError(
+            f"{word}: a local stack is addressed by its experiment file",
+            "name the file, or leave --state out",
+        )
+    client = _client(where)
+    namespace = where.namespace or client.namespace
+    carrier, experiment, found = adopt.experiment(client, word, namespace)
+    world = _asking_pods(client, carrier, experiment)
+    # Where its status is the pods' to tell, they were not asked yet.
+    known = None if carrier.CAPABILITIES.inquiry else found
+    return Session(
+        adopt.Adopting(world, experiment, known),
+        carrier,
+        experiment,
+        ready=partial(readiness.ready, world, carrier, experiment, ()),
+        words=f"{client.words}, namespace {namespace}",
+        clock=world.now,
+        word=word,
+        adopted=True,
+    )
+
+
+def _client(where: Where) -> "KubeDoor":
+    from abctl.cluster.kube import KubeDoor  # noqa: PLC0415 - the client is slow to import
+
+    return KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
+
+
+def _asking_pods(client: "KubeDoor", carrier: Platform, experiment: Experiment) -> Door:
+    """Where no controller reports what is in effect, the pods themselves are asked."""
+    inquiry = carrier.CAPABILITIES.inquiry
+    if inquiry is None:
+        return client
+    return readiness.ProxyPods(client, carrier, inquiry, carrier.target(experiment))

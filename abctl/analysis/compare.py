@@ -105,7 +105,9 @@ class Comparing:
                 self._comparison(metric, treatment, pair)
                 for treatment, pair in counted.pairs.items()
             ),
-            beliefs=beliefs(metric, names, list(counted.pairs.values())),
+            beliefs=beliefs(
+                metric, [v.name for v in self.experiment.variants], list(counted.pairs.values())
+            ),
         )
 
     def _comparison(self, metric: Metric, treatment: str, stream: Pair) -> Comparison:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from laws import law
 
 from abctl.analysis.compare import Comparing
 from abctl.core.analysis import Claim, MetricResult
@@ -112,12 +113,7 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@law(60, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(
     experiment: Experiment,

@@ -25,6 +25,7 @@ from abctl.errors import AbctlError
 from abctl.evidence.cache import Cache
 from abctl.platforms import envoy
 from abctl.session.apply import start
+from abctl.session.session import Session
 from abctl.session.shift import plan
 from abctl.sources.prometheus import Prometheus
 
@@ -172,10 +173,10 @@ def test_the_split_and_what_the_cache_had_are_shown(
 ) -> None:
     caplog.set_level(logging.INFO, "abctl")
     experiment, door = make_experiment(), DirectoryDoor(tmp_path / "world")
-    patience: Any = {"clock": lambda: 1.0, "sleep": lambda _: None, "timeout_seconds": 1.0}
-    start(door, envoy, experiment, actor="ann", why="", **patience)
+    session = Session(door, envoy, experiment, actor="ann", clock=lambda: 1.0)
+    start(session, why="")
     wanted = Split(experiment.split.names, (1234, 8766))
-    plan(door, envoy, experiment, wanted)
+    plan(session, wanted)
     assert f"split {wanted} wanted, {experiment.split} asked for now" in caplog.messages
     cache = Cache(tmp_path / "cache", "a source", 1e9)
     assert cache.load(["a question"]) is None
@@ -208,6 +209,7 @@ USERS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("user", USERS)
 def test_the_secrets_of_a_kubeconfig_are_not_in_it(
     server: Server, user: str, tmp_path: Path, capsys: Screen
@@ -235,6 +237,7 @@ def test_passwords_of_addresses_are_not_in_it(
     assert not [form for form in forms(SECRET) if form in said]
 
 
+@pytest.mark.process
 def test_a_clients_key_is_not_in_it(tmp_path: Path, capsys: Screen) -> None:
     files = ("-keyout", tmp_path / "key", "-out", tmp_path / "crt", "-subj", "/CN=ann")
     subprocess.run(

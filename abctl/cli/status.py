@@ -148,7 +148,7 @@ def _remarks(found: "Status") -> "Iterator[str]":
     if found.left_out and any(found.left_out.values()):
         counts = ", ".join(f"{name} {count:,}" for name, count in found.left_out.items())
         when = "" if found.counts_from is None else format_moment(found.counts_from, "seconds")
-        until = f", from {when} on they count" if when else ""
+        until = f"; they count from {when} on" if when else ""
         yield f"LEFT OUT: requests around the last change of the split: {counts}{until}"
     if found.plan_changed:
         parts = ", ".join(found.plan_changed)

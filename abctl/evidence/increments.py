@@ -196,10 +196,11 @@ class Samples:
     def within(self, selector: str, start: float, end: float) -> float | None:
         """Requests between two moments, whatever counts; None if nobody can tell."""
         watched = [self._scrapes[target] for target in self._counters[selector]]
-        if not watched or not all(scrapes.known_at(start) for scrapes in watched):
-            return None
         rows = self.rows(selector, cut([Window(0, start, end)], end - start))
-        return float(rows.total().sum())
+        # A counter that was zero when it was first seen has missed nothing, whatever its age.
+        missed = rows.left_out and any(scrapes.missed(start) for scrapes in watched)
+        known = watched and not rows.unseen and not missed
+        return float(rows.total().sum()) if known else None
 
     def coverage(self, selector: str) -> Coverage | None:
         """How well the targets of a selector were watched; None where there are none."""

@@ -68,10 +68,9 @@ class Scrapes:
     falls: Array
     started: float | None
 
-    def known_at(self, moment: float) -> bool:
-        """Whether it is known where counters stood then: by a scrape, or as they began later."""
-        began_later = self.started is not None and self.started >= moment
-        return began_later or float(self.times[0]) <= moment
+    def missed(self, moment: float) -> bool:
+        """Whether its process is known to have run then, and was first scraped later."""
+        return self.started is not None and self.started < moment < float(self.times[0])
 
 
 @dataclass(frozen=True, eq=False)

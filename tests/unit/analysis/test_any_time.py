@@ -52,6 +52,7 @@ class Steady:
     interval: float
     first: float
     place: str = "here"
+    grown_seconds: float = 9e6  # for how long they had grown at the start; negative: they wait
 
     def now(self) -> float:
         return self.until
@@ -62,7 +63,7 @@ class Steady:
         times = np.round(self.first + self.interval * number, 3)
         times = times[(times > start) & (times <= min(end, self.until))]
         return [
-            Series(labels, times, speed * (times - STARTED + 9e6))
+            Series(labels, times, speed * np.maximum(0.0, times - STARTED + self.grown_seconds))
             for name, speed in COUNTED.items()
             for variant in NAMES
             for bucket in "01"
@@ -188,6 +189,16 @@ def test_what_came_before_the_first_period_that_counts_is_told(
     if code == "beforeFirstPeriod":
         # Ten a second in each of two buckets, from the start to the first period.
         assert [note.facts["requests_count"] for note in told] == [20 * settle] * 2
+
+
+def test_counters_that_were_zero_when_first_scraped_missed_nothing(
+    ask: Callable[[float, str], Experiment],
+) -> None:
+    experiment = ask(60.0, "sequential")
+    source = Steady(STARTED + 120.0, 1.0, STARTED + 10.0, grown_seconds=-20.0)
+    found = judge(gather(experiment, ledger(experiment, []), source, telemetry(experiment)))
+    told = [note for note in found.notes if note.code.startswith("beforeFirst")]
+    assert [note.facts["requests_count"] for note in told] == [20 * 40.0] * 2
 
 
 def test_the_present_split_and_from_when_on_it_counts_are_told_before_it_does(

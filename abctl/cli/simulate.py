@@ -20,7 +20,7 @@ from abctl.cli._session import ExperimentArgument, StateOption, YesOption
 from abctl.cli._simulation import document, table
 from abctl.core.delta import parse_delta
 from abctl.core.time import parse_duration_seconds
-from abctl.errors import SpecError, UnreachableError, UsageError
+from abctl.errors import ClusterError, SpecError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from abctl.core.experiment import Experiment
@@ -127,7 +127,10 @@ def _tell_what_counts(experiment: "Experiment", folder: Path) -> None:
     from abctl.session import ledger, local_world  # noqa: PLC0415
 
     session, settle = local_world.session(experiment, folder), experiment.design.settle_seconds
-    since = ledger.read(session.world, experiment).ledger.counts_from(settle)
+    try:
+        since = ledger.read(session.world, experiment).ledger.counts_from(settle)
+    except ClusterError:
+        return  # whoever analyzes is told; requests can be sent all the same
     if since is None:
         say("requests do not count yet: a change of the split is not finished (abctl status)")
     elif (left := since - session.clock()) > 0:

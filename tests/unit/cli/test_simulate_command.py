@@ -2,16 +2,21 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from abctl.cli.main import run
+from abctl.core.ledger import Entry, Phase
+from abctl.forms.ledger import new_object
 from abctl.local import stack
 from abctl.local.identity import Identity
 from abctl.local.stack import Process, Stack
+from abctl.session import local_world
 from abctl.simulate import Traffic
 from abctl.simulate._tally import Summary, Tally
+from abctl.spec import load
 
 
 @pytest.fixture
@@ -107,3 +112,38 @@ def test_without_a_stack_it_says_how_to_start_one(
 ) -> None:
     assert run(["simulate", path, "--state", str(tmp_path / "none")]) == 5
     assert "abctl local up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ago_seconds", "phase", "said"),
+    [
+        (3.0, "applied", "requests count from "),
+        (60.0, "applied", None),
+        (60.0, "intent", "requests do not count yet"),
+    ],
+)
+def test_requests_that_will_not_count_are_warned_of(
+    *,
+    path: str,
+    tmp_path: Path,
+    ago_seconds: float,
+    phase: Phase,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def nothing(*_: object, **__: object) -> Summary:
+        tally = Tally(("control", "treatment"))
+        tally.answer("control", "alice", 0.001)
+        return tally.summary(1.0, (), (), False)
+
+    monkeypatch.setattr("abctl.simulate.simulate", nothing)
+    experiment = load(Path(path))
+    me = Process(stack.SUPERVISOR, Identity.of(os.getpid()), "ready", tmp_path / "log")
+    stack.write(Stack("iris", tmp_path, 0.0, "http://127.0.0.1:1", "", None, (), (me,)))
+    first = Entry(time.time() - ago_seconds, "me", None, experiment.split, "", phase)
+    local_world.session(experiment, tmp_path).world.create(new_object(experiment, first))
+    capsys.readouterr()
+    assert run(["simulate", path, "--state", str(tmp_path), "--seed", "1"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith(said) if said else err == ""

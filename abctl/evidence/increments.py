@@ -196,9 +196,10 @@ class Samples:
     def within(self, selector: str, start: float, end: float) -> float | None:
         """Requests between two moments, whatever counts; None if nobody can tell."""
         watched = [self._scrapes[target] for target in self._counters[selector]]
-        rows = self.rows(selector, cut([Window(0, start, end)], end - start))
+        begin = min((scrapes.begin(start) for scrapes in watched), default=start)
+        rows = self.rows(selector, cut([Window(0, begin, end)], end - begin))
         # A counter that was zero when it was first seen has missed nothing, whatever its age.
-        missed = rows.left_out and any(scrapes.missed(start) for scrapes in watched)
+        missed = rows.left_out and any(scrapes.missed(begin) for scrapes in watched)
         known = watched and not rows.unseen and not missed
         return float(rows.total().sum()) if known else None
 

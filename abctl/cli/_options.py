@@ -1,4 +1,7 @@
-"""Options in groups: a parameter that is a dataclass stands for its fields, each an option."""
+"""How options are declared: in groups, and how those with a unit are read.
+
+A parameter of a command that is a dataclass stands for its fields, each an option.
+"""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -6,6 +9,39 @@ from inspect import Parameter, signature
 from typing import Any
 
 import typer
+
+from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
+from abctl.core.time import format_duration, parse_duration_seconds
+from abctl.errors import SpecError, UsageError
+
+
+def duration(given: str | float) -> float:
+    """The seconds of an option that is a duration; its default is a number of seconds."""
+    return parse_duration_seconds(given) if isinstance(given, str) else given
+
+
+def share(given: str | float) -> float:
+    """The ratio of an option that is a share; its default is a ratio."""
+    return parse_share_bp(given) / TOTAL_BP if isinstance(given, str) else given
+
+
+# How each is read, and how its default is shown.
+WITH_UNITS: dict[Any, Callable[[float], str]] = {
+    duration: format_duration,
+    share: lambda ratio: format_share(round(ratio * TOTAL_BP)),
+}
+
+
+def of_option(name: str, parse: Callable[[str | float], float], given: str | float) -> float:
+    """The value of an option; errors name it.
+
+    Raises:
+        UsageError: it is not written as it must be.
+    """
+    try:
+        return parse(given)
+    except SpecError as error:
+        raise UsageError(f"{name}: {error.message}", error.hint) from None
 
 
 def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None:

@@ -194,7 +194,13 @@ def _number(convert: Callable[[str], T], written: str, what: str) -> T:
     try:
         return convert(written)
     except ValueError:
-        raise UnfitError(f"{written!r}, must be {what}") from None
+        raise UnfitError(f"{written!r}, must be {what}{_of_percent(written)}") from None
+
+
+def _of_percent(written: str) -> str:
+    """The number that was meant by percent."""
+    number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", written, re.ASCII)
+    return f": {float(number[1]) / 100:.12g}" if number else ""
 
 
 def _flag(written: str) -> bool:

@@ -25,6 +25,10 @@ def share(given: str | float) -> float:
     return parse_share_bp(given) / TOTAL_BP if isinstance(given, str) else given
 
 
+EXIT_CODES_LINE = (
+    "Exit codes: 0 done, 1 bug, 2 usage or file, 3 differences or failed checks, 5 cluster or "
+    "local stack, 6 evidence, 10 continue, 11 stop, 12 invalid, 130 interrupted."
+)
 # How each is read, and how its default is shown.
 WITH_UNITS: dict[Any, Callable[[float], str]] = {
     duration: format_duration,
@@ -44,13 +48,16 @@ def of_option(name: str, parse: Callable[[str | float], float], given: str | flo
         raise UsageError(f"{name}: {error.message}", error.hint) from None
 
 
-def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None:
+def add(
+    app: typer.Typer, command: Callable[..., None], *, epilog: str | None = None, **defaults: Any
+) -> None:
     """Add a command; for typer each field of a group is a parameter.
 
     Args:
         app: to which.
         command: its parameters are options, or groups of them; each option of a group has a
             default.
+        epilog: the last lines of its help.
         defaults: of fields, where this command has others than the group.
     """
     declared, groups, parameters = signature(command), dict[str, Any](), list[Parameter]()
@@ -71,4 +78,4 @@ def add(app: typer.Typer, command: Callable[..., None], **defaults: Any) -> None
     called.__signature__ = declared.replace(parameters=parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {each.name: each.annotation for each in parameters}
     called.__name__, called.__doc__ = command.__name__, command.__doc__
-    app.command()(called)
+    app.command(epilog=epilog)(called)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._options import add, duration
+from abctl.cli._options import EXIT_CODES_LINE, add, duration
 from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
 from abctl.cli._progress import questions_bar
 from abctl.cli._session import WorldOptions, session_of
@@ -28,7 +28,7 @@ EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add(app, analyze)
+    add(app, analyze, epilog=EXIT_CODES_LINE)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
-"""Bring an experiment into a cluster: its objects in their order, its ledger, its first epoch.
+"""Bring an experiment into a cluster, and take it out again.
+
+In: its objects in their order, its ledger, its first epoch. Out: its objects in reverse order, its
+ledger last.
 
 Server-side apply, so it may be repeated: the split stays as the ledger wants it, and what others
 have set is a conflict. The object that carries the split is applied only when every variant that
 gets requests by it is ready; what must be rolled out before (KServe's control) is waited for.
-
-Start an experiment: its objects, its ledger and the first epoch.
-
-Take an experiment out of a cluster: its objects in reverse order, its ledger last.
 """
 
 import json

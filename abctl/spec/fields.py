@@ -1,9 +1,10 @@
-"""How the parts of a file are declared: classes whose annotated keys are followed by their meaning.
+"""How a file is declared: its parts, and how the single values in them are written.
+
+A part is a class whose annotated keys are followed by their meaning. A value has a `Form`, for the
+reader and for editors.
 
 Every command that takes a file declares and reads them, which takes next to no time; importing a
 library that validates would take longer than all the rest of such a command.
-
-How single values of an experiment file are written, for the reader and for editors.
 """
 
 import ast

@@ -105,7 +105,7 @@ pythons: $(VENV)/dev ## the core on the newest Python that is here, with the new
 
 long: $(VENV)/dev models ## what takes long: the core on all Pythons that are here, laws on new examples, error rates
 	@$(BIN)/python .ci/pythons --all
-	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=nightly -m "hypothesis and not process" $(UNIT)
+	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=nightly --timeout=3600 -m "hypothesis and not process" $(UNIT)
 	@$(MAKE) calibration
 
 wheels: $(VENV)/local ## build the wheels into dist: uvx --from 'dist/abctl-VERSION-py3-none-any.whl[local]' abctl demo

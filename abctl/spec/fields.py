@@ -10,7 +10,7 @@ library that validates would take longer than all the rest of such a command.
 import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -230,6 +230,12 @@ def _matching(pattern: str, meaning: str, *examples: str, secret: bool = False) 
         return written
 
     return _written(parse, f"^{pattern}$", *examples)
+
+
+def among(known: Iterable[str]) -> Form:
+    """One of some names."""
+    names = tuple(dict.fromkeys(known))
+    return _matching(f"({'|'.join(names)})", f"one of {', '.join(names)}")
 
 
 def _examples(given: tuple[str, ...]) -> dict[str, list[str]]:

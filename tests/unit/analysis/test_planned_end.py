@@ -56,11 +56,16 @@ class Counted:
         return round((planned.end - START) / SCRAPE_SECONDS)
 
 
-def counted(requests: tuple[int, int], rates: tuple[float, float], seed: int) -> Counted:
-    """As many requests in each scrape."""
-    drawn = np.random.default_rng(seed).binomial(requests, rates, (SCRAPES, 2))
-    a, b = np.concatenate((np.zeros((1, 2), np.int64), np.cumsum(drawn, axis=0))).T
-    n_a, n_b = (each * np.arange(SCRAPES + 1) for each in requests)
+def counted(
+    requests: tuple[int, int], later: tuple[int, int], rates: tuple[float, float], seed: int
+) -> Counted:
+    """So many requests in each scrape up to the shortest duration, and later."""
+    each = np.where(np.arange(SCRAPES)[:, None] < SHORTEST, requests, later)
+    drawn = np.random.default_rng(seed).binomial(each, rates)
+    (n_a, n_b), (a, b) = (
+        np.concatenate((np.zeros((1, 2), np.int64), np.cumsum(counts, axis=0))).T
+        for counts in (each, drawn)
+    )
     return Counted((n_a, n_b), (a, b))
 
 
@@ -124,18 +129,24 @@ def ask(make_experiment: Callable[..., Experiment]) -> Ask:
 @pytest.mark.parametrize(
     ("rate", "requests", "mde"),
     [
-        (0.05, (12, 12), 0.02),
-        (0.01, (25, 25), 0.01),
-        (0.5, (5, 5), 0.1),
-        (0.05, (20, 5), 0.03),
-        (0.1, (6, 24), 0.05),
+        (0.05, ((12, 12), (12, 12)), 0.02),
+        (0.01, ((25, 25), (25, 25)), 0.01),
+        (0.5, ((5, 5), (5, 5)), 0.1),
+        (0.05, ((20, 5), (20, 5)), 0.03),
+        (0.1, ((6, 24), (6, 24)), 0.05),
+        (0.1, ((6, 24), (24, 6)), 0.05),
+        (0.1, ((24, 6), (12, 18)), 0.05),
     ],
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_it_is_the_first_poll_with_the_size_by_the_variance_at_the_shortest_duration(
-    ask: Ask, rate: float, requests: tuple[int, int], mde: float, seed: int
+    ask: Ask,
+    rate: float,
+    requests: tuple[tuple[int, int], tuple[int, int]],
+    mde: float,
+    seed: int,
 ) -> None:
-    found = counted(requests, (rate, rate + mde / 2.0), seed)
+    found = counted(*requests, (rate, rate + mde / 2.0), seed)
     end = found.end(ask(mde))
     (n_a, n_b), (a, b) = found.n, found.successes
     size = needed(((n_a[SHORTEST], a[SHORTEST]), (n_b[SHORTEST], b[SHORTEST])), mde)
@@ -147,11 +158,11 @@ def test_it_is_the_first_poll_with_the_size_by_the_variance_at_the_shortest_dura
 
 
 def test_it_is_not_before_the_shortest_duration(ask: Ask) -> None:
-    assert counted((20, 20), (0.1, 0.1), seed=1).end(ask(0.1)) == SHORTEST
+    assert counted((20, 20), (20, 20), (0.1, 0.1), seed=1).end(ask(0.1)) == SHORTEST
 
 
 def test_every_later_look_finds_the_same(ask: Ask) -> None:
-    found, experiment = counted((12, 12), (0.05, 0.07), seed=2), ask(0.02)
+    found, experiment = counted((12, 12), (12, 12), (0.05, 0.07), seed=2), ask(0.02)
     ends = [found.end(experiment, scrapes) for scrapes in range(SHORTEST - 5, SCRAPES, 20)]
     assert ends[0] is None
     first = next(i for i, end in enumerate(ends) if end is not None)

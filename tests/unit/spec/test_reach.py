@@ -90,7 +90,7 @@ def test_a_service_is_reached_through_the_api_server() -> None:
         server="https://api:6443",
         pool=pool,
         words="context kind",
-        login=SimpleNamespace(headers=headers),
+        credentials=SimpleNamespace(headers=headers),
     )
     found = reach.prometheus(source, "models", SimpleNamespace(access=access))  # type: ignore[arg-type]
     assert isinstance(found, Prometheus)

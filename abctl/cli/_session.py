@@ -167,6 +167,25 @@ def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
     return replace(session, **settings)
 
 
+def file_session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
+    """Open the session of an experiment file; an object alone does not say what is measured.
+
+    Raises:
+        UsageError: it is KIND/NAME; told before anything is asked.
+    """
+    from abctl.session.adopt import experiment_of, is_address  # noqa: PLC0415 - seldom needed
+
+    if not Path(what).exists() and is_address(what):
+        name, platform = experiment_of(what)
+        raise UsageError(
+            f"{what} has a split, but does not say what to measure: it takes an experiment file",
+            f"abctl init FILE --platform {platform}, in it the name {name}, its namespace and "
+            f"your metrics; the ledger is that of abctl shift {what}. Never apply that file: see "
+            "docs/platforms.md",
+        )
+    return session_of(what, world, **settings)
+
+
 def cluster_session_of(what: str, cluster: ClusterOptions, **settings: Any) -> "Session":
     """Open the session of an experiment file in a cluster."""
     if not Path(what).exists() and "/" in what and not Path(what).suffix:

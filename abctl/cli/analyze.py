@@ -11,7 +11,7 @@ import typer
 from abctl.cli._options import EXIT_CODES_LINE, add, duration
 from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
 from abctl.cli._progress import questions_bar
-from abctl.cli._session import WorldOptions, session_of
+from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.time import format_duration
 from abctl.errors import UsageError
@@ -106,7 +106,7 @@ def analyze(
             )
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
-        session = here = with_evidence(session_of(str(experiment), world), evidence)
+        session = here = with_evidence(file_session_of(str(experiment), world), evidence)
         first = True
 
         def look() -> "Analysis":

@@ -123,12 +123,21 @@ class Ledger:
                 found.append(Epoch(entry.at + settle_seconds, until, entry.after, certain))
         return tuple(epoch for epoch in found if epoch.start < epoch.end)
 
+    @property
+    def without_plan(self) -> bool:
+        """Whether a shift of KIND/NAME began it: then no plan was locked, and any file fits."""
+        plan = json.loads(self.plan)
+        return not plan.get("resolved", plan).get("metrics")
+
     def changed_since(self, experiment: Experiment) -> tuple[str, ...]:
         """The parts of the experiment that differ from the locked plan.
 
         A part that is written as it was is the same, whatever is meant today by what it leaves
-        out; and so is one that is written otherwise, but means what was locked.
+        out; and so is one that is written otherwise, but means what was locked. Without a plan
+        nothing differs.
         """
+        if self.without_plan:
+            return ()
         plan = json.loads(self.plan)
         locked, then, now = plan.get("resolved", plan), plan.get("spec"), experiment.written
         changed = (

@@ -126,6 +126,8 @@ class Ledger:
     @property
     def without_plan(self) -> bool:
         """Whether a shift of KIND/NAME began it: then no plan was locked, and any file fits."""
+        if not self.entries or self.entries[0].phase != "observed":
+            return False
         plan = json.loads(self.plan)
         return not plan.get("resolved", plan).get("metrics")
 

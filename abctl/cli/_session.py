@@ -180,8 +180,7 @@ def file_session_of(what: str, world: WorldOptions, **settings: Any) -> "Session
         raise UsageError(
             f"{what} has a split, but does not say what to measure: it takes an experiment file",
             f"abctl init FILE --platform {platform}, in it the name {name}, its namespace and "
-            f"your metrics; the ledger is that of abctl shift {what}. Never apply that file: see "
-            "docs/platforms.md",
+            f"your metrics; the ledger is that of abctl shift {what}. Never apply that file",
         )
     return session_of(what, world, **settings)
 

@@ -83,6 +83,7 @@ def judge(evidence: Evidence) -> Analysis:
         srm=check,
         notes=(
             *_ended(end),
+            *([Reason("planNotLocked", {})] if ledger.without_plan else ()),
             *_notes(experiment, epochs, variants, idle),
             *_before(samples, started, names, asked),
             *_late(samples, epochs, names, asked),

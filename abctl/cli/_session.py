@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abctl.cli._options import duration
 from abctl.cli._output import say
-from abctl.errors import AbctlError, SpecError, UsageError
+from abctl.errors import AbctlError, UsageError
 
 if TYPE_CHECKING:
     from abctl.session.session import Session
@@ -20,26 +21,6 @@ class DryRun(StrEnum):
     none = "none"
     client = "client"
     server = "server"
-
-
-def _seconds(given: str | float) -> float:
-    """A duration; a bare number is seconds."""
-    from abctl.core.number import parse_number  # noqa: PLC0415
-    from abctl.core.time import LONGEST_SECONDS, parse_duration_seconds  # noqa: PLC0415 - seldom given
-
-    try:
-        found = parse_number(given)
-    except ValueError:
-        try:
-            return parse_duration_seconds(str(given))
-        except SpecError as error:
-            raise UsageError(f"--timeout {error.message}", error.hint) from None
-    if not 0 <= found <= LONGEST_SECONDS:
-        raise UsageError(
-            f"--timeout {given}, must be 0 or more, and no more than a hundred years",
-            "write 90s, 5m, or seconds",
-        )
-    return found
 
 
 def _contexts(incomplete: str) -> list[str]:
@@ -125,18 +106,18 @@ DiffOption = Annotated[
 TimeoutOption = Annotated[
     float,
     typer.Option(
-        parser=_seconds,
+        parser=duration,
         metavar="DURATION",
-        help="How long it may take until it is in effect: 90s, 5m, or seconds.",
+        help="How long it may take until it is in effect: 90s, 5m.",
     ),
 ]
 ReadyTimeoutOption = Annotated[
     float,
     typer.Option(
         "--timeout",
-        parser=_seconds,
+        parser=duration,
         metavar="DURATION",
-        help="How long it may take until everything is ready: 90s, 5m, or seconds.",
+        help="How long it may take until everything is ready: 90s, 5m.",
     ),
 ]
 ForceOption = Annotated[
@@ -190,6 +171,24 @@ def session_of(
     elif world.state is None:
         say(f"in {session.words}")
     return replace(session, **settings)
+
+
+def file_session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
+    """Open the session of an experiment file; an object alone does not say what is measured.
+
+    Raises:
+        UsageError: it is KIND/NAME; told before anything is asked.
+    """
+    from abctl.session.adopt import experiment_of, is_address  # noqa: PLC0415 - seldom needed
+
+    if not Path(what).exists() and is_address(what):
+        name, platform = experiment_of(what)
+        raise UsageError(
+            f"{what} has a split, but does not say what to measure: it takes an experiment file",
+            f"abctl init FILE --platform {platform}, in it the name {name}, its namespace and "
+            f"your metrics; the ledger is that of abctl shift {what}. Never apply that file",
+        )
+    return session_of(what, world, **settings)
 
 
 def cluster_session_of(what: str, cluster: ClusterOptions, **settings: Any) -> "Session":

@@ -150,6 +150,10 @@ OF_ANALYSES: Words = {
         "test: fixed had its one look at the planned end, {at}: later evidence does not count, "
         "and looking again gives the same answer"
     ),
+    "planNotLocked": (
+        "no plan was locked at the start, as a shift of KIND/NAME began the ledger: the verdict "
+        "holds if the file has not changed since its first result was seen"
+    ),
     "shadowNotJudged": "{variant}: a shadow, which only gets copies, is not judged",
     "noShare": "{variant}: has no share, so the verdict leaves it out",
     "epochOfOtherVariants": "epoch {epoch} ({split:split}) is left out: it has other variants",

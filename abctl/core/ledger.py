@@ -137,12 +137,23 @@ class Ledger:
         *_, last = entries = self.entries[-2:]
         return entries[0].at if entries[0].phase == "intent" else last.at
 
+    @property
+    def without_plan(self) -> bool:
+        """Whether a shift of KIND/NAME began it: then no plan was locked, and any file fits."""
+        if not self.entries or self.entries[0].phase != "observed":
+            return False
+        plan = json.loads(self.plan)
+        return not plan.get("resolved", plan).get("metrics")
+
     def changed_since(self, experiment: Experiment) -> tuple[str, ...]:
         """The parts of the experiment that differ from the locked plan.
 
         A part that is written as it was is the same, whatever is meant today by what it leaves
-        out; and so is one that is written otherwise, but means what was locked.
+        out; and so is one that is written otherwise, but means what was locked. Without a plan
+        nothing differs.
         """
+        if self.without_plan:
+            return ()
         plan = json.loads(self.plan)
         locked, then, now = plan.get("resolved", plan), plan.get("spec"), experiment.written
         changed = (

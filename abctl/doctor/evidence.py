@@ -108,7 +108,7 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
         hint = "is the scrape job still there, and are its targets up?"
         return error("scrapes", "scrapesEnded", hint=hint, **facts)
     if settle < _SETTLED_SCRAPES * interval:
-        hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"
+        hint = f"design.settle: {format_duration(round(_SETTLED_SCRAPES * interval, 1))} or more"
         return warning("scrapes", "settleTooShort", hint=hint, settle_seconds=settle, **facts)
     return ok("scrapes", "scrapesRegular", **facts)
 

@@ -54,6 +54,11 @@ class Question:
         found = {"greater": (low,), "less": (high,), "two-sided": (low, high)}[self.alternative]
         return tuple(end for end in found if end is not None)
 
+    @property
+    def by_p_alone(self) -> bool:
+        """Whether there is no interval: the margin is relative to a control that may be 0."""
+        return not self.decisive and self.null.relative and self.result.lift_interval is None
+
     def by_test_alone(self, end: float) -> bool:
         """Whether the test, and not the interval, has put an end just beside the boundary."""
         distance = abs((self.effect or 0.0) - self.null.value)

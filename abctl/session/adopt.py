@@ -32,6 +32,43 @@ def is_address(word: str) -> bool:
     return named and not name.endswith((".yaml", ".yml", ".json"))
 
 
+def experiment_of(word: str) -> tuple[str, str]:
+    """The name and the platform of the experiment whose split KIND/NAME carries.
+
+    >>> experiment_of("cm/iris-envoy"), experiment_of("isvc/iris")
+    (('iris', 'envoy'), ('iris', 'kserve'))
+
+    Raises:
+        UsageError: a kind that carries no split.
+        ClusterError: a name that is no experiment's.
+    """
+    names, name = _platforms_of(word), word.partition("/")[2]
+    if len(names) == 1:
+        return name, names[0]
+    for each in names:  # a ConfigMap is called after its platform
+        if name.endswith(f"-{each}"):
+            return name.removesuffix(f"-{each}"), each
+    raise _strange(word, names)
+
+
+def _strange(word: str, names: tuple[str, ...]) -> ClusterError:
+    return ClusterError(
+        f"{word} was not made by abctl",
+        f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
+    )
+
+
+def _platforms_of(word: str) -> tuple[str, ...]:
+    kind, _, _ = word.partition("/")
+    if not (names := _platforms(kind)):
+        known = ", ".join(dict.fromkeys(words[0] for words in _WORDS.values()))
+        raise UsageError(
+            f"{word}: no file, and {kind!r} is no kind that carries a split",
+            f"kinds that do: {known}",
+        )
+    return names
+
+
 def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment, Object]:
     """An experiment made up for the object: its variants are what it sends requests to.
 
@@ -44,13 +81,7 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         ClusterError: it carries no split, or one that its platform cannot read.
     """
     kind, _, name = word.partition("/")
-    names = _platforms(kind)
-    if not names:
-        known = ", ".join(dict.fromkeys(words[0] for words in _WORDS.values()))
-        raise UsageError(
-            f"{word}: no file, and {kind!r} is no kind that carries a split",
-            f"kinds that do: {known}",
-        )
+    names = _platforms_of(word)
     for each in names:
         carrier = platform(each)
         # A ConfigMap is called after its platform.
@@ -61,10 +92,7 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         if ref.name == name:
             found = _there(door, ref, kind)
             return carrier, _with_variants(made_up, carrier.split_of(found)), found
-    raise ClusterError(
-        f"{word} was not made by abctl",
-        f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
-    )
+    raise _strange(word, names)
 
 
 def _there(door: Door, ref: Ref, kind: str) -> Object:

@@ -1,8 +1,7 @@
-"""What to ask a source for, in the world that an experiment is in.
+"""From a running experiment to its analysis: what to ask for, where, and what the answers say.
 
-Reads the evidence of an experiment, for a judgement.
-
-`analyze`: what the evidence of a running experiment says.
+`telemetry` says what to ask for, `source_of` whom; `gather` reads the answers; `analyze` does all
+of it and judges.
 """
 
 from collections.abc import Callable

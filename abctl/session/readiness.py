@@ -1,6 +1,8 @@
-"""Whether a variant in a cluster can take requests: one that cannot never gets more of them.
+"""What a cluster's servers and proxies are ready for: a variant's requests, and a new split.
 
-What proxies in a cluster have loaded: a node takes over a minute to give them a ConfigMap.
+`ready` says whether a variant can take requests: one that cannot never gets more of them.
+`ProxyPods` asks the proxies which split they have loaded: a node takes over a minute to give them a
+changed ConfigMap.
 """
 
 from collections.abc import Iterable, Mapping

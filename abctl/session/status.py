@@ -1,6 +1,6 @@
 """How an experiment stands: the split as wanted, as programmed and as it was really seen.
 
-What the variants really got: requests since the last change of the split.
+What was really seen is counted in requests since the last change of the split.
 """
 
 import time

@@ -1,7 +1,6 @@
 """One run of simulated traffic: connections take what is due, feedback before new requests.
 
-One HTTP/1.1 connection that is kept open; as lean as can be, for it shares the CPU with servers.
-
+A connection is HTTP/1.1, kept open, and as lean as can be, for it shares the CPU with servers.
 Parsing is llhttp's (httptools): a general client takes several times the CPU for each request.
 """
 

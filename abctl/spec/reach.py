@@ -1,15 +1,19 @@
-"""How to reach a Prometheus, and which secrets that would send to it.
+"""How to reach a Prometheus, which secrets that would send to it, and whether they may be sent.
 
 An experiment file names files and environment variables of the user who runs it, and may come from
 another author. So no secret leaves this machine unless the user has named the server, or has
 agreed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from abctl.cluster import Door
+from abctl.core.address import is_loopback
+from abctl.core.experiment import Experiment
 from abctl.errors import SourceError, SpecError
 from abctl.files import STDIN
 from abctl.spec import _document, shape
@@ -18,13 +22,6 @@ from abctl.spec.shape import Place, Problem, as_error
 
 if TYPE_CHECKING:
     from abctl.sources import Source
-
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
-
-from abctl.core.address import is_loopback
-from abctl.core.experiment import Experiment
 
 _KEYS = "it has the keys of source.prometheus: url: ..."
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")

@@ -90,11 +90,14 @@ def test_the_interval_stands_beside_its_boundary(
     assert said(role, *claims) == says
 
 
-def test_where_no_lift_can_be_excluded_it_says_so() -> None:
+@pytest.mark.parametrize("proven", [True, False])
+def test_without_an_interval_the_line_gives_the_answer_of_p(*, proven: bool) -> None:
     unknown = replace(RESULT, control=0.0, lift=None, lift_interval=None)
-    assert said("guardrail", claim("non-inferior", HALF, "less", None, result=unknown)) == (
-        "guardrail, within margin? no interval: the control cannot be told from 0, so no lift can "
-        "be excluded"
+    within = claim("non-inferior", HALF, "less", None, result=unknown, proven=proven)
+    assert said("guardrail", within) == (
+        f"guardrail, within margin? {'yes' if proven else 'not yet'}, by P alone (treatment "
+        "against control +50.0%); no interval of the lift, as the interval of the control "
+        "includes 0"
     )
 
 

@@ -140,8 +140,8 @@ def test_models_are_those_that_are_named_and_never_those_that_lie_about(
 
 def test_a_timeout_may_be_a_duration(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    for timeout in ("5m", "90s", "90"):
+    for timeout in ("5m", "90s"):
         assert run(["local", "up", "none.yaml", "--timeout", timeout]) == 2
         assert capsys.readouterr().err.startswith("error: none.yaml: no such file\n")
     assert run(["local", "up", "none.yaml", "--timeout", "5x"]) == 2
-    assert capsys.readouterr().err.startswith("error: --timeout '5x' is not a duration\n")
+    assert capsys.readouterr().err.startswith("error: --timeout: '5x' is not a duration\n")

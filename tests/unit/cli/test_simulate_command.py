@@ -31,10 +31,10 @@ def path(tmp_path: Path) -> str:
     [
         (["--url", "http://192.0.2.1"], ["http://192.0.2.1: not on this machine", "--yes"]),
         (["--url", "192.0.2.1"], ["'192.0.2.1' is no entrance", "http://127.0.0.1:8080"]),
-        (["--duration", "60"], ["'60' is not a duration", "90s"]),
+        (["--duration", "60"], ["--duration: '60' is not a duration", "90s"]),
         (["--rate", "-1"], ["--rate -1.0, must be from 0.001 to 1,000,000"]),
         (["--requests", "0"], ["--requests 0, must be from 1 to"]),
-        (["--anonymous", "30"], ["--anonymous 30.0, must be from 0 to 1"]),
+        (["--anonymous", "30"], ["--anonymous: share '30' has no unit", "write 30%"]),
         (["--users", "1000000000000"], ["--users 1000000000000, must be from 1 to 10,000,000"]),
         (["--noise", "nan"], ["--noise nan, must be from 0 to 1,000"]),
         (["--requests", "9" * 400], ["must be from 1 to 1,000,000,000"]),

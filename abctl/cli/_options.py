@@ -11,8 +11,9 @@ from typing import Any
 
 import typer
 
+from abctl.core.number import parse_number
 from abctl.core.split import TOTAL_BP, format_share, parse_share_bp
-from abctl.core.time import format_duration, parse_duration_seconds
+from abctl.core.time import LONGEST_SECONDS, format_duration, parse_duration_seconds
 from abctl.errors import FILE_OF_USER, AbctlError, SpecError, UsageError
 from abctl.files import as_argument
 
@@ -20,6 +21,20 @@ from abctl.files import as_argument
 def duration(given: str | float) -> float:
     """The seconds of an option that is a duration; its default is a number of seconds."""
     return parse_duration_seconds(given) if isinstance(given, str) else given
+
+
+def patience(given: str | float) -> float:
+    """The seconds of `--timeout`: a duration, or a bare number of seconds, as scripts have it."""
+    try:
+        seconds = parse_number(given)
+    except ValueError:
+        return duration(given)
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise SpecError(
+            f"{given}, must be 0 or more, and no more than a hundred years",
+            "write 90s, 5m, or seconds",
+        )
+    return seconds
 
 
 def share(given: str | float) -> float:
@@ -34,6 +49,7 @@ EXIT_CODES_LINE = (
 # How each is read, and how its default is shown.
 WITH_UNITS: dict[Any, Callable[[float], str]] = {
     duration: format_duration,
+    patience: format_duration,
     share: lambda ratio: format_share(round(ratio * TOTAL_BP)),
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._options import duration
+from abctl.cli._options import patience
 from abctl.cli._output import say
 from abctl.errors import AbctlError, UsageError
 
@@ -106,7 +106,7 @@ DiffOption = Annotated[
 TimeoutOption = Annotated[
     float,
     typer.Option(
-        parser=duration,
+        parser=patience,
         metavar="DURATION",
         help="How long it may take until it is in effect: 90s, 5m.",
     ),
@@ -115,7 +115,7 @@ ReadyTimeoutOption = Annotated[
     float,
     typer.Option(
         "--timeout",
-        parser=duration,
+        parser=patience,
         metavar="DURATION",
         help="How long it may take until everything is ready: 90s, 5m.",
     ),

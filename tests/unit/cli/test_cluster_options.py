@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from abctl.cli import _session, shift
-from abctl.cli._options import duration
+from abctl.cli._options import duration, patience
 from abctl.cli._shift import variants
 from abctl.cli.main import run
 
@@ -44,10 +44,24 @@ OF_DURATIONS = [
 
 
 @pytest.mark.parametrize(("words", "option"), OF_DURATIONS, ids=str)
-@pytest.mark.parametrize("given", ["5", "nan", "5x", "", "inf", "1e300", "٣s"])
+@pytest.mark.parametrize("given", ["-5", "nan", "5x", "", "inf", "1e300", "٣s"])
 def test_what_is_no_duration_is_refused_by_the_name_of_its_option(words, option, given, capsys):
     assert run([*words, option, given]) == 2
     assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "option"), OF_DURATIONS, ids=str)
+def test_a_bare_number_is_seconds_of_a_timeout_alone(words, option, capsys):
+    run([*words, option, "5"])
+    refused = "'5' is not a duration" in capsys.readouterr().err
+    assert refused == (option != "--timeout")
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90", 90.0), ("0", 0.0), ("5m", 300.0), (1.5, 1.5)]
+)
+def test_a_timeout_is_a_duration_or_seconds(given, seconds):
+    assert patience(given) == seconds
 
 
 def test_what_is_written_without_a_unit_is_told_with_one(capsys):

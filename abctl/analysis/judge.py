@@ -15,13 +15,13 @@ from abctl.core.polls import GAP_INTERVALS
 from abctl.core.reasons import Reason
 from abctl.core.split import TOTAL_BP
 from abctl.core.time import format_moment
-from abctl.core.verdict import distrust, verdict
+from abctl.core.verdict import integrity_violations, verdict
 from abctl.errors import SourceError
 from abctl.evidence.evidence import SKEW_SECONDS, Evidence
 from abctl.evidence.increments import MissingError, Samples
 from abctl.evidence.streams import CounterStreams
 from abctl.metrics.presets import ERRORS, LATENCY
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
 
@@ -59,7 +59,7 @@ def judge(evidence: Evidence) -> Analysis:
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = _shared(epochs)
     idle = [name for name in names[1:] if split and split.get(name) == 0]
-    integrity = distrust(
+    integrity = integrity_violations(
         check,
         names,
         {v.name: v.coverage for v in variants if samples and v.name in shared},
@@ -143,7 +143,7 @@ def _check_split(
     samples: Samples,
     epochs: Sequence[EpochResult],
     names: Sequence[str],
-    asked: Telemetry,
+    asked: MetricQueries,
 ) -> srm.SrmResult | NotEstimable:
     """Exposures of each variant against the ledger's split, epoch by epoch."""
     if reason := _mixed(experiment, asked):
@@ -176,7 +176,7 @@ def _shared(epochs: Sequence[EpochResult]) -> set[str]:
     return {n for e in epochs if e.counted for n in e.split.names if e.split[n]}
 
 
-def _mixed(experiment: Experiment, asked: Telemetry) -> str:
+def _mixed(experiment: Experiment, asked: MetricQueries) -> str:
     """Why requests are not exposures: others came the same way. Empty where they are."""
     rules = experiment.assignment
     feedback = any(m.of not in (ERRORS, LATENCY, "requests") for m in experiment.metrics)
@@ -232,7 +232,7 @@ def _watched(name: str, watched: Coverage) -> Iterator[Reason]:
 
 
 def _before(
-    samples: Samples | None, started: float | None, names: Sequence[str], asked: Telemetry
+    samples: Samples | None, started: float | None, names: Sequence[str], asked: MetricQueries
 ) -> Iterator[Reason]:
     """What came after the start, and before the first period that counts."""
     if samples is None or started is None:
@@ -250,7 +250,7 @@ def _late(
     samples: Samples | None,
     epochs: Sequence[EpochResult],
     names: Sequence[str],
-    asked: Telemetry,
+    asked: MetricQueries,
 ) -> Iterator[Reason]:
     """Variants whose first scrape came long after they had a share."""
     if samples is None:

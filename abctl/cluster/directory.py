@@ -31,8 +31,8 @@ _START = "abctl local up EXPERIMENT makes it; --state names another folder"
 _NEXT_STEP = "restore the file, or remove the directory and start anew"
 
 
-class DirectoryDoor:
-    """A `Door` to a directory.
+class DirectoryClient:
+    """A `KubeClient` to a directory.
 
     Args:
         root: the directory; made when the first object is created.

@@ -19,7 +19,7 @@ from abctl.evidence.increments import (
     summarize,
 )
 from abctl.metrics.presets import ERRORS, LATENCY
-from abctl.metrics.queries import Telemetry, reading_of
+from abctl.metrics.queries import MetricQueries, reading_of
 from abctl.stats.summary import Stream
 
 # The control and a treatment; or why there is nothing to compare.
@@ -82,7 +82,7 @@ class CounterStreams:
 
     experiment: Experiment
     samples: Samples | None
-    telemetry: Telemetry
+    telemetry: MetricQueries
     nothing_yet: str = "nothing counts yet"
 
     def of(self, metric: Metric) -> MetricStreams:

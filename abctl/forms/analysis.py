@@ -126,7 +126,7 @@ class Comparison(Written):
     """Classical tests, for comparison."""
 
 
-class Belief(Written):
+class PosteriorSummary(Written):
     """What a Bayesian says of a variant; it decides nothing."""
 
     variant: str
@@ -172,7 +172,7 @@ class Metric(Written):
     """Into how many intervals the time was cut."""
     comparisons: tuple[Comparison, ...]
     """Each treatment against the control."""
-    beliefs: tuple[Belief, ...]
+    beliefs: tuple[PosteriorSummary, ...]
     """Bayesian summaries of all variants; empty where there is not enough for one."""
 
 

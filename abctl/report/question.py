@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from abctl.core.analysis import Claim, Comparison, Says
+from abctl.core.analysis import Claim, ClaimKind, Comparison
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Alternative, Estimate, NotEstimable
 
@@ -36,7 +36,7 @@ class Question:
         mixed: whether the opposite was proven too, at another look.
     """
 
-    says: Says | Literal["different"]
+    says: ClaimKind | Literal["different"]
     alternative: Alternative
     null: Delta
     result: Estimate

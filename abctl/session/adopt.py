@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Variant
 from abctl.core.ledger import Entry, ledger_ref
@@ -69,7 +69,9 @@ def _platforms_of(word: str) -> tuple[str, ...]:
     return names
 
 
-def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment, Object]:
+def experiment(
+    client: KubeClient, word: str, namespace: str
+) -> tuple[Platform, Experiment, Object]:
     """An experiment made up for the object: its variants are what it sends requests to.
 
     Returns:
@@ -90,14 +92,14 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         )
         ref = carrier.target(made_up)
         if ref.name == name:
-            found = _there(door, ref, kind)
+            found = _there(client, ref, kind)
             return carrier, _with_variants(made_up, carrier.split_of(found)), found
     raise _strange(word, names)
 
 
-def _there(door: Door, ref: Ref, kind: str) -> Object:
+def _there(client: KubeClient, ref: Ref, kind: str) -> Object:
     try:
-        return door.get(ref)
+        return client.get(ref)
     except NoPlaceError:
         raise
     except NotFoundError as error:
@@ -106,24 +108,24 @@ def _there(door: Door, ref: Ref, kind: str) -> Object:
 
 
 class Adopting:
-    """A door through which an object without a ledger has one: its first entry is what was found.
+    """A client through which an object without a ledger has one: its first entry is what was found.
 
     It is written together with the first entry that anybody appends; before that nothing is.
 
     Args:
-        door: to the cluster.
+        client: to the cluster.
         experiment: made up for the object.
         found: the object with its status, as it was just read; it is not read again at first.
     """
 
-    def __init__(self, door: Door, experiment: Experiment, found: Object | None) -> None:
-        self._door, self._found = door, found
+    def __init__(self, client: KubeClient, experiment: Experiment, found: Object | None) -> None:
+        self._client, self._found = client, found
         self._ref = ledger_ref(experiment)
-        first = Entry(door.now(), "unknown", None, experiment.split, "found by abctl", "observed")
+        first = Entry(client.now(), "unknown", None, experiment.split, "found by abctl", "observed")
         self._first = new_object(experiment, first)
 
     def __getattr__(self, verb: str) -> Any:
-        return getattr(self._door, verb)
+        return getattr(self._client, verb)
 
     def get(self, ref: Ref) -> Object:
         """Read an object; the ledger too, before it is there."""
@@ -131,7 +133,7 @@ class Adopting:
             found, self._found = self._found, None
             return found
         try:
-            return self._door.get(ref)
+            return self._client.get(ref)
         except NotFoundError:
             if ref != self._ref:
                 raise
@@ -140,8 +142,8 @@ class Adopting:
     def replace(self, obj: Object) -> Object:
         """Replace it whole; a ledger that is not there yet is made."""
         if Ref.of(obj) == self._ref and not obj["metadata"].get("resourceVersion"):
-            return self._door.create(obj)
-        return self._door.replace(obj)
+            return self._client.create(obj)
+        return self._client.replace(obj)
 
 
 def _platforms(kind: str) -> tuple[str, ...]:

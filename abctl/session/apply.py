@@ -11,7 +11,7 @@ gets requests by it is ready; what must be rolled out before (KServe's control) 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.ledger import Ledger, ledger_ref
 from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError
@@ -101,7 +101,7 @@ def steps(session: Session, objects: list[Object], *, force: bool = False) -> li
     return [Step(_read(session.world, o), then) for o, then in zip(objects, after, strict=True)]
 
 
-def _tried(world: Door, objects: list[Object], *, force: bool) -> list[Object]:
+def _tried(world: KubeClient, objects: list[Object], *, force: bool) -> list[Object]:
     """What each object would be; the conflicts of all of them are told together."""
     found, conflicts = list[Object](), list[ConflictError]()
     for obj in objects:
@@ -188,21 +188,21 @@ def _known(session: Session) -> Ledger | None:
         return None
 
 
-def _read(world: Door, obj: Object) -> Object | None:
+def _read(world: KubeClient, obj: Object) -> Object | None:
     try:
         return world.get(Ref.of(obj))
     except NotFoundError:
         return None
 
 
-def _ensure(world: Door, obj: Object) -> Object:
+def _ensure(world: KubeClient, obj: Object) -> Object:
     try:
         return world.create(obj)
     except ConflictError:
         return world.get(Ref.of(obj))
 
 
-def _is_before(world: Door, obj: Object) -> bool:
+def _is_before(world: KubeClient, obj: Object) -> bool:
     """Whether what must be rolled out first is not there yet, or is all that is there."""
     there = _read(world, obj)
     return there is None or not Step(there, world.apply(obj, dry_run=True, force=True)).changes

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abctl.cluster import Door, kubeconfig
+from abctl.cluster import KubeClient, kubeconfig
 from abctl.core.experiment import Experiment
 from abctl.errors import UsageError
 from abctl.files import as_argument
@@ -20,7 +20,7 @@ from abctl.session import adopt, readiness
 from abctl.session.session import Session
 
 if TYPE_CHECKING:
-    from abctl.cluster.kube import KubeDoor
+    from abctl.cluster.kube import ClusterClient
 
 STATE_ROOT = Path(".abctl")
 _log = logging.getLogger(__name__)
@@ -139,13 +139,13 @@ def _adopted(word: str, where: Where) -> Session:
     )
 
 
-def _client(where: Where) -> "KubeDoor":
-    from abctl.cluster.kube import KubeDoor  # noqa: PLC0415 - the client is slow to import
+def _client(where: Where) -> "ClusterClient":
+    from abctl.cluster.kube import ClusterClient  # noqa: PLC0415 - the client is slow to import
 
-    return KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
+    return ClusterClient(kubeconfig=where.kubeconfig, context=where.context)
 
 
-def _asking_pods(client: "KubeDoor", carrier: Platform, experiment: Experiment) -> Door:
+def _asking_pods(client: "ClusterClient", carrier: Platform, experiment: Experiment) -> KubeClient:
     """Where no controller reports what is in effect, the pods themselves are asked."""
     inquiry = carrier.CAPABILITIES.inquiry
     if inquiry is None:

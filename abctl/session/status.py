@@ -17,7 +17,7 @@ from abctl.core.time import format_duration, format_moment
 from abctl.errors import NotFoundError, SourceError
 from abctl.evidence.cache import cache_of
 from abctl.evidence.read import read
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.session.analyze import source_of
 from abctl.session.session import Session, State
 from abctl.session.tree import Tree, of_servers, of_tree, tree
@@ -213,7 +213,7 @@ def _wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def observed(
-    experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries
 ) -> Mapping[str, int] | None:
     """Requests of each variant in the present epoch; None until its first poll is over.
 

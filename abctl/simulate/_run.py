@@ -144,7 +144,7 @@ _OK = range(200, 300)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestTemplate:
     """What to ask: the path of the model, the header for the user, what feedback tells."""
 
     path: str
@@ -164,7 +164,11 @@ class Run:
     """Made and used within one event loop."""
 
     def __init__(
-        self, entrance: Entrance, asked: Asked, traffic: Traffic, requests: Iterator[Request]
+        self,
+        entrance: Entrance,
+        asked: RequestTemplate,
+        traffic: Traffic,
+        requests: Iterator[Request],
     ) -> None:
         self._asked, self._traffic, self._plan = asked, traffic, requests
         self._connections = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.address import is_loopback
 from abctl.core.experiment import Experiment
 from abctl.errors import SourceError, SpecError
@@ -59,23 +59,23 @@ def options(server: Prometheus) -> dict[str, Any]:
     return given
 
 
-def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "Source":
+def prometheus(given: Mapping[str, Any], namespace: str, client: KubeClient | None) -> "Source":
     """A Prometheus at its address, or at its Service behind a cluster's API server.
 
     Args:
         given: the options of the source.
         namespace: of a Service that is named without one.
-        door: to the cluster.
+        client: to the cluster.
 
     Raises:
         SourceError: a Service, but no cluster; or what is named for the connection is missing.
     """
     from abctl.sources import open_source  # noqa: PLC0415 - numpy is slow to import
-    from abctl.sources.connection import Way  # noqa: PLC0415 - as above
+    from abctl.sources.connection import ServerSettings  # noqa: PLC0415 - as above
 
     if "service" not in given:
         return open_source("prometheus", given)
-    access = getattr(door, "access", None)
+    access = getattr(client, "access", None)
     if access is None:
         raise SourceError(
             f"source.prometheus.service {given['service']} needs a cluster, but none is in use",
@@ -90,7 +90,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
         {
             **given,
             "url": f"{access.server}/api/v1/{path}{given.get('path', '')}",
-            "way": Way(access.pool, access.credentials.headers),
+            "way": ServerSettings(access.pool, access.credentials.headers),
             "place": f"service {place} of {access.words}",
         },
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from estimates import PLAIN
 
-from abctl.core.analysis import Claim, Comparison, Says
+from abctl.core.analysis import Claim, ClaimKind, Comparison
 from abctl.report.effects import compared
 from abctl.stats.estimate import Alternative, Delta, Estimate
 
@@ -20,7 +20,7 @@ EARLIER = "the null was rejected at an earlier look and stays so; this look alon
 
 
 def claim(
-    says: Says,
+    says: ClaimKind,
     null: Delta,
     side: Alternative,
     bound: float | None,

@@ -8,7 +8,7 @@ import pytest
 
 from abctl.analysis.judge import judge
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Object, Ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError
@@ -48,7 +48,7 @@ STATUS = {
 }
 
 
-class World(DirectoryDoor):
+class World(DirectoryClient):
     """With what KServe reports once the shift is in effect; a directory keeps no status."""
 
     def get(self, ref: Ref) -> Object:

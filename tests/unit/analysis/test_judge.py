@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
-from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow
+from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow, Variant
 from abctl.core.ledger import Entry, Ledger, locked_plan
 from abctl.core.reasons import Reason
 from abctl.core.selector import Selector
@@ -629,3 +629,93 @@ def test_evidence_with_an_interval_that_cannot_be_is_refused(
     samples = dataclasses.replace(found.samples, interval_seconds=seconds)
     with pytest.raises(SourceError, match="is damaged: scrapes every"):
         judge(dataclasses.replace(found, samples=samples))
+
+
+def test_it_says_what_was_asked_of_whom_and_when(ask: Callable[..., Experiment]) -> None:
+    experiment, world = ask(design=dataclasses.replace(DESIGN, alpha=0.01)), World(seconds=300)
+    found = run(experiment, world)
+    assert (found.experiment, found.source, found.unit) == ("iris", world.place, "user")
+    assert (found.test, found.alpha) == ("sequential", 0.01)
+    assert (found.at, found.started, found.elapsed_seconds) == (START + 300, START, 300)
+    assert (found.min_duration_seconds, found.max_duration_seconds) == (600, 7200)
+    assert found.preset == telemetry(experiment).name
+    assert found.remarks == telemetry(experiment).preset.remarks
+    assert [(e.start, e.end, e.split) for e in found.epochs] == [
+        (START + 30, START + 300, SPLIT_OF[0.5])
+    ]
+    assert [note["key"] for note in notes(found, "outsideExperiment").values()] == ["x-user-id"] * 2
+    assert notes(found, "restarts") == notes(found, "countersFell") == {}
+    assert notes(found, "startUnknown") == notes(found, "targetsGone") == {}
+
+
+@pytest.mark.parametrize("ahead", [5.0, 5.5, -5.0, -5.5])
+@pytest.mark.parametrize("measured", [True, False])
+def test_clocks_that_are_more_than_five_seconds_apart_are_not_trusted(
+    ask: Callable[..., Experiment], ahead: float, measured: bool
+) -> None:
+    experiment, world = ask(), World(seconds=60)
+    evidence = gather(experiment, ledger(experiment), world, telemetry(experiment))
+    if measured:
+        evidence = dataclasses.replace(evidence, ahead_seconds=ahead)
+    else:
+        # The last entry is of a time that is still to come here, or was long ago.
+        evidence = dataclasses.replace(evidence, now=START + ahead, samples=None)
+    found = judge(evidence)
+    apart = [Reason("clocksApart", {"ahead_seconds": ahead})]
+    expected = apart if ahead in (-5.5, 5.5 if measured else None) else []
+    assert [r for r in found.verdict.reasons if r.code == "clocksApart"] == expected
+    assert found.elapsed_seconds == (60 if measured else max(0, ahead))
+
+
+def three(experiment: Experiment, *shares_bp: int) -> tuple[Experiment, Ledger]:
+    """The same with a third variant, and a ledger that gives them these shares."""
+    names = (CONTROL, TREATMENT, "third")
+    split = Split(names, shares_bp)
+    variants = (*experiment.variants, Variant("third", Model("iris", "v3")))
+    made = dataclasses.replace(experiment, variants=variants, split=split)
+    entry = Entry(START, "me", None, split, "test", "applied")
+    return made, Ledger(locked_plan(made)).with_entry(entry)
+
+
+def test_a_treatment_without_a_share_is_named_unless_all_are(
+    ask: Callable[..., Experiment],
+) -> None:
+    made, entries = three(ask(), 5000, 5000, 0)
+    found = judge(gather(made, entries, World(seconds=300), telemetry(made)))
+    assert [n.facts for n in found.notes if n.code == "noShare"] == [{"variant": "third"}]
+    assert [each.treatment for each in found.verdict.treatments] == [TREATMENT]
+    made, entries = three(ask(), 10_000, 0, 0)
+    world = World(seconds=300, shares={START: 0.0}, silent=(TREATMENT,))
+    found = judge(gather(made, entries, world, telemetry(made)))
+    assert [n for n in found.notes if n.code == "noShare"] == []
+    assert [each.treatment for each in found.verdict.treatments] == [TREATMENT, "third"]
+
+
+def test_a_ledger_of_other_variants_says_nothing_of_these(ask: Callable[..., Experiment]) -> None:
+    experiment = ask()
+    _, entries = three(experiment, 5000, 5000, 0)
+    found = judge(gather(experiment, entries, World(seconds=300), telemetry(experiment)))
+    assert found.verdict.kind == "invalid"
+    names = [CONTROL, TREATMENT]
+    assert found.verdict.reasons[0] == Reason(
+        "otherVariants", {"ledger": [*names, "third"], "experiment": names}
+    )
+    shares = {CONTROL: 0.5, TREATMENT: 0.5, "third": 0.0}
+    assert Reason("epochOfOtherVariants", {"epoch": 0, "split": shares}) in found.notes
+    assert "epochUncertain" not in [note.code for note in found.notes]
+
+
+@pytest.mark.parametrize(("late", "told"), [(0, False), (345, True)])
+def test_a_variant_that_was_first_scraped_long_after_it_had_a_share_is_named(
+    ask: Callable[..., Experiment], late: float, told: bool
+) -> None:
+    world = World(seconds=900)
+    world._all = [
+        Series(s.labels, s.times[keep], s.values[keep])
+        for s in world.all
+        for keep in [(s.labels["instance"] != f"{TREATMENT}:8082") | (s.times >= START + late)]
+    ]
+    found = notes(run(ask(), world), "startUnknown")
+    # It had its share from the end of settling on.
+    facts = {"variant": TREATMENT, "missing_seconds": late - 30}
+    assert found == ({TREATMENT: facts} if told else {})

@@ -498,6 +498,12 @@ def test_it_says_how_much_is_still_needed(ask: Callable[..., Experiment]) -> Non
     pace = needed.facts["reached_count"] / found.elapsed_seconds
     missing = needed.facts["needed_count"] - needed.facts["reached_count"]
     assert needed.facts["expected_seconds"] == pytest.approx(missing / pace)
+    few = run(ask("request"), World(seconds=300, requests=100, shares={START: 0.1}))
+    sizes = [r.facts["reached_count"] for r in few.verdict.reasons if r.code == "sizeNotReached"]
+    effect = few.metrics[0].comparisons[0].effect
+    assert isinstance(effect, Estimate)
+    assert sizes == [effect.n[1]]
+    assert effect.n[1] < effect.n[0] / 5
 
 
 def test_two_primaries_are_corrected_for_one_another(ask: Callable[..., Experiment]) -> None:

@@ -62,6 +62,14 @@ _ZERO = Delta(0.0, relative=False)
 _TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
 
 
+def methods(experiment: Experiment, metric: Metric) -> tuple[str, str]:
+    """The method of a metric for one look, and the one that decides."""
+    names = _OF_UNITS if by_buckets(experiment, metric) else _OF_REQUESTS[metric.kind]
+    if (metric.kind, metric.of) == ("mean", "latency"):
+        names = _OF_LATENCY
+    return names[0], names[experiment.design.test == "sequential"]
+
+
 @dataclass(frozen=True, eq=False)
 class Comparing:
     """Compares the variants of an experiment in what was counted of them.
@@ -142,11 +150,7 @@ class Comparing:
             yield replace(comparison, claims=tuple(claims))
 
     def _methods(self, metric: Metric) -> tuple[str, str]:
-        """The method for one look, and the one that decides."""
-        names = _OF_UNITS if by_buckets(self.experiment, metric) else _OF_REQUESTS[metric.kind]
-        if (metric.kind, metric.of) == ("mean", "latency"):
-            names = _OF_LATENCY
-        return names[0], names[self.experiment.design.test == "sequential"]
+        return methods(self.experiment, metric)
 
     def _remarks(self, metric: Metric) -> Iterator[Reason]:
         yield from self.streams.remarks(metric)

@@ -18,7 +18,7 @@ COMMANDS = {
     "init": "Write a commented experiment file to start from.",
     "lint": "Check experiment files.",
     "plan": "Say how many units an experiment needs.",
-    "schema": "Print the JSON Schema of an experiment file.",
+    "schema": "Print the JSON Schema of an experiment file, or of an analysis.",
     "platforms": "Say what each platform can do.",
     "render": "Print the objects that carry an experiment, in YAML.",
     "assign": "Say which variant an id gets, and why.",

@@ -161,9 +161,10 @@ def show(
         experiment: its file, as the next command is to name it; None for saved evidence.
         session: the experiment in its world, if it runs.
     """
+    from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.analysis import hint, screen  # noqa: PLC0415
 
-    emit("Analysis", found.document(), output, partial(screen, found))
+    emit("Analysis", document(found), output, partial(screen, found))
     if output in PEOPLE:
         dead: Mapping[str, str] = {}
         if session is not None and found.verdict.kind == "invalid":

@@ -48,6 +48,7 @@ def demo(
     """
     from abctl import demo as service  # noqa: PLC0415
     from abctl.cli._simulation import table  # noqa: PLC0415
+    from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.analysis import screen  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
@@ -66,7 +67,7 @@ def demo(
         emit("Simulation", {}, output, lambda _: table(outcome.traffic))
         put("")
     found = outcome.analysis
-    emit("Analysis", found.document(), output, partial(screen, found))
+    emit("Analysis", document(found), output, partial(screen, found))
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")
     at = "" if state == _STATE else f" --state {state}"
     up = "local up" if models is None else f"local up --models {models}"

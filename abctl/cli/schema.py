@@ -1,8 +1,18 @@
-"""`abctl schema`: what editors need to know of an experiment file."""
+"""`abctl schema`: what editors and programs need to know of files and answers."""
+
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from abctl.cli._output import put
+
+
+class Kind(StrEnum):
+    """What there is a schema of."""
+
+    experiment = "experiment"
+    analysis = "analysis"
 
 
 def register(app: typer.Typer) -> None:
@@ -10,11 +20,19 @@ def register(app: typer.Typer) -> None:
     app.command()(schema)
 
 
-def schema() -> None:
-    """Print the JSON Schema of an experiment file.
+def schema(
+    kind: Annotated[Kind, typer.Argument(help="Of what: an experiment file, or an analysis.")] = (
+        Kind.experiment
+    ),
+) -> None:
+    """Print the JSON Schema of an experiment file, or of what analyze -o json prints.
 
     abctl schema > experiment.schema.json
-    """
-    from abctl.spec.schema import text  # noqa: PLC0415 - only when it runs
 
+    abctl schema analysis > analysis.schema.json
+    """
+    if kind is Kind.analysis:
+        from abctl.forms.document import schema as text  # noqa: PLC0415 - only when it runs
+    else:
+        from abctl.spec.schema import text  # noqa: PLC0415 - only when it runs
     put(text(), nl=False)

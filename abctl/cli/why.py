@@ -50,6 +50,7 @@ def why(
 
     abctl why --from evidence.json.gz
     """
+    from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.reasons import decision  # noqa: PLC0415 - slow to import, as what follows
     from abctl.session import analyze as service  # noqa: PLC0415
 
@@ -61,5 +62,5 @@ def why(
         session = with_evidence(session_of(str(experiment), world), evidence)
         with questions_bar() as progress:
             found = service.analyze(session, progress=progress)
-    document = found.document()
-    emit("Decision", {key: document[key] for key in _SHOWN}, output, lambda _: decision(found))
+    said = document(found)
+    emit("Decision", {key: said[key] for key in _SHOWN}, output, lambda _: decision(found))

@@ -1,14 +1,12 @@
 """What an analysis says, as frozen data: every number unrounded, every reason a code with facts."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.core.reasons import Reason, camel
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
-from abctl.core.time import format_moment
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
@@ -267,8 +265,8 @@ class Analysis:
     ...     variants=(), metrics=(), srm=None, notes=(),
     ...     verdict=Verdict("continue", None, ()),
     ... )
-    >>> found.document()["at"], found.document()["verdict"]["kind"]
-    ('2025-11-24T16:00:00.000Z', 'continue')
+    >>> found.verdict.kind
+    'continue'
 
     Attributes:
         at: unix seconds up to which it reads.
@@ -299,52 +297,3 @@ class Analysis:
     notes: tuple[Reason, ...]
     verdict: Verdict
     remarks: Mapping[str, str] = field(default_factory=dict)
-
-    def document(self) -> dict[str, Any]:
-        """As plain data for JSON: camelCase, times in ISO 8601, open ends of intervals None.
-
-        Reasons, notes, remarks and caveats are there in words, and beside them, in the same order,
-        as codes with their facts.
-        """
-        return _fields(self)
-
-
-_TIMES = ("at", "started", "start", "end")
-# The fields of reasons.
-_REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Reading: "caveats"}
-
-
-def _fields(data: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for each in fields(data):
-        value = getattr(data, each.name)
-        name = camel(each.name)
-        if each.name == _REASONS.get(type(data)):
-            found |= _said(name, value)
-        else:
-            found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
-    if isinstance(data, NotEstimable):
-        why = Reason("notEstimable", {"method": data.method, "detail": data.reason})
-        found |= why.document()
-    return found
-
-
-def _said(name: str, reasons: Sequence[Reason]) -> dict[str, Any]:
-    """Reasons in words (caveats as one text), and as codes: `reasons` and `reasonCodes`."""
-    one, texts = name.removesuffix("s"), [reason.text for reason in reasons]
-    words = {one: "; ".join(texts)} if one == "caveat" else {name: texts}
-    return {**words, f"{one}Codes": [reason.document() for reason in reasons]}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Split):
-        return value.ratios
-    if is_dataclass(value):
-        return _fields(value)
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value

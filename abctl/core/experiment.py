@@ -12,6 +12,15 @@ Role = Literal["primary", "guardrail", "secondary"]
 Kind = Literal["proportion", "mean", "quantile", "rate"]
 Direction = Literal["increase", "decrease"]
 
+# What each kind is counted by.
+PARTS: Mapping[Kind, tuple[str, ...]] = {
+    "proportion": ("n", "successes"),
+    "mean": ("n", "sum", "sum_sq"),
+    "quantile": ("histogram",),
+    "rate": ("events", "exposure"),
+}
+OPTIONAL_PARTS: Mapping[Kind, tuple[str, ...]] = {"mean": ("negative_sum",)}
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -193,6 +202,7 @@ class Experiment:
         source: None where the local stack fills it in.
         entrance: None where the platform has its own.
         shadow: not a variant: it has no share and is not part of the statistics.
+        written: the spec of the file, word for word; None without a file.
     """
 
     name: str
@@ -206,6 +216,7 @@ class Experiment:
     design: Design
     entrance: Entrance | None = None
     shadow: Shadow | None = None
+    written: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def served(self) -> tuple[Variant, ...]:

@@ -9,24 +9,22 @@ plan that was locked when the experiment started. Entries are only ever appended
     observed   the platform has another split that abctl did not set
 """
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
 
-from abctl.core.change import EXPERIMENT, Object, Ref
+from abctl.core.change import Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
-from abctl.core.time import format_moment, parse_moment
-from abctl.errors import AbctlError, ClusterError
 
 Phase = Literal["intent", "applied", "reverted", "observed"]
 
 LEDGER_PREFIX = "abctl-"
-_PLAN, _DIGEST, _LEDGER = "plan.json", "digest", "ledger.jsonl"
-_RESTORE = "without its ledger an experiment cannot be judged: restore it from a backup"
 # What may change while the experiment runs: the split does by shifts, the source is only read.
-_NOT_LOCKED = ("split", "source")
+NOT_LOCKED = frozenset(("split", "source", "written"))
+# What the ledger's address says; everything else is a part of the file's spec.
+_OF_ADDRESS = frozenset(("name", "namespace"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The locked plan (JSON, and its SHA-256) and everything that happened since.
+    """The locked plan (JSON, by `abctl.forms.plan`) and everything that happened since.
 
     >>> tenth, half = (Split(("control", "treatment"), (10_000 - bp, bp)) for bp in (1000, 5000))
     >>> start = Entry(0.0, "ann", None, tenth, "start", "applied")
@@ -78,11 +76,6 @@ class Ledger:
 
     plan: str
     entries: tuple[Entry, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of the plan."""
-        return hashlib.sha256(self.plan.encode()).hexdigest()
 
     @property
     def intent(self) -> Entry | None:
@@ -131,99 +124,61 @@ class Ledger:
         return tuple(epoch for epoch in found if epoch.start < epoch.end)
 
     def changed_since(self, experiment: Experiment) -> tuple[str, ...]:
-        """The parts of the experiment that differ from the locked plan."""
-        locked, now = json.loads(self.plan), json.loads(locked_plan(experiment))
-        return tuple(key for key in now if now[key] != locked.get(key))
+        """The parts of the experiment that differ from the locked plan.
+
+        A part that is written as it was is the same, whatever is meant today by what it leaves
+        out; and so is one that is written otherwise, but means what was locked.
+        """
+        plan = json.loads(self.plan)
+        locked, then, now = plan.get("resolved", plan), plan.get("spec"), experiment.written
+        changed = (
+            each.name
+            for each in fields(experiment)
+            if each.name not in NOT_LOCKED
+            and not (then and now and _written_alike(each.name, then, now))
+            and _differs(each, experiment, locked)
+        )
+        return tuple(sorted(changed))
+
+
+def _written_alike(part: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    return part not in _OF_ADDRESS and then.get(part) == locked_words(now).get(part)
+
+
+def locked_words(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What is locked of a spec as somebody wrote it: without the first split, and the source."""
+    kept = {key: value for key, value in written.items() if key not in NOT_LOCKED}
+    if isinstance(variants := kept.get("variants"), list):
+        kept["variants"] = [{k: v for k, v in each.items() if k != "split"} for each in variants]
+    return kept
+
+
+def _differs(each: "Field[Any]", owner: Any, locked: Mapping[str, Any]) -> bool:
+    """Whether a field is not as it was locked.
+
+    A plan of before lacks what was not there yet. Such a field is the same as long as it is left
+    out: then the plan's own meaning holds.
+    """
+    value = getattr(owner, each.name)
+    if each.name in locked:
+        return _unlike(value, locked[each.name])
+    if each.default_factory is not MISSING:
+        return bool(value != each.default_factory())
+    return bool(value != each.default)
+
+
+def _unlike(value: Any, locked: Any) -> bool:
+    if is_dataclass(value) and isinstance(locked, Mapping):
+        return any(_differs(each, value, locked) for each in fields(value))
+    if isinstance(value, tuple) and isinstance(locked, list):
+        pairs = zip(value, locked, strict=False)
+        return len(value) != len(locked) or any(_unlike(*pair) for pair in pairs)
+    return bool(value != locked)
 
 
 def ledger_ref(experiment: Experiment) -> Ref:
     """The address of the ledger's ConfigMap."""
     return Ref("v1", "ConfigMap", experiment.namespace, f"{LEDGER_PREFIX}{experiment.name}")
-
-
-def locked_plan(experiment: Experiment) -> str:
-    """What must stay as it is from the first request on, as canonical JSON."""
-    data = {k: v for k, v in asdict(experiment).items() if k not in _NOT_LOCKED}
-    return json.dumps(data, sort_keys=True, indent=1)
-
-
-def new_object(experiment: Experiment, first: Entry) -> Object:
-    """The ConfigMap of an experiment whose start is intended."""
-    ref = ledger_ref(experiment)
-    meta = {
-        "name": ref.name,
-        "namespace": ref.namespace,
-        "labels": {EXPERIMENT: experiment.name},
-    }
-    bare = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
-    return with_ledger(bare, Ledger(locked_plan(experiment)).with_entry(first))
-
-
-def with_ledger(obj: Object, ledger: Ledger) -> Object:
-    """A copy of the ConfigMap with another ledger in it."""
-    lines = "".join(f"{json.dumps(_to_json(entry))}\n" for entry in ledger.entries)
-    return {**obj, "data": {_PLAN: ledger.plan, _DIGEST: ledger.digest, _LEDGER: lines}}
-
-
-def ledger_of(obj: Object) -> Ledger:
-    """The ledger in a ConfigMap.
-
-    Raises:
-        ClusterError: it is damaged, with the line.
-    """
-    place, number = str(Ref.of(obj)), 0
-    try:
-        data, entries = obj["data"], []
-        for number, line in enumerate(data[_LEDGER].splitlines(), 1):  # noqa: B007 - for the error
-            entries.append(_from_json(json.loads(line)))
-        ledger = Ledger(data[_PLAN], tuple(entries))
-        digest = data[_DIGEST]
-    except (AbctlError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise ClusterError(
-            f"{place}: {_LEDGER} line {number} is damaged ({type(error).__name__}: {error})",
-            _RESTORE,
-        ) from error
-    if not entries:
-        raise ClusterError(f"{place}: {_LEDGER} is empty", _RESTORE)
-    if digest != ledger.digest:
-        raise ClusterError(
-            f"{place}: the locked plan was altered after the start",
-            "a plan that changes with the data proves nothing: restore it, or start anew",
-        )
-    return ledger
-
-
-def _to_json(entry: Entry) -> dict[str, Any]:
-    return {
-        "at": format_moment(entry.at),
-        "actor": entry.actor,
-        "from": None if entry.before is None else _shares(entry.before),
-        "to": _shares(entry.after),
-        "why": entry.why,
-        "phase": entry.phase,
-    }
-
-
-def _from_json(data: dict[str, Any]) -> Entry:
-    before = data["from"]
-    if data["phase"] not in get_args(Phase):
-        raise ValueError(f"phase {data['phase']!r}")
-    return Entry(
-        at=_ms(parse_moment(data["at"])),
-        actor=data["actor"],
-        before=None if before is None else _split(before),
-        after=_split(data["to"]),
-        why=data["why"],
-        phase=data["phase"],
-    )
-
-
-def _shares(split: Split) -> dict[str, int]:
-    return dict(zip(split.names, split.shares_bp, strict=True))
-
-
-def _split(shares_bp: dict[str, int]) -> Split:
-    return Split(tuple(shares_bp), tuple(shares_bp.values()))
 
 
 def _ms(seconds: float) -> float:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abctl.files import home
+from abctl.forms.counters import FORMAT
 from abctl.sources import Source
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ _log = logging.getLogger(__name__)
 _FINAL_SECONDS = 3600.0
 _LARGEST_BYTES = 2**29
 _SMALLEST_FILE_BYTES = 4096
-_FORMAT = 2
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -122,5 +122,5 @@ class Cache:
             total -= size
 
     def _path(self, question: Sequence[Any]) -> tuple[Path, bytes]:
-        key = json.dumps([_FORMAT, self._name, *question]).encode()
+        key = json.dumps([FORMAT, self._name, *question]).encode()
         return self._folder / f"{hashlib.sha256(key).hexdigest()}.npz", key

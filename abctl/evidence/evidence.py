@@ -4,8 +4,8 @@ It can be saved to a file and judged elsewhere, without the cluster and without 
 the clock of the source is from that of the ledger belongs to it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from abctl.core.analysis import EpochResult
@@ -14,8 +14,10 @@ from abctl.core.ledger import Ledger
 from abctl.core.polls import Window
 from abctl.errors import SourceError
 from abctl.evidence.increments import Samples
+from abctl.forms import Unknown
 from abctl.metrics.queries import MEAN, Telemetry, reading_of
 from abctl.sources import Source
+from abctl.stats.summary import Array
 
 # Further apart than this, the times of the ledger are not those of the scrapes.
 SKEW_SECONDS = 5.0
@@ -42,6 +44,19 @@ Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 @dataclass(frozen=True, eq=False)
+class Unread:
+    """What a newer abctl has saved besides, which is written again as it was.
+
+    Attributes:
+        fields: by their places.
+        arrays: all of the file, whose numbers these fields may name.
+    """
+
+    fields: Unknown = field(default_factory=dict)
+    arrays: Sequence[Array] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What a judgement takes.
 
@@ -54,6 +69,7 @@ class Evidence:
         samples: what was read; None where nothing counts yet.
         ahead_seconds: how much the clock of the source is ahead of the one that the ledger is
             written by, as far as it is no matter of how long answers took.
+        unread: what was saved besides; no judgement takes it.
     """
 
     experiment: Experiment
@@ -63,6 +79,7 @@ class Evidence:
     now: float
     samples: Samples | None
     ahead_seconds: float = 0.0
+    unread: Unread = field(default_factory=Unread)
 
     @cached_property
     def epochs(self) -> tuple[EpochResult, ...]:

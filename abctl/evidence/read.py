@@ -33,6 +33,7 @@ from abctl.evidence.counters.targets import (
 )
 from abctl.evidence.counters.thinning import Needs, needs
 from abctl.evidence.increments import Samples, grid
+from abctl.forms import DamagedError
 from abctl.sources import Series, Source
 from abctl.sources.series import joined
 from abctl.stats.summary import Array
@@ -130,7 +131,10 @@ class _Reader:
         """What was read before, if it still holds."""
         if self.cache is None or (kept := self.cache.load([self.start, self.selectors])) is None:
             return None
-        known = knowledge_of(kept)
+        try:
+            known = knowledge_of(kept)
+        except DamagedError:
+            return None
         edges, size = self._edges(known.interval_seconds), len(known.edges)
         if len(edges) < 2 or not np.array_equal(edges[:size], known.edges):  # noqa: PLR2004
             return None

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from abctl import forms
+from abctl.forms import stack as form
+from abctl.local import stack as stacks
 from abctl.local.identity import Identity
 from abctl.local.stack import Stack
 
@@ -43,24 +45,54 @@ class Plan:
 
 def write(plan: Plan) -> None:
     """Write the plan into the stack's folder."""
-    data = {
-        "stack": plan.stack.document(),
-        "commands": [asdict(command) for command in plan.commands],
-        "starter": asdict(plan.starter),
-        "tied": plan.tied,
-    }
+    found = form.Plan(
+        stack=stacks.form_of(plan.stack),
+        commands=tuple(
+            form.Command(
+                name=c.name,
+                argv=tuple(map(str, c.argv)),
+                folder=str(c.folder),
+                environment=c.environment,
+                ready_port=c.ready_port,
+                ready_path=c.ready_path,
+                ready_text=c.ready_text,
+            )
+            for c in plan.commands
+        ),
+        starter=forms.like(plan.starter, form.Starter),
+        tied=plan.tied,
+    )
     path = plan.stack.state_dir / _PLAN_FILE
-    path.write_text(json.dumps(data, indent=1, default=str))
+    path.write_text(json.dumps(forms.plain_of(found), indent=1))
 
 
 def read(state_dir: Path) -> Plan:
-    """The plan of a folder."""
-    data: dict[str, Any] = json.loads((state_dir / _PLAN_FILE).read_text())
-    stack = Stack.parse(data["stack"])
-    commands = [Command(**command) for command in data["commands"]]
+    """The plan of a folder.
+
+    Raises:
+        ClusterError: a newer abctl has written it.
+        DamagedError: it is not as it was written.
+    """
+    path = state_dir / _PLAN_FILE
+    document = json.loads(path.read_text())
+    stacks.require_known(path, document)
+    found = forms.form_of(document, form.Plan)
+    known = forms.plain_of(found.stack)
+    stack = stacks.stack_of(found.stack, forms.unknown(document["stack"], known))
     return Plan(
         replace(stack, state_dir=state_dir),
-        tuple(replace(c, argv=tuple(c.argv), folder=Path(c.folder)) for c in commands),
-        Identity(**data["starter"]),
-        data["tied"],
+        tuple(
+            Command(
+                c.name,
+                c.argv,
+                Path(c.folder),
+                c.environment,
+                c.ready_port,
+                c.ready_path,
+                c.ready_text,
+            )
+            for c in found.commands
+        ),
+        forms.domain_of(found.starter, Identity),
+        found.tied,
     )

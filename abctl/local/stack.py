@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import Signals
 from typing import Any, Literal
 
-from abctl.errors import NotFoundError, UsageError
+from abctl import forms
+from abctl.errors import ClusterError, NotFoundError, UsageError
 from abctl.files import read as read_file
 from abctl.files import replace as replace_file
+from abctl.forms import stack as form
 from abctl.local.identity import Identity, wait_for
 
 HOST = "127.0.0.1"
 SUPERVISOR = "supervisor"
-_API_VERSION = "abctl.dev/v1"
 STATE_FILE = "state.json"
 _NOTED_SECONDS = 0.5
 
@@ -74,7 +75,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. `prometheus_url` is None without a Prometheus on this machine."""
+    """A running stack. `prometheus_url` is None without a Prometheus on this machine.
+
+    `unknown` is what a newer abctl has written of it besides.
+    """
 
     experiment: str
     state_dir: Path
@@ -84,6 +88,7 @@ class Stack:
     prometheus_url: str | None
     servers: tuple[Server, ...]
     processes: tuple[Process, ...]
+    unknown: forms.Unknown = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def supervisor(self) -> Process:
@@ -116,31 +121,48 @@ class Stack:
                 stack = stack.with_status(process.name, "dead")
         return stack
 
-    def document(self) -> dict[str, Any]:
-        """As plain data, for state.json and for `-o json`."""
-        data = asdict(self)
-        data["processes"] = [p | p.pop("identity") for p in data["processes"]]
-        return json.loads(json.dumps(data, default=str))  # type: ignore[no-any-return]
 
-    @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> "Stack":
-        """The inverse of `document`."""
-        processes = [
-            Process(
-                name=p["name"],
-                identity=Identity(p["pid"], p["born"]),
-                status=p["status"],
-                log=Path(p["log"]),
-                exit_code=p["exit_code"],
+def form_of(stack: Stack) -> form.Stack:
+    """A stack as it is written."""
+    return form.Stack(
+        experiment=stack.experiment,
+        state_dir=str(stack.state_dir),
+        started=stack.started,
+        entrance_url=stack.entrance_url,
+        envoy_admin_url=stack.envoy_admin_url,
+        prometheus_url=stack.prometheus_url,
+        servers=tuple(forms.like(server, form.Server) for server in stack.servers),
+        processes=tuple(
+            form.Process(
+                name=p.name,
+                status=p.status,
+                log=str(p.log),
+                exit_code=p.exit_code,
+                pid=p.identity.pid,
+                born=p.identity.born,
             )
-            for p in data["processes"]
-        ]
-        known = {k: data[k] for k in cls.__dataclass_fields__}
-        servers = tuple(Server(**s) for s in data["servers"])
-        state_dir = Path(data["state_dir"])
-        return cls(
-            **known | {"servers": servers, "processes": tuple(processes), "state_dir": state_dir}
-        )
+            for p in stack.processes
+        ),
+    )
+
+
+def stack_of(found: form.Stack, unknown: forms.Unknown) -> Stack:
+    """The inverse of `form_of`; `unknown` is what it does not know."""
+    processes = (
+        Process(p.name, Identity(p.pid, p.born), p.status, Path(p.log), p.exit_code)
+        for p in found.processes
+    )
+    return Stack(
+        experiment=found.experiment,
+        state_dir=Path(found.state_dir),
+        started=found.started,
+        entrance_url=found.entrance_url,
+        envoy_admin_url=found.envoy_admin_url,
+        prometheus_url=found.prometheus_url,
+        servers=tuple(forms.domain_of(server, Server) for server in found.servers),
+        processes=tuple(processes),
+        unknown=unknown,
+    )
 
 
 def write(stack: Stack) -> None:
@@ -149,7 +171,9 @@ def write(stack: Stack) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    text = json.dumps({"apiVersion": _API_VERSION, **stack.document()}, indent=1)
+    plain = forms.plain_of(forms.like(form_of(stack), form.State))
+    plain = {name: plain.pop(name) for name in form.HEAD} | plain
+    text = json.dumps(forms.with_unknown(plain, stack.unknown), indent=1)
     replace_file(stack.state_dir / STATE_FILE, text)
 
 
@@ -168,9 +192,13 @@ def read(state_dir: Path) -> Stack:
 
 
 def _noted(state_dir: Path) -> Stack:
+    path = state_dir / STATE_FILE
     clean = f"abctl local down --state {state_dir} cleans up, abctl local up starts afresh"
     try:
-        return Stack.parse(json.loads(read_file(state_dir / STATE_FILE)))
+        document = json.loads(read_file(path))
+        require_known(path, document)
+        found = forms.form_of(document, form.State)
+        return stack_of(found, forms.unknown(document, forms.plain_of(found)))
     except FileNotFoundError:
         raise NotFoundError(
             f"no local stack runs in {state_dir}", "abctl local up EXPERIMENT starts one"
@@ -178,8 +206,18 @@ def _noted(state_dir: Path) -> Stack:
     except OSError as error:
         require_folder(state_dir)
         raise NotFoundError(f"{error.filename}: {error.strerror}", clean) from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise NotFoundError(f"{state_dir / STATE_FILE} is damaged ({error})", clean) from None
+    except (ValueError, AttributeError, RecursionError, forms.DamagedError) as error:
+        raise NotFoundError(f"{path} is damaged ({error})", clean) from None
+
+
+def require_known(path: Path, document: Mapping[str, Any]) -> None:
+    """Make sure that a file of a stack is none of a newer abctl.
+
+    Raises:
+        ClusterError: it is.
+    """
+    version, author = document.get("format", 1), document.get("writtenBy")
+    forms.require_known(str(path), version, form.FORMAT, author, ClusterError)
 
 
 def require_folder(state_dir: Path) -> None:

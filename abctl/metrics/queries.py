@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from abctl.core.experiment import Metric, Unit
+from abctl.core.experiment import OPTIONAL_PARTS, PARTS, Metric, Unit
 from abctl.core.reasons import Reason
 from abctl.core.selector import any_of, escape
 from abctl.errors import SourceError
-from abctl.metrics.presets import ERRORS, LATENCY, OPTIONAL_PARTS, PARTS, Parts, Preset
+from abctl.metrics.presets import ERRORS, LATENCY, Parts, Preset
 
 Names = Mapping[str, Sequence[str]]
 """What stands for each placeholder; several values only where a regular expression may stand."""

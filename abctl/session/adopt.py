@@ -6,9 +6,10 @@ from typing import Any
 from abctl.cluster import Door
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Variant
-from abctl.core.ledger import Entry, ledger_ref, new_object
+from abctl.core.ledger import Entry, ledger_ref
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UsageError
+from abctl.forms.ledger import new_object
 from abctl.platforms import Platform, platform
 
 # kubectl's words for each kind that carries a split.

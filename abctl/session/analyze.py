@@ -15,15 +15,17 @@ from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
 from abctl.errors import NotFoundError, SourceError
+from abctl.evidence import saved
 from abctl.evidence.cache import cache_of
 from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
 from abctl.evidence.read import Progress, read
+from abctl.forms.plan import as_locked
 from abctl.local import scraper, stack
 from abctl.metrics.queries import Telemetry
 from abctl.platforms import platform
 from abctl.session import ledger
 from abctl.session.session import Session
-from abctl.sources import Source, file, open_source
+from abctl.sources import Source, open_source
 from abctl.spec import reach
 from abctl.spec.measurement import measured, needs_upstreams
 
@@ -68,7 +70,7 @@ def gather(
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
     """
-    bare = replace(experiment, source=None)
+    bare = _bare(as_locked(ledger, experiment))
     now, ahead = now_and_ahead_seconds(source, clock) if clock else (source.now(), 0.0)
     asked = Evidence(bare, ledger, telemetry, source.place, now, None, ahead)
     # What cannot be asked for is told before anybody is asked.
@@ -99,15 +101,20 @@ def analyze(
     """
     experiment, world, source = session.experiment, session.world, session.experiment.source
     if not _elsewhere(session) and source and source.kind == "file":
-        saved = file.load(Path(source.options["path"]), Evidence)
-        found = replace(saved, experiment=replace(experiment, source=None))
+        given = saved.load(Path(source.options["path"]))
+        found = replace(given, experiment=_bare(as_locked(given.ledger, experiment)))
     else:
         entries = ledger.read(world, experiment).ledger
         where, wanted = source_of(session), telemetry(experiment, world)
         found = gather(experiment, entries, where, wanted, clock=session.clock, progress=progress)
     if save is not None:
-        file.save(save, found)
+        saved.save(save, found)
     return judge(found)
+
+
+def _bare(experiment: Experiment) -> Experiment:
+    """Without what no judgement takes, and what may be nobody else's business."""
+    return replace(experiment, source=None, written=None)
 
 
 def analyze_saved(path: Path) -> Analysis:
@@ -116,7 +123,7 @@ def analyze_saved(path: Path) -> Analysis:
     Raises:
         SourceError: it cannot be read, or contradicts itself.
     """
-    return judge(file.load(path, Evidence))
+    return judge(saved.load(path))
 
 
 def source_of(session: Session) -> Source:

@@ -9,15 +9,15 @@ Start an experiment: its objects, its ledger and the first epoch.
 Take an experiment out of a cluster: its objects in reverse order, its ledger last.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from abctl.cluster import Door
-from abctl.core.change import Change, Object, Ref
-from abctl.core.experiment import Experiment
-from abctl.core.ledger import Ledger, ledger_ref, locked_plan, new_object
+from abctl.core.change import Object, Ref
+from abctl.core.ledger import Ledger, ledger_ref
 from abctl.errors import ConflictError, NotFoundError, NotReadyError
+from abctl.forms.ledger import new_object
+from abctl.forms.plan import as_locked, first_difference
 from abctl.platforms import require_admissible
 from abctl.session import ledger
 from abctl.session.ledger import Book
@@ -65,9 +65,11 @@ def wanted(session: Session) -> list[Object]:
     if known and (parts := known.changed_since(experiment)):
         raise ConflictError(
             f"{', '.join(parts)} of the file differ from what was locked at the start"
-            f" ({_first_difference(known, experiment)})",
+            f" ({first_difference(known, experiment)})",
             "a plan that changes with the data proves nothing: abctl delete, then apply it anew",
         )
+    if known:
+        session = replace(session, experiment=as_locked(known, experiment))
     objects, target = session.objects, session.target
     require_admissible(platform, objects)
     split = known.wanted if known else experiment.split
@@ -150,8 +152,11 @@ def apply(session: Session, *, why: str, wait: bool = True, force: bool = False)
 
 def _opened(session: Session, why: str) -> Book:
     """The ledger; if there is none yet, a new one with an open intent."""
-    first = session.entry(None, session.experiment.split, why, "intent")
-    return Book.of(_ensure(session.world, new_object(session.experiment, first)))
+    from abctl.analysis.meaning import meaning  # noqa: PLC0415 - statistics are slow to import
+
+    experiment = session.experiment
+    first = session.entry(None, experiment.split, why, "intent")
+    return Book.of(_ensure(session.world, new_object(experiment, first, meaning(experiment))))
 
 
 def _begin(session: Session, book: Book, why: str) -> None:
@@ -167,18 +172,6 @@ def _known(session: Session) -> Ledger | None:
         return Book.of(session.world.get(ledger_ref(session.experiment))).ledger
     except NotFoundError:
         return None
-
-
-def _first_difference(known: Ledger, experiment: Experiment) -> str:
-    """Where the plan of the file first differs, and in what."""
-    now = json.loads(locked_plan(experiment))
-    operations = Change(json.loads(known.plan), now).json_patch()
-    first = next(each for each in operations if each["op"] != "test")
-    old = next(each["value"] for each in operations if each["path"] == first["path"])
-    place: str = first["path"].strip("/").replace("/", ".")
-    if isinstance(old, dict | list) or first["op"] != "replace":
-        return place
-    return f"{place} is {first['value']}, was {old}"
 
 
 def _read(world: Door, obj: Object) -> Object | None:

@@ -8,10 +8,11 @@ from typing import Literal
 
 from abctl.core.assignment import Assigned, by_salted_hash, explain
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_ref
 from abctl.core.split import TOTAL_BP, Split
 from abctl.core.time import format_moment
 from abctl.errors import ClusterError, NotFoundError, UsageError
+from abctl.forms.ledger import ledger_of
 from abctl.platforms import platform
 from abctl.session.open import Where, open_session
 from abctl.session.session import Session

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from abctl.cluster import Door
 from abctl.core.change import Object
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, ledger_of, ledger_ref, with_ledger
+from abctl.core.ledger import Entry, Ledger, ledger_ref
 from abctl.errors import ConflictError, NotFoundError
+from abctl.forms.ledger import ledger_of, with_ledger
 
 
 @dataclass(frozen=True)

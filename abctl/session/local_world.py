@@ -14,8 +14,9 @@ from abctl.cluster import Door
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import LEDGER_PREFIX, ledger_of
+from abctl.core.ledger import LEDGER_PREFIX
 from abctl.errors import ClusterError, NotFoundError
+from abctl.forms.ledger import ledger_of
 from abctl.local import stack
 from abctl.platforms import platform
 from abctl.session.session import Session

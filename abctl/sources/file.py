@@ -12,20 +12,22 @@ import hashlib
 import json
 import platform
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn
+
+import msgspec
 
 from abctl import __version__
 from abctl.errors import SourceError
 from abctl.files import opened, replacing
-from abctl.forms import DamagedError, Writer, array_of_plain, array_to_plain, value_of
+from abctl.forms import DamagedError, refuse_newer, require_known
+from abctl.forms.evidence import FORMAT, Array, array_of, line_of
 from abctl.sources import Source
 
 API_VERSION, KIND = "abctl.dev/v1", "Evidence"
-# To be raised whenever files of before could not be read any more.
-FORMAT = 1
+_HEAD = ("apiVersion", "kind", "format", "writtenBy", "sha256")
 # A small file can unpack to any size, and JSON takes many times its size once it is read.
 _MOST = {b"": 2**28, b",": 2**24, b"[": 2**20, b"{": 2**20}
 _WORDS = {b"": "bytes", b",": "values", b"[": "lists", b"{": "mappings"}
@@ -35,11 +37,14 @@ _LEVEL = 3
 _WRITES_ONE = "to write one: abctl analyze EXPERIMENT --save FILE"
 _DIGEST = b'"sha256": "'
 
-T = TypeVar("T")
 
+def save(path: Path, document: Mapping[str, Any], arrays: Sequence[Array]) -> None:
+    """Write evidence, whole or not at all.
 
-def save(path: Path, evidence: object) -> None:
-    """Write evidence (a frozen dataclass), whole or not at all.
+    Args:
+        path: of the file.
+        document: `evidence` as plain data, and whatever else belongs beside it.
+        arrays: those that it names by number.
 
     Raises:
         UsageError: the file cannot be written.
@@ -50,17 +55,15 @@ def save(path: Path, evidence: object) -> None:
         replacing(path) as raw,
         gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as file,
     ):
-        for line in _lines(evidence):
+        for line in _lines(document, arrays):
             digest.update(line)
             size.add(line)
             file.write(line)
         file.write(_DIGEST + digest.hexdigest().encode() + b'"}\n')
 
 
-def _lines(evidence: object) -> Iterator[bytes]:
+def _lines(document: Mapping[str, Any], arrays: Sequence[Array]) -> Iterator[bytes]:
     """The document, one array a line, so that it never is in memory as a whole."""
-    writer = Writer()
-    plain = writer.plain(evidence, type(evidence))
     head = {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -71,51 +74,53 @@ def _lines(evidence: object) -> Iterator[bytes]:
             "scipy": version("scipy"),
             "python": platform.python_version(),
         },
-        "evidence": plain,
+        **document,
     }
     yield json.dumps(head, allow_nan=False)[:-1].encode() + b',\n"arrays": [\n'
-    for i, array in enumerate(writer.arrays):
-        comma = ",\n" if i else ""
-        yield (comma + json.dumps(array_to_plain(array), allow_nan=False)).encode()
+    for i, array in enumerate(arrays):
+        yield (b",\n" if i else b"") + line_of(array)
     yield b"\n],\n"
 
 
-def load(path: Path, cls: type[T]) -> T:
-    """Read evidence of the class that was saved.
+def load(path: Path) -> tuple[dict[str, Any], list[Array]]:
+    """Read what was saved: the document as plain data, and its arrays.
 
     Raises:
-        SourceError: no such file, damaged, cut short, or something else altogether.
+        SourceError: no such file, damaged, cut short, newer, or something else altogether.
     """
     if not (text := _read(path)):
         _foreign(path, "empty")
     try:
-        # A hook for every mapping: lists of numbers become arrays while they are read.
-        document = json.loads(text, object_hook=array_of_plain)
-    except DamagedError as error:
-        _damaged(path, str(error))
+        # What is inside is read piece by piece: lists of numbers take many times their text.
+        raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        document = {k: msgspec.json.decode(v) for k, v in raw.items() if k != "arrays"}
+    except msgspec.ValidationError:
+        _foreign(path, "not of the kind Evidence")
     except (ValueError, RecursionError) as error:
         _foreign(path, f"not JSON ({error})")
-    if not isinstance(document, Mapping) or document.get("kind") != KIND:
+    if document.get("kind") != KIND:
         _foreign(path, "not of the kind Evidence")
-    written = document.get("apiVersion"), document.get("format")
-    if written != (API_VERSION, FORMAT):
-        by = document.get("writtenBy")
-        author = f"abctl {by.get('abctl')}" if isinstance(by, Mapping) else "something else"
-        raise SourceError(
-            f"{path}: written by {author} as {written[0]} format {written[1]}, this abctl "
-            f"({__version__}) reads {API_VERSION} format {FORMAT}",
-            "read it with the abctl that wrote it",
-        )
+    _require_known(path, document)
     if _digest(text) != document.get("sha256"):
-        _damaged(path, "its sha256 is not the one recorded")
-    arrays = document.get("arrays")
-    if not isinstance(arrays, list):
-        _damaged(path, "it has no list of arrays")
+        damaged(path, "its sha256 is not the one recorded")
     try:
-        read: T = value_of(document.get("evidence"), cls, arrays, "evidence")
+        listed = msgspec.json.decode(raw.get("arrays", b"null"), type=list[msgspec.Raw])
+    except ValueError:
+        damaged(path, "it has no list of arrays")
+    try:
+        arrays = [array_of(each) for each in listed]
     except DamagedError as error:
-        _damaged(path, str(error))
-    return read
+        damaged(path, str(error))
+    return {k: v for k, v in document.items() if k not in _HEAD}, arrays
+
+
+def _require_known(path: Path, document: Mapping[str, Any]) -> None:
+    by, format_ = document.get("writtenBy"), document.get("format")
+    author = f"abctl {by.get('abctl')}" if isinstance(by, Mapping) else None
+    if document.get("apiVersion") != API_VERSION:
+        written = f"{document.get('apiVersion')} format {format_}"
+        refuse_newer(str(path), written, f"{API_VERSION} format {FORMAT}", author, SourceError)
+    require_known(str(path), format_, FORMAT, author, SourceError)
 
 
 class _Size:
@@ -156,9 +161,9 @@ def _read(path: Path) -> bytes:
     except gzip.BadGzipFile:
         _foreign(path, "not compressed with gzip, or damaged")
     except EOFError:
-        _damaged(path, "cut short")
+        damaged(path, "cut short")
     except zlib.error as error:
-        _damaged(path, str(error))
+        damaged(path, str(error))
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}", _WRITES_ONE) from None
     return b"".join(pieces)
@@ -172,7 +177,12 @@ def _foreign(path: Path, why: str) -> NoReturn:
     raise SourceError(f"{path}: not saved evidence: {why}", _WRITES_ONE)
 
 
-def _damaged(path: Path, why: str) -> NoReturn:
+def damaged(path: Path, why: str) -> NoReturn:
+    """Say that a file is not as it was saved.
+
+    Raises:
+        SourceError: always.
+    """
     raise SourceError(
         f"{path}: damaged: {why}",
         "copy it again from where it was saved, or save the evidence again",

@@ -1,5 +1,6 @@
 """Reads an experiment file into an `Experiment`, or reports everything that is wrong with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from abctl.core import experiment as core
@@ -31,7 +32,7 @@ def parse(text: str, place: str) -> core.Experiment:
     file = shape.read(File, given, place)
     if problems := _checks.of_meaning(file, given):
         raise shape.as_error(problems, place)
-    experiment = _experiment(file)
+    experiment = replace(_experiment(file), written=given["spec"])
     if problems := _checks.of_platform(experiment):
         raise shape.as_error(problems, place)
     return experiment

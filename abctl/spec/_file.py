@@ -4,6 +4,7 @@ The texts below classes and keys are the descriptions in the JSON Schema.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -26,10 +27,13 @@ from abctl.spec.fields import (
     Url,
     Variable,
     Version,
+    among,
     between,
     text,
     whole,
 )
+
+PartOfMetric = Annotated[str, among(chain(*core.PARTS.values(), *core.OPTIONAL_PARTS.values()))]
 
 
 class Metadata(Part):
@@ -138,7 +142,7 @@ class Metric(Part):
     """How much worse a guardrail may be, written like mde."""
     quantile: Annotated[float, between(0, 1)] | None = None
     """Which quantile, between 0 and 1, for kind quantile."""
-    selectors: Mapping[Plain, Plain] = MappingProxyType({})
+    selectors: Mapping[PartOfMetric, Plain] = MappingProxyType({})
     """PromQL selectors in place of the preset's, by part (n, successes, ...)."""
     time_unit: Literal["s", "ms"] | None = None
     """What own selectors count time in; the result is in seconds."""

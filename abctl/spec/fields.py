@@ -9,7 +9,7 @@ How single values of an experiment file are written, for the reader and for edit
 import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -223,6 +223,12 @@ def _matching(pattern: str, meaning: str, *examples: str, secret: bool = False) 
         return written
 
     return _written(parse, f"^{pattern}$", *examples)
+
+
+def among(known: Iterable[str]) -> Form:
+    """One of some names."""
+    names = tuple(dict.fromkeys(known))
+    return _matching(f"({'|'.join(names)})", f"one of {', '.join(names)}")
 
 
 def _examples(given: tuple[str, ...]) -> dict[str, list[str]]:

@@ -12,8 +12,9 @@ from prometheus_server import serving
 
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.ledger import Entry, ledger_of, new_object, with_ledger
+from abctl.core.ledger import Entry
 from abctl.core.split import Split
+from abctl.forms.ledger import ledger_of, new_object, with_ledger
 from abctl.session import local_world
 from abctl.sources.prometheus import Prometheus
 from abctl.spec import load

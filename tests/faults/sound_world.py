@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.ledger import Entry, new_object
+from abctl.core.ledger import Entry
+from abctl.forms.ledger import new_object
 from abctl.platforms import platform
 from abctl.session import local_world
 from abctl.spec import load

@@ -24,6 +24,7 @@ from abctl.core.analysis import (
 )
 from abctl.core.reasons import Reason
 from abctl.core.split import Split
+from abctl.forms.document import document
 from abctl.report.analysis import screen
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
@@ -293,6 +294,6 @@ def test_every_verdict_has_a_next_command(
 
 
 def test_what_is_infinite_is_null_for_machines(analysis: Analysis) -> None:
-    text = json.dumps(analysis.document(), allow_nan=False)
+    text = json.dumps(document(analysis), allow_nan=False)
     effect = json.loads(text)["metrics"][2]["comparisons"][0]["effect"]
     assert effect["interval"] == [-0.00004, None]

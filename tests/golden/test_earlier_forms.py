@@ -5,20 +5,24 @@ a local stack that was shifted to 30% and rolled back, what `analyze` saved and 
 the stack's state, and a folder of the cache.
 """
 
+import gzip
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from evaluator import Server, source
 from generated import SELECTORS, START, calm
 
 from abctl.cli.main import run
-from abctl.core.ledger import ledger_of
 from abctl.core.polls import Window
+from abctl.errors import AbctlError, ClusterError, SourceError
+from abctl.evidence import cache, saved
 from abctl.evidence.cache import Cache
 from abctl.evidence.read import read
-from abctl.local import stack
+from abctl.forms.ledger import ledger_of
+from abctl.local import lifecycle, plan, stack
 from abctl.spec import load
 
 FORMS = Path(__file__).parent / "forms_2026_11"
@@ -70,3 +74,55 @@ def test_what_the_cache_kept_is_not_asked_for_again(tmp_path: Path) -> None:
     read(source(alone), windows, SELECTORS, now)
     read(source(again), windows, SELECTORS, now, cache=Cache(kept, "there", now))
     assert again.asked < alone.asked
+
+
+def newer(document: dict[str, object], author: object = "abctl 9.0.0") -> dict[str, object]:
+    return document | {"format": 99, "writtenBy": author}
+
+
+def refused(error: AbctlError, place: str, exit_code: int) -> bool:
+    told = place in error.message and "abctl 9.0.0" in error.message and "99" in error.message
+    return told and error.hint.startswith("use a newer abctl") and error.exit_code == exit_code
+
+
+def test_a_newer_ledger_is_refused() -> None:
+    obj = json.loads((FORMS / "ledger.json").read_text())
+    obj["data"] = {**obj["data"], "format": "99", "writtenBy": "abctl 9.0.0", "plan.json": "?"}
+    with pytest.raises(ClusterError) as caught:
+        ledger_of(obj)
+    assert refused(caught.value, "configmap/abctl-iris", 5)
+
+
+def test_a_newer_state_of_a_stack_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / stack.STATE_FILE
+    path.write_text(json.dumps(newer({"experiment": "another form"})))
+    for wanted in (stack.read, lifecycle.stop):
+        (tmp_path / lifecycle.LOCK_FILE).touch()
+        with pytest.raises(ClusterError) as caught:
+            wanted(tmp_path)
+        assert refused(caught.value, str(path), 5)
+    assert path.exists()
+
+
+def test_a_newer_plan_of_a_supervisor_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(newer({})))
+    with pytest.raises(ClusterError) as caught:
+        plan.read(tmp_path)
+    assert refused(caught.value, str(path), 5)
+
+
+def test_newer_saved_evidence_is_refused(tmp_path: Path) -> None:
+    document = json.loads(gzip.decompress((FORMS / "saved_evidence.json.gz").read_bytes()))
+    path = tmp_path / "newer.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(newer(document, {"abctl": "9.0.0"})).encode()))
+    with pytest.raises(SourceError) as caught:
+        saved.load(path)
+    assert refused(caught.value, str(path), 6)
+
+
+def test_a_newer_cache_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "FORMAT", cache.FORMAT + 1)
+    Cache(tmp_path, "there", 0.0).save(["q"], {"text": np.zeros(1), "numbers": np.zeros(1)})
+    monkeypatch.undo()
+    assert Cache(tmp_path, "there", 0.0).load(["q"]) is None

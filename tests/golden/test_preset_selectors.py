@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from abctl.core.change import Object, Ref
-from abctl.core.experiment import Metric, Source
+from abctl.core.experiment import PARTS, Metric, Source
 from abctl.core.selector import Selector
 from abctl.metrics import presets
-from abctl.metrics.presets import PARTS
 from abctl.metrics.queries import MEAN
 from abctl.platforms import platform
 from abctl.session.analyze import telemetry

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from abctl.cli.main import run
-from abctl.evidence.evidence import Evidence
-from abctl.sources import file
+from abctl.evidence import saved
+from abctl.forms.evidence import FORMAT
 
 HERE = Path(__file__).parent
 SAVED, COUNTS = HERE / "saved_evidence.json.gz", HERE / "saved_evidence_counts.json"
@@ -52,7 +52,7 @@ def test_it_says_what_it_said_when_it_was_saved(capsys: pytest.CaptureFixture[st
 
 def test_nothing_of_it_is_lost_or_added(tmp_path: Path) -> None:
     again = tmp_path / "again.json.gz"
-    file.save(again, file.load(SAVED, Evidence))
+    saved.save(again, saved.load(SAVED))
     old, new = (json.loads(gzip.decompress(path.read_bytes())) for path in (SAVED, again))
     for key in ("apiVersion", "kind", "format", "evidence", "arrays"):
         assert new[key] == old[key], f"{key}: what was saved before is read otherwise: raise FORMAT"
@@ -71,11 +71,11 @@ def test_a_newer_format_is_one_error_that_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = json.loads(gzip.decompress(SAVED.read_bytes()))
-    document |= {"format": file.FORMAT + 1, "evidence": {"something": "else"}}
+    document |= {"format": FORMAT + 1, "evidence": {"something": "else"}}
     document["writtenBy"]["abctl"] = "9.0.0"
     newer = tmp_path / "newer.json.gz"
     newer.write_bytes(gzip.compress(json.dumps(document).encode()))
     assert run(["analyze", "--from", str(newer)]) == 6
     error, *hint = capsys.readouterr().err.splitlines()
-    assert error.startswith(f"error: {newer}: written by abctl 9.0.0 as abctl.dev/v1 format ")
-    assert hint == ["hint: read it with the abctl that wrote it"]
+    assert error.startswith(f"error: {newer}: written by abctl 9.0.0 as format ")
+    assert hint == ["hint: use a newer abctl: abctl 9.0.0"]

@@ -9,9 +9,10 @@ from doubtful import FAULTS, gateway
 
 from abctl.cluster.kube import KubeDoor
 from abctl.core.experiment import Model
-from abctl.core.ledger import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError
+from abctl.forms.ledger import ledger_of
 from abctl.platforms import envoy
 from abctl.session.apply import delete, start
 from abctl.session.session import Session

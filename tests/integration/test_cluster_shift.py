@@ -11,9 +11,10 @@ from doors import contend, survives
 
 from abctl.cluster.kube import KubeDoor
 from abctl.core.experiment import Model
-from abctl.core.ledger import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotReadyError, UnreachableError
+from abctl.forms.ledger import ledger_of
 from abctl.platforms import envoy
 from abctl.session.apply import apply, start
 from abctl.session.session import Session

@@ -20,9 +20,10 @@ from own_ports import free_ports
 
 from abctl.cli.main import run
 from abctl.core.assignment import explain
-from abctl.core.ledger import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
 from abctl.errors import NotReadyError
+from abctl.forms.ledger import ledger_of
 from abctl.local import stack
 from abctl.local.envoy import command
 from abctl.local.identity import Identity

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from api_server import DEADLINE_SECONDS
 
-from abctl.core.ledger import ledger_of
 from abctl.core.split import Split
 from abctl.errors import ConflictError
+from abctl.forms.ledger import ledger_of
 
 
 class Crash(BaseException):

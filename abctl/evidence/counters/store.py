@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl import forms
 from abctl.evidence.counters.ambiguous import Cells
 from abctl.evidence.counters.group import Group, Known, Mask
 from abctl.evidence.counters.increase import Array
 from abctl.evidence.counters.targets import Target, target_of
+from abctl.forms import counters as form
 from abctl.sources import Outline, Series
 from abctl.sources.series import Key, joined, key_of
 
@@ -220,16 +223,16 @@ def arrays_of(known: Knowledge, cells: int) -> Mapping[str, NDArray[Any]]:
     numbers: list[Array] = []
     size = 0
 
-    def lay(array: NDArray[Any]) -> list[int]:
+    def lay(array: NDArray[Any]) -> form.Place:
         """Where an array is among the numbers, and its shape."""
         nonlocal size
         numbers.append(array.astype(np.float64).ravel())
         size += array.size
-        return [size - array.size, *array.shape]
+        return (size - array.size, *array.shape)
 
-    def plain(series: Series) -> list[Any]:
+    def laid(series: Series) -> tuple[Mapping[str, str], form.Place, form.Place]:
         soon = series.times <= end
-        return [dict(series.labels), lay(series.times[soon]), lay(series.values[soon])]
+        return dict(series.labels), lay(series.times[soon]), lay(series.values[soon])
 
     groups = []
     for (selector, target), group in known.groups.items():
@@ -237,66 +240,68 @@ def arrays_of(known: Knowledge, cells: int) -> Mapping[str, NDArray[Any]]:
         ended, last = group.lasts()
         read, over = times <= end, ended < cells
         groups.append(
-            {
-                "selector": selector,
-                "labels": [dict(each) for each in group.labels],
-                "settled": target in known.settled,
-                "read": [lay(times[read]), lay(samples[:, read])],
-                "ends": [lay(ended[over]), lay(last[:, over])],
-                "drops": [drop for drop in group.drops if known.chunks[drop[0]][1] <= cells],
-                "whole": [cell for cell in sorted(group.whole) if cell < cells],
-            }
+            form.Group(
+                selector=selector,
+                labels=tuple(dict(each) for each in group.labels),
+                settled=target in known.settled,
+                read=(lay(times[read]), lay(samples[:, read])),
+                ends=(lay(ended[over]), lay(last[:, over])),
+                drops=tuple(drop for drop in group.drops if known.chunks[drop[0]][1] <= cells),
+                whole=tuple(cell for cell in sorted(group.whole) if cell < cells),
+            )
         )
-    text = {
-        "interval_seconds": known.interval_seconds,
-        "begins": [begin for begin in known.begins if begin <= end],
-        "edges": lay(known.edges[: cells + 1]),
-        "chunks": [chunk for chunk in known.chunks if chunk[1] <= cells],
-        "scraped_until": min(known.scraped_until, end),
-        "ranges": [
-            [target, [[start, min(last, end)] for start, last in ranges if start < end]]
+    found = form.Knowledge(
+        interval_seconds=known.interval_seconds,
+        begins=tuple(begin for begin in known.begins if begin <= end),
+        edges=lay(known.edges[: cells + 1]),
+        chunks=tuple(chunk for chunk in known.chunks if chunk[1] <= cells),
+        scraped_until=min(known.scraped_until, end),
+        ranges=tuple(
+            (target, tuple((start, min(last, end)) for start, last in ranges if start < end))
             for target, ranges in known.ranges.items()
-        ],
-        "groups": groups,
-        "starts": [plain(each) for each in known.starts.values()],
-        "ups": [plain(each) for each in known.ups.values()],
-    }
+        ),
+        groups=tuple(groups),
+        starts=tuple(laid(each) for each in known.starts.values()),
+        ups=tuple(laid(each) for each in known.ups.values()),
+    )
+    # Not the JSON of msgspec, which has no infinities: nothing may have been scraped yet.
+    text = json.dumps(msgspec.to_builtins(found, enc_hook=forms.number)).encode()
     return {
-        "text": np.frombuffer(json.dumps(text).encode(), np.uint8),
+        "text": np.frombuffer(text, np.uint8),
         "numbers": np.concatenate(numbers),
     }
 
 
 def knowledge_of(arrays: Mapping[str, NDArray[Any]]) -> Knowledge:
-    """The same as it was."""
-    text, numbers = json.loads(arrays["text"].tobytes()), arrays["numbers"]
+    """The same as it was.
 
-    def array(place: list[int]) -> Array:
+    Raises:
+        DamagedError: no such arrays.
+    """
+    numbers = arrays["numbers"]
+    found = forms.form_of(json.loads(arrays["text"].tobytes()), form.Knowledge)
+
+    def array(place: form.Place) -> Array:
         at, *shape = place
-        found: Array = numbers[at : at + int(np.prod(shape))]
-        return found.reshape(shape)
+        laid: Array = numbers[at : at + int(np.prod(shape))]
+        return laid.reshape(shape)
 
     known = Knowledge(
-        text["interval_seconds"],
-        text["begins"],
-        array(text["edges"]),
-        [(first, last) for first, last in text["chunks"]],
+        found.interval_seconds, list(found.begins), array(found.edges), list(found.chunks)
     )
-    for name, found in (("starts", known.starts), ("ups", known.ups)):
-        for labels, times, values in text[name]:
-            found[target_of(labels)] = Series(labels, array(times), array(values))
-    known.scraped_until = text["scraped_until"]
-    for target, ranges in text["ranges"]:
-        key = tuple((name, value) for name, value in target)
-        known.ranges[key] = [(start, end) for start, end in ranges]
-    for each in text["groups"]:
-        target = target_of(each["labels"][0])
-        group = known.groups[each["selector"], target] = Group(each["labels"])
+    for series, where in ((found.starts, known.starts), (found.ups, known.ups)):
+        for labels, times, values in series:
+            where[target_of(labels)] = Series(labels, array(times), array(values))
+    known.scraped_until = found.scraped_until
+    known.ranges.update((target, list(ranges)) for target, ranges in found.ranges)
+    for each in found.groups:
+        target = target_of(each.labels[0])
+        group = known.groups[each.selector, target] = Group(list(each.labels))
         rows = np.arange(len(group.labels))
-        for table, (at, values) in ((group.read, each["read"]), (group.ends, each["ends"])):
+        for table, (at, values) in ((group.read, each.read), (group.ends, each.ends)):
             table.add(array(at), array(values), rows)
-        group.drops = [(chunk, row, number) for chunk, row, number in each["drops"]]
-        group.whole = set(each["whole"])
-        if each["settled"]:
+        group.drops = list(each.drops)
+        group.whole = set(each.whole)
+        if each.settled:
             known.settled.add(target)
     return known

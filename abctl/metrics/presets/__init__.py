@@ -17,13 +17,6 @@ from abctl.errors import SourceError
 
 Parts = Mapping[str, str]
 
-PARTS: Mapping[Kind, tuple[str, ...]] = {
-    "proportion": ("n", "successes"),
-    "mean": ("n", "sum", "sum_sq"),
-    "quantile": ("histogram",),
-    "rate": ("events", "exposure"),
-}
-OPTIONAL_PARTS: Mapping[Kind, tuple[str, ...]] = {"mean": ("negative_sum",)}
 ERRORS, LATENCY = "errors", "latency"
 
 # Whoever scrapes several experiments labels them; without such labels there is but one.

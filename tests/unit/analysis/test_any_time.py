@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from abctl.analysis import plan
 from abctl.analysis.judge import judge
 from abctl.core.experiment import Design, Experiment, Metric
-from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.selector import Selector
 from abctl.core.split import Split
 from abctl.errors import SourceError
+from abctl.forms.plan import locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.session.status import observed
 from abctl.sources import Outline, Series

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow, Variant
-from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.reasons import Reason
 from abctl.core.selector import Selector
 from abctl.core.split import Split
 from abctl.errors import SourceError
+from abctl.forms.document import document
+from abctl.forms.plan import locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
@@ -151,7 +153,7 @@ def run(experiment: Experiment, world: World) -> Analysis:
     found = judge(
         gather(experiment, ledger(experiment, world.shares), world, telemetry(experiment))
     )
-    json.dumps(found.document(), allow_nan=False)
+    json.dumps(document(found), allow_nan=False)
     return found
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis, MetricResult
 from abctl.core.experiment import Design, Experiment, Metric, Model, Source, Variant
-from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.reasons import Reason
+from abctl.forms.plan import locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.sources import open_source
 from abctl.stats.estimate import Delta, Estimate, NotEstimable

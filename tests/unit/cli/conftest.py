@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.ledger import Entry, ledger_of, new_object, with_ledger
+from abctl.core.ledger import Entry
+from abctl.forms.ledger import ledger_of, new_object, with_ledger
 from abctl.session import local_world
 from abctl.spec import load
 

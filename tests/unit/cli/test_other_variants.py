@@ -11,7 +11,8 @@ import pytest
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.change import Ref
-from abctl.core.ledger import Entry, new_object
+from abctl.core.ledger import Entry
+from abctl.forms.ledger import new_object
 from abctl.local import stack
 from abctl.local.identity import Identity
 from abctl.local.stack import Process, Stack

@@ -10,8 +10,9 @@ from abctl.cli import _shift
 from abctl.cli._session import WorldOptions
 from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.ledger import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
+from abctl.forms.ledger import ledger_of
 from abctl.platforms import envoy
 from abctl.session.apply import start
 from abctl.session.session import Session

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abctl.core import ledger
-from abctl.core.ledger import Entry, Epoch, Ledger, ledger_of, new_object, with_ledger
+from abctl.core.ledger import Entry, Epoch, Ledger
 from abctl.core.split import Split
 from abctl.errors import ClusterError
+from abctl.forms.ledger import ledger_of, new_object, with_ledger
 
 NAMES = ("control", "treatment")
 

@@ -26,7 +26,7 @@ def constructed(path: Path) -> Iterator[str]:
 
 
 def test_every_code_that_is_constructed_is_known_and_every_known_one_constructed() -> None:
-    rooms = ("core", "metrics", "analysis", "doctor")
+    rooms = ("core", "forms", "metrics", "analysis", "doctor")
     paths = [path for room in rooms for path in (ROOT / "abctl" / room).rglob("*.py")]
     assert {code for path in paths for code in constructed(path)} == set(WORDS)
 

@@ -10,9 +10,10 @@ import pytest
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Design, Experiment, Metric
-from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.selector import Selector
 from abctl.core.split import Split
+from abctl.forms.plan import locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
@@ -58,7 +59,7 @@ def analyze(make_experiment: Callable[..., Experiment]) -> Callable[..., Analysi
     """Judges what somebody wrote and now looks at, whose clock is ahead by some seconds."""
 
     def look(*, ahead: float, clock: Callable[[], float] | None) -> Analysis:
-        made = make_experiment(shares_bp=BEFORE.shares_bp, unit="request", key=None)
+        made = make_experiment(shares_bp=BEFORE.shares_bp, unit="request", key="")
         design = Design(settle_seconds=20.0)
         experiment = dataclasses.replace(made, metrics=(ERRORS,), design=design, split=BEFORE)
         entries = Ledger(locked_plan(experiment))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from abctl.core.experiment import Experiment, Metric, Model, Variant, environment
-from abctl.core.ledger import Entry, Phase, ledger_of, new_object, with_ledger
+from abctl.core.ledger import Entry, Phase
 from abctl.errors import AbctlError, ClusterError, NotFoundError, UsageError
+from abctl.forms.ledger import ledger_of, new_object, with_ledger
 from abctl.local import lifecycle
 from abctl.local.ports import PortTakenError
 from abctl.session import ledger, local_stack, local_world

@@ -26,8 +26,8 @@ def example(tmp_path: Path) -> Stack:
     )
 
 
-def test_plain_data_and_back(example: Stack) -> None:
-    assert Stack.parse(json.loads(json.dumps(example.document()))) == example
+def test_as_it_is_written_and_back(example: Stack) -> None:
+    assert stack.stack_of(stack.form_of(example), {}) == example
 
 
 def test_the_state_file_says_its_version_and_leaves_nothing_beside_it(example: Stack) -> None:

@@ -4,11 +4,10 @@ import dataclasses
 
 import pytest
 
-from abctl.core.experiment import Kind, Metric
+from abctl.core.experiment import PARTS, Kind, Metric
 from abctl.core.selector import Selector
 from abctl.errors import SourceError
 from abctl.metrics import presets
-from abctl.metrics.presets import PARTS
 from abctl.metrics.queries import Telemetry
 
 ACCURACY = Metric("quality", "primary", "proportion", "accuracy", "increase")

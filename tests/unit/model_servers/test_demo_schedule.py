@@ -20,8 +20,9 @@ from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.assignment import by_salted_hash
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, locked_plan
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.selector import Selector
+from abctl.forms.plan import locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.simulate._traffic import Request, Rows, plan
 from abctl.sources import Outline, Series

@@ -12,9 +12,10 @@ from doors import survives
 
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.experiment import Model
-from abctl.core.ledger import ledger_of, ledger_ref
+from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
 from abctl.errors import NotReadyError
+from abctl.forms.ledger import ledger_of
 from abctl.platforms import kserve
 from abctl.session.apply import apply
 from abctl.session.session import Session

@@ -16,8 +16,9 @@ from abctl.cli.main import run
 from abctl.cluster.directory import DirectoryDoor
 from abctl.core.assignment import bucket, point
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, ledger_of, new_object, with_ledger
+from abctl.core.ledger import Entry
 from abctl.core.split import Split
+from abctl.forms.ledger import ledger_of, new_object, with_ledger
 from abctl.session import local_world
 from abctl.session.assign import assign, count
 from abctl.spec import load

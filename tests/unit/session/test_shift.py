@@ -10,9 +10,10 @@ import pytest
 from doors import CountingDoor, contend, survives
 
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.ledger import Entry, ledger_of, ledger_ref, with_ledger
+from abctl.core.ledger import Entry, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError, UsageError
+from abctl.forms.ledger import ledger_of, with_ledger
 from abctl.platforms import envoy
 from abctl.session import ledger
 from abctl.session.adopt import Adopting

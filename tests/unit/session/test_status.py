@@ -8,9 +8,10 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from abctl.cluster.directory import DirectoryDoor
-from abctl.core.ledger import Entry, Epoch, ledger_of, ledger_ref, with_ledger
+from abctl.core.ledger import Entry, Epoch, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import NotFoundError
+from abctl.forms.ledger import ledger_of, with_ledger
 from abctl.platforms import envoy
 from abctl.session.apply import start
 from abctl.session.session import Session

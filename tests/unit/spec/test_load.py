@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from abctl.core.experiment import Cohort, Design, Experiment, Model, Shadow, Source
-from abctl.core.ledger import locked_plan
 from abctl.core.split import Split
 from abctl.errors import SpecError
+from abctl.forms.plan import locked_plan
 from abctl.platforms import Capabilities, envoy
 from abctl.spec import load, parse
 from abctl.stats.estimate import Delta

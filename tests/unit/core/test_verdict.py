@@ -401,7 +401,7 @@ def test_what_is_proven_before_the_shortest_duration_comes_first() -> None:
     assert of(a="open", b="open", elapsed_seconds=50).treatment is None
 
 
-def test_a_fixed_test_that_is_at_its_end_ships_whatever_the_time_or_names_whom_it_gives_up() -> None:
+def test_a_fixed_test_at_its_end_ships_whatever_the_time_or_names_whom_it_gives_up() -> None:
     metrics = [primary("better"), guardrail("non-inferior")]
     found = verdict(FIXED, metrics, elapsed_seconds=50, integrity=(), ended=True)
     assert (found.kind, found.treatment) == ("ship", "treatment")
@@ -442,7 +442,10 @@ def test_of_two_without_an_estimate_the_first_goes_first() -> None:
 def test_where_less_is_better_the_largest_decrease_goes_first() -> None:
     first = replace(primary("better", b=("better",)), direction="decrease")
     one, two = first.comparisons
-    effects = (replace(one, effect=estimate(-0.02, 0.01)), replace(two, effect=estimate(-0.03, 0.01)))
+    effects = (
+        replace(one, effect=estimate(-0.02, 0.01)),
+        replace(two, effect=estimate(-0.03, 0.01)),
+    )
     safe = guardrail("non-inferior", b=("non-inferior",))
     metrics = [replace(first, comparisons=effects), safe]
     assert verdict(DESIGN, metrics, elapsed_seconds=500, integrity=()).treatment == "b"

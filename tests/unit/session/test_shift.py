@@ -562,3 +562,14 @@ def test_what_is_not_ready_may_say_nothing_or_why(world):
         world.shift(B, ready=lambda name: "it is down")
     assert silent.value.message == "treatment is not ready"
     assert told.value.message == "treatment is not ready: it is down"
+
+
+def test_a_change_that_the_platform_would_refuse_is_no_plan(world, monkeypatch):
+    def refuse(platform, objects):
+        assert (platform, [envoy.split_of(obj) for obj in objects]) == (envoy, [B])
+        raise SpecError("refused", "change it")
+
+    monkeypatch.setattr("abctl.session.shift.require_admissible", refuse)
+    with pytest.raises(SpecError, match="refused"):
+        plan(world.session, B)
+    assert plan(world.session, A).empty

@@ -18,6 +18,9 @@ What the system refuses (a file, memory) is exit 2, Ctrl-C 130; anything else th
 (exit 1).
 """
 
+# In a hint it stands for the experiment file; the command line puts there what the user named.
+FILE_OF_USER = "EXPERIMENT"
+
 
 class AbctlError(Exception):
     """An error for a user: one message with place and value, one hint with the next step.

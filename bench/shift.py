@@ -73,13 +73,13 @@ class Users(threading.Thread):
 class TimedDoor:
     """Remembers when the last patch began."""
 
-    def __init__(self, door: local_world.Door) -> None:
-        self.door, self.patched = door, 0.0
+    def __init__(self, client: local_world.KubeClient) -> None:
+        self.client, self.patched = client, 0.0
 
     def __getattr__(self, verb: str) -> object:
         if verb == "patch":
             self.patched = time.perf_counter()
-        return getattr(self.door, verb)
+        return getattr(self.client, verb)
 
 
 def main() -> None:
@@ -101,9 +101,9 @@ def main() -> None:
             for user in users:
                 user.start()
             session = local_world.session(experiment, state)
-            door = TimedDoor(session.world)
+            client = TimedDoor(session.world)
             session = replace(
-                session, world=door, ready=lambda _: True, actor="bench", timeout_seconds=10
+                session, world=client, ready=lambda _: True, actor="bench", timeout_seconds=10
             )
             effect_ms, command_ms = [], []
             for number in range(shifts):
@@ -115,7 +115,7 @@ def main() -> None:
                 shift(session, wanted, why="")
                 command_ms.append(1000 * (time.perf_counter() - began))
                 seen = max(user.when(variant) for user in users)
-                effect_ms.append(1000 * (seen - door.patched))
+                effect_ms.append(1000 * (seen - client.patched))
             for user in users:
                 user.ended.set()
                 user.join(10)

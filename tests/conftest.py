@@ -45,7 +45,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The tests of the first group take longest, so they come first.
 _GROUPS = {
     "nodes": r"e2e/test_cluster_(faults|inside|loop)\.py",
-    "API server": r"contract/test_doors|e2e/test_cluster"
+    "API server": r"contract/test_clients|e2e/test_cluster"
     r"|integration/test_(cluster|overlays|prometheus_service)",
 }
 

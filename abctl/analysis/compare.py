@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from abctl import plugins
-from abctl.core.analysis import Belief, Claim, Comparison, MetricResult, Reading, Result, Says
+from abctl.core.analysis import (
+    Claim,
+    ClaimKind,
+    Comparison,
+    MetricResult,
+    PosteriorSummary,
+    Reading,
+    Result,
+)
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.reasons import Reason
 from abctl.errors import UsageError
@@ -20,7 +28,9 @@ from abctl.stats.multiplicity import holm_steps
 from abctl.stats.summary import Stream, SummaryError
 
 
-def beliefs(metric: Metric, names: Sequence[str], streams: Sequence[Pair]) -> tuple[Belief, ...]:
+def beliefs(
+    metric: Metric, names: Sequence[str], streams: Sequence[Pair]
+) -> tuple[PosteriorSummary, ...]:
     """What there is to believe of the control and each treatment; nothing without data of all.
 
     Args:
@@ -38,7 +48,9 @@ def beliefs(metric: Metric, names: Sequence[str], streams: Sequence[Pair]) -> tu
         return ()
     found = summarized(known, lower_is_better=metric.direction == "decrease")
     return tuple(
-        Belief(name, found.better[i] if i else None, found.best[i], found.loss[i], found.caveat)
+        PosteriorSummary(
+            name, found.better[i] if i else None, found.best[i], found.loss[i], found.caveat
+        )
         for i, name in enumerate(names)
     )
 
@@ -59,7 +71,7 @@ _READINGS: Mapping[str, tuple[str, ...]] = {
 }
 _ONE_LOOK = Reason("oneLookOnly")
 _ZERO = Delta(0.0, relative=False)
-_TO_SHIP: tuple[Says, ...] = ("better", "non-inferior")
+_TO_SHIP: tuple[ClaimKind, ...] = ("better", "non-inferior")
 
 
 def methods(experiment: Experiment, metric: Metric) -> tuple[str, str]:
@@ -162,7 +174,7 @@ class Comparing:
     def _claims(self, metric: Metric, method: str, stream: Pair) -> Iterator[Claim]:
         good: Alternative = "greater" if metric.direction == "increase" else "less"
         bad: Alternative = "less" if metric.direction == "increase" else "greater"
-        null, questions = _ZERO, dict[Says, Alternative]()
+        null, questions = _ZERO, dict[ClaimKind, Alternative]()
         if metric.role == "primary":
             questions = {"better": good, "harm": bad}
         if metric.role == "guardrail":

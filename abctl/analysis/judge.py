@@ -15,13 +15,13 @@ from abctl.core.polls import GAP_INTERVALS
 from abctl.core.reasons import Reason
 from abctl.core.split import TOTAL_BP
 from abctl.core.time import format_moment
-from abctl.core.verdict import distrust, verdict
+from abctl.core.verdict import integrity_violations, verdict
 from abctl.errors import SourceError
 from abctl.evidence.evidence import SKEW_SECONDS, Evidence
 from abctl.evidence.increments import MissingError, Samples
 from abctl.evidence.streams import CounterStreams
 from abctl.metrics.presets import ERRORS, LATENCY
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
 
@@ -52,12 +52,14 @@ def judge(evidence: Evidence) -> Analysis:
         split = epochs[-1].split
     selected = evidence.selectors
     variants = tuple(totals.variant(experiment, samples, n, selected, asked) for n in names)
-    metrics = Comparing(experiment, CounterStreams(experiment, samples, asked)).metrics()
+    from_ = ledger.counts_from(experiment.design.settle_seconds)
+    streams = CounterStreams(experiment, samples, asked, _nothing_yet(from_, now))
+    metrics = Comparing(experiment, streams).metrics()
     check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
     elapsed = 0.0 if started is None else max(0.0, now - started)
     shared = _shared(epochs)
     idle = [name for name in names[1:] if split and split.get(name) == 0]
-    integrity = distrust(
+    integrity = integrity_violations(
         check,
         names,
         {v.name: v.coverage for v in variants if samples and v.name in shared},
@@ -81,7 +83,9 @@ def judge(evidence: Evidence) -> Analysis:
         srm=check,
         notes=(
             *_ended(end),
+            *([Reason("planNotLocked", {})] if ledger.without_plan else ()),
             *_notes(experiment, epochs, variants, idle),
+            *_before(samples, started, names, asked),
             *_late(samples, epochs, names, asked),
         ),
         verdict=verdict(
@@ -94,7 +98,19 @@ def judge(evidence: Evidence) -> Analysis:
             ended=end is not None,
         ),
         remarks=asked.preset.remarks,
+        current_split=ledger.desired,
+        counts_from=from_,
     )
+
+
+def _nothing_yet(counts_from: float | None, now: float) -> str:
+    """Why nothing counts, where nothing does."""
+    if counts_from is None:
+        return "nothing counts yet: a change of the split is not finished"
+    when = format_moment(counts_from, "seconds")
+    if counts_from > now:
+        return f"nothing counts yet: requests count from {when} on (design.settle)"
+    return f"nothing counts yet: requests count since {when}, too few scrapes ago"
 
 
 def _others(evidence: Evidence) -> Iterator[Reason]:
@@ -127,7 +143,7 @@ def _check_split(
     samples: Samples,
     epochs: Sequence[EpochResult],
     names: Sequence[str],
-    asked: Telemetry,
+    asked: MetricQueries,
 ) -> srm.SrmResult | NotEstimable:
     """Exposures of each variant against the ledger's split, epoch by epoch."""
     if reason := _mixed(experiment, asked):
@@ -160,7 +176,7 @@ def _shared(epochs: Sequence[EpochResult]) -> set[str]:
     return {n for e in epochs if e.counted for n in e.split.names if e.split[n]}
 
 
-def _mixed(experiment: Experiment, asked: Telemetry) -> str:
+def _mixed(experiment: Experiment, asked: MetricQueries) -> str:
     """Why requests are not exposures: others came the same way. Empty where they are."""
     rules = experiment.assignment
     feedback = any(m.of not in (ERRORS, LATENCY, "requests") for m in experiment.metrics)
@@ -215,11 +231,26 @@ def _watched(name: str, watched: Coverage) -> Iterator[Reason]:
         yield Reason("beforeFirstScrape", variant | {"requests_count": watched.unseen})
 
 
+def _before(
+    samples: Samples | None, started: float | None, names: Sequence[str], asked: MetricQueries
+) -> Iterator[Reason]:
+    """What came after the start, and before the first period that counts."""
+    if samples is None or started is None:
+        return
+    for name in names:
+        count = samples.before(asked.requests(name), started)
+        facts = {"variant": name, "counts_from": format_moment(samples.windows[0].start, "seconds")}
+        if count is None:
+            yield Reason("beforeFirstPeriodUnknown", facts)
+        elif count:
+            yield Reason("beforeFirstPeriod", facts | {"requests_count": count})
+
+
 def _late(
     samples: Samples | None,
     epochs: Sequence[EpochResult],
     names: Sequence[str],
-    asked: Telemetry,
+    asked: MetricQueries,
 ) -> Iterator[Reason]:
     """Variants whose first scrape came long after they had a share."""
     if samples is None:

@@ -24,7 +24,7 @@ from abctl.core.experiment import Design, Experiment
 from abctl.core.verdict import Size
 from abctl.evidence.increments import Samples
 from abctl.evidence.streams import CounterStreams
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.stats.estimate import Estimate
 from abctl.stats.power.sizes import alpha_each, cost_of_looking
 
@@ -71,7 +71,7 @@ class Planned:
 
 
 def planned_end(
-    experiment: Experiment, samples: Samples, asked: Telemetry, started: float
+    experiment: Experiment, samples: Samples, asked: MetricQueries, started: float
 ) -> Planned | None:
     """Where a test for one look ends; None while its size cannot be known yet.
 
@@ -111,7 +111,9 @@ def planned_end(
     )
 
 
-def _needed(experiment: Experiment, samples: Samples, asked: Telemetry) -> Sequence[Size] | None:
+def _needed(
+    experiment: Experiment, samples: Samples, asked: MetricQueries
+) -> Sequence[Size] | None:
     """The size of each primary with an mde, for each treatment; None where one is not known."""
     primaries = tuple(m for m in experiment.metrics if m.role == "primary")
     only = replace(experiment, metrics=primaries)

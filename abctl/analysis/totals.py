@@ -10,7 +10,7 @@ from abctl.core.experiment import Experiment, Kind
 from abctl.core.polls import Polls, cut
 from abctl.evidence.increments import MissingError, Parts, Rows, Samples, summarize
 from abctl.metrics.presets import ERRORS, LATENCY
-from abctl.metrics.queries import MEAN, Telemetry
+from abctl.metrics.queries import MEAN, MetricQueries
 from abctl.stats.summary import Counts, Events, Histogram, Moments
 
 
@@ -19,7 +19,7 @@ def variant(
     samples: Samples | None,
     name: str,
     selected: Mapping[str, Mapping[str, Parts]],
-    asked: Telemetry,
+    asked: MetricQueries,
 ) -> VariantResult:
     """Everything that is told of a variant."""
     if samples is None:

@@ -8,6 +8,7 @@ import typer
 
 from abctl import __version__
 from abctl.cli._commands import VERBOSE, VERBOSE_HELP, Commands, named, show_verbose
+from abctl.cli._options import EXIT_CODES_LINE
 from abctl.errors import UsageError
 
 # typer carries its own copy of click from some version on; this is the class in either case.
@@ -17,6 +18,7 @@ app = typer.Typer(
     name="abctl",
     cls=Commands,
     help="Is the new model better in production, and may it ship?",
+    epilog=EXIT_CODES_LINE,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

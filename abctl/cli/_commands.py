@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +11,7 @@ import typer
 import typer.core
 import typer.main
 
+from abctl.cli._options import WITH_UNITS, of_option
 from abctl.core.number import parse_number, parse_whole
 from abctl.errors import UsageError
 
@@ -47,11 +49,30 @@ _READERS: dict[Any, Callable[[str], float]] = {int: parse_whole, float: parse_nu
 def _read_numbers(command: Any) -> None:
     """Have the numbers of a command, and of those below it, read as those of a file are."""
     for parameter in command.params:
+        name = max(parameter.opts, key=len)
         if reader := _READERS.get(getattr(parameter.type, "_number_class", None)):
             parameter.type = copy(parameter.type)  # which other commands share
-            parameter.type._number_class = reader  # noqa: SLF001 - it asks nobody else
+            parameter.type._number_class = partial(_plain, name, reader)  # noqa: SLF001 - it asks nobody else
+        parse: Any = getattr(parameter.type, "func", None)
+        if show := WITH_UNITS.get(parse):
+            parameter.type = copy(parameter.type)
+            parameter.type.func = partial(of_option, name, parse)
+            if isinstance(parameter.default, int | float):
+                parameter.show_default = show(parameter.default)
     for below in getattr(command, "commands", {}).values():
         _read_numbers(below)
+
+
+def _plain(name: str, reader: Callable[[str], float], text: str) -> float:
+    """A number without a unit; who writes percent is told the number."""
+    try:
+        return reader(text)
+    except ValueError:
+        number = str(text).strip().removesuffix("%")
+        if number == str(text).strip() or not number.replace(".", "", 1).isdecimal():
+            raise
+        hint = f"write {float(number) / 100:.12g}"
+        raise UsageError(f"{name}: {text!r}, must be a number without a unit", hint) from None
 
 
 def show_verbose(times: int) -> None:

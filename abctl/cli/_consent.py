@@ -28,7 +28,10 @@ def require_consent(question: str, *, yes: bool, unasked: str = "--yes") -> bool
     if yes:
         return False
     if not sys.stdin.isatty():
-        raise UsageError("nobody is here to ask", "repeat it with --yes, or see it with --dry-run")
+        raise UsageError(
+            "stdin is not a terminal, so nobody can be asked",
+            "repeat it with --yes, or see it with --dry-run",
+        )
     try:
         if typer.confirm(shown(question), err=True):
             return True

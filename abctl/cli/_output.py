@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abctl.cli._called import as_called
 from abctl.foreign import shown
 from abctl.report.prose import prose
 
@@ -73,7 +74,7 @@ def put(text: str, *, nl: bool = True) -> None:
 
 def say(message: str) -> None:
     """A remark for people, on stderr."""
-    typer.echo(shown(message), err=True)
+    typer.echo(as_called(shown(message)), err=True)
 
 
 def tell(message: str) -> None:

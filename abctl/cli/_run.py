@@ -23,7 +23,7 @@ def run(arguments: list[str], *, last: bool = False) -> int:
         if last:  # another Ctrl-C would cut what is told in two
             signal(SIGINT, SIG_IGN)
         _tell("error", known.message, red=True)
-        _tell("hint", known.hint)
+        _tell("hint", _as_called(known.hint))
         return known.exit_code
     return code
 
@@ -71,6 +71,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _as_called(hint: str) -> str:
+    from abctl.cli._called import as_called  # noqa: PLC0415 - only where there is something to tell
+
+    return as_called(hint)
 
 
 def _tell(kind: str, text: str, *, red: bool = False) -> None:

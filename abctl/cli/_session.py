@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abctl.cli._options import patience
 from abctl.cli._output import say
-from abctl.errors import AbctlError, SpecError, UsageError
+from abctl.errors import AbctlError, UsageError
 
 if TYPE_CHECKING:
     from abctl.session.session import Session
@@ -20,26 +21,6 @@ class DryRun(StrEnum):
     none = "none"
     client = "client"
     server = "server"
-
-
-def _seconds(given: str | float) -> float:
-    """A duration; a bare number is seconds."""
-    from abctl.core.number import parse_number  # noqa: PLC0415
-    from abctl.core.time import LONGEST_SECONDS, parse_duration_seconds  # noqa: PLC0415 - seldom given
-
-    try:
-        found = parse_number(given)
-    except ValueError:
-        try:
-            return parse_duration_seconds(str(given))
-        except SpecError as error:
-            raise UsageError(f"--timeout {error.message}", error.hint) from None
-    if not 0 <= found <= LONGEST_SECONDS:
-        raise UsageError(
-            f"--timeout {given}, must be 0 or more, and no more than a hundred years",
-            "write 90s, 5m, or seconds",
-        )
-    return found
 
 
 def _contexts(incomplete: str) -> list[str]:
@@ -125,18 +106,18 @@ DiffOption = Annotated[
 TimeoutOption = Annotated[
     float,
     typer.Option(
-        parser=_seconds,
+        parser=patience,
         metavar="DURATION",
-        help="How long it may take until it is in effect: 90s, 5m, or seconds.",
+        help="How long it may take until it is in effect: 90s, 5m.",
     ),
 ]
 ReadyTimeoutOption = Annotated[
     float,
     typer.Option(
         "--timeout",
-        parser=_seconds,
+        parser=patience,
         metavar="DURATION",
-        help="How long it may take until everything is ready: 90s, 5m, or seconds.",
+        help="How long it may take until everything is ready: 90s, 5m.",
     ),
 ]
 ForceOption = Annotated[
@@ -167,12 +148,15 @@ class ClusterOptions:
     kubeconfig: KubeconfigOption = None
 
 
-def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
+def session_of(
+    what: str, world: WorldOptions, *, never_local: bool = False, **settings: Any
+) -> "Session":
     """Open a session; says on stderr which world it is, unless `--state` has named it.
 
     Args:
         what: the experiment file, or KIND/NAME.
         world: which one is meant.
+        never_local: for a command that works on clusters, a stack that is not there is none.
         settings: of the session.
     """
     from abctl.session.open import (  # noqa: PLC0415 - the platforms load when asked
@@ -180,17 +164,38 @@ def session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
         open_session,
     )
 
-    session = open_session(what, Where(**vars(world)))
-    if world.state is None:
+    session = open_session(what, Where(**vars(world), never_local=never_local))
+    folder = session.state_dir
+    if world.state is None and folder is not None and not folder.exists():
+        say(f"there is no local stack in {folder}, and no kubeconfig names a cluster")
+    elif world.state is None:
         say(f"in {session.words}")
     return replace(session, **settings)
+
+
+def file_session_of(what: str, world: WorldOptions, **settings: Any) -> "Session":
+    """Open the session of an experiment file; an object alone does not say what is measured.
+
+    Raises:
+        UsageError: it is KIND/NAME; told before anything is asked.
+    """
+    from abctl.session.adopt import experiment_of, is_address  # noqa: PLC0415 - seldom needed
+
+    if not Path(what).exists() and is_address(what):
+        name, platform = experiment_of(what)
+        raise UsageError(
+            f"{what} has a split, but does not say what to measure: it takes an experiment file",
+            f"abctl init FILE --platform {platform}, in it the name {name}, its namespace and "
+            f"your metrics; the ledger is that of abctl shift {what}. Never apply that file",
+        )
+    return session_of(what, world, **settings)
 
 
 def cluster_session_of(what: str, cluster: ClusterOptions, **settings: Any) -> "Session":
     """Open the session of an experiment file in a cluster."""
     if not Path(what).exists() and "/" in what and not Path(what).suffix:
         raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
-    session = session_of(what, WorldOptions(**vars(cluster)), **settings)
+    session = session_of(what, WorldOptions(**vars(cluster)), never_local=True, **settings)
     if session.state_dir is not None:
         raise UsageError(
             f"{session.experiment.name} is in {session.words}, and this command works on clusters",

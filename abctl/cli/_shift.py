@@ -61,8 +61,7 @@ def carry_out(
     """
     from abctl.session import shift as service  # noqa: PLC0415
 
-    settings = {"actor": given.actor, "timeout_seconds": given.timeout, "report": tell}
-    session = session_of(what, world, **settings)
+    session = session_of(what, world, actor=given.actor, timeout_seconds=given.timeout, report=tell)
     planned = service.plan(session, choose)
     _explain(planned, session)
     if given.diff:
@@ -117,8 +116,12 @@ def _explain(planned: "Plan", session: "Session") -> None:
         tell(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
     # Without a file there is no plan that could have changed.
     if not session.adopted and (parts := seen.ledger.changed_since(experiment)):
-        listed = ", ".join(parts)
-        say(f"warning: {listed} of the file differ from what was locked at the start")
+        listed, differ = ", ".join(parts), "differs" if len(parts) == 1 else "differ"
+        say(
+            f"warning: {listed} of the file {differ} from what was locked at the start: a shift "
+            "changes only the shares, all else stays as it was locked, and abctl analyze says "
+            "invalid until the file is put back"
+        )
     say(prose(f"from {planned.before}", hanging=5))
     say(prose(f"to   {planned.after}", hanging=5))
     unit = experiment.assignment.unit

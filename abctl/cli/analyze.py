@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from abctl.cli._options import add
+from abctl.cli._options import EXIT_CODES_LINE, add, duration
 from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
 from abctl.cli._progress import questions_bar
-from abctl.cli._session import WorldOptions, session_of
+from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
-from abctl.core.time import parse_duration_seconds
+from abctl.core.time import format_duration
 from abctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    add(app, analyze)
+    add(app, analyze, epilog=EXIT_CODES_LINE)
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ class WatchOptions:
         bool, typer.Option("--watch", "-w", help="Look again until the verdict is not continue.")
     ] = False
     interval: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long to wait between two looks.")
-    ] = "1m"
+        float,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="How long to wait between two looks."
+        ),
+    ] = 60.0
 
 
 def analyze(
@@ -86,10 +89,10 @@ def analyze(
     """
     from abctl.session import analyze as service  # noqa: PLC0415
 
-    wait_seconds = parse_duration_seconds(again.interval)
-    if wait_seconds < _SHORTEST_WAIT_SECONDS:
+    if again.interval < _SHORTEST_WAIT_SECONDS:
         raise UsageError(
-            f"--interval {again.interval}, must be at least {_SHORTEST_WAIT_SECONDS:g}s",
+            f"--interval {format_duration(again.interval)}, must be at least "
+            f"{format_duration(_SHORTEST_WAIT_SECONDS)}",
             "--interval 1m",
         )
     if (experiment is None) == (from_ is None):
@@ -103,7 +106,7 @@ def analyze(
             )
         look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
     else:
-        session = here = with_evidence(session_of(str(experiment), world), evidence)
+        session = here = with_evidence(file_session_of(str(experiment), world), evidence)
         first = True
 
         def look() -> "Analysis":
@@ -114,7 +117,7 @@ def analyze(
 
     if again.watch:
         found = _watch(
-            look, wait_seconds, output, lambda found: show(found, output, experiment, session)
+            look, again.interval, output, lambda found: show(found, output, experiment, session)
         )
     else:
         show(found := look(), output, experiment, session)
@@ -171,4 +174,6 @@ def show(
             from abctl.session.tree import unable  # noqa: PLC0415
 
             dead = unable(session)
-        say(f"hint: {hint(found, None if experiment is None else str(experiment), dead)}")
+        file = None if experiment is None else str(experiment)
+        local = session is not None and session.state_dir is not None
+        say(f"hint: {hint(found, file, dead, simulated=local)}")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._called import as_called
 from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._progress import stages
@@ -73,7 +74,7 @@ def _table(checks: "Sequence[Check]") -> object:
 
     rows = []
     for check in checks:
-        hint = f"\n→ {check.hint}" if check.hint and check.level != "ok" else ""
+        hint = f"\n→ {as_called(check.hint)}" if check.hint and check.level != "ok" else ""
         cells = {"": check.level, "CHECK": check.name, "FOUND": check.reason.text + hint}
         rows.append(Row(cells, mark=_STYLES[check.level]))
     return table(rows, left={"CHECK"}, last="FOUND")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, put, say, screen
 from abctl.cli._session import ExperimentArgument, ModelsOption, ReadyTimeoutOption, StateOption
 from abctl.core.time import format_moment
@@ -33,7 +34,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(_app, name="local")
 
 
-@_app.command()
 def up(
     experiment: ExperimentArgument,
     *,
@@ -80,7 +80,6 @@ def up(
     _show(stack, output, _words(str(experiment), state))
 
 
-@_app.command()
 def status(
     experiment: WhichArgument = None,
     state: StateOption = None,
@@ -97,7 +96,6 @@ def status(
     _show(service.status(_state_dir(experiment, state)), output, _words(experiment, state))
 
 
-@_app.command()
 def logs(
     experiment: WhichArgument = None,
     process: Annotated[
@@ -124,7 +122,6 @@ def logs(
         put(line if process else f"{source} | {line}")
 
 
-@_app.command()
 def down(
     experiment: WhichArgument = None,
     state: StateOption = None,
@@ -256,3 +253,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
         return
     with console.status("starting (about ten seconds) ..."):
         yield lambda message: console.print(prose(message))
+
+
+for _each in (up, status, logs, down):
+    add(_app, _each)

@@ -9,7 +9,7 @@ import typer
 
 from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, say
-from abctl.cli._session import WorldOptions, session_of
+from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.delta import parse_delta
 from abctl.errors import SpecError, UsageError
@@ -147,7 +147,7 @@ def plan(
     if live and experiment is None:
         raise UsageError("--live without an experiment", "abctl plan iris.yaml --live")
     if experiment is not None:
-        session = session_of(str(experiment), world) if live else None
+        session = file_session_of(str(experiment), world) if live else None
         loaded = session.experiment if session else load(experiment)
         planned = service.metric_of(loaded, effect.metric)
         known |= service.of_experiment(loaded, planned)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._options import duration
 from abctl.cli._output import say, screen
-from abctl.core.time import parse_duration_seconds
+from abctl.core.time import format_duration
 from abctl.errors import Interrupted, SourceError, UsageError
 from abctl.report.prose import prose
 
@@ -38,12 +39,14 @@ def scrape(
         Path, typer.Option("--file", "-f", help="Where to append what was read.")
     ] = Path("scrapes.jsonl"),
     interval: Annotated[
-        str, typer.Option(metavar="DURATION", help="How often to read every page.")
-    ] = "15s",
+        float,
+        typer.Option(parser=duration, metavar="DURATION", help="How often to read every page."),
+    ] = 15.0,
     for_: Annotated[
-        str | None,
+        float | None,
         typer.Option(
             "--for",
+            parser=duration,
             metavar="DURATION",
             envvar="ABCTL_SCRAPE_FOR",
             help="When to end; else with Ctrl-C.",
@@ -67,10 +70,10 @@ def scrape(
     """
     from abctl.sources.scrape import KEPT, START_TIME, Scraper, parse_target  # noqa: PLC0415
 
-    every = parse_duration_seconds(interval)
-    if not 0 < every <= _LONGEST_SECONDS:
-        raise UsageError(f"--interval {interval}, must be more than 0 and at most 5m", "15s")
-    end = None if for_ is None else time.time() + parse_duration_seconds(for_)
+    if not 0 < interval <= _LONGEST_SECONDS:
+        given = format_duration(interval)
+        raise UsageError(f"--interval {given}, must be more than 0 and at most 5m", "15s")
+    end = None if for_ is None else time.time() + for_
     kept = (*keep, START_TIME) if keep else KEPT
     with Scraper(file, [parse_target(t) for t in targets], kept) as scraper, _bar() as bar:
         task = bar.add_task("", total=None) if bar else None
@@ -86,7 +89,7 @@ def scrape(
                     silent = missing
                 if bar and task is not None:
                     bar.update(task, completed=rounds, description=f"{rounds} rounds")
-                time.sleep(_until_next(every, end))
+                time.sleep(_until_next(interval, end))
         except KeyboardInterrupt:
             raise Interrupted(
                 f"interrupted after {rounds} rounds, all of them in {file}",

@@ -6,22 +6,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from abctl.cli._consent import require_consent
-from abctl.cli._options import add
+from abctl.cli._options import add, share
+from abctl.cli._options import duration as DURATION  # noqa: N812 - an option is called so
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._progress import requests_bar
 from abctl.cli._session import ExperimentArgument, StateOption, YesOption
 from abctl.cli._simulation import document, table
 from abctl.core.delta import parse_delta
-from abctl.core.time import parse_duration_seconds
-from abctl.errors import SpecError, UnreachableError, UsageError
+from abctl.errors import ClusterError, SpecError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    from abctl.core.experiment import Experiment
     from abctl.simulate import Effect
 
 _INTERRUPTED = 130
@@ -38,7 +40,10 @@ class TrafficOptions:
     """The traffic, and what is made up about it."""
 
     requests: Annotated[int, typer.Option("--requests", help="How many at most.")] = 10_000
-    duration: Annotated[str, typer.Option(help="How long at most: 90s, 10m.")] = "60s"
+    duration: Annotated[
+        float,
+        typer.Option(parser=DURATION, metavar="DURATION", help="How long at most: 90s, 10m."),
+    ] = 60.0
     users: Annotated[int, typer.Option(help="How many users there are.")] = 2_000
     concurrency: Annotated[int, typer.Option(help="How many connections.")] = 8
     rate: Annotated[
@@ -51,8 +56,14 @@ class TrafficOptions:
         list[str] | None,
         typer.Option(help="Make up an effect: treatment=+3pp, treatment/revenue=-0.2abs."),
     ] = None
-    feedback_delay: Annotated[str, typer.Option(help="Mean time until feedback.")] = "0s"
-    anonymous: Annotated[float, typer.Option(help="Share of requests without user, 0 to 1.")] = 0
+    feedback_delay: Annotated[
+        float,
+        typer.Option(parser=DURATION, metavar="DURATION", help="Mean time until feedback."),
+    ] = 0.0
+    anonymous: Annotated[
+        float,
+        typer.Option(parser=share, metavar="SHARE", help="Share of requests without user: 5%."),
+    ] = 0.0
     seed: Annotated[
         int | None,
         typer.Option(help="Same seed, same users and requests.", show_default="others every time"),
@@ -86,19 +97,21 @@ def simulate(
     loaded = load(experiment)
     traffic = service.Traffic(
         requests=flow.requests,
-        duration_seconds=parse_duration_seconds(flow.duration),
+        duration_seconds=flow.duration,
         users=flow.users,
         concurrency=flow.concurrency,
         rate_per_second=flow.rate,
         seed=randbelow(_SEEDS) if flow.seed is None else flow.seed,
         noise=flow.noise,
         drift=flow.drift,
-        feedback_delay_seconds=parse_duration_seconds(flow.feedback_delay),
+        feedback_delay_seconds=flow.feedback_delay,
         anonymous_ratio=flow.anonymous,
         effects=tuple(map(_effect, flow.effect or ())),
     )
     if url is None:
-        url = entrance_url(loaded, state or default_state(loaded.name))
+        folder = state or default_state(loaded.name)
+        url = entrance_url(loaded, folder)
+        _tell_what_counts(loaded, folder)
     if not service.Entrance.parse(url).loopback:
         _require_consent(url, traffic.planned, yes=yes)
     with _stop_on_interrupt() as stop, _progress(traffic.planned) as report:
@@ -114,6 +127,26 @@ def simulate(
         raise UnreachableError(
             f"no good answer from {url} to any of {summary.requests:,} requests",
             "is it the entrance of this experiment? are its models ready? abctl local status",
+        )
+
+
+def _tell_what_counts(experiment: "Experiment", folder: Path) -> None:
+    """Say from when on requests count, if they do not yet."""
+    from abctl.core.time import format_duration, format_moment  # noqa: PLC0415
+    from abctl.session import ledger, local_world  # noqa: PLC0415
+
+    session, settle = local_world.session(experiment, folder), experiment.design.settle_seconds
+    try:
+        since = ledger.read(session.world, experiment).ledger.counts_from(settle)
+    except ClusterError:
+        return  # whoever analyzes is told; requests can be sent all the same
+    if since is None:
+        say("requests do not count yet: a change of the split is not finished (abctl status)")
+    elif (left := since - session.clock()) > 0:
+        say(
+            f"requests count from {format_moment(since, 'seconds')} on, in {left:.0f} s; earlier "
+            f"ones are left out (design.settle: {format_duration(settle)} after a change of the "
+            "split)"
         )
 
 

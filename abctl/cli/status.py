@@ -102,6 +102,8 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
             }
             for epoch in found.epochs
         ],
+        "countsFrom": None if found.counts_from is None else format_moment(found.counts_from),
+        "leftOut": found.left_out and dict(found.left_out),
         "planChanged": list(found.plan_changed),
         "unseen": list(found.unseen),
         "otherVariants": found.other_variants,
@@ -143,9 +145,15 @@ def _remarks(found: "Status") -> "Iterator[str]":
         yield f"NOT READY: {name}: {why}"
     for message in found.unseen:
         yield f"NOT SEEN: {message}"
+    if found.left_out and any(found.left_out.values()):
+        counts = ", ".join(f"{name} {count:,}" for name, count in found.left_out.items())
+        when = "" if found.counts_from is None else format_moment(found.counts_from, "seconds")
+        until = f"; they count from {when} on" if when else ""
+        yield f"LEFT OUT: requests around the last change of the split: {counts}{until}"
     if found.plan_changed:
         parts = ", ".join(found.plan_changed)
-        yield f"PLAN CHANGED: {parts} of the file differ from what was locked at the start"
+        differ = "differs" if len(found.plan_changed) == 1 else "differ"
+        yield f"PLAN CHANGED: {parts} of the file {differ} from what was locked at the start"
 
 
 def _share(split: Split | None, name: str) -> str:
@@ -158,6 +166,9 @@ def _epochs(found: "Status") -> "Iterator[str]":
         doubt = "" if epoch.certain else " (its end is not known exactly)"
         period = f"{format_moment(epoch.start)} .. {format_moment(epoch.end)}"
         yield f"{period}  {epoch.split}{doubt}"
+    last = found.epochs[-1].split if found.epochs else None
+    if found.counts_from is not None and found.desired not in (None, last):
+        yield f"{format_moment(found.counts_from)} ..  {found.desired}: counts from then on"
 
 
 def _shares(split: Split | None) -> dict[str, float] | None:

@@ -8,7 +8,7 @@ import typer
 from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._progress import questions_bar
-from abctl.cli._session import WorldOptions, session_of
+from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.errors import UsageError
 
@@ -59,7 +59,7 @@ def why(
     if from_ is not None:
         found = service.analyze_saved(from_)
     else:
-        session = with_evidence(session_of(str(experiment), world), evidence)
+        session = with_evidence(file_session_of(str(experiment), world), evidence)
         with questions_bar() as progress:
             found = service.analyze(session, progress=progress)
     said = document(found)

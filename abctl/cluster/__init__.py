@@ -1,4 +1,4 @@
-"""The one door to the world that is changed: a Kubernetes cluster, or the directory of a stack."""
+"""The world that is changed, by one kind of client: a cluster, or the directory of a stack."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from abctl.core.change import Object, Ref
 Operations = list[dict[str, Any]]  # of a JSON Patch
 
 
-class Door(Protocol):
+class KubeClient(Protocol):
     """Kubernetes' own verbs, with its meaning of resourceVersion; its laws are tests.
 
     The status is the world's to write: in what is created or replaced it is ignored.

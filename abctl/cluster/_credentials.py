@@ -1,8 +1,6 @@
-"""Who talks to a cluster: what a kubeconfig or a pod says about it, as headers and certificates.
+"""How to talk to an API server, as a kubeconfig or a pod says: who we are, TLS, and the proxy.
 
-TLS to an API server, as a kubeconfig wants it.
-
-Which proxy is between us and an API server: by the rules of kubectl.
+Who we are is told by headers and certificates. The proxy is found by the rules of kubectl.
 """
 
 import logging
@@ -76,9 +74,9 @@ def of_user(user: Entry, cluster: Entry) -> Credentials:
     certificate, authorization = _certificate(user), Credentials().authorization
     if user.values.get("auth-provider") or (user.values.get("exec") and not user.text("token")):
         # The official client takes a third of a second to import: not for those who have a token.
-        from abctl.cluster import _official  # noqa: PLC0415
+        from abctl.cluster import _credential_programs  # noqa: PLC0415
 
-        authorization, given = _official.credentials(user, cluster)
+        authorization, given = _credential_programs.credentials(user, cluster)
         certificate = given or certificate
     elif token := user.text("token"):
         authorization = lambda: f"Bearer {token}"  # noqa: E731 - one of several

@@ -31,8 +31,8 @@ _START = "abctl local up EXPERIMENT makes it; --state names another folder"
 _NEXT_STEP = "restore the file, or remove the directory and start anew"
 
 
-class DirectoryDoor:
-    """A `Door` to a directory.
+class DirectoryClient:
+    """A `KubeClient` to a directory.
 
     Args:
         root: the directory; made when the first object is created.
@@ -165,7 +165,9 @@ class DirectoryDoor:
                 obj: Object = json.loads(read_file(path))
             found, version = Ref.of(obj), obj["metadata"]["resourceVersion"]
         except FileNotFoundError as error:
-            raise NotFoundError(f"no {ref} in {self._root}", _START) from error
+            there = self._root.exists()
+            missing = f"no {ref} in {self._root}" if there else f"no folder {self._root}"
+            raise NotFoundError(missing, _START) from error
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ClusterError(f"{path}: not an object of abctl ({reason})", _NEXT_STEP) from error

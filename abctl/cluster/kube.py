@@ -29,8 +29,8 @@ _MAY_BE_SENT_AGAIN: Done = lambda: None  # noqa: E731
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
-class KubeDoor:
-    """A `Door` to a cluster.
+class ClusterClient:
+    """A `KubeClient` to a cluster.
 
     Args:
         kubeconfig: its file; else $KUBECONFIG, ~/.kube/config, or the account of the pod.

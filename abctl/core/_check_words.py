@@ -65,7 +65,8 @@ def _processes(f: Facts) -> str:
 
 
 _SCRAPES = (
-    "{targets_count} targets, every {interval_seconds:g} s, the last one {age_seconds:.0f} s ago"
+    "{targets_count} targets, every {interval_seconds:duration}, the last one {age_seconds:.0f} s "
+    "ago"
 )
 _SHARES = "observed_ratio wanted_ratio requests_count p"
 

@@ -150,6 +150,10 @@ OF_ANALYSES: Words = {
         "test: fixed had its one look at the planned end, {at}: later evidence does not count, "
         "and looking again gives the same answer"
     ),
+    "planNotLocked": (
+        "no plan was locked at the start, as a shift of KIND/NAME began the ledger: the verdict "
+        "holds if the file has not changed since its first result was seen"
+    ),
     "shadowNotJudged": "{variant}: a shadow, which only gets copies, is not judged",
     "noShare": "{variant}: has no share, so the verdict leaves it out",
     "epochOfOtherVariants": "epoch {epoch} ({split:split}) is left out: it has other variants",
@@ -172,6 +176,14 @@ OF_ANALYSES: Words = {
     "countersFell": (
         "{variant}: counters fell {falls_count}x while their process went on (did a worker die?); "
         "what they counted between those two scrapes is left out"
+    ),
+    "beforeFirstPeriod": (
+        "{variant}: {requests_count:,.0f} requests before {counts_from} are left out: only later "
+        "ones count"
+    ),
+    "beforeFirstPeriodUnknown": (
+        "{variant}: requests before {counts_from} are left out: only later ones count; how many "
+        "is not known, because what was read of its counters begins after the start"
     ),
     "aroundChanges": (
         "{variant}: {requests_count:,.0f} requests around changes of the split are left out"

@@ -12,7 +12,7 @@ from abctl.stats.estimate import Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
 
 Result = Estimate | NotEstimable
-Says = Literal["better", "harm", "non-inferior"]
+ClaimKind = Literal["better", "harm", "non-inferior"]
 VerdictKind = Literal["ship", "stop", "continue", "invalid"]
 
 
@@ -36,7 +36,7 @@ class Claim:
             on the far side of the null exactly if that is rejected. None where there is none.
     """
 
-    says: Says
+    says: ClaimKind
     null: Delta
     result: Result
     p_adjusted: float | None
@@ -81,21 +81,21 @@ class Comparison:
     claims: tuple[Claim, ...]
     readings: tuple[Reading, ...] = ()
 
-    def claim(self, says: Says) -> Claim | None:
+    def claim(self, says: ClaimKind) -> Claim | None:
         """The claim of that name, where the metric's role has it."""
         return next((claim for claim in self.claims if claim.says == says), None)
 
-    def proven(self, says: Says) -> bool:
+    def proven(self, says: ClaimKind) -> bool:
         """Whether that is proven."""
         claim = self.claim(says)
         return claim is not None and claim.proven
 
 
 @dataclass(frozen=True)
-class Belief:
+class PosteriorSummary:
     """The Bayesian summary of a variant, with a flat prior; it decides nothing.
 
-    >>> Belief("treatment", better=0.98, best=0.98, loss=0.0001, caveat="not for stopping").better
+    >>> PosteriorSummary("treatment", better=0.98, best=0.98, loss=0.0001, caveat="").better
     0.98
 
     Attributes:
@@ -146,7 +146,7 @@ class MetricResult:
     remarks: tuple[Reason, ...]
     polls: int
     comparisons: tuple[Comparison, ...]
-    beliefs: tuple[Belief, ...] = ()
+    beliefs: tuple[PosteriorSummary, ...] = ()
 
     @property
     def unit(self) -> Literal["share", "seconds", "number"]:
@@ -277,6 +277,8 @@ class Analysis:
         srm: the check of the split; None where there was nothing to check.
         notes: what a reader should know besides.
         remarks: how the preset measures what the totals have of it: errors, latency.
+        current_split: in effect by the ledger; None before the first.
+        counts_from: when its requests began to count, or will; None while it is being changed.
     """
 
     experiment: str
@@ -297,3 +299,5 @@ class Analysis:
     notes: tuple[Reason, ...]
     verdict: Verdict
     remarks: Mapping[str, str] = field(default_factory=dict)
+    current_split: Split | None = None
+    counts_from: float | None = None

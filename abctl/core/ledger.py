@@ -123,12 +123,37 @@ class Ledger:
                 found.append(Epoch(entry.at + settle_seconds, until, entry.after, certain))
         return tuple(epoch for epoch in found if epoch.start < epoch.end)
 
+    def counts_from(self, settle_seconds: float) -> float | None:
+        """From when on requests count for the present split (unix seconds).
+
+        None while a change of it is not finished.
+        """
+        last = self.entries[-1] if self.entries else None
+        return None if last is None or last.phase == "intent" else last.at + settle_seconds
+
+    @property
+    def changing_since(self) -> float:
+        """When the last change of the split began (unix seconds)."""
+        *_, last = entries = self.entries[-2:]
+        return entries[0].at if entries[0].phase == "intent" else last.at
+
+    @property
+    def without_plan(self) -> bool:
+        """Whether a shift of KIND/NAME began it: then no plan was locked, and any file fits."""
+        if not self.entries or self.entries[0].phase != "observed":
+            return False
+        plan = json.loads(self.plan)
+        return not plan.get("resolved", plan).get("metrics")
+
     def changed_since(self, experiment: Experiment) -> tuple[str, ...]:
         """The parts of the experiment that differ from the locked plan.
 
         A part that is written as it was is the same, whatever is meant today by what it leaves
-        out; and so is one that is written otherwise, but means what was locked.
+        out; and so is one that is written otherwise, but means what was locked. Without a plan
+        nothing differs.
         """
+        if self.without_plan:
+            return ()
         plan = json.loads(self.plan)
         locked, then, now = plan.get("resolved", plan), plan.get("spec"), experiment.written
         changed = (

@@ -113,12 +113,19 @@ class Split:
         return {name: self[name] / TOTAL_BP for name in self.names}
 
     def with_shares(self, wanted: dict[str, int]) -> "Split":
-        """Change some shares; the control takes what is left, unless it is named."""
+        """Change some shares; the control takes what is left, unless it is named.
+
+        Of two variants the other one takes it.
+        """
         unknown = sorted(set(wanted) - set(self.names))
         if unknown:
             raise SpecError(f"no variant {unknown[0]!r}", f"variants: {', '.join(self.names)}")
         shares = dict(zip(self.names, self.shares_bp, strict=True)) | wanted
-        if self.control not in wanted:
+        if len(self.names) == 2 and len(wanted) == 1:  # noqa: PLR2004 - a pair
+            (named,) = wanted
+            (other,) = set(self.names) - {named}
+            shares[other] = TOTAL_BP - shares[named]
+        elif self.control not in wanted:
             rest = TOTAL_BP - sum(shares[name] for name in self.names[1:])
             if rest < 0:
                 over = format_share(TOTAL_BP - rest)

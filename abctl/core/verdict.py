@@ -160,7 +160,7 @@ def _best(metrics: Sequence[MetricResult], ready: Sequence[str]) -> tuple[str, t
     return ready[0], ()
 
 
-def distrust(
+def integrity_violations(
     srm: object,
     names: Sequence[str],
     coverage: Mapping[str, Coverage | None],

@@ -10,7 +10,7 @@ from abctl.doctor.check import Check, error, failed, ok, warning
 from abctl.errors import SourceError
 from abctl.evidence.counters.targets import refuse_doubles, target_of
 from abctl.evidence.evidence import SKEW_SECONDS, now_and_ahead_seconds
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.sources import Series, Source
 
 _RECENT_SECONDS = 600.0
@@ -19,7 +19,7 @@ _SETTLED_SCRAPES = 2.0
 
 
 def examine(
-    experiment: Experiment, source: Source, asked: Telemetry, *, clock: Callable[[], float]
+    experiment: Experiment, source: Source, asked: MetricQueries, *, clock: Callable[[], float]
 ) -> Iterator[Check]:
     """Reachable, in time, watched closely enough, kept for long enough, and nothing missing.
 
@@ -47,7 +47,7 @@ def examine(
 
 
 def _wanted(
-    experiment: Experiment, asked: Telemetry
+    experiment: Experiment, asked: MetricQueries
 ) -> Iterator[tuple[str, Mapping[str, Mapping[str, str]]]]:
     """What is counted: the selectors of each part, by variant."""
     names = [variant.name for variant in experiment.variants]
@@ -108,7 +108,7 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
         hint = "is the scrape job still there, and are its targets up?"
         return error("scrapes", "scrapesEnded", hint=hint, **facts)
     if settle < _SETTLED_SCRAPES * interval:
-        hint = f"design.settle: {format_duration(_SETTLED_SCRAPES * interval)} or more"
+        hint = f"design.settle: {format_duration(round(_SETTLED_SCRAPES * interval, 1))} or more"
         return warning("scrapes", "settleTooShort", hint=hint, settle_seconds=settle, **facts)
     return ok("scrapes", "scrapesRegular", **facts)
 

@@ -1,9 +1,8 @@
 """Does the entrance route as the split says? Asked by requests of made-up users.
 
 The requests ask whether the model is ready (GET), which no server counts: an experiment that runs
-is not touched. What answered stands in the header `x-ab-variant`.
-
-Requests of made-up users, some at a time, until all are answered or it is of no use to go on.
+is not touched. What answered stands in the header `x-ab-variant`. They are sent some at a time,
+until all are answered or it is of no use to go on.
 """
 
 import http.client

@@ -6,7 +6,7 @@ The cluster itself says what one may do there, action by action.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Ref
 from abctl.core.ledger import ledger_ref
 from abctl.doctor.check import Check, Doing, error, failed, ok, warning
@@ -25,7 +25,7 @@ class Deed:
     name: str
     takes: Sequence[tuple[str, Ref]]
 
-    def refused(self, door: Door) -> list[str]:
+    def refused(self, client: KubeClient) -> list[str]:
         """What one may not do of it: `create/patch HTTPRoute`, once for each kind.
 
         Raises:
@@ -34,7 +34,7 @@ class Deed:
         once = {(verb, ref.api_version, ref.kind): ref for verb, ref in self.takes}
         verbs: dict[str, list[str]] = {}
         for (verb, _, kind), ref in once.items():
-            if not door.may(verb, ref):
+            if not client.may(verb, ref):
                 verbs.setdefault(kind, []).append(verb)
         return [f"{'/'.join(each)} {kind}" for kind, each in verbs.items()]
 
@@ -53,18 +53,18 @@ def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
     return [look, shift, *([Deed("apply", [*apply, ("delete", ledger)])] if apply else [])]
 
 
-def check(door: Door, needed: Sequence[Deed], *, there: bool) -> Check:
+def check(client: KubeClient, needed: Sequence[Deed], *, there: bool) -> Check:
     """Which of them one may do; an account may well be meant for less than all.
 
     Args:
-        door: to the cluster.
+        client: to the cluster.
         needed: what there is to do, the least first.
         there: whether the experiment was applied already.
 
     Raises:
         ClusterError: as of `Deed.refused`.
     """
-    refused = {deed.name: deed.refused(door) for deed in needed}
+    refused = {deed.name: deed.refused(client) for deed in needed}
     facts = {
         "may": [name for name, lacking in refused.items() if not lacking],
         "may_not": {name: lacking for name, lacking in refused.items() if lacking},

@@ -15,7 +15,7 @@ from abctl.core.polls import Window
 from abctl.errors import SourceError
 from abctl.evidence.increments import Samples
 from abctl.forms import Unknown
-from abctl.metrics.queries import MEAN, Telemetry, reading_of
+from abctl.metrics.queries import MEAN, MetricQueries, reading_of
 from abctl.sources import Source
 from abctl.stats.summary import Array
 
@@ -74,7 +74,7 @@ class Evidence:
 
     experiment: Experiment
     ledger: Ledger
-    telemetry: Telemetry
+    telemetry: MetricQueries
     place: str
     now: float
     samples: Samples | None

@@ -43,6 +43,10 @@ class MissingError(Exception):
     """There is nothing to summarize, and why; the reason goes into the result."""
 
 
+class NothingCountedError(MissingError):
+    """There are series, but in the time that counts they did not grow."""
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Increments of the series that one selector found.
@@ -184,6 +188,21 @@ class Samples:
             doubtful=sum(e.doubtful for e in each),
         )
 
+    def before(self, selector: str, since: float) -> float | None:
+        """Requests from `since` on that came before anything counted; None if nobody can tell."""
+        first = self.windows[0].start
+        return self.within(selector, since, first) if since < first else 0.0
+
+    def within(self, selector: str, start: float, end: float) -> float | None:
+        """Requests between two moments, whatever counts; None if nobody can tell."""
+        watched = [self._scrapes[target] for target in self._counters[selector]]
+        begin = min((scrapes.begin(start) for scrapes in watched), default=start)
+        rows = self.rows(selector, cut([Window(0, begin, end)], end - begin))
+        # A counter that was zero when it was first seen has missed nothing, whatever its age.
+        missed = rows.left_out and any(scrapes.missed(begin) for scrapes in watched)
+        known = watched and not rows.unseen and not missed
+        return float(rows.total().sum()) if known else None
+
     def coverage(self, selector: str) -> Coverage | None:
         """How well the targets of a selector were watched; None where there are none."""
         scrapes = [self._scrapes[target] for target in self._counters[selector]]
@@ -269,7 +288,7 @@ def summarize(
             )
         # A series of zeros is no evidence either; nobody divides by it.
         if part in _DENOMINATORS and not rows[part].by_poll.any():
-            raise MissingError(f"{selector} has counted nothing yet")
+            raise NothingCountedError(f"{selector} has counted nothing yet")
     try:
         if kind == "quantile":
             return _histogram(rows["histogram"], unit_seconds)

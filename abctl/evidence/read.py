@@ -14,7 +14,7 @@ from abctl.core.selector import matching, narrowed, one_of
 from abctl.evidence.cache import Cache
 from abctl.evidence.counters.ambiguous import since
 from abctl.evidence.counters.store import (
-    Knowledge,
+    SampleStore,
     arrays_of,
     knowledge_of,
     samples_of,
@@ -103,7 +103,7 @@ class _Reader:
         if self.early == self.now:
             return self._young(interval, raw)
         edges = self._edges(interval)
-        known = Knowledge(interval, self.begins, edges[:1])
+        known = SampleStore(interval, self.begins, edges[:1])
         for selector, series in raw.items():
             known.add_read(selector, whole_series(series))
         return self._thinned(known, edges)
@@ -127,7 +127,7 @@ class _Reader:
         edges = grid(self.windows, interval, self.now).edges
         return np.append(self.early, edges[edges > self.early])
 
-    def _recalled(self) -> Knowledge | None:
+    def _recalled(self) -> SampleStore | None:
         """What was read before, if it still holds."""
         if self.cache is None or (kept := self.cache.load([self.start, self.selectors])) is None:
             return None
@@ -166,7 +166,7 @@ class _Reader:
         starts, ups = self._scrapes([self.start, self.now], [targets], {})
         return self._samples(interval, found, starts, ups)
 
-    def _thinned(self, known: Knowledge, edges: Array) -> Samples:
+    def _thinned(self, known: SampleStore, edges: Array) -> Samples:
         near_seconds = _NEAR_INTERVALS * known.interval_seconds
         try:
             self._ask_outlines(known, edges)
@@ -179,7 +179,7 @@ class _Reader:
                 self._keep(known, edges)
         return self._samples(known.interval_seconds, known.series(), known.starts, known.ups)
 
-    def _keep(self, known: Knowledge, edges: Array) -> None:
+    def _keep(self, known: SampleStore, edges: Array) -> None:
         """Keep what is over, also when the reading was interrupted."""
         if self.cache is not None:
             whole = edges[: len(known.edges)]
@@ -188,7 +188,7 @@ class _Reader:
                 self.cache.save([self.start, self.selectors], arrays_of(known, over))
                 self.cache.tidy()
 
-    def _ask_outlines(self, known: Knowledge, edges: Array) -> None:
+    def _ask_outlines(self, known: SampleStore, edges: Array) -> None:
         """What happened in the cells that nobody has asked for yet."""
         final = self.cache.final if self.cache else -np.inf
         chunks = _chunks(edges, len(known.edges) - 1, self.windows[0].start, final)
@@ -206,7 +206,7 @@ class _Reader:
             known.add_chunk(edges[first : last + 1], outlines)
             self.adding = False
 
-    def _ask_scrapes(self, known: Knowledge) -> None:
+    def _ask_scrapes(self, known: SampleStore) -> None:
         """When targets were scraped, and their processes started, since that was asked for.
 
         Each stretch is asked for the targets of it and of its neighbors.
@@ -223,7 +223,7 @@ class _Reader:
         known.add_scrapes(*found, until=ends[-1])
         self.adding = False
 
-    def _ask_missing(self, known: Knowledge, missing: Needs) -> None:
+    def _ask_missing(self, known: SampleStore, missing: Needs) -> None:
         """What is to be read raw."""
         ranges, whole = [], []
         for targets, start, end in missing.ranges:

@@ -12,7 +12,7 @@ from abctl.evidence.increments import Samples
 from abctl.forms import evidence as form
 from abctl.forms.experiment import Experiment as ExperimentForm
 from abctl.metrics.presets import Preset
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.sources import Series, file
 
 
@@ -59,13 +59,13 @@ def _form(evidence: Evidence) -> form.Evidence:
     )
 
 
-def _telemetry_form(asked: Telemetry) -> form.Telemetry:
+def _telemetry_form(asked: MetricQueries) -> form.MetricQueries:
     plain = asdict(asked.preset)
     plain["named"] = {name: tuple(of.items()) for name, of in asked.preset.named.items()}
     plain["outcome"] = tuple(asked.preset.outcome.items())
     preset = forms.form_of(plain, form.Preset)
     names = {v: {n: tuple(each) for n, each in of.items()} for v, of in asked.names.items()}
-    return form.Telemetry(name=asked.name, preset=preset, names=names)
+    return form.MetricQueries(name=asked.name, preset=preset, names=names)
 
 
 def _samples_form(samples: Samples) -> form.Samples:
@@ -99,12 +99,12 @@ def _domain(found: form.Evidence, unread: Unread) -> Evidence:
     )
 
 
-def _telemetry(found: form.Telemetry) -> Telemetry:
+def _telemetry(found: form.MetricQueries) -> MetricQueries:
     fields = forms.plain_of(found.preset)
     fields["named"] = {name: dict(of) for name, of in found.preset.named.items()}
     fields["outcome"] = dict(found.preset.outcome)
     preset = forms.domain_of(fields, Preset, "evidence.telemetry.preset")
-    return Telemetry(found.name, preset, found.names)
+    return MetricQueries(found.name, preset, found.names)
 
 
 def _samples(found: form.Samples) -> Samples:

@@ -10,11 +10,18 @@ from typing import Any, Protocol
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.polls import Polls
 from abctl.core.reasons import Reason
-from abctl.evidence.increments import MissingError, Parts, Samples, summarize
-from abctl.metrics.queries import Telemetry, reading_of
+from abctl.core.time import format_moment
+from abctl.evidence.increments import (
+    MissingError,
+    NothingCountedError,
+    Parts,
+    Samples,
+    summarize,
+)
+from abctl.metrics.presets import ERRORS, LATENCY
+from abctl.metrics.queries import MetricQueries, reading_of
 from abctl.stats.summary import Stream
 
-_NOTHING_YET = "nothing counts yet: the split has only just been set (design.settle)"
 # The control and a treatment; or why there is nothing to compare.
 Pair = Stream[Any] | str
 
@@ -50,6 +57,12 @@ class Streams(Protocol):
         ...
 
 
+def _counted_of(metric: Metric) -> str:
+    """What the counters of a metric count, in words."""
+    known = metric.of in (ERRORS, LATENCY, "requests")
+    return "requests" if known else f"feedback of {metric.of}"
+
+
 def by_buckets(experiment: Experiment, metric: Metric) -> bool:
     """Whether variance is taken between buckets of units; latency is by request only."""
     grouped = metric.kind in ("proportion", "mean") and metric.of != "latency"
@@ -64,11 +77,13 @@ class CounterStreams:
         experiment: whose variants.
         samples: what was read; None where nothing counts yet.
         telemetry: what the source was asked for.
+        nothing_yet: why there are no samples that count.
     """
 
     experiment: Experiment
     samples: Samples | None
-    telemetry: Telemetry
+    telemetry: MetricQueries
+    nothing_yet: str = "nothing counts yet"
 
     def of(self, metric: Metric) -> MetricStreams:
         """See `Streams`."""
@@ -107,13 +122,14 @@ class CounterStreams:
     ) -> Pair:
         samples = self.samples
         if samples is None or polls is None:
-            return _NOTHING_YET
+            return self.nothing_yet
         parts = [self.telemetry.parts(metric, name) for name in names]
         # A numerator that only one variant has (no error yet in the other) is a zero there.
         seen = {part for each in parts for part, s in each.items() if samples.found[s]}
         try:
-            both: list[Any] = [
-                summarize(
+            both = list[Any]()
+            for each in parts:
+                summary = summarize(
                     metric.kind,
                     samples,
                     each,
@@ -122,8 +138,11 @@ class CounterStreams:
                     unit_seconds=self.telemetry.unit_seconds(metric),
                     elsewhere=seen | self.telemetry.late(metric),
                 )
-                for each in parts
-            ]
+                both.append(summary)
+        except NothingCountedError:
+            since = format_moment(samples.windows[0].start, "seconds")
+            what = _counted_of(metric)
+            return f"{names[len(both)]} has no {what} since {since}; only those count"
         except MissingError as missing:
             return str(missing)
         return Stream(both[0], both[1], polls.epoch[polls.counted])

@@ -126,7 +126,7 @@ class Comparison(Written):
     """Classical tests, for comparison."""
 
 
-class Belief(Written):
+class PosteriorSummary(Written):
     """What a Bayesian says of a variant; it decides nothing."""
 
     variant: str
@@ -172,7 +172,7 @@ class Metric(Written):
     """Into how many intervals the time was cut."""
     comparisons: tuple[Comparison, ...]
     """Each treatment against the control."""
-    beliefs: tuple[Belief, ...]
+    beliefs: tuple[PosteriorSummary, ...]
     """Bayesian summaries of all variants; empty where there is not enough for one."""
 
 
@@ -344,3 +344,7 @@ class Analysis(Written):
     """What follows."""
     remarks: Mapping[str, str]
     """How the preset measures errors and latency."""
+    current_split: Mapping[str, float] | None = None
+    """The split that is in effect by the ledger; null before the first."""
+    counts_from: str | None = None
+    """When requests for it began to count, or will; null while it is being changed."""

@@ -25,7 +25,7 @@ class Group(Form):
     whole: tuple[int, ...]
 
 
-class Knowledge(Form):
+class SampleStore(Form):
     """What was read of the counters of an experiment; times in unix seconds."""
 
     interval_seconds: float

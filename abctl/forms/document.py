@@ -22,7 +22,7 @@ from abctl.stats.estimate import NotEstimable
 
 SHIPPED = files("abctl") / "analysis.schema.json"
 _HEAD = {"apiVersion": "abctl.dev/v1", "kind": "Analysis"}
-_TIMES = ("at", "started", "start", "end")
+_TIMES = ("at", "started", "start", "end", "counts_from")
 # The fields of reasons.
 _REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Reading: "caveats"}
 # Two forms in one, as msgspec needs a tag to tell them apart: either may lack what the other has.

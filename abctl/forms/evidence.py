@@ -59,7 +59,7 @@ class Preset(Form):
     remarks: Mapping[str, str]
 
 
-class Telemetry(Form):
+class MetricQueries(Form):
     """What was asked for."""
 
     name: str
@@ -100,7 +100,7 @@ class Evidence(Form):
 
     experiment: Experiment
     ledger: Ledger
-    telemetry: Telemetry
+    telemetry: MetricQueries
     place: str
     now: float
     samples: Samples | None

@@ -74,6 +74,8 @@ def as_locked(ledger: Ledger, experiment: Experiment) -> Experiment:
         ClusterError: the plan is damaged.
     """
     try:
+        if ledger.without_plan:
+            return experiment
         plan = json.loads(ledger.plan)
         locked = forms.form_of(plan.get("resolved", plan), form.Locked)
         names = [variant.name for variant in locked.variants]

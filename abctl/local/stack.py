@@ -228,7 +228,7 @@ def require_folder(state_dir: Path) -> None:
     """
     if state_dir.exists() and not state_dir.is_dir():
         raise UsageError(
-            f"--state {state_dir}: not a folder", "the folder of a local stack: .abctl/EXPERIMENT"
+            f"--state {state_dir}: not a folder", "the folder of a local stack: .abctl/NAME"
         )
 
 

@@ -57,7 +57,7 @@ _NUMERATORS = frozenset(("successes", "events"))
 
 
 @dataclass(frozen=True)
-class Telemetry:
+class MetricQueries:
     """What to ask a source for.
 
     Attributes:
@@ -170,7 +170,7 @@ class Telemetry:
         return f"{self.name} has {' and '.join(self.preset.named)}; else {own}"
 
 
-def reading_of(metric: Metric, telemetry: Telemetry) -> Metric | None:
+def reading_of(metric: Metric, telemetry: MetricQueries) -> Metric | None:
     """The metric as its classical tests read it; a quantile of latency has its mean beside it."""
     if metric.kind in ("proportion", "mean"):
         return metric

@@ -1,10 +1,10 @@
-"""Envoy's routes of an experiment: where requests go, and which headers they get.
+"""Envoy's routes of an experiment: as they are written, and as an Envoy says it has loaded them.
 
 The first route that matches decides. Every answer carries `x-ab-variant`, also those that Envoy
 makes itself; every request to a model server has `x-ab-randomized`, which says whether
 chance put it there, whatever the client sent.
 
-What an Envoy says that it has loaded: the routes of its configuration dump.
+What it has loaded are the routes of its configuration dump.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,11 +1,10 @@
-"""nginx's split_clients: its hash, its ranges, and its block in a configuration.
+"""nginx's split_clients: its hash and ranges, its block in a configuration, and what is loaded.
 
 nginx takes MurmurHash2 (Appleby, 2008; 32 bits, seed 0) of a text and gives consecutive ranges of
 the hash to the values in the order of the file. The rest is that of `*`.
 
-What an nginx says that it has loaded: its split, and the digest of its configuration.
-
-nginx cannot tell, so its configuration holds the answer, and is written with it.
+nginx cannot tell which configuration it has loaded. So the configuration holds the answer, its
+split and its digest, and is written with it.
 """
 
 import hashlib

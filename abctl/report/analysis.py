@@ -75,13 +75,20 @@ def headline(found: Analysis) -> Text:
     return Text(name, f"bold {_COLORS[verdict.kind]}")
 
 
-def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -> str:
+def hint(
+    found: Analysis,
+    file: str | None,
+    unable: Mapping[str, str] = _NONE,
+    *,
+    simulated: bool = False,
+) -> str:
     """The next command.
 
     Args:
         found: what was said.
         file: of the experiment; None for evidence that was saved, to which nothing is added.
         unable: variants that cannot answer now, and why.
+        simulated: whether all traffic is simulated, so that none comes by itself.
     """
     verdict, experiment = found.verdict, as_argument(file or "EXPERIMENT")
     if verdict.kind == "continue" and file is None:
@@ -99,7 +106,17 @@ def hint(found: Analysis, file: str | None, unable: Mapping[str, str] = _NONE) -
         return f"{dead}; abctl status {experiment} -o wide"
     if verdict.kind == "invalid":
         return f"find out why before anything else: abctl status {experiment} -o wide"
-    return f"look again later: abctl analyze {experiment}"
+    return _later(found, experiment, simulated=simulated)
+
+
+def _later(found: Analysis, experiment: str, *, simulated: bool) -> str:
+    """What to do to get more evidence."""
+    when = ""
+    if found.counts_from is not None and not _settled(found):
+        when = f"requests count from {format_moment(found.counts_from, 'seconds')} on; "
+    if simulated:
+        return f"{when}no traffic comes by itself here: abctl simulate {experiment}, then analyze"
+    return f"{when}look again later: abctl analyze {experiment}"
 
 
 def _heading(found: Analysis) -> Iterator[str]:
@@ -114,7 +131,24 @@ def _heading(found: Analysis) -> Iterator[str]:
         "/".join(format_share(share) for share in split.shares_bp)
         for split, _ in groupby(found.epochs, key=lambda epoch: epoch.split)
     ]
-    yield f"splits: {', then '.join(splits) or 'none has settled yet'}"
+    yield f"splits: {', then '.join(splits) or _unsettled(found)}"
+    if splits and not _settled(found) and found.current_split is not None:
+        yield f"now: {_unsettled(found)}"
+
+
+def _settled(found: Analysis) -> bool:
+    return found.counts_from is not None and found.counts_from <= found.at
+
+
+def _unsettled(found: Analysis) -> str:
+    """The split that is in effect, for which no request counts yet."""
+    if found.current_split is None:
+        return "none is in effect yet"
+    shares = "/".join(format_share(share) for share in found.current_split.shares_bp)
+    if found.counts_from is None:
+        return f"{shares}, and a change of it is not finished: until then no request counts"
+    when = format_moment(found.counts_from, "seconds")
+    return f"{shares}, for which requests count from {when} on (design.settle)"
 
 
 def _totals(found: Analysis) -> Iterator[Text]:

@@ -40,9 +40,11 @@ def _legend(found: Analysis, rows: Sequence[Question | NotEstimable]) -> str:
     said = list[str]()
     if any(each.says != "different" for each in asked):
         holm = ", or its share of that by Holm" if any(each.corrected for each in asked) else ""
+        alone = any(each.by_p_alone for each in asked)
         said.append(
             "The line below a metric has its question. The answer is yes if the whole interval "
-            f"lies on that side; P belongs to it (one-sided, alpha {found.alpha:g}{holm})."
+            f"lies on that side{' (without an interval: if P is small enough)' if alone else ''}; "
+            f"P belongs to it (one-sided, alpha {found.alpha:g}{holm})."
         )
     if any(each.says == "different" for each in asked):
         said.append(
@@ -100,8 +102,10 @@ def _answer(metric: MetricResult, asked: Question) -> Iterator[str]:
     """The interval and on which side of the boundary it is, and what else is to be said of it."""
     write = written(metric, asked)
     result = asked.result
-    if not asked.decisive and asked.null.relative and result.lift_interval is None:
-        yield "no interval: the control cannot be told from 0, so no lift can be excluded"
+    if asked.by_p_alone:
+        against = f"treatment against control {figures.limit(asked.null.value, write)}"
+        yield f"{'yes' if asked.holds else 'not yet'}, by P alone ({against})"
+        yield "no interval of the lift, as the interval of the control includes 0"
     else:
         ends, limit = _ends(asked, write)
         yield f"{_interval(asked, ends, write)}, {_side(asked, limit)}"

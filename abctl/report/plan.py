@@ -1,9 +1,17 @@
 """The answer of `abctl plan`: its numbers as people write them, and as data for machines."""
 
+import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from abctl.analysis.plan import LARGEST, Kind
 from abctl.core.delta import format_delta
+from abctl.core.number import parse_number
+from abctl.core.split import TOTAL_BP, format_share, parse_shares_bp
+from abctl.errors import UsageError
+from abctl.stats.power import sizes as sizing
+from abctl.stats.summary import SummaryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,16 +20,6 @@ if TYPE_CHECKING:
 
     from abctl.analysis.plan import Answer, Question, Row
     from abctl.stats.delta import Delta
-
-import math
-import re
-
-from abctl.analysis.plan import LARGEST, Kind
-from abctl.core.number import parse_number
-from abctl.core.split import TOTAL_BP, format_share, parse_shares_bp
-from abctl.errors import UsageError
-from abctl.stats.power import sizes as sizing
-from abctl.stats.summary import SummaryError
 
 _MANY_DAYS = 100
 _WAYS = {

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from abctl.core.analysis import Claim, Comparison, Says
+from abctl.core.analysis import Claim, ClaimKind, Comparison
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Alternative, Estimate, NotEstimable
 
@@ -36,7 +36,7 @@ class Question:
         mixed: whether the opposite was proven too, at another look.
     """
 
-    says: Says | Literal["different"]
+    says: ClaimKind | Literal["different"]
     alternative: Alternative
     null: Delta
     result: Estimate
@@ -53,6 +53,11 @@ class Question:
         low, high = self.ends
         found = {"greater": (low,), "less": (high,), "two-sided": (low, high)}[self.alternative]
         return tuple(end for end in found if end is not None)
+
+    @property
+    def by_p_alone(self) -> bool:
+        """Whether there is no interval: the margin is relative to a control that may be 0."""
+        return not self.decisive and self.null.relative and self.result.lift_interval is None
 
     def by_test_alone(self, end: float) -> bool:
         """Whether the test, and not the interval, has put an end just beside the boundary."""

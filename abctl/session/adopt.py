@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Variant
 from abctl.core.ledger import Entry, ledger_ref
@@ -32,7 +32,46 @@ def is_address(word: str) -> bool:
     return named and not name.endswith((".yaml", ".yml", ".json"))
 
 
-def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experiment, Object]:
+def experiment_of(word: str) -> tuple[str, str]:
+    """The name and the platform of the experiment whose split KIND/NAME carries.
+
+    >>> experiment_of("cm/iris-envoy"), experiment_of("isvc/iris")
+    (('iris', 'envoy'), ('iris', 'kserve'))
+
+    Raises:
+        UsageError: a kind that carries no split.
+        ClusterError: a name that is no experiment's.
+    """
+    names, name = _platforms_of(word), word.partition("/")[2]
+    if len(names) == 1:
+        return name, names[0]
+    for each in names:  # a ConfigMap is called after its platform
+        if name.endswith(f"-{each}"):
+            return name.removesuffix(f"-{each}"), each
+    raise _strange(word, names)
+
+
+def _strange(word: str, names: tuple[str, ...]) -> ClusterError:
+    return ClusterError(
+        f"{word} was not made by abctl",
+        f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
+    )
+
+
+def _platforms_of(word: str) -> tuple[str, ...]:
+    kind, _, _ = word.partition("/")
+    if not (names := _platforms(kind)):
+        known = ", ".join(dict.fromkeys(words[0] for words in _WORDS.values()))
+        raise UsageError(
+            f"{word}: no file, and {kind!r} is no kind that carries a split",
+            f"kinds that do: {known}",
+        )
+    return names
+
+
+def experiment(
+    client: KubeClient, word: str, namespace: str
+) -> tuple[Platform, Experiment, Object]:
     """An experiment made up for the object: its variants are what it sends requests to.
 
     Returns:
@@ -44,13 +83,7 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         ClusterError: it carries no split, or one that its platform cannot read.
     """
     kind, _, name = word.partition("/")
-    names = _platforms(kind)
-    if not names:
-        known = ", ".join(dict.fromkeys(words[0] for words in _WORDS.values()))
-        raise UsageError(
-            f"{word}: no file, and {kind!r} is no kind that carries a split",
-            f"kinds that do: {known}",
-        )
+    names = _platforms_of(word)
     for each in names:
         carrier = platform(each)
         # A ConfigMap is called after its platform.
@@ -59,17 +92,14 @@ def experiment(door: Door, word: str, namespace: str) -> tuple[Platform, Experim
         )
         ref = carrier.target(made_up)
         if ref.name == name:
-            found = _there(door, ref, kind)
+            found = _there(client, ref, kind)
             return carrier, _with_variants(made_up, carrier.split_of(found)), found
-    raise ClusterError(
-        f"{word} was not made by abctl",
-        f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
-    )
+    raise _strange(word, names)
 
 
-def _there(door: Door, ref: Ref, kind: str) -> Object:
+def _there(client: KubeClient, ref: Ref, kind: str) -> Object:
     try:
-        return door.get(ref)
+        return client.get(ref)
     except NoPlaceError:
         raise
     except NotFoundError as error:
@@ -78,24 +108,24 @@ def _there(door: Door, ref: Ref, kind: str) -> Object:
 
 
 class Adopting:
-    """A door through which an object without a ledger has one: its first entry is what was found.
+    """A client through which an object without a ledger has one: its first entry is what was found.
 
     It is written together with the first entry that anybody appends; before that nothing is.
 
     Args:
-        door: to the cluster.
+        client: to the cluster.
         experiment: made up for the object.
         found: the object with its status, as it was just read; it is not read again at first.
     """
 
-    def __init__(self, door: Door, experiment: Experiment, found: Object | None) -> None:
-        self._door, self._found = door, found
+    def __init__(self, client: KubeClient, experiment: Experiment, found: Object | None) -> None:
+        self._client, self._found = client, found
         self._ref = ledger_ref(experiment)
-        first = Entry(door.now(), "unknown", None, experiment.split, "found by abctl", "observed")
+        first = Entry(client.now(), "unknown", None, experiment.split, "found by abctl", "observed")
         self._first = new_object(experiment, first)
 
     def __getattr__(self, verb: str) -> Any:
-        return getattr(self._door, verb)
+        return getattr(self._client, verb)
 
     def get(self, ref: Ref) -> Object:
         """Read an object; the ledger too, before it is there."""
@@ -103,7 +133,7 @@ class Adopting:
             found, self._found = self._found, None
             return found
         try:
-            return self._door.get(ref)
+            return self._client.get(ref)
         except NotFoundError:
             if ref != self._ref:
                 raise
@@ -112,8 +142,8 @@ class Adopting:
     def replace(self, obj: Object) -> Object:
         """Replace it whole; a ledger that is not there yet is made."""
         if Ref.of(obj) == self._ref and not obj["metadata"].get("resourceVersion"):
-            return self._door.create(obj)
-        return self._door.replace(obj)
+            return self._client.create(obj)
+        return self._client.replace(obj)
 
 
 def _platforms(kind: str) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""What to ask a source for, in the world that an experiment is in.
+"""From a running experiment to its analysis: what to ask for, where, and what the answers say.
 
-Reads the evidence of an experiment, for a judgement.
-
-`analyze`: what the evidence of a running experiment says.
+`telemetry` says what to ask for, `source_of` whom; `gather` reads the answers; `analyze` does all
+of it and judges.
 """
 
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from abctl.analysis.judge import judge
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
@@ -21,7 +20,7 @@ from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
 from abctl.evidence.read import Progress, read
 from abctl.forms.plan import as_locked
 from abctl.local import scraper, stack
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.platforms import platform
 from abctl.session import ledger
 from abctl.session.session import Session
@@ -30,7 +29,7 @@ from abctl.spec import reach
 from abctl.spec.measurement import measured, needs_upstreams
 
 
-def telemetry(experiment: Experiment, world: Door | None = None) -> Telemetry:
+def telemetry(experiment: Experiment, world: KubeClient | None = None) -> MetricQueries:
     """What to ask a source for; the platform's objects say what the metrics call a variant.
 
     Without a world, or before they are there, what the experiment renders to says it.
@@ -52,7 +51,7 @@ def gather(
     experiment: Experiment,
     ledger: Ledger,
     source: Source,
-    telemetry: Telemetry,
+    telemetry: MetricQueries,
     *,
     clock: Callable[[], float] | None = None,
     progress: Progress = lambda _done, _all: None,

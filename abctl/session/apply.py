@@ -1,21 +1,20 @@
-"""Bring an experiment into a cluster: its objects in their order, its ledger, its first epoch.
+"""Bring an experiment into a cluster, and take it out again.
+
+In: its objects in their order, its ledger, its first epoch. Out: its objects in reverse order, its
+ledger last.
 
 Server-side apply, so it may be repeated: the split stays as the ledger wants it, and what others
 have set is a conflict. The object that carries the split is applied only when every variant that
 gets requests by it is ready; what must be rolled out before (KServe's control) is waited for.
-
-Start an experiment: its objects, its ledger and the first epoch.
-
-Take an experiment out of a cluster: its objects in reverse order, its ledger last.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.ledger import Ledger, ledger_ref
-from abctl.errors import ConflictError, NotFoundError, NotReadyError
+from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError
 from abctl.forms.ledger import new_object
 from abctl.forms.plan import as_locked, first_difference
 from abctl.platforms import require_admissible
@@ -58,10 +57,11 @@ def wanted(session: Session) -> list[Object]:
 
     Raises:
         SpecError: the platform cannot express the experiment.
-        ConflictError: it is not as it was locked when it started.
+        ConflictError: it is not as it was locked when it started, or abctl did not create it.
     """
     platform, experiment = session.platform, session.experiment
     known = _known(session)
+    _require_created(session, known)
     if known and (parts := known.changed_since(experiment)):
         raise ConflictError(
             f"{', '.join(parts)} of the file differ from what was locked at the start"
@@ -76,6 +76,20 @@ def wanted(session: Session) -> list[Object]:
     return [platform.with_split(o, split) if Ref.of(o) == target else o for o in objects]
 
 
+def _require_created(session: Session, known: Ledger | None) -> None:
+    """Refuse to replace or delete an object that was there before abctl.
+
+    Raises:
+        ConflictError: a shift of KIND/NAME began the ledger.
+    """
+    if known and known.without_plan:
+        raise ConflictError(
+            f"abctl did not create {session.target}: a shift of KIND/NAME began its ledger",
+            f"abctl shift {session.word} and abctl analyze {session.word} work with it as it is; "
+            "abctl apply and delete do not",
+        )
+
+
 def steps(session: Session, objects: list[Object], *, force: bool = False) -> list[Step]:
     """What an apply of the objects would do, by the cluster's own dry run.
 
@@ -87,7 +101,7 @@ def steps(session: Session, objects: list[Object], *, force: bool = False) -> li
     return [Step(_read(session.world, o), then) for o, then in zip(objects, after, strict=True)]
 
 
-def _tried(world: Door, objects: list[Object], *, force: bool) -> list[Object]:
+def _tried(world: KubeClient, objects: list[Object], *, force: bool) -> list[Object]:
     """What each object would be; the conflicts of all of them are told together."""
     found, conflicts = list[Object](), list[ConflictError]()
     for obj in objects:
@@ -174,21 +188,21 @@ def _known(session: Session) -> Ledger | None:
         return None
 
 
-def _read(world: Door, obj: Object) -> Object | None:
+def _read(world: KubeClient, obj: Object) -> Object | None:
     try:
         return world.get(Ref.of(obj))
     except NotFoundError:
         return None
 
 
-def _ensure(world: Door, obj: Object) -> Object:
+def _ensure(world: KubeClient, obj: Object) -> Object:
     try:
         return world.create(obj)
     except ConflictError:
         return world.get(Ref.of(obj))
 
 
-def _is_before(world: Door, obj: Object) -> bool:
+def _is_before(world: KubeClient, obj: Object) -> bool:
     """Whether what must be rolled out first is not there yet, or is all that is there."""
     there = _read(world, obj)
     return there is None or not Step(there, world.apply(obj, dry_run=True, force=True)).changes
@@ -262,8 +276,14 @@ def delete(session: Session, *, dry_run: bool = False) -> list[Ref]:
     A dry run asks the cluster whether it would.
 
     Raises:
+        ConflictError: abctl did not create it.
         ClusterError: the cluster refuses; what was deleted before stays deleted.
     """
+    try:
+        known = _known(session)
+    except ClusterError:
+        known = None  # damaged: that too can be deleted
+    _require_created(session, known)
     deleted = list[Ref]()
     for ref in refs(session):
         there = session.world.delete(ref, dry_run=dry_run)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Object
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry, Ledger, ledger_ref
@@ -35,7 +35,7 @@ class Book:
         return _version(self.obj)
 
 
-def read(world: Door, experiment: Experiment) -> Book:
+def read(world: KubeClient, experiment: Experiment) -> Book:
     """The ledger of an experiment.
 
     Raises:
@@ -45,7 +45,7 @@ def read(world: Door, experiment: Experiment) -> Book:
     return Book.of(_read(world, experiment))
 
 
-def append(world: Door, experiment: Experiment, book: Book, entry: Entry) -> Book:
+def append(world: KubeClient, experiment: Experiment, book: Book, entry: Entry) -> Book:
     """Append to the ledger as it was read; gives it as it is then.
 
     Raises:
@@ -58,7 +58,7 @@ def append(world: Door, experiment: Experiment, book: Book, entry: Entry) -> Boo
         raise _overtaken(read(world, experiment)) from error
 
 
-def finish(world: Door, experiment: Experiment, book: Book, entry: Entry) -> None:
+def finish(world: KubeClient, experiment: Experiment, book: Book, entry: Entry) -> None:
     """Append the outcome of the open intent, unless somebody else has done just that.
 
     Raises:
@@ -72,7 +72,7 @@ def finish(world: Door, experiment: Experiment, book: Book, entry: Entry) -> Non
             raise
 
 
-def require_latest(world: Door, experiment: Experiment, book: Book) -> None:
+def require_latest(world: KubeClient, experiment: Experiment, book: Book) -> None:
     """Make sure that nobody has appended since the ledger was read.
 
     Raises:
@@ -83,7 +83,7 @@ def require_latest(world: Door, experiment: Experiment, book: Book) -> None:
         raise _overtaken(Book.of(now))
 
 
-def _read(world: Door, experiment: Experiment) -> Object:
+def _read(world: KubeClient, experiment: Experiment) -> Object:
     try:
         return world.get(ledger_ref(experiment))
     except NotFoundError as error:

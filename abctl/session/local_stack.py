@@ -33,13 +33,20 @@ def only_state() -> Path:
     Raises:
         UsageError: there is none, or there are several.
     """
-    for mark in (stack.STATE_FILE, lifecycle.LOCK_FILE):
-        found = sorted(path.parent for path in STATE_ROOT.glob(f"*/{mark}"))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(path.name for path in found)
-            raise UsageError(f"which stack? {STATE_ROOT} has {names}", "name one of them")
+    running, left = (
+        sorted(path.parent for path in STATE_ROOT.glob(f"*/{mark}"))
+        for mark in (stack.STATE_FILE, lifecycle.LOCK_FILE)
+    )
+    if len(found := running or left) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in found)
+    if running:
+        raise UsageError(f"which stack? in {STATE_ROOT} run {names}", "name one of them")
+    if left:
+        raise UsageError(
+            f"no stack runs in {STATE_ROOT}",
+            f"logs and evidence are left there of {names}: name one of them",
+        )
     raise UsageError(
         f"no stack in {STATE_ROOT}", "abctl local up FILE starts one; --state names another folder"
     )

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from abctl import files
-from abctl.cluster import Door
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster import KubeClient
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import LEDGER_PREFIX
@@ -27,7 +27,7 @@ _TIMEOUT_SECONDS = 2.0
 
 def session(experiment: Experiment, state_dir: Path) -> Session:
     """An experiment in its local stack."""
-    world = door(experiment, state_dir)
+    world = client(experiment, state_dir)
     return Session(
         world,
         platform(experiment.platform),
@@ -39,8 +39,8 @@ def session(experiment: Experiment, state_dir: Path) -> Session:
     )
 
 
-def door(experiment: Experiment, state_dir: Path) -> Door:
-    """The door to an experiment's local stack; what carries the split is read with its status."""
+def client(experiment: Experiment, state_dir: Path) -> KubeClient:
+    """The client to an experiment's local stack; what carries the split is read with its status."""
     target = platform(experiment.platform).target(experiment)
 
     def live(obj: Object) -> Mapping[str, Any] | None:
@@ -52,7 +52,7 @@ def door(experiment: Experiment, state_dir: Path) -> Door:
             return {"refusal": error.message}
         return envoy_status(admin, experiment.name)
 
-    return DirectoryDoor(state_dir / WORLD, live)
+    return DirectoryClient(state_dir / WORLD, live)
 
 
 def was_started(state_dir: Path, besides: Experiment | None = None) -> bool:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from abctl.cluster import Door, kubeconfig
+from abctl.cluster import KubeClient, kubeconfig
 from abctl.core.experiment import Experiment
 from abctl.errors import UsageError
 from abctl.files import as_argument
@@ -20,7 +20,7 @@ from abctl.session import adopt, readiness
 from abctl.session.session import Session
 
 if TYPE_CHECKING:
-    from abctl.cluster.kube import KubeDoor
+    from abctl.cluster.kube import ClusterClient
 
 STATE_ROOT = Path(".abctl")
 _log = logging.getLogger(__name__)
@@ -28,12 +28,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Where:
-    """What the user said about the world; None: nothing."""
+    """What the user said about the world; None: nothing.
+
+    `never_local`: for a command that works on clusters, a stack that is not there is none.
+    """
 
     state: Path | None = None
     kubeconfig: Path | None = None
     context: str | None = None
     namespace: str | None = None
+    never_local: bool = False
 
     @property
     def cluster(self) -> bool:
@@ -89,6 +93,8 @@ def _is_local(state_dir: Path, where: Where) -> bool:
         local, reason = True, f"there is one in {state_dir}"
     elif kubeconfig.configured():
         local, reason = False, f"there is no stack in {state_dir}, and a cluster is configured"
+    elif where.never_local:
+        local, reason = False, f"there is no stack in {state_dir}"
     else:
         local, reason = True, "no cluster is configured"
     _log.info("%s: %s", "a local stack" if local else "a cluster", reason)
@@ -133,13 +139,13 @@ def _adopted(word: str, where: Where) -> Session:
     )
 
 
-def _client(where: Where) -> "KubeDoor":
-    from abctl.cluster.kube import KubeDoor  # noqa: PLC0415 - the client is slow to import
+def _client(where: Where) -> "ClusterClient":
+    from abctl.cluster.kube import ClusterClient  # noqa: PLC0415 - the client is slow to import
 
-    return KubeDoor(kubeconfig=where.kubeconfig, context=where.context)
+    return ClusterClient(kubeconfig=where.kubeconfig, context=where.context)
 
 
-def _asking_pods(client: "KubeDoor", carrier: Platform, experiment: Experiment) -> Door:
+def _asking_pods(client: "ClusterClient", carrier: Platform, experiment: Experiment) -> KubeClient:
     """Where no controller reports what is in effect, the pods themselves are asked."""
     inquiry = carrier.CAPABILITIES.inquiry
     if inquiry is None:

@@ -1,12 +1,14 @@
-"""Whether a variant in a cluster can take requests: one that cannot never gets more of them.
+"""What a cluster's servers and proxies are ready for: a variant's requests, and a new split.
 
-What proxies in a cluster have loaded: a node takes over a minute to give them a ConfigMap.
+`ready` says whether a variant can take requests: one that cannot never gets more of them.
+`ProxyPods` asks the proxies which split they have loaded: a node takes over a minute to give them a
+changed ConfigMap.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import EXPERIMENT, PROXY, VARIANT, Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
@@ -14,7 +16,7 @@ from abctl.errors import ClusterError, NotFoundError, NotReadyError
 from abctl.platforms import Inquiry, Platform
 
 if TYPE_CHECKING:
-    from abctl.cluster.kube import KubeDoor
+    from abctl.cluster.kube import ClusterClient
 
 
 # The condition by which each kind that serves a variant says that it does.
@@ -26,7 +28,7 @@ CONDITIONS = {
 
 
 def ready(
-    door: Door,
+    client: KubeClient,
     platform: Platform,
     experiment: Experiment,
     objects: Iterable[Object],
@@ -35,22 +37,24 @@ def ready(
     """Whether a variant can take requests; if not, why.
 
     Args:
-        door: the cluster.
+        client: the cluster.
         platform: what carries the split.
         experiment: whose variant.
         objects: those of the experiment; none where abctl did not make it.
         variant: its name.
     """
-    if (served := serving(door, objects, variant)) is not None:
+    if (served := serving(client, objects, variant)) is not None:
         return served
     if variant == experiment.control.name:
         return True
     # The platform runs the variants itself, or somebody else made them: what it says of the whole
     # holds back a treatment, but never the way back to the control.
-    return platform.refusal(door.get(platform.target(experiment))) or True
+    return platform.refusal(client.get(platform.target(experiment))) or True
 
 
-def serving(door: Door, objects: Iterable[Object], variant: str | None) -> bool | str | None:
+def serving(
+    client: KubeClient, objects: Iterable[Object], variant: str | None
+) -> bool | str | None:
     """Whether what serves a variant is ready, or why not; None where no object of its own does.
 
     What serves no variant is the proxy.
@@ -58,7 +62,7 @@ def serving(door: Door, objects: Iterable[Object], variant: str | None) -> bool 
     servers = [Ref.of(obj) for obj in objects if _serves(obj, variant)]
     for ref in servers:
         try:
-            lacking = unmet(door.get(ref), CONDITIONS[ref.kind])
+            lacking = unmet(client.get(ref), CONDITIONS[ref.kind])
         except NotFoundError as error:
             return error.message
         if lacking:
@@ -82,31 +86,33 @@ def unmet(obj: Object, wanted: str) -> str | None:
 
 
 class ProxyPods:
-    """A door to a cluster where pods of a platform's own proxy tell the status of its object.
+    """A client to a cluster where pods of a platform's own proxy tell the status of its object.
 
     They are asked, through the API server, whenever the object that carries the split is read. A
     pod that has what is wanted is not asked again before something else is wanted: it would not
     give that up.
 
     Args:
-        door: the cluster.
+        client: the cluster.
         platform: what carries the split.
         inquiry: how its pods are asked.
         target: the object that carries the split.
     """
 
-    def __init__(self, door: "KubeDoor", platform: Platform, inquiry: Inquiry, target: Ref) -> None:
-        self._door, self._platform, self._inquiry = door, platform, inquiry
+    def __init__(
+        self, client: "ClusterClient", platform: Platform, inquiry: Inquiry, target: Ref
+    ) -> None:
+        self._client, self._platform, self._inquiry = client, platform, inquiry
         self._target = target
         self._version = ""
         self._settled: dict[str, Mapping[str, Any]] = {}
 
     def __getattr__(self, verb: str) -> Any:
-        return getattr(self._door, verb)
+        return getattr(self._client, verb)
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""
-        obj = self._door.get(ref)
+        obj = self._client.get(ref)
         status = self.status(obj)
         return obj if status is None else {**obj, "status": status}
 
@@ -127,7 +133,7 @@ class ProxyPods:
         found: Mapping[str, Any] = {"unseen": "there is no pod of the proxy to ask"}
         try:
             wanted = self._platform.split_of(obj)
-            for pod in self._door.list("v1", "Pod", self._target.namespace, labels):
+            for pod in self._client.list("v1", "Pod", self._target.namespace, labels):
                 if "deletionTimestamp" in pod["metadata"]:
                     continue
                 known = self._settled.get(pod["metadata"]["uid"])
@@ -145,7 +151,7 @@ class ProxyPods:
         ref = Ref.of(pod)
         if (pod.get("status") or {}).get("phase") != "Running":
             raise NotReadyError(f"{ref} does not run yet", f"kubectl describe {ref} says why")
-        answer = self._door.ask_pod(ref, self._inquiry.port, self._inquiry.path)
+        answer = self._client.ask_pod(ref, self._inquiry.port, self._inquiry.path)
         found = self._inquiry.status(obj, answer)
         if refusal := found.get("refusal"):
             raise NotReadyError(f"{ref} {refusal}", f"kubectl logs {ref.name} may say more")

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from getpass import getuser
 from pathlib import Path
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry, Ledger, Phase
@@ -110,7 +110,7 @@ class Session:
         sleep: waits for some seconds.
     """
 
-    world: Door
+    world: KubeClient
     platform: Platform
     experiment: Experiment
     _: KW_ONLY

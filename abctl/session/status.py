@@ -1,6 +1,6 @@
 """How an experiment stands: the split as wanted, as programmed and as it was really seen.
 
-What the variants really got: requests since the last change of the split.
+What was really seen is counted in requests since the last change of the split.
 """
 
 import time
@@ -13,11 +13,11 @@ from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry, Epoch, Ledger
 from abctl.core.polls import Window
 from abctl.core.split import Split
-from abctl.core.time import format_duration
+from abctl.core.time import format_duration, format_moment
 from abctl.errors import NotFoundError, SourceError
 from abctl.evidence.cache import cache_of
 from abctl.evidence.read import read
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 from abctl.session.analyze import source_of
 from abctl.session.session import Session, State
 from abctl.session.tree import Tree, of_servers, of_tree, tree
@@ -49,6 +49,10 @@ class Status:
         observed: what each variant got, where it was counted.
         drifted: somebody else set the split that is asked for.
         intent: a shift that is not finished.
+        counts_from: from when on requests count for the present split (unix seconds); None while
+            a change of it is not finished.
+        left_out: requests of each variant since the last change of the split began that came
+            before they counted; None where nobody can tell.
         epochs: periods of a constant split, without what settles after a change.
         plan_changed: the parts of the experiment that are not as they were locked at the start.
         unseen: what could not be looked at, and why.
@@ -70,6 +74,8 @@ class Status:
     other_variants: str | None = None
     tree: Tree | None = None
     unable: Mapping[str, str] = field(default_factory=dict)
+    counts_from: float | None = None
+    left_out: Mapping[str, int] | None = None
 
 
 class StatusReader:
@@ -81,6 +87,7 @@ class StatusReader:
         self._counted_of: object = None
         self._counts: Mapping[str, int] | None = None
         self._uncounted = ""
+        self._left_out: Mapping[str, int] | None = None
 
     def __call__(self) -> Status:
         """Look, and change nothing.
@@ -94,9 +101,12 @@ class StatusReader:
         # Counters are scraped every so often; what was counted of another split says nothing.
         if split != self._counted_of or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
             self._counts, self._uncounted = counted(self._session, state)
+            asked = self._counts is not None or self._uncounted
+            self._left_out = left_out(self._session, state) if asked else None
             self._counted_at, self._counted_of = time.monotonic(), split
         found = status(self._session, state, self._counts)
-        return replace(found, unseen=(*found.unseen, *filter(None, [self._uncounted])))
+        unseen = (*found.unseen, *filter(None, [self._uncounted]))
+        return replace(found, unseen=unseen, left_out=self._left_out)
 
 
 def status(
@@ -132,6 +142,7 @@ def status(
         other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
         tree=below,
         unable=unable,
+        counts_from=seen.ledger.counts_from(experiment.design.settle_seconds),
     )
 
 
@@ -148,11 +159,38 @@ def counted(session: Session, state: State) -> tuple[Mapping[str, int] | None, s
         return None, f"requests: {error.message}"
     if counts and any(counts.values()):
         return counts, ""
-    settle = format_duration(experiment.design.settle_seconds)
+    settle_seconds = experiment.design.settle_seconds
+    since = state.ledger.counts_from(settle_seconds)
+    if since is None:
+        return None, "requests: none counts until the change of the split is finished"
+    when = format_moment(since, "seconds")
+    if since <= session.clock():
+        return None, f"requests: none since {when}; only those count"
     return None, (
-        f"requests: none counts yet; what comes in the first {settle} after a change of the split "
-        "is left out (design.settle)"
+        f"requests: they count from {when} on; what comes in the first "
+        f"{format_duration(settle_seconds)} after a change of the split is left out (design.settle)"
     )
+
+
+def left_out(session: Session, state: State) -> Mapping[str, int] | None:
+    """Requests of each variant since the last change of the split began that do not count.
+
+    None where nobody can tell.
+    """
+    experiment, ledger = session.experiment, state.ledger
+    until = ledger.counts_from(experiment.design.settle_seconds)
+    try:
+        source, asked = source_of(session), measured(experiment, state.carrier)
+        end = min(source.now(), inf if until is None else until)
+        if (begin := ledger.changing_since) >= end:
+            return None
+        selectors = {v.name: asked.requests(v.name) for v in experiment.variants}
+        samples = read(source, [Window(0, begin, end)], selectors.values(), end)
+        found = {n: samples.within(selector, begin, end) for n, selector in selectors.items()}
+    except (SourceError, NotFoundError):
+        return None  # `counted` says why
+    known = {name: round(count) for name, count in found.items() if count is not None}
+    return known if known.keys() == found.keys() else None
 
 
 def _observed(split: Split, counts: Mapping[str, int]) -> Mapping[str, Observed] | None:
@@ -175,7 +213,7 @@ def _wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def observed(
-    experiment: Experiment, ledger: Ledger, source: Source, telemetry: Telemetry
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries
 ) -> Mapping[str, int] | None:
     """Requests of each variant in the present epoch; None until its first poll is over.
 

@@ -1,9 +1,8 @@
 """The objects that carry an experiment, what each says of itself, and the pods at the end.
 
 A bounded number of requests, whatever the number of pods: one list for each kind, one for all pods,
-and one for each Service that abctl did not make.
-
-Variants that cannot answer now, and why.
+and one for each Service that abctl did not make. `unable` picks the variants that cannot answer
+now, and why.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -49,10 +49,10 @@ def simulate(
         import uvloop  # noqa: PLC0415 - these are of the extra `local`
         from sklearn.datasets import load_iris  # noqa: PLC0415
 
-        from abctl.simulate._run import Asked, Run  # noqa: PLC0415
+        from abctl.simulate._run import RequestTemplate, Run  # noqa: PLC0415
     except ImportError as error:
         raise installation.lacks(f"what simulate needs ({error.name})", "local") from None
-    asked = Asked(path, experiment.assignment.key, experiment.split.names, told, effects)
+    asked = RequestTemplate(path, experiment.assignment.key, experiment.split.names, told, effects)
     requests = plan(traffic, Rows(*load_iris(return_X_y=True)), len(told))
 
     async def send() -> Summary:

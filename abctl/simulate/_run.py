@@ -1,7 +1,6 @@
 """One run of simulated traffic: connections take what is due, feedback before new requests.
 
-One HTTP/1.1 connection that is kept open; as lean as can be, for it shares the CPU with servers.
-
+A connection is HTTP/1.1, kept open, and as lean as can be, for it shares the CPU with servers.
 Parsing is llhttp's (httptools): a general client takes several times the CPU for each request.
 """
 
@@ -145,7 +144,7 @@ _OK = range(200, 300)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestTemplate:
     """What to ask: the path of the model, the header for the user, what feedback tells."""
 
     path: str
@@ -165,7 +164,11 @@ class Run:
     """Made and used within one event loop."""
 
     def __init__(
-        self, entrance: Entrance, asked: Asked, traffic: Traffic, requests: Iterator[Request]
+        self,
+        entrance: Entrance,
+        asked: RequestTemplate,
+        traffic: Traffic,
+        requests: Iterator[Request],
     ) -> None:
         self._asked, self._traffic, self._plan = asked, traffic, requests
         self._connections = [

@@ -33,7 +33,7 @@ _BOUNDS: dict[str, tuple[float, int, str]] = {
     "noise": (0, 1_000, _FEATURES),
     "drift": (-1, 1_000, "0.5 is half as much noise again by the end"),
     "feedback_delay_seconds": (0, int(LONGEST_SECONDS), "--feedback-delay 30s"),
-    "anonymous_ratio": (0, 1, "0.05 is 5% of the requests"),
+    "anonymous_ratio": (0, 1, "--anonymous 5%"),
 }
 
 

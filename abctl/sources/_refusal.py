@@ -88,8 +88,8 @@ def _unconnected(error: Exception, place: str, by: Connection) -> SourceError:
         return SourceAwayError(f"{place} closed the connection (sent: {by.identity})", hint)
     return SourceAwayError(
         f"nothing answers at {place}",
-        "is Prometheus running (abctl local status), and does its name resolve here? else give "
-        "--prometheus URL, or in the file source.prometheus.service for one in the cluster",
+        "is it running (abctl local status), and is that its address? --prometheus URL names "
+        "another, source.prometheus.service in the file a Prometheus of the cluster",
     )
 
 

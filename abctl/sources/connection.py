@@ -58,7 +58,7 @@ class _Retry(Retry):
 
 
 @dataclass(frozen=True)
-class Way:
+class ServerSettings:
     """A way through the connections of another client: that of a cluster's API server.
 
     Attributes:
@@ -129,7 +129,7 @@ class Connection:
             found = replace(found, username=name, password=secret)
         return place_of(url), found
 
-    def session(self, url: str, way: Way | None = None) -> Session:
+    def session(self, url: str, way: ServerSettings | None = None) -> Session:
         """A session for requests below an address.
 
         Raises:
@@ -279,7 +279,7 @@ class _Direct(HTTPAdapter):
 class _Through(HTTPAdapter):
     """By connections that exist; they know whom to trust."""
 
-    def __init__(self, way: Way, retry: Retry) -> None:
+    def __init__(self, way: ServerSettings, retry: Retry) -> None:
         super().__init__(max_retries=retry)
         self._way = way
 

@@ -1,4 +1,4 @@
-"""Evidence from a Prometheus server: the one door of its client library.
+"""Evidence from a Prometheus server: the one place that imports its client library.
 
 An instant query with a range selector, `selector[...]`, gives the raw samples with the times of
 their scrapes. A long range is asked for in chunks, so that no answer grows out of bounds.
@@ -33,7 +33,7 @@ from requests.exceptions import RequestException
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
 from abctl.sources._answers import RefusedError, within
-from abctl.sources.connection import Connection, Way
+from abctl.sources.connection import Connection, ServerSettings
 from abctl.sources.series import (
     Key,
     Milliseconds,
@@ -81,7 +81,7 @@ class Prometheus:
         url: str,
         options: Mapping[str, Any] | None = None,
         *,
-        way: Way | None = None,
+        way: ServerSettings | None = None,
         place: str = "",
     ) -> None:
         address, self._by = Connection.of_address(url, options or {})

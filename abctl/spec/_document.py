@@ -6,6 +6,7 @@ value or `null` is nothing.
 """
 
 from collections.abc import Hashable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from abctl.errors import SpecError
 _MOST_BYTES = 1_000_000
 _DEEPEST = 50
 _WHOLE = "its first lines are apiVersion, kind and metadata: abctl init writes a complete one"
+_ENDINGS = (".yaml", ".yml")
+# Of one letter too many or two in the wrong order; of difflib's measure.
+_NEAR = 0.75
 _SHOULD_BE = "name a file of YAML that you can read; - is stdin"
 
 
@@ -81,7 +85,19 @@ def _instead_of(path: Path) -> str:
     named = path.with_name(f"{path.name}.yaml")
     if named.is_file():
         return f"did you mean {named}?"
+    if similar := _similar(path):
+        return f"did you mean {files.as_argument(similar)}?"
     return f"write a first one: abctl init {files.as_argument(path)}"
+
+
+def _similar(path: Path) -> Path | None:
+    """The file of YAML beside it whose name is nearest, if one is near."""
+    try:
+        beside = {each.stem: each for each in path.parent.iterdir() if each.suffix in _ENDINGS}
+    except OSError:
+        return None
+    names = get_close_matches(path.stem, beside, n=1, cutoff=_NEAR)
+    return beside[names[0]] if names else None
 
 
 def parse_document(text: str, place: str, whole: str = _WHOLE) -> dict[str, Any]:

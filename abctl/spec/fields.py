@@ -1,9 +1,10 @@
-"""How the parts of a file are declared: classes whose annotated keys are followed by their meaning.
+"""How a file is declared: its parts, and how the single values in them are written.
+
+A part is a class whose annotated keys are followed by their meaning. A value has a `Form`, for the
+reader and for editors.
 
 Every command that takes a file declares and reads them, which takes next to no time; importing a
 library that validates would take longer than all the rest of such a command.
-
-How single values of an experiment file are written, for the reader and for editors.
 """
 
 import ast
@@ -194,7 +195,13 @@ def _number(convert: Callable[[str], T], written: str, what: str) -> T:
     try:
         return convert(written)
     except ValueError:
-        raise UnfitError(f"{written!r}, must be {what}") from None
+        raise UnfitError(f"{written!r}, must be {what}{_of_percent(written)}") from None
+
+
+def _of_percent(written: str) -> str:
+    """The number that was meant by percent."""
+    number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", written, re.ASCII)
+    return f": {float(number[1]) / 100:.12g}" if number else ""
 
 
 def _flag(written: str) -> bool:

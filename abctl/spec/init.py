@@ -39,6 +39,11 @@ _OF_ITS_OWN = """\
         successes: 'iris_feedback_total{model="$upstream",correct="true"}'
 """
 _EFFECT, _LATENCY = "the smallest effect worth finding\n", "    - {name: latency,"
+_SETTLE = "    settle: 1m                # left out after every change of the split"
+_SETTLE_SOON = """\
+    # Left out after every change of the split. A shift waits until the split is in effect, so only
+    # what was on its way and a scrape remain. A cluster may need more: abctl doctor says so.
+    settle: 10s"""
 _PROMETHEUS = "source: {prometheus: {url: http://prometheus:9090}}\n"
 
 
@@ -54,12 +59,15 @@ def starter(name: str, platform_name: str) -> str:
     except UnfitError as error:
         raise UsageError(f"--name {error}", "--name iris") from None
     if platform_name == "envoy":
+        settle = _SETTLE_SOON
         source = f"  # The local stack fills this in; a cluster needs it.\n  # {_PROMETHEUS}"
     else:
+        settle = _SETTLE
         source = f"  # Where the evidence is.\n  {_PROMETHEUS}"
     rules = (_BY_USER if can.sticky else _BY_REQUEST).format(name=name, platform=platform_name)
     rules += _ENTRANCE if can.entrance else ""
     text = (files("abctl.spec") / "starter.yaml").read_text(encoding="utf-8")
+    text = text.replace(_SETTLE, settle)
     for word, value in (("ASSIGNMENT\n", rules), ("SOURCE\n", source), ("PLATFORM", platform_name)):
         text = text.replace(word, value)
     text = text.replace("name: NAME", f"name: {name}")

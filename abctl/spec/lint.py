@@ -7,10 +7,13 @@ from pathlib import Path
 
 from abctl.core.experiment import Experiment, Metric
 from abctl.errors import SourceError, SpecError
+from abctl.metrics import presets
 from abctl.platforms import platform
 from abctl.spec import load, measurement
 from abctl.spec.render import render
 
+# The preset, and the part of an image's name that says who built it.
+_OWN = "abctl"
 _WEEK_SECONDS = 7 * 86_400
 _COUNTED = ("errors", "latency", "requests")
 
@@ -72,7 +75,27 @@ def warnings(experiment: Experiment) -> Iterator[str]:
         name = experiment.platform
         yield f"assignment.salt: {name} hashes the key alone, as in every experiment with that key"
     yield from _metrics(experiment.metrics)
+    yield from _runtime(experiment)
     yield from _variants(experiment)
+
+
+def _runtime(experiment: Experiment) -> Iterator[str]:
+    """Metrics of abctl's own runtime, where other servers may run."""
+    if measurement.preset_name(experiment) != _OWN:
+        return
+    chosen = experiment.source is not None and experiment.source.preset == _OWN
+    others = [variant.model.image or variant.model.uri for variant in experiment.variants]
+    if chosen:  # who says so knows their images, but no server of a platform has that runtime
+        others = [v.model.uri for v in experiment.variants if not v.model.image]
+    if strange := [each for each in others if each and _OWN not in each.split("/")]:
+        counted = ", ".join(m.name for m in experiment.metrics if not m.selectors)
+        known = [n for n in presets.names() if experiment.platform in presets.preset(n).platforms]
+        other = f"preset: {known[0]}" if known else "selectors of their own"
+        also = "" if chosen else f"; if it has, say preset: {_OWN}"
+        yield (
+            f"metrics: {counted or 'requests'} need abctl's runtime; if {strange[0]} has none, "
+            f"they need {other}{also}"
+        )
 
 
 def _metrics(metrics: Sequence[Metric]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from abctl.core.experiment import Experiment, Variant
 from abctl.errors import SourceError, SpecError
 from abctl.metrics import presets
 from abctl.metrics.presets import Preset
-from abctl.metrics.queries import Names, Telemetry
+from abctl.metrics.queries import MetricQueries, Names
 from abctl.platforms import platform
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def preset_name(experiment: Experiment) -> str:
     return presets.of_platform(experiment.platform) if foreign else "abctl"
 
 
-def likely(experiment: Experiment) -> Telemetry:
+def likely(experiment: Experiment) -> MetricQueries:
     """As `measured`, without a cluster: a variant's name stands for what its platform calls it.
 
     Raises:
@@ -38,9 +38,9 @@ def _preset(experiment: Experiment) -> Preset:
     return presets.preset(preset_name(experiment))
 
 
-def _with(experiment: Experiment, name: str, preset: Preset, upstreams: Upstreams) -> Telemetry:
+def _with(experiment: Experiment, name: str, preset: Preset, upstreams: Upstreams) -> MetricQueries:
     names = {v.name: _names(experiment, v, upstreams.get(v.name)) for v in experiment.variants}
-    return Telemetry(name, preset, names)
+    return MetricQueries(name, preset, names)
 
 
 def _names(experiment: Experiment, variant: Variant, upstream: Sequence[str] | None) -> Names:
@@ -54,7 +54,7 @@ def _names(experiment: Experiment, variant: Variant, upstream: Sequence[str] | N
     }
 
 
-def measured(experiment: Experiment, target: Object | None) -> Telemetry:
+def measured(experiment: Experiment, target: Object | None) -> MetricQueries:
     """The queries of an experiment for a source.
 
     Args:

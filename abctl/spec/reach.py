@@ -1,15 +1,19 @@
-"""How to reach a Prometheus, and which secrets that would send to it.
+"""How to reach a Prometheus, which secrets that would send to it, and whether they may be sent.
 
 An experiment file names files and environment variables of the user who runs it, and may come from
 another author. So no secret leaves this machine unless the user has named the server, or has
 agreed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from abctl.cluster import Door
+from abctl.cluster import KubeClient
+from abctl.core.address import is_loopback
+from abctl.core.experiment import Experiment
 from abctl.errors import SourceError, SpecError
 from abctl.files import STDIN
 from abctl.spec import _document, shape
@@ -18,13 +22,6 @@ from abctl.spec.shape import Place, Problem, as_error
 
 if TYPE_CHECKING:
     from abctl.sources import Source
-
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
-
-from abctl.core.address import is_loopback
-from abctl.core.experiment import Experiment
 
 _KEYS = "it has the keys of source.prometheus: url: ..."
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
@@ -62,23 +59,23 @@ def options(server: Prometheus) -> dict[str, Any]:
     return given
 
 
-def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "Source":
+def prometheus(given: Mapping[str, Any], namespace: str, client: KubeClient | None) -> "Source":
     """A Prometheus at its address, or at its Service behind a cluster's API server.
 
     Args:
         given: the options of the source.
         namespace: of a Service that is named without one.
-        door: to the cluster.
+        client: to the cluster.
 
     Raises:
         SourceError: a Service, but no cluster; or what is named for the connection is missing.
     """
     from abctl.sources import open_source  # noqa: PLC0415 - numpy is slow to import
-    from abctl.sources.connection import Way  # noqa: PLC0415 - as above
+    from abctl.sources.connection import ServerSettings  # noqa: PLC0415 - as above
 
     if "service" not in given:
         return open_source("prometheus", given)
-    access = getattr(door, "access", None)
+    access = getattr(client, "access", None)
     if access is None:
         raise SourceError(
             f"source.prometheus.service {given['service']} needs a cluster, but none is in use",
@@ -93,7 +90,7 @@ def prometheus(given: Mapping[str, Any], namespace: str, door: Door | None) -> "
         {
             **given,
             "url": f"{access.server}/api/v1/{path}{given.get('path', '')}",
-            "way": Way(access.pool, access.credentials.headers),
+            "way": ServerSettings(access.pool, access.credentials.headers),
             "place": f"service {place} of {access.words}",
         },
     )

@@ -1,6 +1,7 @@
 """Reads the content of a YAML file into its parts, or reports everything that has the wrong shape.
 
-Each problem has its place, its value and a hint; `as_error` makes one error of them.
+`read` gives the parts. Each problem has its place, its value and a hint; `as_error` makes one error
+of them, which other checks of a file use as well.
 """
 
 import difflib

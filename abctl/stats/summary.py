@@ -4,7 +4,8 @@ A summary holds increments. Each field is an array whose first axis is the poll;
 where there is one, is the bucket of units (hash of the unit) or the cell of a histogram.
 Summaries are frozen; `+` adds two of them element by element, so shards and pods merge.
 
-Running sums that respect epochs: nothing is ever pooled across a change of the split.
+A `Stream` holds those of two variants. Running sums respect epochs: nothing is ever pooled across a
+change of the split.
 """
 
 from collections.abc import Iterable

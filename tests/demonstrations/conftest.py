@@ -11,7 +11,7 @@ from histories import Histories
 from prometheus_server import serving
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.ledger import Entry
 from abctl.core.split import Split
 from abctl.forms.ledger import ledger_of, new_object, with_ledger
@@ -67,7 +67,7 @@ def analyze(
 
     def ask(name: str, url: str, shares: Mapping[float, int]) -> dict[str, Any]:
         monkeypatch.chdir(tmp_path)
-        for clock in (Prometheus, DirectoryDoor):
+        for clock in (Prometheus, DirectoryClient):
             monkeypatch.setattr(clock, "now", lambda _: ENDS[url])
         first, *later = shares.items()
         file = Path(f"{name}.yaml")
@@ -78,7 +78,7 @@ def analyze(
             split = Split(("control", "treatment"), (10_000 - 100 * share, 100 * share))
             entry = Entry(at, "me", None, split, "more", "applied")
             obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-        DirectoryDoor(Path("state") / local_world.WORLD).create(obj)
+        DirectoryClient(Path("state") / local_world.WORLD).create(obj)
         capsys.readouterr()
         assert run(["analyze", str(file), "--state", "state", "--prometheus", url, "-ojson"]) == 0
         found: dict[str, Any] = json.loads(capsys.readouterr().out)

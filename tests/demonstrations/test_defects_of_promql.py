@@ -184,7 +184,7 @@ def test_no_traffic_is_no_success(world: World, analyze: Analyze) -> None:
     assert (reason["facts"]["variant"], reason["facts"]["requestsCount"]) == ("treatment", 0)
     treatment = found["variants"][1]
     assert (treatment["requests"], treatment["errorRatio"]) == (0, None)
-    assert "has counted nothing yet" in found["metrics"][1]["comparisons"][0]["effect"]["reason"]
+    assert "has no requests since" in found["metrics"][1]["comparisons"][0]["effect"]["reason"]
 
 
 def test_a_ramp_makes_no_difference_of_a_drift(world: World, analyze: Analyze) -> None:

@@ -11,7 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.ledger import Entry
 from abctl.forms.ledger import new_object
 from abctl.platforms import platform
@@ -42,9 +42,9 @@ def make(folder: Path) -> None:
     (folder / "iris.yaml").write_text(EXPERIMENT)
     experiment = load(folder / "iris.yaml")
     first = Entry(time.time(), "me", None, experiment.split, "start", "applied")
-    door = DirectoryDoor(folder / "state" / local_world.WORLD)
+    client = DirectoryClient(folder / "state" / local_world.WORLD)
     for each in (new_object(experiment, first), *platform("envoy").objects(experiment)):
-        door.create(each)
+        client.create(each)
     (folder / "state" / "stack.lock").touch()
     (folder / "state" / "logs").mkdir()
     (folder / "state" / "logs" / "envoy.log").write_text("it \x1b[31mran\n")

@@ -12,12 +12,12 @@ from abctl.cli._output import Output
 from abctl.cli.analyze import show
 from abctl.core.analysis import (
     Analysis,
-    Belief,
     Claim,
     Comparison,
     Coverage,
     EpochResult,
     MetricResult,
+    PosteriorSummary,
     Reading,
     VariantResult,
     Verdict,
@@ -78,8 +78,8 @@ MISSING = Reason(
     },
 )
 BELIEFS = (
-    Belief("control", None, 0.0042, 0.0171, "not valid for stopping"),
-    Belief("treatment", 0.9958, 0.9958, 1.2e-5, "not valid for stopping"),
+    PosteriorSummary("control", None, 0.0042, 0.0171, "not valid for stopping"),
+    PosteriorSummary("treatment", 0.9958, 0.9958, 1.2e-5, "not valid for stopping"),
 )
 
 

@@ -27,6 +27,7 @@ FACTS: dict[str, Any] = {
     "assignment_unit": "user",
     "at": "2026-11-14T23:46:40Z",
     "control_value": 0.50,
+    "counts_from": "2026-11-14T23:47:40Z",
     "covered_ratio": 0.596,
     "detail": "under half of the buckets have data in both variants",
     "doubtful_ratio": 0.31,

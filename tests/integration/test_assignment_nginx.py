@@ -21,7 +21,7 @@ from api_server import DEADLINE_SECONDS, path_from
 from data_plane import own_address
 from own_ports import free_ports
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.assignment import explain
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Cohort, Experiment
@@ -320,9 +320,9 @@ def test_a_shift_in_a_cluster_waits_until_nginx_says_that_it_has_it(
     address = own_address()
     experiment = replace(make_experiment(shares_bp=(9000, 1000)), namespace=namespace)
     running = start(experiment, address=address)
-    door = KubeDoor(kubeconfig=cluster.kubeconfig)
-    door.apply(running.object)
-    door.apply(_pod(namespace))
+    client = ClusterClient(kubeconfig=cluster.kubeconfig)
+    client.apply(running.object)
+    client.apply(_pod(namespace))
     status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
     words = ("patch", "pod", "nginx-0", "-n", namespace, "--subresource=status", "--type=merge")
     cluster.kubectl(*words, "--patch", json.dumps({"status": status}))
@@ -335,7 +335,7 @@ def test_a_shift_in_a_cluster_waits_until_nginx_says_that_it_has_it(
         """What is in the cluster comes to the pod late."""
         waits.append(seconds)
         if len(waits) == 5:
-            running.load(door.get(Ref.of(running.object)))
+            running.load(client.get(Ref.of(running.object)))
 
     patience = {"sleep": kubelet, "timeout_seconds": DEADLINE_SECONDS}
     session = replace(open_session("cm/iris-nginx", where), actor="ann", **patience)

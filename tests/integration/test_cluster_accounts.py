@@ -10,7 +10,7 @@ import pytest
 
 from abctl.cli.main import run
 from abctl.cluster import _access
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.errors import ClusterError, NotFoundError
 
@@ -77,27 +77,27 @@ def pod(accounts, tmp_path, monkeypatch):
 
 
 def test_a_pod_works_as_its_account_in_its_namespace(accounts, pod, capsys):
-    door = KubeDoor()
-    assert (door.namespace, door.words) == (accounts.namespace, "this pod's cluster")
+    client = ClusterClient()
+    assert (client.namespace, client.words) == (accounts.namespace, "this pod's cluster")
     with pytest.raises(NotFoundError):
-        door.get(accounts.book)
+        client.get(accounts.book)
     with pytest.raises(ClusterError, match=f"{accounts.namespace}:abctl-shift.* cannot delete"):
-        door.delete(accounts.book)
+        client.delete(accounts.book)
     assert run(["status", "cm/none-envoy"]) == 5
     assert f"no configmap/none-envoy in namespace {accounts.namespace}" in capsys.readouterr().err
 
 
 def test_a_pod_whose_token_is_renewed_goes_on(accounts, pod):
     (pod / "token").write_text(accounts.token_that_expires("abctl", 3600))
-    door = KubeDoor()
+    client = ClusterClient()
     with pytest.raises(NotFoundError):
-        door.get(accounts.book)
+        client.get(accounts.book)
     (pod / "token").write_text(accounts.token_that_expires("abctl", -60))
     with pytest.raises(ClusterError, match="does not know you"):
-        door.get(accounts.book)
+        client.get(accounts.book)
     (pod / "token").write_text(accounts.token("abctl"))
     with pytest.raises(NotFoundError):
-        door.get(accounts.book)
+        client.get(accounts.book)
 
 
 def test_a_pod_that_does_not_trust_the_server_says_nothing_to_it(pod, accounts):
@@ -111,20 +111,22 @@ def test_a_pod_that_does_not_trust_the_server_says_nothing_to_it(pod, accounts):
         timeout=60,
     )
     with pytest.raises(ClusterError, match=r"no answer from https.*self-signed certif") as caught:
-        KubeDoor().get(accounts.book)
+        ClusterClient().get(accounts.book)
     assert "certificate-authority" in caught.value.hint
 
 
 def test_an_expired_token_is_said_to_be_one(accounts, tmp_path):
-    def door(in_seconds):
+    def client(in_seconds):
         token = accounts.token_that_expires("abctl", in_seconds)
-        return KubeDoor(kubeconfig=accounts.cluster.write_kubeconfig(tmp_path / "config", token))
+        return ClusterClient(
+            kubeconfig=accounts.cluster.write_kubeconfig(tmp_path / "config", token)
+        )
 
     # But for its time it is a good one.
     with pytest.raises(NotFoundError):
-        door(3600).get(accounts.book)
+        client(3600).get(accounts.book)
     with pytest.raises(ClusterError, match="does not know you") as caught:
-        door(-3600).get(accounts.book)
+        client(-3600).get(accounts.book)
     assert "expired" in caught.value.hint
     assert "log in again" in caught.value.hint
 
@@ -134,12 +136,12 @@ def test_what_one_may_is_what_the_roles_say(accounts, tmp_path, crds):
     may = {}
     for account in ("abctl", "abctl-shift"):
         path = accounts.cluster.write_kubeconfig(tmp_path / account, accounts.token(account))
-        door = KubeDoor(kubeconfig=path)
-        may[account] = {verb for verb in ("get", "create", "delete") if door.may(verb, route)}
-        assert not door.may("get", Ref("v1", "Secret", accounts.namespace, "iris"))
-        assert not door.may("get", Ref("v1", "ConfigMap", "default", "iris"))
+        client = ClusterClient(kubeconfig=path)
+        may[account] = {verb for verb in ("get", "create", "delete") if client.may(verb, route)}
+        assert not client.may("get", Ref("v1", "Secret", accounts.namespace, "iris"))
+        assert not client.may("get", Ref("v1", "ConfigMap", "default", "iris"))
         with pytest.raises(NotFoundError, match="knows no Rollout"):
-            door.may("get", Ref("argoproj.io/v1alpha1", "Rollout", accounts.namespace, "iris"))
+            client.may("get", Ref("argoproj.io/v1alpha1", "Rollout", accounts.namespace, "iris"))
     assert may == {"abctl": {"get", "create", "delete"}, "abctl-shift": {"get"}}
 
 
@@ -150,9 +152,9 @@ def test_who_is_somebody_else_may_what_they_may(accounts, tmp_path):
     path.write_text(json.dumps(config))
     # Nobody has allowed abctl to be somebody else.
     with pytest.raises(ClusterError, match="cannot impersonate"):
-        KubeDoor(kubeconfig=path).get(accounts.book)
+        ClusterClient(kubeconfig=path).get(accounts.book)
     admin = json.loads(accounts.cluster.kubeconfig.read_text())["users"][0]["user"]["token"]
     config["users"][0]["user"]["token"] = admin
     path.write_text(json.dumps(config))
     with pytest.raises(ClusterError, match=r"abctl-shift.* cannot delete"):
-        KubeDoor(kubeconfig=path).delete(accounts.book)
+        ClusterClient(kubeconfig=path).delete(accounts.book)

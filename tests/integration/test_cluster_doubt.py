@@ -7,7 +7,7 @@ import pytest
 from api_server import ADMIN_TOKEN
 from doubtful import FAULTS, gateway
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.experiment import Model
 from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
@@ -30,15 +30,15 @@ def lossy(cluster):
 
 
 @pytest.fixture
-def door(cluster, lossy, tmp_path):
+def client(cluster, lossy, tmp_path):
     """By way of the gateway."""
     path = cluster.write_kubeconfig(tmp_path / "config", ADMIN_TOKEN, url=lossy.url)
-    return KubeDoor(kubeconfig=path, sleep=lambda _: None)
+    return ClusterClient(kubeconfig=path, sleep=lambda _: None)
 
 
 @pytest.fixture
-def session(door, experiment):
-    return Session(door, envoy, experiment, actor="ann", timeout_seconds=10.0)
+def session(client, experiment):
+    return Session(client, envoy, experiment, actor="ann", timeout_seconds=10.0)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def experiment(make_experiment, namespace):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, session, fault):
-    door, experiment = session.world, session.experiment
+    client, experiment = session.world, session.experiment
     start(session, why="test")
     splits = itertools.cycle([B, A])
     steps = 2
@@ -59,21 +59,21 @@ def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, session, fault):
         to, lossy.writes = next(splits), 0
         lossy.faulty = {number: FAULTS[fault]}
         assert shift(session, to, why="test").changed
-        entries = ledger_of(door.get(ledger_ref(experiment))).entries
+        entries = ledger_of(client.get(ledger_ref(experiment))).entries
         steps += 2
         assert [e.phase for e in entries] == ["intent", "applied"] * (steps // 2)
-        assert envoy.split_of(door.get(envoy.target(experiment))) == entries[-1].after == to
+        assert envoy.split_of(client.get(envoy.target(experiment))) == entries[-1].after == to
         if lossy.writes < number:
             break
     assert number == 4  # intent, weights, outcome
 
 
 def test_every_lost_answer_of_a_start_and_of_a_deletion(lossy, session):
-    door, experiment = session.world, session.experiment
+    client, experiment = session.world, session.experiment
     every = itertools.cycle(FAULTS.values())
     lossy.faulty = {number: next(every) for number in range(1, 100, 2)}
     start(session, why="test")
-    assert [e.phase for e in ledger_of(door.get(ledger_ref(experiment))).entries] == [
+    assert [e.phase for e in ledger_of(client.get(ledger_ref(experiment))).entries] == [
         "intent",
         "applied",
     ]
@@ -83,12 +83,12 @@ def test_every_lost_answer_of_a_start_and_of_a_deletion(lossy, session):
 
 
 def test_somebody_else_who_was_faster_is_still_named(lossy, session, cluster):
-    door, experiment = session.world, session.experiment
+    client, experiment = session.world, session.experiment
     start(session, why="test")
-    book = door.get(ledger_ref(experiment))
+    book = client.get(ledger_ref(experiment))
     # Bob shifts while Ann's intent is on its way, and her answer is lost.
-    owner = KubeDoor(kubeconfig=cluster.kubeconfig)
+    owner = ClusterClient(kubeconfig=cluster.kubeconfig)
     shift(replace(session, world=owner, actor="bob"), B, why="test")
     lossy.writes, lossy.faulty = 0, {1: FAULTS["not done, 504"]}
     with pytest.raises(ConflictError, match="changed by somebody else"):
-        door.replace({**book, "data": {**book["data"], "mine": "1"}})
+        client.replace({**book, "data": {**book["data"], "mine": "1"}})

@@ -8,7 +8,7 @@ import pytest
 from api_server import DEADLINE_SECONDS
 
 from abctl.cli.main import run
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Change, Ref
 from abctl.core.split import Split
 from abctl.errors import ClusterError, ConflictError, NotFoundError, UnreachableError
@@ -43,16 +43,16 @@ def test_the_roles_are_enough_to_apply_shift_and_delete(example, as_account, nam
     carrier, experiment = session.platform, session.experiment
     for obj in carrier.objects(experiment):
         session.world.apply(obj)
-    door = KubeDoor(kubeconfig=as_account("abctl-shift"))
+    client = ClusterClient(kubeconfig=as_account("abctl-shift"))
     target = carrier.target(experiment)
-    before = door.get(target)
+    before = client.get(target)
     after = carrier.with_split(before, Split(experiment.split.names, (4000, 6000)))
-    door.patch(target, Change(before, after).json_patch())
+    client.patch(target, Change(before, after).json_patch())
     assert isinstance(session.ready("treatment"), bool | str)
-    assert tree(replace(session, world=door), before).unread == ()
+    assert tree(replace(session, world=client), before).unread == ()
     for obj in reversed(carrier.objects(experiment)):
         with pytest.raises(ClusterError, match="cannot delete resource") as caught:
-            door.delete(Ref.of(obj))
+            client.delete(Ref.of(obj))
         assert "ask for a Role" in caught.value.hint
         session.world.delete(Ref.of(obj))
     with pytest.raises(NotFoundError):
@@ -86,7 +86,7 @@ def test_the_roles_allow_no_more(crds, as_account, namespace):
 def test_a_shift_by_an_account_with_the_least_rights(as_account, namespace, crds):
     experiment = str(K8S / "experiments" / "nginx.yaml")
     where = Where(kubeconfig=as_account("abctl-shift"), namespace=namespace)
-    owner = KubeDoor(kubeconfig=crds.kubeconfig)
+    owner = ClusterClient(kubeconfig=crds.kubeconfig)
     for obj in open_session(experiment, where).objects:
         owner.apply(obj)
     adopted = replace(
@@ -107,7 +107,7 @@ def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, ca
     if account == "nobody":
         crds.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
     mine = ["--kubeconfig", str(as_account(account)), "-n", namespace, "-o", "json"]
-    owner = KubeDoor(kubeconfig=crds.kubeconfig)
+    owner = ClusterClient(kubeconfig=crds.kubeconfig)
     session = open_session(file, Where(kubeconfig=kubeconfig, namespace=namespace))
 
     def diagnosis(what):
@@ -140,9 +140,9 @@ def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, ca
 
 
 def test_who_may_not_is_told_what_is_missing(as_account, namespace):
-    door = KubeDoor(kubeconfig=as_account("abctl-shift"))
+    client = ClusterClient(kubeconfig=as_account("abctl-shift"))
     with pytest.raises(ClusterError) as caught:
-        door.get(Ref("v1", "Secret", namespace, "any"))
+        client.get(Ref("v1", "Secret", namespace, "any"))
     assert 'cannot get resource "secrets"' in caught.value.message
     assert f"a Role in {namespace} that may get secrets" in caught.value.hint
 
@@ -150,59 +150,59 @@ def test_who_may_not_is_told_what_is_missing(as_account, namespace):
 def test_a_wrong_or_expired_token_is_said_to_be_one(crds, as_account, tmp_path, namespace):
     wrong = crds.write_kubeconfig(tmp_path / "wrong", "s3cret-and-wrong")
     with pytest.raises(ClusterError, match="does not know you") as caught:
-        KubeDoor(kubeconfig=wrong).get(CONFIG_MAP)
+        ClusterClient(kubeconfig=wrong).get(CONFIG_MAP)
     assert "log in again" in caught.value.hint
     assert "s3cret" not in caught.value.message + caught.value.hint
     # The account is gone, and its token with it: as if it had expired.
     gone = as_account("abctl")
     crds.kubectl("delete", "serviceaccount", "abctl", "-n", namespace)
     with pytest.raises(ClusterError, match="does not know you"):
-        KubeDoor(kubeconfig=gone).get(replace(CONFIG_MAP, namespace=namespace))
+        ClusterClient(kubeconfig=gone).get(replace(CONFIG_MAP, namespace=namespace))
 
 
 def test_a_kind_that_is_not_installed_is_said_to_be(cluster, namespace):
-    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    client = ClusterClient(kubeconfig=cluster.kubeconfig)
     rollout = Ref("argoproj.io/v1alpha1", "Rollout", namespace, "iris")
     with pytest.raises(NotFoundError, match=r"knows no Rollout of argoproj.io/v1alpha1") as caught:
-        door.get(rollout)
+        client.get(rollout)
     assert "CRD is not installed" in caught.value.hint
     with pytest.raises(NotFoundError, match="knows no Foo"):
-        door.get(Ref("v1", "Foo", namespace, "iris"))
+        client.get(Ref("v1", "Foo", namespace, "iris"))
     # Its plural is not what one would guess.
     with pytest.raises(NotFoundError, match="no endpoints/iris"):
-        door.get(Ref("v1", "Endpoints", namespace, "iris"))
+        client.get(Ref("v1", "Endpoints", namespace, "iris"))
 
 
 def test_a_namespace_that_is_not_there_is_named(cluster):
-    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    client = ClusterClient(kubeconfig=cluster.kubeconfig)
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "none"}}
     with pytest.raises(NotFoundError, match='"none" not found') as caught:
-        door.create(obj)
+        client.create(obj)
     assert caught.value.hint == "kubectl create namespace none"
 
 
 def test_what_the_schema_forbids_is_said_in_its_words(crds, namespace):
-    door = KubeDoor(kubeconfig=crds.kubeconfig)
+    client = ClusterClient(kubeconfig=crds.kubeconfig)
     meta = {"name": "x", "namespace": namespace}
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta}
     with pytest.raises(ClusterError, match=r"httproute/x is refused \(422\).*hostnames"):
-        door.create({**route, "spec": {"hostnames": ["NOT A HOST"]}})
+        client.create({**route, "spec": {"hostnames": ["NOT A HOST"]}})
 
 
 def test_what_somebody_else_manages_is_taken_over_only_by_force(cluster, namespace):
-    door = KubeDoor(kubeconfig=cluster.kubeconfig)
+    client = ClusterClient(kubeconfig=cluster.kubeconfig)
     meta = {"name": "x", "namespace": namespace}
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": "1", "b": "1"}}
-    door.apply(obj)
+    client.apply(obj)
     patch = '{"data": {"a": "theirs"}}'
     cluster.kubectl("patch", "configmap", "x", "-n", namespace, "--patch", patch)
     for dry_run in (True, False):
         with pytest.raises(ConflictError) as caught:
-            door.apply(obj, dry_run=dry_run)
+            client.apply(obj, dry_run=dry_run)
         assert caught.value.message == "configmap/x: kubectl-patch has set data.a"
         assert "--force" in caught.value.hint
-    assert door.get(Ref.of(obj))["data"]["a"] == "theirs"
-    assert door.apply(obj, force=True)["data"] == {"a": "1", "b": "1"}
+    assert client.get(Ref.of(obj))["data"]["a"] == "theirs"
+    assert client.apply(obj, force=True)["data"] == {"a": "1", "b": "1"}
 
 
 def test_what_kubectl_applied_otherwise_is_told_at_once_and_taken_over_by_force(
@@ -244,15 +244,15 @@ def test_a_kubeconfig_that_leads_nowhere(cluster, tmp_path):
         pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
     nowhere = cluster.write_kubeconfig(tmp_path / "nowhere", "token", url="https://127.0.0.1:1")
     with pytest.raises(UnreachableError, match=r"no answer from https://127.0.0.1:1"):
-        KubeDoor(kubeconfig=nowhere).get(CONFIG_MAP)
+        ClusterClient(kubeconfig=nowhere).get(CONFIG_MAP)
     with pytest.raises(UnreachableError, match="no kubeconfig"):
-        KubeDoor(kubeconfig=tmp_path / "none")
+        ClusterClient(kubeconfig=tmp_path / "none")
     with pytest.raises(UnreachableError, match="prod"):
-        KubeDoor(kubeconfig=nowhere, context="prod")
+        ClusterClient(kubeconfig=nowhere, context="prod")
     damaged = tmp_path / "damaged"
     damaged.write_text("users: [{token: s3cret\n")
     with pytest.raises(UnreachableError, match="not YAML") as caught:
-        KubeDoor(kubeconfig=damaged)
+        ClusterClient(kubeconfig=damaged)
     assert "s3cret" not in caught.value.message
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from abctl import plugins
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Change, Ref
 from abctl.core.experiment import Shadow
 from abctl.core.split import Split
@@ -31,22 +31,22 @@ def test_there_is_a_worked_example_of_every_platform():
 
 
 def test_what_is_rendered_is_accepted_and_every_shift_reads_back(session, crds):
-    door, carrier, experiment = session.world, session.platform, session.experiment
+    client, carrier, experiment = session.world, session.platform, session.experiment
     for obj in (*carrier.baseline(experiment), *carrier.objects(experiment)):
-        door.apply(obj)
+        client.apply(obj)
     objects = service.wanted(session)
     # Whatever the server adds of its own is no difference.
     assert not [step.ref for step in service.steps(session, objects) if step.changes]
     target = carrier.target(experiment)
     for shares_bp in SPLITS:
         split = Split(experiment.split.names, shares_bp)
-        before = door.get(target)
+        before = client.get(target)
         change = Change(before, carrier.with_split(before, split)).json_patch()
-        tried = door.patch(target, change, dry_run=True)
+        tried = client.patch(target, change, dry_run=True)
         assert carrier.split_of(tried) == split
-        assert door.get(target) == before
-        door.patch(target, change)
-        assert carrier.split_of(door.get(target)) == split
+        assert client.get(target) == before
+        client.patch(target, change)
+        assert carrier.split_of(client.get(target)) == split
         kind = f"{target.kind}.{target.api_version.rpartition('/')[0]}".rstrip(".")
         seen = crds.read("-n", target.namespace, kind, target.name)
         assert carrier.split_of(seen) == split
@@ -93,10 +93,10 @@ def test_an_object_is_found_by_kubectls_words(example, word, crds, namespace):
     for obj in session.objects:
         if Ref.of(obj) == session.target:
             session.world.create(obj)
-    door = KubeDoor(kubeconfig=crds.kubeconfig)
-    carrier, found, obj = adopted(door, word, namespace)
+    client = ClusterClient(kubeconfig=crds.kubeconfig)
+    carrier, found, obj = adopted(client, word, namespace)
     assert carrier == platform(example)
-    assert obj == door.get(carrier.target(found))
+    assert obj == client.get(carrier.target(found))
     assert carrier.target(found) == session.target
     assert found.split.shares_bp == session.experiment.split.shares_bp
     seen = open_session(word, where).observe()

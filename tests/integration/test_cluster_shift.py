@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 from api_server import DEADLINE_SECONDS
-from doors import contend, survives
+from clients import contend, survives
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.experiment import Model
 from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
@@ -36,24 +36,24 @@ class World:
 
     def __init__(self, cluster, experiment, name):
         self.experiment = replace(experiment, name=name)
-        self.door = KubeDoor(kubeconfig=cluster.kubeconfig)
-        start(self.by(self.door, "ann"), why="test")
+        self.client = ClusterClient(kubeconfig=cluster.kubeconfig)
+        start(self.by(self.client, "ann"), why="test")
 
-    def by(self, door, actor):
+    def by(self, client, actor):
         """A session, timed by the clock of this machine."""
         time_ = {"clock": time.time, "timeout_seconds": DEADLINE_SECONDS}
-        return Session(door, envoy, self.experiment, actor=actor, **time_)
+        return Session(client, envoy, self.experiment, actor=actor, **time_)
 
-    def shift(self, to, door=None, actor="ann"):
-        return shift(self.by(door or self.door, actor), to, why="test")
+    def shift(self, to, client=None, actor="ann"):
+        return shift(self.by(client or self.client, actor), to, why="test")
 
     @property
     def ledger(self):
-        return ledger_of(self.door.get(ledger_ref(self.experiment)))
+        return ledger_of(self.client.get(ledger_ref(self.experiment)))
 
     @property
     def asked(self):
-        return envoy.split_of(self.door.get(envoy.target(self.experiment)))
+        return envoy.split_of(self.client.get(envoy.target(self.experiment)))
 
     @property
     def steps(self):
@@ -89,7 +89,7 @@ def test_killed_at_any_call_the_next_command_brings_order(make_world, after):
     for at in itertools.count(1):
         old, new = world.asked, next(splits)
         known = world.ledger.entries
-        completed = survives(partial(world.shift, new), world.door, at, after)
+        completed = survives(partial(world.shift, new), world.client, at, after)
         left = world.ledger.entries
         assert left[: len(known)] == known
         then = (new, old)[at % 2]
@@ -105,17 +105,17 @@ def test_killed_at_any_call_the_next_command_brings_order(make_world, after):
 
 def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(make_world, cluster):
     world = make_world()
-    ann, bob = (KubeDoor(kubeconfig=cluster.kubeconfig) for _ in range(2))
+    ann, bob = (ClusterClient(kubeconfig=cluster.kubeconfig) for _ in range(2))
     contend(world, ann, bob, rounds=100)
 
 
 def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, cluster, experiment):
-    door, reports = KubeDoor(kubeconfig=cluster.kubeconfig), []
+    client, reports = ClusterClient(kubeconfig=cluster.kubeconfig), []
     settings = {"actor": "ann", "timeout_seconds": 0.2, "report": reports.append}
-    session = Session(door, envoy, experiment, **settings)
+    session = Session(client, envoy, experiment, **settings)
     with pytest.raises(NotReadyError, match="control is not ready: deployment/iris-control"):
         apply(session, why="test")
-    known = ledger_of(door.get(ledger_ref(experiment)))
+    known = ledger_of(client.get(ledger_ref(experiment)))
     assert known.intent.after == A
     # The servers are there, but nothing sends them requests yet.
     assert not any("configmap/iris-envoy" in line for line in reports)
@@ -131,12 +131,12 @@ def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, clu
         play(variant)
     with pytest.raises(NotReadyError, match="the proxy is not ready: deployment/iris-envoy"):
         apply(session, why="test")
-    assert ledger_of(door.get(ledger_ref(experiment))).intent
+    assert ledger_of(client.get(ledger_ref(experiment))).intent
     play("envoy")
     apply(session, why="test")
-    assert envoy.split_of(door.get(envoy.target(experiment))) == A
+    assert envoy.split_of(client.get(envoy.target(experiment))) == A
     apply(session, why="test")
-    entries = ledger_of(door.get(ledger_ref(experiment))).entries
+    entries = ledger_of(client.get(ledger_ref(experiment))).entries
     assert [(e.phase, e.before, e.after) for e in entries] == STARTED
     changed = replace(experiment, assignment=replace(experiment.assignment, salt="other"))
     with pytest.raises(
@@ -146,12 +146,12 @@ def test_what_is_applied_waits_for_its_servers_and_goes_on_later(make_world, clu
         apply(replace(session, experiment=changed), why="test")
 
 
-class KillingDoor:
+class KillingClient:
     """The API server dies before one call; it comes back when `after_pauses` have passed."""
 
     def __init__(self, server, at, after_pauses=None):
         self.server, self.left, self.after_pauses = server, at, after_pauses
-        self.door = KubeDoor(kubeconfig=server.kubeconfig, sleep=self.pause)
+        self.client = ClusterClient(kubeconfig=server.kubeconfig, sleep=self.pause)
 
     def pause(self, seconds):
         if self.after_pauses is not None:
@@ -164,7 +164,7 @@ class KillingDoor:
             self.left -= 1
             if self.left == 0:
                 self.server.kill()
-            return getattr(self.door, verb)(*args, **kwargs)
+            return getattr(self.client, verb)(*args, **kwargs)
 
         return call
 
@@ -180,11 +180,11 @@ def test_the_api_server_dies_in_the_middle_of_a_shift(make_api_server, make_expe
     for at, wanted in ((4, B), (5, C), (6, B)):
         known = world.ledger.entries
         with pytest.raises(UnreachableError, match="no answer from https"):
-            world.shift(wanted, door=KillingDoor(server, at))
+            world.shift(wanted, client=KillingClient(server, at))
         server.start()
         assert world.ledger.entries[: len(known)] == known
         world.shift(wanted)
         assert (world.asked, world.ledger.desired, world.ledger.intent) == (wanted, wanted, None)
     # One that comes back soon is waited for, and nobody notices.
-    assert world.shift(A, door=KillingDoor(server, 4, after_pauses=3)).changed
+    assert world.shift(A, client=KillingClient(server, 4, after_pauses=3)).changed
     assert (world.asked, world.ledger.desired, world.ledger.intent) == (A, A, None)

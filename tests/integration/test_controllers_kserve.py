@@ -7,7 +7,7 @@ import pytest
 from api_server import wait_for
 from controllers import Controllers
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.core.split import Split
 from abctl.errors import SpecError
@@ -235,17 +235,17 @@ def test_what_is_rendered_is_accepted(example, opened):
 
 
 def test_in_standard_mode_the_percentage_is_ignored_and_so_abctl_refuses_it(kserve, own):
-    door = KubeDoor(kubeconfig=kserve.kubeconfig)
+    client = ClusterClient(kubeconfig=kserve.kubeconfig)
     with Controllers(kserve, own, *BELOW):
         obj = service({"predictor": {"model": STORED, "canaryTrafficPercent": 30}})
         obj["metadata"]["namespace"] = own
-        door.apply(obj)
+        client.apply(obj)
         ref = Ref.of(obj)
-        wait_for(lambda: ready(door.get(ref)), "the InferenceService")
+        wait_for(lambda: ready(client.get(ref)), "the InferenceService")
         obj["spec"]["predictor"]["model"] = {**STORED, "storageUri": "gs://models/v2"}
-        door.apply(obj)
-        wait_for(lambda: ready(door.get(ref)), "the InferenceService with another model")
-        seen = door.get(ref)
+        client.apply(obj)
+        wait_for(lambda: ready(client.get(ref)), "the InferenceService with another model")
+        seen = client.get(ref)
         assert seen["status"]["deploymentMode"] == "Standard"
         # Nothing is split: there is one Deployment, and its model is the new one.
         assert "traffic" not in seen["status"]["components"]["predictor"]
@@ -265,12 +265,12 @@ def ready(obj):
 
 def test_kserves_own_canary_of_this_version_gets_no_traffic(kserve, own):
     """Why `gateway` splits by a route of its own: KServe 0.20 has the field, but no weights."""
-    door = KubeDoor(kubeconfig=kserve.kubeconfig)
+    client = ClusterClient(kubeconfig=kserve.kubeconfig)
     obj = canaries(("v2", 10))
     obj["metadata"]["namespace"] = own
     with Controllers(kserve, own, *BELOW):
-        door.apply(obj)
-        wait_for(lambda: ready(door.get(Ref.of(obj))), "the InferenceService")
+        client.apply(obj)
+        wait_for(lambda: ready(client.get(Ref.of(obj))), "the InferenceService")
         wait_for(lambda: "iris-v2-predictor" in names(kserve, own, "deployments"), "its canary")
         for route in read(kserve, own, "httproutes")["items"]:
             for rule in route["spec"]["rules"]:

@@ -21,7 +21,7 @@ from abctl.evidence.increments import summarize
 from abctl.evidence.read import read
 from abctl.local import stack
 from abctl.local.identity import wait_for
-from abctl.metrics.queries import MEAN, Telemetry
+from abctl.metrics.queries import MEAN, MetricQueries
 from abctl.session.analyze import telemetry
 from abctl.sources import Series
 from abctl.sources.prometheus import Prometheus
@@ -65,7 +65,7 @@ class World:
         )
         self.answers[answer.headers["x-ab-variant"], answer.status_code] += 1
 
-    def telemetry(self, preset: str) -> Telemetry:
+    def telemetry(self, preset: str) -> MetricQueries:
         return telemetry(replace(self.experiment, source=Source("prometheus", {}, preset)))
 
     def latest(self, selector: str) -> list[Series]:

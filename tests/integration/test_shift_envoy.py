@@ -64,7 +64,7 @@ class Gateway:
         found = local_world.session(self.experiment, folder)
         # Who is dead is what some of the tests are about.
         settings = {"ready": lambda _: True, "timeout_seconds": DEADLINE_SECONDS}
-        self.session, self.door = replace(found, actor="test", **settings), found.world
+        self.session, self.client = replace(found, actor="test", **settings), found.world
         create(self.session, why="")
         static = envoy.bootstrap(
             self.experiment,
@@ -126,7 +126,7 @@ class Gateway:
 
     @property
     def steps(self):
-        return [e.phase for e in ledger_of(self.door.get(ledger_ref(self.experiment))).entries]
+        return [e.phase for e in ledger_of(self.client.get(ledger_ref(self.experiment))).entries]
 
 
 def _ask(connection, path, headers):
@@ -244,7 +244,7 @@ def test_routes_that_envoy_refuses_are_reported_and_the_old_stay(gateway, spoil,
     def pause(seconds):
         """Time is up when Envoy has refused them, however long that takes."""
         time.sleep(seconds)
-        status = gateway.door.get(envoy.target(gateway.experiment))["status"]
+        status = gateway.client.get(envoy.target(gateway.experiment))["status"]
         if "refused" in status.get("refusal", ""):
             late.append(2 * DEADLINE_SECONDS)
 

@@ -68,6 +68,18 @@ class Scrapes:
     falls: Array
     started: float | None
 
+    def begin(self, moment: float) -> float:
+        """That moment, or when the process started, if it was so short before that it is the same.
+
+        A start is known to a second or two.
+        """
+        started = moment if self.started is None else self.started
+        return started if 0.0 <= moment - started <= _SAME_START_SECONDS else moment
+
+    def missed(self, moment: float) -> bool:
+        """Whether its process is known to have run then, and was first scraped later."""
+        return self.started is not None and self.started < moment < float(self.times[0])
+
 
 @dataclass(frozen=True, eq=False)
 class Increase:

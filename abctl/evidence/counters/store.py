@@ -23,7 +23,7 @@ Range = tuple[float, float]
 
 
 @dataclass(eq=False)
-class Knowledge:
+class SampleStore:
     """What was read so far. It grows, chunk of cells by chunk, and may be kept in between.
 
     Attributes:
@@ -217,7 +217,7 @@ def scrapes_of_up(up: Series) -> Array:
     return np.asarray(up.times[up.values == 1])
 
 
-def arrays_of(known: Knowledge, cells: int) -> Mapping[str, NDArray[Any]]:
+def arrays_of(known: SampleStore, cells: int) -> Mapping[str, NDArray[Any]]:
     """What is known up to the end of some cells; no chunk that is not settled may go beyond it."""
     end = float(known.edges[cells])
     numbers: list[Array] = []
@@ -250,7 +250,7 @@ def arrays_of(known: Knowledge, cells: int) -> Mapping[str, NDArray[Any]]:
                 whole=tuple(cell for cell in sorted(group.whole) if cell < cells),
             )
         )
-    found = form.Knowledge(
+    found = form.SampleStore(
         interval_seconds=known.interval_seconds,
         begins=tuple(begin for begin in known.begins if begin <= end),
         edges=lay(known.edges[: cells + 1]),
@@ -272,21 +272,21 @@ def arrays_of(known: Knowledge, cells: int) -> Mapping[str, NDArray[Any]]:
     }
 
 
-def knowledge_of(arrays: Mapping[str, NDArray[Any]]) -> Knowledge:
+def knowledge_of(arrays: Mapping[str, NDArray[Any]]) -> SampleStore:
     """The same as it was.
 
     Raises:
         DamagedError: no such arrays.
     """
     numbers = arrays["numbers"]
-    found = forms.form_of(json.loads(arrays["text"].tobytes()), form.Knowledge)
+    found = forms.form_of(json.loads(arrays["text"].tobytes()), form.SampleStore)
 
     def array(place: form.Place) -> Array:
         at, *shape = place
         laid: Array = numbers[at : at + int(np.prod(shape))]
         return laid.reshape(shape)
 
-    known = Knowledge(
+    known = SampleStore(
         found.interval_seconds, list(found.begins), array(found.edges), list(found.chunks)
     )
     for series, where in ((found.starts, known.starts), (found.ups, known.ups)):

@@ -21,7 +21,7 @@ import numpy as np
 from abctl.evidence.counters.ambiguous import doubts
 from abctl.evidence.counters.group import Known, Mask
 from abctl.evidence.counters.increase import Array, Scrapes, scrapes_of
-from abctl.evidence.counters.store import Knowledge
+from abctl.evidence.counters.store import SampleStore
 from abctl.evidence.counters.targets import Target
 
 _MS = 0.001
@@ -40,7 +40,7 @@ class Needs:
         return bool(self.ranges or self.whole)
 
 
-def needs(knowledge: Knowledge, near_seconds: float) -> Needs:
+def needs(knowledge: SampleStore, near_seconds: float) -> Needs:
     """What is to be read; nothing, if everything that matters is known.
 
     Args:
@@ -70,7 +70,7 @@ def needs(knowledge: Knowledge, near_seconds: float) -> Needs:
     return Needs(whole=tuple(whole))
 
 
-def _points(knowledge: Knowledge, target: Target, scrapes: Scrapes) -> Iterator[float]:
+def _points(knowledge: SampleStore, target: Target, scrapes: Scrapes) -> Iterator[float]:
     """Scrapes that must be read, and were not."""
     times = scrapes.times
     events = np.concatenate((times[:1], scrapes.restarts, scrapes.falls, scrapes.inferred))

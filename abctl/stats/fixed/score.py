@@ -1,6 +1,7 @@
 """Score tests of two proportions or two Poisson rates over strata, and their inversion.
 
-The likeliest control level under a linear null, for each null (rows) and stratum (columns).
+The variance under a linear null takes the likeliest control level there, for each null (rows) and
+stratum (columns).
 """
 
 import math

@@ -1,13 +1,13 @@
-"""Group sequential bounds: a planned share of alpha is spent at the information actually reached.
+"""Group sequential tests: the bounds of each look, and the probabilities to cross them.
 
-Any number of looks, at any information; neither has to be planned. Under H0 the probability to
+The bounds: a planned share of alpha is spent at the information actually reached. Any number of
+looks, at any information; neither has to be planned. Under H0 the probability to
 cross the first k bounds is what the spending function allows at the information of look k.
 
 Source: Lan & DeMets (1983), Biometrika 70:659, which gives both spending functions.
 
-The score process of a trial, looked at again and again: densities and crossing probabilities.
-
-At information I the score is S ~ N(drift * I, I), with independent increments; a look stops the
+The probabilities are those of the score process of a trial that is looked at again and again. At
+information I the score is S ~ N(drift * I, I), with independent increments; a look stops the
 trial outside of (lower, upper). The density of the trials that go on is carried from look to look
 by numerical integration (Armitage, McPherson & Rowe, 1969), on Gauss-Legendre panels no wider than
 the increments' standard deviation, and only where the kernel is not negligible.

@@ -1,6 +1,6 @@
 """Proportions and rates at any time: the exact e-process, and a confidence sequence beside it.
 
-The exact e-process of two proportions or two Poisson rates, poll by poll.
+It is of two proportions or two Poisson rates, poll by poll.
 
 Within a poll take any point of the null, control x and treatment y = ratio * x + offset, and bets
 c_a, c_b with n_a c_a + ratio * n_b c_b = 0. Let the true values be x' and y' on the null.
@@ -25,8 +25,7 @@ poll and no validity.
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex nulls Turner &
 Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.
 
-Shares of requests while events are few, by the effective number of users.
-
+The same process takes shares of requests while events are few, by the effective number of users.
 With few events the buckets show no variance. The variance cannot be larger than if each user always
 or never had the event. Then a user counts once, however many requests they send, and the effective
 number of users is that of equally busy users with the same variance between the buckets' requests:

@@ -1,6 +1,6 @@
 """Confidence sequences of a contrast: estimates that may be looked at after every poll.
 
-Levels and their difference while events are few, at any time: from the number of events alone.
+While events are few, levels and their difference follow from the number of events alone.
 
 Let S be the events so far and M the sum of their probabilities (or rates times exposures), however
 these drift. For any r, r^S exp(-(r - 1) M) is a supermartingale, since r^x <= 1 + x (r - 1) on

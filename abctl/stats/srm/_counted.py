@@ -104,7 +104,7 @@ class Traffic:
             reason = f"variant {worst} had a share of 0 and got {forbidden[worst]:,.0f}"
             return self.result(0.0, -math.inf, math.inf, (), guarantee="exact", reason=reason)
         if not self.n.any():
-            return self.refused("no traffic")
+            return self.refused("no traffic that counts")
         if not np.any(self.n.sum(axis=1) * (self.share.max(axis=1) < 1)):
             return self.refused("one variant has all the traffic, there is nothing to compare")
         return None

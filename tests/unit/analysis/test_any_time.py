@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from abctl.analysis import plan
 from abctl.analysis.judge import judge
+from abctl.core.analysis import Analysis
 from abctl.core.experiment import Design, Experiment, Metric
 from abctl.core.ledger import Entry, Ledger
 from abctl.core.selector import Selector
@@ -51,6 +52,7 @@ class Steady:
     interval: float
     first: float
     place: str = "here"
+    grown_seconds: float = 9e6  # for how long they had grown at the start; negative: they wait
 
     def now(self) -> float:
         return self.until
@@ -61,7 +63,7 @@ class Steady:
         times = np.round(self.first + self.interval * number, 3)
         times = times[(times > start) & (times <= min(end, self.until))]
         return [
-            Series(labels, times, speed * (times - STARTED + 9e6))
+            Series(labels, times, speed * np.maximum(0.0, times - STARTED + self.grown_seconds))
             for name, speed in COUNTED.items()
             for variant in NAMES
             for bucket in "01"
@@ -166,3 +168,53 @@ def test_a_second_after_settling_no_poll_is_over_and_nothing_was_observed(
 
     assert [at(seconds) for seconds in (59.9, 60.5, 61.5, 62.5)] == [None] * 4
     assert at(64.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "settle", "code"),
+    [
+        (-5.0, 60.0, "beforeFirstPeriod"),
+        (10.0, 60.0, "beforeFirstPeriodUnknown"),  # counters of an unknown age
+        (-5.0, 600.0, "beforeFirstPeriodUnknown"),  # so far back nothing is read
+    ],
+)
+def test_what_came_before_the_first_period_that_counts_is_told(
+    ask: Callable[[float, str], Experiment], first: float, settle: float, code: str
+) -> None:
+    experiment = ask(settle, "sequential")
+    source = Steady(STARTED + settle + 60.0, 1.0, STARTED + first)
+    found = judge(gather(experiment, ledger(experiment, []), source, telemetry(experiment)))
+    told = [note for note in found.notes if note.code.startswith("beforeFirst")]
+    assert [(note.code, note.facts["variant"]) for note in told] == [(code, n) for n in NAMES]
+    if code == "beforeFirstPeriod":
+        # Ten a second in each of two buckets, from the start to the first period.
+        assert [note.facts["requests_count"] for note in told] == [20 * settle] * 2
+
+
+def test_counters_that_were_zero_when_first_scraped_missed_nothing(
+    ask: Callable[[float, str], Experiment],
+) -> None:
+    experiment = ask(60.0, "sequential")
+    source = Steady(STARTED + 120.0, 1.0, STARTED + 10.0, grown_seconds=-20.0)
+    found = judge(gather(experiment, ledger(experiment, []), source, telemetry(experiment)))
+    told = [note for note in found.notes if note.code.startswith("beforeFirst")]
+    assert [note.facts["requests_count"] for note in told] == [20 * 40.0] * 2
+
+
+def test_the_present_split_and_from_when_on_it_counts_are_told_before_it_does(
+    ask: Callable[[float, str], Experiment],
+) -> None:
+    experiment = ask(60.0, "sequential")
+    entries, asked = ledger(experiment, [200.0]), telemetry(experiment)
+
+    def at(seconds: float) -> Analysis:
+        source = Steady(STARTED + seconds, 1.0, STARTED - 5.0)
+        return judge(gather(experiment, entries, source, asked))
+
+    for seconds, periods in ((210.0, [EVEN]), (270.0, [EVEN, MORE])):
+        found = at(seconds)
+        assert [epoch.split for epoch in found.epochs] == periods
+        assert (found.current_split, found.counts_from) == (MORE, STARTED + 260.0)
+    changing = entries.with_entry(Entry(STARTED + 300.0, "me", MORE, EVEN, "", "intent"))
+    assert (changing.counts_from(60.0), changing.changing_since) == (None, STARTED + 300.0)
+    assert (entries.counts_from(60.0), entries.changing_since) == (STARTED + 260.0, STARTED + 200.0)

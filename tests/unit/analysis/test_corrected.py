@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
 from abctl.analysis.compare import _adjusted
-from abctl.core.analysis import Claim, Comparison, MetricResult, Role, Says
+from abctl.core.analysis import Claim, ClaimKind, Comparison, MetricResult, Role
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 
 ALPHA = 0.05
@@ -24,7 +24,7 @@ def estimate(p: float) -> Estimate:
     return replace(PLAIN, p=p, log_p=math.log(p) if p else -math.inf)
 
 
-def metrics(role: Role, says: Says, p: NDArray[Any]) -> list[MetricResult]:
+def metrics(role: Role, says: ClaimKind, p: NDArray[Any]) -> list[MetricResult]:
     """Metrics of one role; p of shape (metrics, treatments), not a number: not estimable."""
     missing = NotEstimable("proportion_sequence", "nothing yet")
     rest: dict[str, Any] = dict.fromkeys(("quantile", "mde", "margin"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.ledger import Entry
 from abctl.forms.ledger import ledger_of, new_object, with_ledger
 from abctl.session import local_world
@@ -49,6 +49,6 @@ def start_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
         obj = new_object(experiment, first)
         for entry in later:
             obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-        DirectoryDoor(Path("state") / local_world.WORLD).create(obj)
+        DirectoryClient(Path("state") / local_world.WORLD).create(obj)
 
     return start

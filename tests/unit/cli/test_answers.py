@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from estimates import PLAIN
 
-from abctl.core.analysis import Claim, Comparison, Says
+from abctl.core.analysis import Claim, ClaimKind, Comparison
 from abctl.report.effects import compared
 from abctl.stats.estimate import Alternative, Delta, Estimate
 
@@ -20,7 +20,7 @@ EARLIER = "the null was rejected at an earlier look and stays so; this look alon
 
 
 def claim(
-    says: Says,
+    says: ClaimKind,
     null: Delta,
     side: Alternative,
     bound: float | None,
@@ -90,11 +90,14 @@ def test_the_interval_stands_beside_its_boundary(
     assert said(role, *claims) == says
 
 
-def test_where_no_lift_can_be_excluded_it_says_so() -> None:
+@pytest.mark.parametrize("proven", [True, False])
+def test_without_an_interval_the_line_gives_the_answer_of_p(*, proven: bool) -> None:
     unknown = replace(RESULT, control=0.0, lift=None, lift_interval=None)
-    assert said("guardrail", claim("non-inferior", HALF, "less", None, result=unknown)) == (
-        "guardrail, within margin? no interval: the control cannot be told from 0, so no lift can "
-        "be excluded"
+    within = claim("non-inferior", HALF, "less", None, result=unknown, proven=proven)
+    assert said("guardrail", within) == (
+        f"guardrail, within margin? {'yes' if proven else 'not yet'}, by P alone (treatment "
+        "against control +50.0%); no interval of the lift, as the interval of the control "
+        "includes 0"
     )
 
 

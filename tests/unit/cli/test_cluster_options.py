@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from abctl.cli import _session, shift
+from abctl.cli._options import duration, patience
 from abctl.cli._shift import variants
 from abctl.cli.main import run
-from abctl.errors import UsageError
 
 EXAMPLE = Path(__file__).parents[3] / "k8s/experiments/envoy.yaml"
 
@@ -25,16 +25,50 @@ def kubeconfig(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("given", "seconds"), [("90", 90.0), ("1.5", 1.5), ("90s", 90.0), ("5m", 300.0), (150.0, 150.0)]
+    ("given", "seconds"), [("1.5s", 1.5), ("90s", 90.0), ("5m", 300.0), (150.0, 150.0)]
+)
+def test_a_duration_has_a_unit(given, seconds):
+    assert duration(given) == seconds
+
+
+OF_DURATIONS = [
+    (["shift", "iris.yaml", "50/50"], "--timeout"),
+    (["apply", "iris.yaml"], "--timeout"),
+    (["local", "up", "iris.yaml"], "--timeout"),
+    (["analyze", "iris.yaml"], "--interval"),
+    (["scrape", "m:80"], "--interval"),
+    (["scrape", "m:80"], "--for"),
+    (["simulate", "iris.yaml"], "--duration"),
+    (["simulate", "iris.yaml"], "--feedback-delay"),
+]
+
+
+@pytest.mark.parametrize(("words", "option"), OF_DURATIONS, ids=str)
+@pytest.mark.parametrize("given", ["-5", "nan", "5x", "", "inf", "1e300", "٣s"])
+def test_what_is_no_duration_is_refused_by_the_name_of_its_option(words, option, given, capsys):
+    assert run([*words, option, given]) == 2
+    assert option in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "option"), OF_DURATIONS, ids=str)
+def test_a_bare_number_is_seconds_of_a_timeout_alone(words, option, capsys):
+    run([*words, option, "5"])
+    refused = "'5' is not a duration" in capsys.readouterr().err
+    assert refused == (option != "--timeout")
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("90", 90.0), ("0", 0.0), ("5m", 300.0), (1.5, 1.5)]
 )
 def test_a_timeout_is_a_duration_or_seconds(given, seconds):
-    assert _session._seconds(given) == seconds
+    assert patience(given) == seconds
 
 
-@pytest.mark.parametrize("given", ["-1", "nan", "5x", "", "inf", "1e300"])
-def test_a_timeout_that_is_none_is_refused(given):
-    with pytest.raises(UsageError, match="--timeout"):
-        _session._seconds(given)
+def test_what_is_written_without_a_unit_is_told_with_one(capsys):
+    assert run(["simulate", "iris.yaml", "--anonymous", "0.05"]) == 2
+    assert "5%" in capsys.readouterr().err
+    assert run(["plan", "iris.yaml", "--alpha", "5%"]) == 2
+    assert "0.05" in capsys.readouterr().err
 
 
 def test_the_tab_key_offers_contexts_and_variants(kubeconfig):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Ref
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry
@@ -39,7 +39,7 @@ def started(start_experiment: Callable[..., None]) -> Callable[..., Experiment]:
         experiment, carrier = load(Path("iris.yaml")), platform("envoy")
         target = carrier.target(experiment)
         obj = next(o for o in carrier.objects(experiment) if Ref.of(o) == target)
-        DirectoryDoor(Path("state") / local_world.WORLD).create(obj)
+        DirectoryClient(Path("state") / local_world.WORLD).create(obj)
         return experiment
 
     return start

@@ -18,7 +18,7 @@ import pytest
 
 from abctl.cli import _log
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
 from abctl.errors import AbctlError
@@ -172,8 +172,8 @@ def test_the_split_and_what_the_cache_had_are_shown(
     make_experiment: Callable[..., Experiment], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "abctl")
-    experiment, door = make_experiment(), DirectoryDoor(tmp_path / "world")
-    session = Session(door, envoy, experiment, actor="ann", clock=lambda: 1.0)
+    experiment, client = make_experiment(), DirectoryClient(tmp_path / "world")
+    session = Session(client, envoy, experiment, actor="ann", clock=lambda: 1.0)
     start(session, why="")
     wanted = Split(experiment.split.names, (1234, 8766))
     plan(session, wanted)

@@ -97,9 +97,9 @@ CASES: Mapping[str, Case] = {
     "no traffic": Case(
         10,
         (
-            "accuracy of treatment: not estimable yet: ab_outcome_count_total{",
-            "has counted nothing yet",
-            "split: not checked, no traffic",
+            "accuracy of treatment: not estimable yet: control has no feedback of accuracy since",
+            "only those count",
+            "split: not checked, no traffic that counts",
         ),
         only(zero),
     ),
@@ -107,8 +107,8 @@ CASES: Mapping[str, Case] = {
         12,
         (
             "does not follow the split",
-            'ab_requests_total{variant="treatment"',
-            "counted nothing yet",
+            "treatment has no requests since",
+            "only those count",
         ),
         only(zero, '"treatment"'),
     ),
@@ -148,8 +148,8 @@ CASES: Mapping[str, Case] = {
     "an outcome that nobody has reported": Case(
         10,
         (
-            "accuracy of treatment: not estimable yet: ab_outcome_count_total{",
-            "counted nothing yet",
+            "accuracy of treatment: not estimable yet: control has no feedback of accuracy since",
+            "only those count",
         ),
         only(zero, "outcome"),
     ),
@@ -165,7 +165,7 @@ CASES: Mapping[str, Case] = {
     ),
     "an outcome that was reported of one variant only": Case(
         10,
-        ('ab_outcome_count_total{variant="treatment"', "has counted nothing yet"),
+        ("treatment has no feedback of accuracy since", "only those count"),
         only(zero, "outcome", "treatment"),
     ),
     "gaps": Case(
@@ -213,7 +213,7 @@ CASES: Mapping[str, Case] = {
     "no buckets": Case(
         10, ("bucket='', must be 0 to 7",), only(renamed('bucket="7"', 'bucket=""'))
     ),
-    "it has just begun": Case(10, ("nothing counts yet: the split has only just",), started=0.5),
+    "it has just begun": Case(10, ("nothing counts yet: requests count from",), started=0.5),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Ref
 from abctl.core.ledger import Entry
 from abctl.forms.ledger import new_object
@@ -55,7 +55,7 @@ STACK = Stack(
     servers=(),
     processes=(Process("supervisor", Identity.of(1), "ready", Path("log")),),
 )
-Arrange = Callable[[tuple[str, str], tuple[str, str], tuple[str, str]], DirectoryDoor]
+Arrange = Callable[[tuple[str, str], tuple[str, str], tuple[str, str]], DirectoryClient]
 
 
 @pytest.fixture
@@ -65,21 +65,21 @@ def arrange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arrange:
 
     def made(
         file: tuple[str, str], known: tuple[str, str], there: tuple[str, str]
-    ) -> DirectoryDoor:
-        door, experiments = DirectoryDoor(Path("state") / local_world.WORLD), []
+    ) -> DirectoryClient:
+        client, experiments = DirectoryClient(Path("state") / local_world.WORLD), []
         for names in (known, there, file):
             Path("iris.yaml").write_text(FILE.format(*names))
             experiments.append(load(Path("iris.yaml")))
         first = Entry(1000.0, "me", None, experiments[0].split, "start", "applied")
-        door.create(new_object(experiments[0], first))
+        client.create(new_object(experiments[0], first))
         carrier = platform("envoy")
         target = carrier.target(experiments[1])
-        door.create(next(o for o in carrier.objects(experiments[1]) if Ref.of(o) == target))
+        client.create(next(o for o in carrier.objects(experiments[1]) if Ref.of(o) == target))
         series = '{variant=\\"v2\\",bucket=\\"0\\",code=\\"2xx\\"} '
         Path("pages.jsonl").write_text(
             "".join(PAGE.format(at, f"{series}{at}") for at in range(1000, 1200, 5))
         )
-        return door
+        return client
 
     return made
 

@@ -9,7 +9,7 @@ import pytest
 from abctl.cli import _shift
 from abctl.cli._session import WorldOptions
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
 from abctl.forms.ledger import ledger_of
@@ -21,16 +21,16 @@ A = Split(("control", "treatment"), (9000, 1000))
 
 
 class Counting:
-    """A door that writes down what is asked of it."""
+    """A client that writes down what is asked of it."""
 
-    def __init__(self, door):
-        self.door, self.asked = door, []
-        self.now = door.now  # which takes no request
+    def __init__(self, client):
+        self.client, self.asked = client, []
+        self.now = client.now  # which takes no request
 
     def __getattr__(self, verb):
         def call(*args, **kwargs):
             self.asked.append(verb)
-            return getattr(self.door, verb)(*args, **kwargs)
+            return getattr(self.client, verb)(*args, **kwargs)
 
         return call
 
@@ -38,9 +38,9 @@ class Counting:
 @pytest.fixture
 def session(tmp_path, make_experiment, monkeypatch):
     """A started experiment, which the commands find whatever they are told."""
-    door, experiment = DirectoryDoor(tmp_path / "world"), make_experiment(shares_bp=A.shares_bp)
-    start(Session(door, envoy, experiment, actor="ann", clock=lambda: 1.0), why="")
-    found = [Session(Counting(door), envoy, experiment)]
+    client, experiment = DirectoryClient(tmp_path / "world"), make_experiment(shares_bp=A.shares_bp)
+    start(Session(client, envoy, experiment, actor="ann", clock=lambda: 1.0), why="")
+    found = [Session(Counting(client), envoy, experiment)]
     monkeypatch.setattr(_shift, "session_of", lambda *_, **given: replace(found[0], **given))
     return found
 
@@ -110,9 +110,9 @@ def test_where_nobody_can_be_asked_nothing_is_changed(session, steps, monkeypatc
 def test_a_yes_shifts_the_world_as_it_is_by_then(session, steps, monkeypatch, capsys):
     class Slow(Terminal):
         def readline(self, *_):
-            door = session[0].world.door
+            client = session[0].world.client
             target = envoy.target(session[0].experiment)
-            door.replace(envoy.with_split(door.get(target), Split(A.names, (5000, 5000))))
+            client.replace(envoy.with_split(client.get(target), Split(A.names, (5000, 5000))))
             return "y\n"
 
     answering(monkeypatch, Slow())
@@ -128,7 +128,7 @@ def test_a_plan_that_changed_is_warned_of(session, capsys):
     changed = replace(plan, assignment=replace(plan.assignment, salt="other"))
     session[0] = replace(session[0], experiment=changed)
     assert run(["shift", "iris.yaml", "treatment=30%", "--yes"]) == 0
-    warning = "warning: assignment of the file differ from what was locked at the start"
+    warning = "warning: assignment of the file differs from what was locked at the start"
     assert warning in capsys.readouterr().err
     # Without a file there is no plan.
     session[0] = replace(session[0], adopted=True)

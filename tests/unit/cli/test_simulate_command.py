@@ -2,16 +2,21 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from abctl.cli.main import run
+from abctl.core.ledger import Entry, Phase
+from abctl.forms.ledger import new_object
 from abctl.local import stack
 from abctl.local.identity import Identity
 from abctl.local.stack import Process, Stack
+from abctl.session import local_world
 from abctl.simulate import Traffic
 from abctl.simulate._tally import Summary, Tally
+from abctl.spec import load
 
 
 @pytest.fixture
@@ -26,10 +31,10 @@ def path(tmp_path: Path) -> str:
     [
         (["--url", "http://192.0.2.1"], ["http://192.0.2.1: not on this machine", "--yes"]),
         (["--url", "192.0.2.1"], ["'192.0.2.1' is no entrance", "http://127.0.0.1:8080"]),
-        (["--duration", "60"], ["'60' is not a duration", "90s"]),
+        (["--duration", "60"], ["--duration: '60' is not a duration", "90s"]),
         (["--rate", "-1"], ["--rate -1.0, must be from 0.001 to 1,000,000"]),
         (["--requests", "0"], ["--requests 0, must be from 1 to"]),
-        (["--anonymous", "30"], ["--anonymous 30.0, must be from 0 to 1"]),
+        (["--anonymous", "30"], ["--anonymous: share '30' has no unit", "write 30%"]),
         (["--users", "1000000000000"], ["--users 1000000000000, must be from 1 to 10,000,000"]),
         (["--noise", "nan"], ["--noise nan, must be from 0 to 1,000"]),
         (["--requests", "9" * 400], ["must be from 1 to 1,000,000,000"]),
@@ -107,3 +112,38 @@ def test_without_a_stack_it_says_how_to_start_one(
 ) -> None:
     assert run(["simulate", path, "--state", str(tmp_path / "none")]) == 5
     assert "abctl local up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ago_seconds", "phase", "said"),
+    [
+        (3.0, "applied", "requests count from "),
+        (60.0, "applied", None),
+        (60.0, "intent", "requests do not count yet"),
+    ],
+)
+def test_requests_that_will_not_count_are_warned_of(
+    *,
+    path: str,
+    tmp_path: Path,
+    ago_seconds: float,
+    phase: Phase,
+    said: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def nothing(*_: object, **__: object) -> Summary:
+        tally = Tally(("control", "treatment"))
+        tally.answer("control", "alice", 0.001)
+        return tally.summary(1.0, (), (), False)
+
+    monkeypatch.setattr("abctl.simulate.simulate", nothing)
+    experiment = load(Path(path))
+    me = Process(stack.SUPERVISOR, Identity.of(os.getpid()), "ready", tmp_path / "log")
+    stack.write(Stack("iris", tmp_path, 0.0, "http://127.0.0.1:1", "", None, (), (me,)))
+    first = Entry(time.time() - ago_seconds, "me", None, experiment.split, "", phase)
+    local_world.session(experiment, tmp_path).world.create(new_object(experiment, first))
+    capsys.readouterr()
+    assert run(["simulate", path, "--state", str(tmp_path), "--seed", "1"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith(said) if said else err == ""

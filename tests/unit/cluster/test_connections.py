@@ -13,7 +13,7 @@ from threading import Barrier, Event, Thread, Timer
 import pytest
 import urllib3
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.errors import UnreachableError
 
@@ -109,8 +109,8 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def door_to(tmp_path):
-    """A door to an address, by what else the kubeconfig says of the cluster and of the user."""
+def client_to(tmp_path):
+    """A client to an address, by what else the kubeconfig says of the cluster and of the user."""
 
     def make(address, user=None, **cluster):
         config = {
@@ -120,62 +120,62 @@ def door_to(tmp_path):
             "users": [{"name": "x", "user": user or {}}],
         }
         (tmp_path / "config").write_text(json.dumps(config))
-        return KubeDoor(kubeconfig=tmp_path / "config", sleep=lambda _: None)
+        return ClusterClient(kubeconfig=tmp_path / "config", sleep=lambda _: None)
 
     return make
 
 
 @pytest.fixture
-def door(server, door_to):
-    return door_to(f"http://127.0.0.1:{server.server_port}")
+def client(server, client_to):
+    return client_to(f"http://127.0.0.1:{server.server_port}")
 
 
-def read(door, name="x"):
-    return door.get(Ref("v1", "ConfigMap", "default", name))["metadata"]["name"].split("/")[-1]
+def read(client, name="x"):
+    return client.get(Ref("v1", "ConfigMap", "default", name))["metadata"]["name"].split("/")[-1]
 
 
-def write(door):
+def write(client):
     meta = {"name": "x", "namespace": "default", "resourceVersion": "1"}
-    return door.replace({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+    return client.replace({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
 
 
-def test_requests_share_one_connection(door, server):
-    assert [read(door, name) for name in "abc"] == ["a", "b", "c"]
-    write(door)
+def test_requests_share_one_connection(client, server):
+    assert [read(client, name) for name in "abc"] == ["a", "b", "c"]
+    write(client)
     assert len(server.connections) == 1
 
 
-def test_a_connection_that_the_server_has_ended_is_made_anew_even_for_a_write(door, server):
-    read(door)
+def test_a_connection_that_the_server_has_ended_is_made_anew_even_for_a_write(client, server):
+    read(client)
     server.hang_up()
-    write(door)
+    write(client)
     assert len(server.connections) == 2
     assert [verb for verb, *_ in server.asked] == ["GET", "PUT"]
 
 
-def test_a_write_that_was_cut_off_is_read_back_before_it_is_repeated(door, server):
-    read(door)
+def test_a_write_that_was_cut_off_is_read_back_before_it_is_repeated(client, server):
+    read(client)
     server.dying += ["GET", "GET"]
-    assert read(door) == "x"
+    assert read(client) == "x"
     server.dying += ["PUT", "PUT"]
-    write(door)
+    write(client)
     verbs = [verb for verb, *_ in server.asked]
     assert verbs == ["GET"] * 4 + ["PUT", "GET"] * 2 + ["PUT"]
     server.dying += ["PUT"] * 9
     with pytest.raises(UnreachableError, match="closed connection without response") as caught:
-        write(door)
+        write(client)
     assert "finished or reverted by the next command" in caught.value.hint
 
 
-def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(door, server, monkeypatch):
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next(client, server, monkeypatch):
     monkeypatch.setattr("abctl.cluster.kube._POD_TIMEOUT_SECONDS", 0.05)
     with pytest.raises(UnreachableError, match="timed out"):
-        door.ask_pod(POD, 1, "silent")
+        client.ask_pod(POD, 1, "silent")
     server.silent.set()
-    assert read(door, "a") == "a"
+    assert read(client, "a") == "a"
 
 
-def test_what_is_given_up_before_it_was_sent_is_never_sent(door, server, monkeypatch):
+def test_what_is_given_up_before_it_was_sent_is_never_sent(client, server, monkeypatch):
     held, before = Event(), set(threading.enumerate())
 
     def later(*words, connect=urllib3.util.connection.create_connection, **more):
@@ -185,89 +185,93 @@ def test_what_is_given_up_before_it_was_sent_is_never_sent(door, server, monkeyp
     monkeypatch.setattr("urllib3.util.connection.create_connection", later)
     monkeypatch.setattr("abctl.cluster._client._TIMEOUT_SECONDS", 0.05)
     with pytest.raises(UnreachableError, match="timed out"):
-        write(door)
+        write(client)
     [waiting] = set(threading.enumerate()) - before
     held.set()
     waiting.join(10)
     monkeypatch.undo()
-    assert read(door) == "x"
+    assert read(client) == "x"
     assert [verb for verb, *_ in server.asked] == ["GET"]
 
 
-def test_those_who_ask_at_once_do_not_wait_for_each_other(door, server):
+def test_those_who_ask_at_once_do_not_wait_for_each_other(client, server):
     names = [f"together-{number}" for number in range(4)]
     server.together = Barrier(len(names))
     with ThreadPoolExecutor(len(names)) as threads:
-        assert list(threads.map(lambda name: read(door, name), names)) == names
+        assert list(threads.map(lambda name: read(client, name), names)) == names
     assert len(server.connections) == len(names)
     server.together = None
-    assert [read(door, name) for name in names] == names
+    assert [read(client, name) for name in names] == names
     assert len(server.connections) == len(names)
 
 
 @pytest.mark.parametrize("sized", [False, True])
-def test_an_answer_that_is_too_large_is_left(door, server, monkeypatch, sized):
-    assert read(door) == "x"
+def test_an_answer_that_is_too_large_is_left(client, server, monkeypatch, sized):
+    assert read(client) == "x"
     monkeypatch.setattr("abctl.cluster._connections._PART_BYTES", 2**10)
     monkeypatch.setattr("abctl.cluster._connections.LARGEST_BYTES", 2**16)
     with pytest.raises(UnreachableError, match="more than 65,536 bytes"):
-        read(door, "large-sized" if sized else "large")
-    assert read(door) == "x"
+        read(client, "large-sized" if sized else "large")
+    assert read(client) == "x"
     assert sum("large" in path for _, path, _ in server.asked) == 1  # it would not be smaller
 
 
-def test_nobody_is_followed_elsewhere(door, server):
+def test_nobody_is_followed_elsewhere(client, server):
     with pytest.raises(UnreachableError):
-        read(door, "elsewhere")
+        read(client, "elsewhere")
     assert [path.rpartition("/")[2] for _, path, _ in server.asked] == ["elsewhere"]
 
 
 @pytest.mark.parametrize("proxied", [False, True])
-def test_an_answer_that_drips_is_not_waited_for(door_to, server, monkeypatch, proxied):
+def test_an_answer_that_drips_is_not_waited_for(client_to, server, monkeypatch, proxied):
     monkeypatch.setattr("abctl.cluster._client._TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr("abctl.cluster._client._LONGEST_SECONDS", 0.3, raising=False)
     real = f"http://127.0.0.1:{server.server_port}"
-    door = door_to("http://api.example.com:81", **{"proxy-url": real}) if proxied else door_to(real)
-    assert read(door, "a") == "a"
+    client = (
+        client_to("http://api.example.com:81", **{"proxy-url": real})
+        if proxied
+        else client_to(real)
+    )
+    assert read(client, "a") == "a"
     ending = Timer(3, server.silent.set)
     ending.start()
     with pytest.raises(UnreachableError, match=r"no answer from .* \(timed out after 0.2 s\)"):
-        read(door, "drip")
+        read(client, "drip")
     ending.cancel()
     assert not server.silent.is_set()
     assert server.left.wait(10)
-    assert read(door, "b") == "b"
+    assert read(client, "b") == "b"
     # Somebody who once answered is asked again, but not for ever.
     assert sum("drip" in path for _, path, _ in server.asked) == 2
 
 
-def test_where_nobody_listens_is_said_at_once(door_to):
+def test_where_nobody_listens_is_said_at_once(client_to):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{bound.getsockname()[1]}"
         with pytest.raises(UnreachableError, match="Connection refused"):
-            read(door_to(address))
+            read(client_to(address))
 
 
-def test_a_server_may_be_behind_a_path(door_to, server):
-    read(door_to(f"http://127.0.0.1:{server.server_port}/k8s/clusters/c-1/"))
+def test_a_server_may_be_behind_a_path(client_to, server):
+    read(client_to(f"http://127.0.0.1:{server.server_port}/k8s/clusters/c-1/"))
     assert server.asked[0][1] == "/k8s/clusters/c-1/api/v1/namespaces/default/configmaps/x"
 
 
 @pytest.mark.parametrize("proxied", [False, True])
-def test_what_is_said_is_the_same_with_a_proxy_between(door_to, server, proxied):
+def test_what_is_said_is_the_same_with_a_proxy_between(client_to, server, proxied):
     real = f"http://127.0.0.1:{server.server_port}"
     groups = ["a"] if proxied else ["a", "b"]  # in plain HTTP urllib3 makes one header of several
     user = {"token": "t", "as": "ann", "as-groups": groups}
     if proxied:
-        door = door_to("http://api.example.com:81", user, **{"proxy-url": real})
+        client = client_to("http://api.example.com:81", user, **{"proxy-url": real})
         host = "http://api.example.com:81"
     else:
-        door, host = door_to(real, user), ""
-    assert read(door, "a") == "a"
+        client, host = client_to(real, user), ""
+    assert read(client, "a") == "a"
     server.dying += ["PUT"] * 9
     with pytest.raises(UnreachableError, match="closed connection"):
-        write(door)
+        write(client)
     (_, path, headers), (verb, *_), *_ = server.asked
     assert (path, verb) == (f"{host}/api/v1/namespaces/default/configmaps/a", "PUT")
     assert headers.get_all("Impersonate-Group") == groups

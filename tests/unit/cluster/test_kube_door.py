@@ -1,4 +1,4 @@
-"""What the door does with answers that a good API server rarely gives."""
+"""What the client does with answers that a good API server rarely gives."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.errors import ClusterError, ConflictError, UnreachableError
 
@@ -23,7 +23,7 @@ def failure(code, message="later", reason=None, **headers):
 
 @pytest.fixture
 def world(tmp_path):
-    """A server that gives the answers of `script`, one after the other, and a door to it."""
+    """A server that gives the answers of `script`, one after the other, and a client to it."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self):
@@ -59,9 +59,9 @@ def world(tmp_path):
     }
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(config))
-    door = KubeDoor(kubeconfig=file, sleep=pauses.append)
-    door.script, door.asked, door.pauses = script, asked, pauses
-    yield door
+    client = ClusterClient(kubeconfig=file, sleep=pauses.append)
+    client.script, client.asked, client.pauses = script, asked, pauses
+    yield client
     server.shutdown()
     server.server_close()
 
@@ -204,15 +204,15 @@ def stored(version, **data):
 
 
 WRITES = {
-    "create": (lambda door: door.create(NEW), GONE, stored("7", a="1"), stored("7", a="9")),
+    "create": (lambda client: client.create(NEW), GONE, stored("7", a="1"), stored("7", a="9")),
     "replace": (
-        lambda door: door.replace(WITH),
+        lambda client: client.replace(WITH),
         stored("1", a="0"),
         stored("2", a="1"),
         stored("2", a="9"),
     ),
     "patch": (
-        lambda door: door.patch(
+        lambda client: client.patch(
             REF,
             [
                 {"op": "test", "path": "/data/a", "value": "0"},

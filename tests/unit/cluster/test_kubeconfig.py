@@ -229,7 +229,7 @@ def test_a_program_that_is_not_there_is_named_with_where_to_get_it(access, tmp_p
 
 @pytest.mark.process
 def test_a_program_that_hangs_is_not_waited_for(access, tmp_path, monkeypatch):
-    monkeypatch.setattr("abctl.cluster._official._LONGEST_SECONDS", 0.2, raising=False)
+    monkeypatch.setattr("abctl.cluster._credential_programs._LONGEST_SECONDS", 0.2, raising=False)
     with pytest.raises(ClusterError, match=r"login gave nothing within 0.2 s") as caught:
         access(config(program(tmp_path, "exec sleep 3")))
     assert (caught.value.exit_code, "kubectl" in caught.value.hint) == (5, True)

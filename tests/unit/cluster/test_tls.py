@@ -1,4 +1,4 @@
-"""Whom a door trusts, and how it says who it is: real handshakes with certificates made here."""
+"""Whom a client trusts, and how it says who it is: real handshakes with certificates made here."""
 
 import json
 import ssl
@@ -13,7 +13,7 @@ from threading import Thread
 import authorities
 import pytest
 
-from abctl.cluster.kube import KubeDoor
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.errors import UnreachableError
 
@@ -115,7 +115,7 @@ def ask(folder, cluster, user=None):
         "users": [{"name": "x", "user": user or {}}],
     }
     (folder / "config").write_text(json.dumps(config))
-    return KubeDoor(kubeconfig=folder / "config").get(REF)["data"]["names"]
+    return ClusterClient(kubeconfig=folder / "config").get(REF)["data"]["names"]
 
 
 def trusted(made):

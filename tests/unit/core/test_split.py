@@ -54,6 +54,7 @@ def test_a_share_that_is_too_fine_is_said_to_be_just_that() -> None:
         (("0%/100%",), (0, 10_000)),
         (("control=80%", "treatment=20%"), (8000, 2000)),
         (("control=80%,treatment=20%",), (8000, 2000)),
+        (("control=30%",), (3000, 7000)),  # of two, the other one takes the rest
     ],
 )
 def test_a_change_is_written_by_shares_or_by_names(
@@ -74,7 +75,6 @@ def test_what_is_not_named_stays_and_the_control_takes_the_rest() -> None:
         (("treatmnt=30%",), "no variant 'treatmnt'"),
         (("50/30/20",), "3 shares, 2 variants"),
         (("50/30",), "makes the sum 80%, must be 100%"),
-        (("control=50%",), "makes the sum 80%, must be 100%"),
         (("30%",), "'30%' is not a split"),
         (("treatment=30%", "treatment=40%"), "'treatment' is given twice"),
         (("treatment=",), "share ''"),
@@ -85,6 +85,11 @@ def test_what_is_not_named_stays_and_the_control_takes_the_rest() -> None:
 def test_a_change_that_makes_no_sense_is_refused(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         TWO.parse_change(words)
+
+
+def test_of_three_variants_nobody_can_say_who_takes_what_the_control_gives() -> None:
+    with pytest.raises(SpecError, match="must be 100%"):
+        THREE.parse_change(("control=30%",))
 
 
 def test_treatments_over_the_whole_are_refused() -> None:

@@ -6,10 +6,18 @@ from typing import Any
 import pytest
 from estimates import PLAIN
 
-from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Result, Says, Verdict
+from abctl.core.analysis import (
+    Claim,
+    ClaimKind,
+    Comparison,
+    Coverage,
+    MetricResult,
+    Result,
+    Verdict,
+)
 from abctl.core.experiment import Design
 from abctl.core.reasons import Reason
-from abctl.core.verdict import Size, deviation, distrust, verdict
+from abctl.core.verdict import Size, deviation, integrity_violations, verdict
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 from abctl.stats.srm import SrmResult, fixed, sequential
 
@@ -38,10 +46,12 @@ def estimate(effect: float, p: float) -> Estimate:
 
 
 def metric(
-    name: str, role: str, proven: dict[str, tuple[Says, ...]], result: Result | None = None
+    name: str, role: str, proven: dict[str, tuple[ClaimKind, ...]], result: Result | None = None
 ) -> MetricResult:
     """A metric with what is proven of each treatment."""
-    asked: tuple[Says, ...] = ("better", "harm") if role == "primary" else ("non-inferior", "harm")
+    asked: tuple[ClaimKind, ...] = (
+        ("better", "harm") if role == "primary" else ("non-inferior", "harm")
+    )
     found = result or estimate(0.02, 0.01)
     null = MARGIN if role == "guardrail" else Delta(0, relative=False)
     comparisons = tuple(
@@ -66,11 +76,11 @@ def codes(found: Verdict) -> list[str]:
     return [reason.code for reason in found.reasons]
 
 
-def primary(*says: Says, **other: tuple[Says, ...]) -> MetricResult:
+def primary(*says: ClaimKind, **other: tuple[ClaimKind, ...]) -> MetricResult:
     return metric("accuracy", "primary", {"treatment": says, **other})
 
 
-def guardrail(*says: Says, **other: tuple[Says, ...]) -> MetricResult:
+def guardrail(*says: ClaimKind, **other: tuple[ClaimKind, ...]) -> MetricResult:
     return metric("errors", "guardrail", {"treatment": says, **other})
 
 
@@ -79,7 +89,7 @@ def guardrail(*says: Says, **other: tuple[Says, ...]) -> MetricResult:
 @pytest.mark.parametrize("safe", [(), ("non-inferior",), ("harm",)])
 @pytest.mark.parametrize("trusted", [True, False])
 def test_every_combination_has_the_verdict_of_the_rules(
-    elapsed: int, better: tuple[Says, ...], safe: tuple[Says, ...], trusted: bool
+    elapsed: int, better: tuple[ClaimKind, ...], safe: tuple[ClaimKind, ...], trusted: bool
 ) -> None:
     found = verdict(
         DESIGN,
@@ -118,7 +128,7 @@ def test_harm_on_a_primary_goes_before_better_on_another() -> None:
 
 def of(elapsed_seconds: float = 500, without_share: tuple[str, ...] = (), **are: str) -> Verdict:
     """The verdict on treatments that are good, harmful, or open."""
-    says: dict[str, tuple[tuple[Says, ...], tuple[Says, ...]]] = {
+    says: dict[str, tuple[tuple[ClaimKind, ...], tuple[ClaimKind, ...]]] = {
         "good": (("better",), ("non-inferior",)),
         "harmful": (("better",), ("harm",)),
         "open": ((), ("non-inferior",)),
@@ -317,14 +327,14 @@ def test_a_metric_of_which_nothing_is_claimed_ships_nothing() -> None:
 def test_evidence_with_holes_is_not_trusted(
     watched: Coverage | None, code: str | None, facts: dict[str, float]
 ) -> None:
-    found = list(distrust(None, ("a", "b"), {"a": WATCHED, "b": watched}, ()))
+    found = list(integrity_violations(None, ("a", "b"), {"a": WATCHED, "b": watched}, ()))
     assert found == ([Reason(code, {"variant": "b", **facts})] if code else [])
 
 
 def test_a_wrong_split_is_told_with_names_and_numbers() -> None:
     off = sequential([[700, 300]], [[0.5, 0.5]])
     assert isinstance(off, SrmResult)
-    (told,) = distrust(off, ("old", "new"), {}, ())
+    (told,) = integrity_violations(off, ("old", "new"), {}, ())
     assert told.code == "splitMismatch"
     assert told.facts == {
         "variant": "old",
@@ -335,7 +345,7 @@ def test_a_wrong_split_is_told_with_names_and_numbers() -> None:
         "alpha": off.alpha,
     }
     right = sequential([[510, 490]], [[0.5, 0.5]])
-    assert list(distrust(right, ("old", "new"), {}, ())) == []
+    assert list(integrity_violations(right, ("old", "new"), {}, ())) == []
 
 
 @pytest.mark.parametrize(
@@ -356,7 +366,7 @@ def test_a_share_that_is_off_by_chance_is_called_so(got: int, says: str) -> None
 
 
 def test_a_changed_plan_is_not_trusted() -> None:
-    (told,) = distrust(None, (), {}, ("metrics", "design"))
+    (told,) = integrity_violations(None, (), {}, ("metrics", "design"))
     assert told == Reason("planChanged", {"parts": ["metrics", "design"]})
 
 

@@ -191,3 +191,21 @@ def test_a_value_that_no_counter_has_is_refused(value: float) -> None:
 def test_samples_out_of_order_are_refused() -> None:
     with pytest.raises(SourceError, match="order of time"):
         counters_of([series([1, 0], [0, 1])])
+
+
+@pytest.mark.parametrize(
+    ("started", "begin", "missed"),
+    [
+        (None, 100.0, False),  # of unknown age: what it holds at first is told as unseen
+        (99.5, 99.5, False),  # a start is known to a second or two
+        (100.5, 100.0, False),
+        (50.0, 100.0, True),
+    ],
+)
+def test_whether_a_process_ran_before_it_was_first_scraped(
+    started: float | None, begin: float, missed: bool
+) -> None:
+    nothing = np.array([])
+    scrapes = Scrapes(np.array([103.0, 104.0]), nothing, nothing, nothing, started)
+    assert scrapes.begin(100.0) == begin
+    assert scrapes.missed(begin) == missed

@@ -182,7 +182,7 @@ def leave_behind(experiment: Experiment, state_dir: Path, *phases: Phase) -> Non
     for phase in phases:
         entry = Entry(2.0, "me", None, experiment.split, "", phase)
         obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-    local_world.door(experiment, state_dir).create(obj)
+    local_world.client(experiment, state_dir).create(obj)
     (state_dir / "scrapes.jsonl").write_text("counted")
 
 
@@ -218,7 +218,7 @@ def test_what_an_experiment_left_behind_is_kept_whatever_comes_after(
         )
         for folder in kept:
             assert (folder / "scrapes.jsonl").read_text() == "counted"
-            assert ledger.read(local_world.door(experiment, folder), experiment).ledger.desired
+            assert ledger.read(local_world.client(experiment, folder), experiment).ledger.desired
         assert not (state_dir / "scrapes.jsonl").exists()
     assert not local_stack.down(state_dir, purge=True)
     assert not state_dir.exists()
@@ -240,7 +240,7 @@ def test_what_never_started_or_was_tied_to_its_starter_is_no_evidence(
     (told,) = start_again(experiment, state_dir, tied=True)
     (kept,) = (state_dir / lifecycle.EARLIER).iterdir()
     assert str(kept) in told
-    assert ledger.read(local_world.door(other, kept), other).ledger.desired
+    assert ledger.read(local_world.client(other, kept), other).ledger.desired
     shutil.rmtree(state_dir / lifecycle.EARLIER)
     # What nobody can read may be evidence.
     leave_behind(experiment, state_dir)

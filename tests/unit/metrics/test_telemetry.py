@@ -8,17 +8,17 @@ from abctl.core.experiment import PARTS, Kind, Metric
 from abctl.core.selector import Selector
 from abctl.errors import SourceError
 from abctl.metrics import presets
-from abctl.metrics.queries import Telemetry
+from abctl.metrics.queries import MetricQueries
 
 ACCURACY = Metric("quality", "primary", "proportion", "accuracy", "increase")
 LATENCY = dataclasses.replace(ACCURACY, of="latency", kind="quantile", quantile=0.95)
 ERRORS = dataclasses.replace(ACCURACY, of="errors")
 
 
-def telemetry(name: str) -> Telemetry:
+def telemetry(name: str) -> MetricQueries:
     same = {"experiment": ("iris",), "namespace": ("models",), "model": ("iris",)}
     names = {v: {"variant": (v,), "upstream": (f"up-{v}",), **same} for v in ("a", "b")}
-    return Telemetry(name, presets.preset(name), names)
+    return MetricQueries(name, presets.preset(name), names)
 
 
 ABCTL = telemetry("abctl")

@@ -8,9 +8,9 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from doors import survives
+from clients import survives
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.experiment import Model
 from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
@@ -93,24 +93,24 @@ def experiment(make_experiment):
 
 
 def applying(experiment, clock, timeout_seconds=30.0):
-    """Applies it by a door."""
+    """Applies it by a client."""
     time = {"clock": clock, "sleep": clock.sleep, "timeout_seconds": timeout_seconds}
 
-    def by(door):
-        return apply(Session(door, kserve, experiment, actor="ann", **time), why="")
+    def by(client):
+        return apply(Session(client, kserve, experiment, actor="ann", **time), why="")
 
     return by
 
 
-def assert_in_order(door, controller, experiment):
-    obj = door.get(kserve.target(experiment))
+def assert_in_order(client, controller, experiment):
+    obj = client.get(kserve.target(experiment))
     assert (kserve.split_of(obj), kserve.programmed(obj)) == (SPLIT, SPLIT)
     images = [revision["containers"][0]["image"] for revision in controller.revisions]
     assert images == ["abctl/iris:v1", "abctl/iris:v2"]
     assert controller.rolled_out == 1
     # The treatment never had more than its share, not for a moment.
     assert {percent for image, percent in controller.seen if image == images[1]} <= {10}
-    entries = ledger_of(door.get(ledger_ref(experiment))).entries
+    entries = ledger_of(client.get(ledger_ref(experiment))).entries
     assert [(e.phase, e.after) for e in entries] == [("intent", SPLIT), ("applied", SPLIT)]
 
 
@@ -118,10 +118,10 @@ def assert_in_order(door, controller, experiment):
 def test_killed_at_any_call_applying_again_comes_to_the_same_end(tmp_path, experiment, after):
     for at in itertools.count(1):
         controller, clock = Controller(), Clock()
-        door = DirectoryDoor(tmp_path / str(at), controller)
-        completed = survives(applying(experiment, clock), door, at, after)
-        assert applying(experiment, clock)(door)
-        assert_in_order(door, controller, experiment)
+        client = DirectoryClient(tmp_path / str(at), controller)
+        completed = survives(applying(experiment, clock), client, at, after)
+        assert applying(experiment, clock)(client)
+        assert_in_order(client, controller, experiment)
         if completed:
             break
     assert at > 12
@@ -129,10 +129,10 @@ def test_killed_at_any_call_applying_again_comes_to_the_same_end(tmp_path, exper
 
 def test_a_control_that_does_not_get_ready_holds_back_the_treatment(tmp_path, experiment):
     controller, clock = Controller(looks=10_000), Clock()
-    door = DirectoryDoor(tmp_path / "world", controller)
+    client = DirectoryClient(tmp_path / "world", controller)
     with pytest.raises(NotReadyError, match="not ready"):
-        applying(experiment, clock, timeout_seconds=5.0)(door)
+        applying(experiment, clock, timeout_seconds=5.0)(client)
     assert len(controller.revisions) == 1
     controller.waiting, controller.looks = 0, 2
-    assert applying(experiment, clock)(door)
-    assert_in_order(door, controller, experiment)
+    assert applying(experiment, clock)(client)
+    assert_in_order(client, controller, experiment)

@@ -13,7 +13,7 @@ import scipy.stats
 import yaml
 
 from abctl.cli.main import run
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.assignment import bucket, point
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry
@@ -106,7 +106,7 @@ def begin(*later: Entry) -> Experiment:
     obj = new_object(experiment, Entry(AT - 9, "me", None, experiment.split, "", "intent"))
     for entry in later:
         obj = with_ledger(obj, ledger_of(obj).with_entry(entry))
-    DirectoryDoor(Path(".abctl/iris") / local_world.WORLD).create(obj)
+    DirectoryClient(Path(".abctl/iris") / local_world.WORLD).create(obj)
     Path(".abctl/iris/state.json").touch()
     return experiment
 

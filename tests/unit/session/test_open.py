@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from abctl import plugins
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.errors import ClusterError, UsageError
 from abctl.local import stack
 from abctl.session import adopt
@@ -59,7 +59,7 @@ def opened(word="iris.yaml", **where):
 
 def test_without_a_cluster_it_is_the_local_stack():
     found = opened()
-    assert isinstance(found.world, DirectoryDoor)
+    assert isinstance(found.world, DirectoryClient)
     assert found.state_dir == STATE_ROOT / "iris"
     assert "local stack" in found.words
 

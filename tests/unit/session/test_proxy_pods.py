@@ -18,7 +18,7 @@ OLD = Split(("control", "treatment"), (10_000, 0))
 
 
 class Pods:
-    """A door to pods of a proxy: for each its phase, and what it answers."""
+    """A client to pods of a proxy: for each its phase, and what it answers."""
 
     def __init__(self, inquiry, **pods):
         self.inquiry, self.pods, self.asked = inquiry, pods, []
@@ -72,8 +72,8 @@ class World:
         rendered = self.platform.objects(experiment)
         obj = next(obj for obj in rendered if Ref.of(obj) == self.target)
         self.carrier = self.version(obj, 1)
-        self.door = Pods(self.inquiry)
-        self.pods = ProxyPods(self.door, self.platform, self.inquiry, self.target)
+        self.client = Pods(self.inquiry)
+        self.pods = ProxyPods(self.client, self.platform, self.inquiry, self.target)
 
     @staticmethod
     def version(obj, number):
@@ -83,7 +83,7 @@ class World:
         return ANSWERS[self.name](self.platform, obj or self.carrier)
 
     def status(self, **pods):
-        self.door.pods = pods
+        self.client.pods = pods
         return self.pods.status(self.carrier)
 
     def programmed(self, **pods):
@@ -103,11 +103,11 @@ def test_a_pod_that_has_what_is_wanted_is_asked_once(world):
     many = {f"pod-{i}": now for i in range(200)}
     assert world.programmed(**many) == split
     assert world.programmed(**many) == world.programmed(**many, late=now) == split
-    assert world.door.asked == [*many, "late"]
+    assert world.client.asked == [*many, "late"]
     # Another split is another question.
     world.carrier = world.version(world.platform.with_split(world.carrier, OLD), 2)
     assert world.programmed(**many) == split
-    assert world.door.asked == [*many, "late", "pod-0"]
+    assert world.client.asked == [*many, "late", "pod-0"]
 
 
 def test_what_differs_in_more_than_the_split_is_not_what_is_wanted(world):
@@ -147,8 +147,8 @@ def test_why_nobody_can_tell_is_told(world):
 
 
 def test_other_objects_have_their_own_status(world):
-    world.door.pods = {"a": ("Running", ClusterError("not asked", "-"))}
+    world.client.pods = {"a": ("Running", ClusterError("not asked", "-"))}
     meta = world.carrier["metadata"]
     for other in ({"name": "x"}, {"labels": {}}):
         assert world.pods.status({**world.carrier, "metadata": {**meta, **other}}) is None
-    assert not world.door.asked
+    assert not world.client.asked

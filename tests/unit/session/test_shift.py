@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from doors import CountingDoor, contend, survives
+from clients import CountingClient, contend, survives
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.ledger import Entry, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError, NotReadyError, SpecError, UsageError
@@ -67,10 +67,10 @@ class LateEnvoy:
         return {"routes": json.loads(self.has)["resources"][0], "refusal": "update_rejected"}
 
 
-def open_by(clock, door, experiment):
+def open_by(clock, client, experiment):
     """A session of Ann's."""
     time = {"clock": clock, "sleep": clock.sleep, "timeout_seconds": 5.0}
-    return Session(door, envoy, experiment, actor="ann", **time)
+    return Session(client, envoy, experiment, actor="ann", **time)
 
 
 class World:
@@ -80,34 +80,34 @@ class World:
         self.experiment = experiment
         self.clock = Clock()
         self.envoy = LateEnvoy(root)
-        self.door = DirectoryDoor(root, self.envoy)
-        self.session = open_by(self.clock, self.door, experiment)
+        self.client = DirectoryClient(root, self.envoy)
+        self.session = open_by(self.clock, self.client, experiment)
         start(self.session, why="test")
 
-    def shift(self, to, door=None, **settings):
-        session = replace(self.session, world=door or self.door, **settings)
+    def shift(self, to, client=None, **settings):
+        session = replace(self.session, world=client or self.client, **settings)
         return shift(session, to, why="test")
 
     @property
     def ledger(self):
-        return ledger_of(self.door.get(ledger_ref(self.experiment)))
+        return ledger_of(self.client.get(ledger_ref(self.experiment)))
 
     @property
     def asked(self):
-        return envoy.split_of(self.door.get(envoy.target(self.experiment)))
+        return envoy.split_of(self.client.get(envoy.target(self.experiment)))
 
     @property
     def steps(self):
         return [(e.phase, e.before, e.after) for e in self.ledger.entries]
 
     def tamper(self, to):
-        obj = self.door.get(envoy.target(self.experiment))
-        self.door.replace(envoy.with_split(obj, to))
+        obj = self.client.get(envoy.target(self.experiment))
+        self.client.replace(envoy.with_split(obj, to))
 
     def intend(self, to):
-        obj = self.door.get(ledger_ref(self.experiment))
+        obj = self.client.get(ledger_ref(self.experiment))
         entry = Entry(self.clock(), "bob", self.asked, to, "killed", "intent")
-        self.door.replace(with_ledger(obj, ledger_of(obj).with_entry(entry)))
+        self.client.replace(with_ledger(obj, ledger_of(obj).with_entry(entry)))
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_start_opens_the_first_epoch_once(world):
 
 def test_a_start_again_goes_on_with_the_split_of_the_ledger(world):
     world.shift(B)
-    world.door.delete(envoy.target(world.experiment))
+    world.client.delete(envoy.target(world.experiment))
     start(world.session, why="test")
     assert world.asked == B
     assert world.ledger.desired == B
@@ -169,13 +169,13 @@ def test_twice_is_the_same_as_once(world):
 
 
 def test_a_platform_that_cannot_tell_is_not_said_to_have_confirmed(world):
-    silent = DirectoryDoor(world.door._root)
-    assert world.shift(B, door=silent).confirmed is False
+    silent = DirectoryClient(world.client._root)
+    assert world.shift(B, client=silent).confirmed is False
     assert world.ledger.desired == B
 
 
 def test_what_is_not_started_cannot_be_shifted(tmp_path, make_experiment):
-    session = open_by(Clock(), DirectoryDoor(tmp_path / "empty"), make_experiment())
+    session = open_by(Clock(), DirectoryClient(tmp_path / "empty"), make_experiment())
     with pytest.raises(NotFoundError, match="iris was not started"):
         plan(session, A)
 
@@ -271,7 +271,7 @@ def test_an_open_intent_is_finished_reverted_or_replaced(make_world, patched):
 def test_killed_at_any_call_the_next_command_brings_order(make_world, after, then):
     for at in itertools.count(1):
         world = make_world()
-        completed = survives(partial(world.shift, B), world.door, at, after)
+        completed = survives(partial(world.shift, B), world.client, at, after)
         left = world.ledger
         assert left.entries[:2] == world.ledger.entries[:2]
         world.shift(then)
@@ -294,17 +294,17 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
     experiment = make_experiment(shares_bp=A.shares_bp)
     for at in itertools.count(1):
         root = tmp_path / str(at)
-        door = DirectoryDoor(root, LateEnvoy(root))
+        client = DirectoryClient(root, LateEnvoy(root))
         clock = Clock()
-        session = open_by(clock, door, experiment)
+        session = open_by(clock, client, experiment)
 
-        def begin(door, session=session):
-            start(replace(session, world=door), why="")
+        def begin(client, session=session):
+            start(replace(session, world=client), why="")
 
-        completed = survives(begin, door, at, after)
+        completed = survives(begin, client, at, after)
         create(session, why="")
         start(session, why="")
-        entries = ledger_of(door.get(ledger_ref(experiment))).entries
+        entries = ledger_of(client.get(ledger_ref(experiment))).entries
         assert [(e.phase, e.before, e.after) for e in entries] == STARTED
         if completed:
             break
@@ -313,42 +313,42 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
 
 def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
     world.envoy.looks = 0
-    contend(world, world.door, world.door, rounds=100)
+    contend(world, world.client, world.client, rounds=100)
 
 
-class Asked(CountingDoor):
+class RequestTemplate(CountingClient):
     """Writes down what is read."""
 
-    def __init__(self, door):
-        super().__init__(door)
+    def __init__(self, client):
+        super().__init__(client)
         self.asked = []
 
     def get(self, ref):
         self.asked.append(ref)
-        return self.door.get(ref)
+        return self.client.get(ref)
 
 
 def test_one_look_reads_each_object_once_and_drift_is_looked_at_twice(world):
     both = [ledger_ref(world.experiment), envoy.target(world.experiment)]
-    door = Asked(world.door)
-    session = replace(world.session, world=door)
+    client = RequestTemplate(world.client)
+    session = replace(world.session, world=client)
     state = session.observe()
-    assert (state.asked, state.drifted, door.asked) == (A, False, both)
+    assert (state.asked, state.drifted, client.asked) == (A, False, both)
     world.tamper(C)
-    door.asked.clear()
+    client.asked.clear()
     state = session.observe()
-    assert (state.asked, state.drifted, door.asked) == (C, True, both * 2)
+    assert (state.asked, state.drifted, client.asked) == (C, True, both * 2)
 
 
 def test_what_was_found_is_not_read_again_and_no_drift_where_it_is_old(world):
     target = envoy.target(world.experiment)
-    found, door = world.door.get(target), Asked(world.door)
-    adopted = Adopting(door, world.experiment, found)
+    found, client = world.client.get(target), RequestTemplate(world.client)
+    adopted = Adopting(client, world.experiment, found)
     session = replace(world.session, world=adopted, adopted=True)
-    assert (session.observe().asked, door.asked) == (A, [ledger_ref(world.experiment)])
+    assert (session.observe().asked, client.asked) == (A, [ledger_ref(world.experiment)])
     assert session.observe().asked == A
-    assert door.asked[-1] == target
-    session = replace(session, world=Adopting(door, world.experiment, found))
+    assert client.asked[-1] == target
+    session = replace(session, world=Adopting(client, world.experiment, found))
     world.shift(B)
     assert (session.observe().asked, session.observe().drifted) == (B, False)
 
@@ -377,56 +377,56 @@ def test_a_promotion_and_a_rollback_are_splits_like_others(world):
 
 
 def test_what_somebody_changes_before_the_patch_is_seen_and_the_last_intent_wins(world):
-    class Disturbed(CountingDoor):
+    class Disturbed(CountingClient):
         def patch(self, *args, **kwargs):
             if world.asked == A:
                 world.tamper(C)
-            return self.door.patch(*args, **kwargs)
+            return self.client.patch(*args, **kwargs)
 
-    world.shift(B, door=Disturbed(world.door))
+    world.shift(B, client=Disturbed(world.client))
     assert (world.asked, world.steps[2:]) == (B, [("intent", A, B), ("applied", A, B)])
 
 
 def test_who_resumes_an_intent_that_was_overtaken_says_by_whom(world):
     world.intend(B)
 
-    class Overtaken(CountingDoor):
+    class Overtaken(CountingClient):
         looks = 0
 
         def get(self, ref):
-            seen = self.door.get(ref)
+            seen = self.client.get(ref)
             if ref == envoy.target(world.experiment) and not self.looks:
                 self.looks = 1
                 world.shift(C, actor="bob")
             return seen
 
     with pytest.raises(ConflictError, match="bob was faster: applied control 50%, treatment 50%"):
-        world.shift(B, door=Overtaken(world.door))
+        world.shift(B, client=Overtaken(world.client))
     assert (world.asked, world.ledger.desired) == (C, C)
 
 
 def test_two_with_the_same_wish_both_get_it(world):
     world.intend(B)
 
-    class Overtaken(CountingDoor):
+    class Overtaken(CountingClient):
         def replace(self, obj):
             # Somebody else finishes the same intent just before we do.
             world.shift(B, actor="bob")
-            return self.door.replace(obj)
+            return self.client.replace(obj)
 
-    result = world.shift(B, door=Overtaken(world.door))
+    result = world.shift(B, client=Overtaken(world.client))
     assert (result.after, result.changed) == (B, True)
     assert world.steps[2:] == [("intent", A, B), ("applied", A, B)]
 
 
 def test_who_is_overtaken_says_by_whom(world):
-    class Overtaken(CountingDoor):
+    class Overtaken(CountingClient):
         def patch(self, *args, **kwargs):
             world.shift(C, actor="bob")
-            return self.door.patch(*args, **kwargs)
+            return self.client.patch(*args, **kwargs)
 
     with pytest.raises(ConflictError, match="bob was faster: applied control 50%, treatment 50%"):
-        world.shift(B, door=Overtaken(world.door))
+        world.shift(B, client=Overtaken(world.client))
     assert (world.asked, world.ledger.desired) == (C, C)
 
 

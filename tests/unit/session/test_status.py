@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.ledger import Entry, Epoch, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import NotFoundError
@@ -45,24 +45,24 @@ def gateway():
 
 
 @pytest.fixture
-def door(tmp_path, experiment, gateway):
-    door = DirectoryDoor(tmp_path / "world", gateway)
-    start(by(door, experiment), why="")
-    return door
+def client(tmp_path, experiment, gateway):
+    client = DirectoryClient(tmp_path / "world", gateway)
+    start(by(client, experiment), why="")
+    return client
 
 
-def by(door, experiment, now=NOW):
+def by(client, experiment, now=NOW):
     """A session of the local stack, whose servers are ready."""
     settings = {"sleep": lambda _: None, "timeout_seconds": 1.0, "state_dir": Path("state")}
-    return Session(door, envoy, experiment, actor="ann", clock=lambda: now, **settings)
+    return Session(client, envoy, experiment, actor="ann", clock=lambda: now, **settings)
 
 
-def look(door, experiment, counts=None):
-    return status(by(door, experiment, NOW + 100), counts=counts)
+def look(client, experiment, counts=None):
+    return status(by(client, experiment, NOW + 100), counts=counts)
 
 
-def test_all_is_well(door, experiment):
-    found = look(door, experiment)
+def test_all_is_well(client, experiment):
+    found = look(client, experiment)
     assert (found.desired, found.asked, found.programmed) == (A, A, A)
     assert (found.refusal, found.observed, found.drifted, found.intent) == (None, None, False, None)
     assert found.epochs == (Epoch(NOW + 10, NOW + 100, A),)
@@ -71,47 +71,47 @@ def test_all_is_well(door, experiment):
 
 def test_what_is_not_started_is_said_to_be_so(tmp_path, experiment):
     with pytest.raises(NotFoundError, match="iris was not started") as caught:
-        look(DirectoryDoor(tmp_path / "none"), experiment)
+        look(DirectoryClient(tmp_path / "none"), experiment)
     assert caught.value.hint
 
 
-def test_drift_is_seen_and_not_written(door, experiment):
-    obj = door.get(envoy.target(experiment))
-    door.replace(envoy.with_split(obj, B))
-    before = door.get(ledger_ref(experiment))
-    found = look(door, experiment)
+def test_drift_is_seen_and_not_written(client, experiment):
+    obj = client.get(envoy.target(experiment))
+    client.replace(envoy.with_split(obj, B))
+    before = client.get(ledger_ref(experiment))
+    found = look(client, experiment)
     assert (found.desired, found.asked, found.drifted) == (A, B, True)
-    assert door.get(ledger_ref(experiment)) == before
+    assert client.get(ledger_ref(experiment)) == before
 
 
-def test_what_envoy_has_not_taken_is_seen(door, experiment, gateway):
-    has = json.loads(door.get(envoy.target(experiment))["data"]["routes.json"])["resources"][0]
+def test_what_envoy_has_not_taken_is_seen(client, experiment, gateway):
+    has = json.loads(client.get(envoy.target(experiment))["data"]["routes.json"])["resources"][0]
     gateway.has = {"routes": has, "refusal": "update_rejected"}
-    obj = door.get(envoy.target(experiment))
-    door.replace(envoy.with_split(obj, B))
-    found = look(door, experiment)
+    obj = client.get(envoy.target(experiment))
+    client.replace(envoy.with_split(obj, B))
+    found = look(client, experiment)
     assert (found.asked, found.programmed, found.refusal) == (B, A, "update_rejected")
 
 
-def test_an_open_intent_is_seen_and_is_no_drift(door, experiment):
+def test_an_open_intent_is_seen_and_is_no_drift(client, experiment):
     intent = Entry(NOW + 50, "bob", A, B, "killed", "intent")
-    obj = door.get(ledger_ref(experiment))
-    door.replace(with_ledger(obj, ledger_of(obj).with_entry(intent)))
+    obj = client.get(ledger_ref(experiment))
+    client.replace(with_ledger(obj, ledger_of(obj).with_entry(intent)))
     for asked in (A, B):
-        door.replace(envoy.with_split(door.get(envoy.target(experiment)), asked))
-        found = look(door, experiment)
+        client.replace(envoy.with_split(client.get(envoy.target(experiment)), asked))
+        found = look(client, experiment)
         assert (found.intent, found.drifted) == (intent, False)
         assert found.epochs == (Epoch(NOW + 10, NOW + 50, A),)
 
 
-def test_a_plan_that_changed_is_seen(door, experiment):
+def test_a_plan_that_changed_is_seen(client, experiment):
     changed = replace(experiment, design=replace(experiment.design, alpha=0.2))
-    assert look(door, changed).plan_changed == ("design",)
+    assert look(client, changed).plan_changed == ("design",)
 
 
 @pytest.mark.parametrize("counts", [(70, 30), (1, 0), (123456, 54321), (0, 7)])
-def test_observed_shares_have_the_interval_of_wilson(door, experiment, counts):
-    found = look(door, experiment, dict(zip(A.names, counts, strict=True))).observed
+def test_observed_shares_have_the_interval_of_wilson(client, experiment, counts):
+    found = look(client, experiment, dict(zip(A.names, counts, strict=True))).observed
     for name, count in zip(A.names, counts, strict=True):
         seen = found[name]
         assert (seen.count, seen.share) == (count, count / sum(counts))
@@ -119,22 +119,22 @@ def test_observed_shares_have_the_interval_of_wilson(door, experiment, counts):
         assert seen.interval == pytest.approx(oracle, abs=1e-9)
 
 
-def test_nothing_counted_is_no_share(door, experiment):
-    assert look(door, experiment, {"control": 0}).observed is None
-    assert look(door, experiment, {"treatment": 5}).observed["control"].share == 0
+def test_nothing_counted_is_no_share(client, experiment):
+    assert look(client, experiment, {"control": 0}).observed is None
+    assert look(client, experiment, {"treatment": 5}).observed["control"].share == 0
 
 
-def test_a_shift_that_ends_between_two_reads_is_no_drift(door, experiment):
+def test_a_shift_that_ends_between_two_reads_is_no_drift(client, experiment):
     class Interrupted:
         """Lets somebody shift after the ledger was read and before the object is."""
 
         waiting = True
 
         def get(self, ref):
-            found = door.get(ref)
+            found = client.get(ref)
             if self.waiting:
                 self.waiting = False
-                shift(by(door, experiment), B, why="")
+                shift(by(client, experiment), B, why="")
             return found
 
     found = look(Interrupted(), experiment)

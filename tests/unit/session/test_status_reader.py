@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from abctl.core.ledger import Entry
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.split import Split
 from abctl.session import status
 from abctl.session.session import Session
 from abctl.session.status import Observed, Status, StatusReader, counted
 
 BEFORE, AFTER = (Split(("a", "b"), shares) for shares in ((9000, 1000), (5000, 5000)))
-NOTHING_YET = "requests: none counts yet; what comes in the first 30s after a change"
+NOTHING_YET = "requests: they count from 1970-01-01T00:00:40Z on; what comes in the first 30s"
 
 
 class World:
@@ -25,6 +25,7 @@ class World:
         self.reads = 0
         monkeypatch.setattr(status, "counted", self.counted)
         monkeypatch.setattr(status, "status", self.status)
+        monkeypatch.setattr(status, "left_out", lambda *_: None)
         monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: self.now))
         session: Any = SimpleNamespace(observe=self.observe)
         self.look = StatusReader(session)
@@ -89,8 +90,20 @@ def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(status, "observed", lambda *_: counts)
     design = SimpleNamespace(settle_seconds=30.0)
     experiment: Any = SimpleNamespace(source=None, design=design)
-    session = Session(None, None, experiment, state_dir=Path("state"))  # type: ignore[arg-type]
-    state: Any = SimpleNamespace(carrier=None, ledger=None)
+    now = [20.0]
+    session = Session(
+        None,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        experiment,
+        state_dir=Path("state"),
+        clock=lambda: now[0],
+    )
+    started = Ledger("{}").with_entry(Entry(10.0, "me", None, BEFORE, "", "applied"))
+    state: Any = SimpleNamespace(carrier=None, ledger=started)
     found, why = counted(session, state)
     assert found is None
     assert why.startswith(NOTHING_YET)
+    now[0] = 50.0
+    assert counted(session, state)[1].startswith("requests: none since 1970-01-01T00:00:40Z")
+    state.ledger = started.with_entry(Entry(60.0, "me", BEFORE, AFTER, "", "intent"))
+    assert counted(session, state)[1].startswith("requests: none counts until")

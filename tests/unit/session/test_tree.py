@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Ref
 from abctl.core.experiment import Entrance, Model, Shadow
 from abctl.errors import ClusterError
@@ -22,18 +22,18 @@ UNREADY = {"type": "Ready", "status": "False"}
 
 
 class World:
-    """A door to a directory, where statuses are given by name; counts what it is asked."""
+    """A client to a directory, where statuses are given by name; counts what it is asked."""
 
     def __init__(self, folder, statuses):
-        self.door = DirectoryDoor(folder, lambda obj: statuses.get(obj["metadata"]["name"]))
+        self.client = DirectoryClient(folder, lambda obj: statuses.get(obj["metadata"]["name"]))
         self.asked = []
 
     def list(self, api_version, kind, namespace, labels):
         self.asked.append(kind)
-        return self.door.list(api_version, kind, namespace, labels)
+        return self.client.list(api_version, kind, namespace, labels)
 
     def create(self, obj):
-        self.door.create(obj)
+        self.client.create(obj)
 
 
 def pod(name, variant=None, **labels):
@@ -61,7 +61,7 @@ def make(tmp_path, make_experiment):
         world = World(tmp_path / name, statuses)
         for obj in (*carrier.objects(experiment), *pods):
             world.create(obj)
-        seen = world.door.get(carrier.target(experiment))
+        seen = world.client.get(carrier.target(experiment))
         return world, tree(Session(world, carrier, experiment), seen)
 
     return made

@@ -18,7 +18,7 @@ import urllib3
 
 from abctl.errors import SourceError
 from abctl.sources import connection
-from abctl.sources.connection import Connection, Way
+from abctl.sources.connection import Connection, ServerSettings
 from abctl.sources.prometheus import Prometheus
 
 SECRET = "s3cret-of-a-test"
@@ -372,7 +372,7 @@ def test_a_login_page_is_no_answer(serve) -> None:
 
 def test_other_connections_lead_there_with_their_own_headers(serve) -> None:
     server, url = serve()
-    way = Way(urllib3.PoolManager(), lambda: [("Authorization", f"Bearer {SECRET}")])
+    way = ServerSettings(urllib3.PoolManager(), lambda: [("Authorization", f"Bearer {SECRET}")])
     address = f"{url}/api/v1/namespaces/monitoring/services/prometheus:9090/proxy"
     source = Prometheus(address, way=way, place="service monitoring/prometheus:9090")
     assert source.now() == 1_700_000_000

@@ -129,3 +129,19 @@ def test_the_remarks_are_right_when_they_are_switched_on() -> None:
     assert len(experiment.assignment.cohorts) == 2
     assert experiment.source is not None
     assert yaml.safe_load(text)["metadata"]["name"] == "iris"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("irsi.yaml", "did you mean iris.yaml?"),
+        ("iris.yml", "did you mean iris.yaml?"),
+        ("churn.yaml", "abctl init churn.yaml"),
+    ],
+)
+def test_the_nearest_file_beside_a_mistyped_one_is_offered(
+    typed: str, hint: str, capsys: Screen
+) -> None:
+    assert run(["init", "iris.yaml"]) == 0
+    assert run(["lint", typed]) == 2
+    assert capsys.readouterr().err.endswith(f"{hint}\n")

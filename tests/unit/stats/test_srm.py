@@ -64,7 +64,7 @@ def test_traffic_without_a_share_is_a_mismatch(check) -> None:
 @pytest.mark.parametrize(
     ("counts", "shares", "reason"),
     [
-        ([[0, 0]], [[0.5, 0.5]], "no traffic"),
+        ([[0, 0]], [[0.5, 0.5]], "no traffic that counts"),
         ([[70, 0]], [[1, 0]], "nothing to compare"),
         ([[70, 0], [0, 0]], [[1, 0], [0.5, 0.5]], "nothing to compare"),
     ],

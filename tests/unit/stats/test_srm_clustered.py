@@ -94,7 +94,7 @@ def test_a_variant_without_a_share_is_left_out_and_may_have_no_traffic() -> None
 @pytest.mark.parametrize(
     ("counts", "reason"),
     [
-        (np.zeros((1, 2, 16)), "no traffic"),
+        (np.zeros((1, 2, 16)), "no traffic that counts"),
         (np.ones((1, 2, 4)), "4 buckets of users"),
         (np.eye(16)[:1] * np.array([[[1000], [1000]]]), "users"),
     ],

@@ -391,7 +391,7 @@ def test_harm_that_was_within_its_margin_at_another_look_says_so() -> None:
 def test_of_three_the_variant_that_is_furthest_off_is_named() -> None:
     off = fixed([[610, 240, 150]], [[0.6, 0.2, 0.2]])
     assert isinstance(off, SrmResult)
-    (told,) = distrust(off, ("a", "b", "c"), {}, ())
+    (told,) = integrity_violations(off, ("a", "b", "c"), {}, ())
     named = [told.facts[fact] for fact in ("variant", "requests_count", "expected_count")]
     assert named == ["c", 150, 200]
 

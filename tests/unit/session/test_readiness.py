@@ -2,7 +2,7 @@
 
 import pytest
 
-from abctl.cluster.directory import DirectoryDoor
+from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import EXPERIMENT, VARIANT
 from abctl.platforms import envoy
 from abctl.session.readiness import ready
@@ -25,17 +25,17 @@ def ask(tmp_path, make_experiment):
     def asked(variant, *, refusal=None, status=None, own=False, made=True):
         experiment = make_experiment(shares_bp=(9000, 1000))
         says = {variant: status, envoy.target(experiment).name: {"refusal": refusal}}
-        door = DirectoryDoor(
+        client = DirectoryClient(
             tmp_path / str(len(list(tmp_path.iterdir()))),
             lambda obj: says.get(obj["metadata"]["name"]),
         )
         for obj in envoy.objects(experiment):
             if obj["kind"] == "ConfigMap":
-                door.create(obj)
+                client.create(obj)
         objects = [deployment(variant)] if own else []
         if own and made:
-            door.create(objects[0])
-        return ready(door, envoy, experiment, objects, variant)
+            client.create(objects[0])
+        return ready(client, envoy, experiment, objects, variant)
 
     return asked
 

@@ -475,7 +475,7 @@ def test_it_looks_often_at_first_and_every_half_second_later(world):
 
 def test_the_time_is_over_at_its_very_end(world):
     world.envoy.deaf = True
-    world.door.replace(envoy.with_split(world.door.get(envoy.target(world.experiment)), B))
+    world.client.replace(envoy.with_split(world.client.get(envoy.target(world.experiment)), B))
     looks = []
 
     def clock():
@@ -489,40 +489,40 @@ def test_the_time_is_over_at_its_very_end(world):
 
 
 def test_a_patch_that_always_comes_too_late_is_tried_five_times(make_world):
-    class Busy(CountingDoor):
+    class Busy(CountingClient):
         left, tries = 4, 0
 
         def patch(self, *args, **kwargs):
             self.tries += 1
             if self.tries <= self.left:
                 raise ConflictError("busy", "again")
-            return self.door.patch(*args, **kwargs)
+            return self.client.patch(*args, **kwargs)
 
     world = make_world()
-    door = Busy(world.door)
-    assert world.shift(B, door=door).changed
-    assert (door.tries, world.ledger.desired) == (5, B)
+    client = Busy(world.client)
+    assert world.shift(B, client=client).changed
+    assert (client.tries, world.ledger.desired) == (5, B)
     world, Busy.left = make_world(), 99
-    door = Busy(world.door)
+    client = Busy(world.client)
     with pytest.raises(ConflictError, match="busy"):
-        world.shift(B, door=door)
-    assert (door.tries, world.asked, world.ledger.intent.after) == (5, A, B)
+        world.shift(B, client=client)
+    assert (client.tries, world.asked, world.ledger.intent.after) == (5, A, B)
 
 
 def test_a_plan_is_checked_by_the_world_and_carried_out_as_it_is(world):
-    class Tried(CountingDoor):
+    class Tried(CountingClient):
         dry = ()
 
         def patch(self, *args, dry_run=False):
             self.dry = (*self.dry, dry_run)
-            return self.door.patch(*args, dry_run=dry_run)
+            return self.client.patch(*args, dry_run=dry_run)
 
-    door = Tried(world.door)
-    session = replace(world.session, world=door)
+    client = Tried(world.client)
+    session = replace(world.session, world=client)
     planned = plan(session, B)
     check(session, planned)
     check(session, plan(session, A))
-    assert (door.dry, world.asked, world.steps) == ((True,), A, STARTED)
+    assert (client.dry, world.asked, world.steps) == ((True,), A, STARTED)
     world.tamper(C)
     with pytest.raises(ConflictError):
         check(session, planned)
@@ -573,3 +573,50 @@ def test_a_change_that_the_platform_would_refuse_is_no_plan(world, monkeypatch):
     with pytest.raises(SpecError, match="refused"):
         plan(world.session, B)
     assert plan(world.session, A).empty
+
+
+def test_whoever_overtakes_a_resumed_intent_finds_nothing_patched(world):
+    world.intend(B)
+
+    class Overtaken(CountingClient):
+        looks = 0
+
+        def get(self, ref):
+            seen = self.client.get(ref)
+            if ref == envoy.target(world.experiment) and not self.looks:
+                self.looks = 1
+                world.intend(C)
+            return seen
+
+    with pytest.raises(ConflictError, match="bob was faster"):
+        world.shift(B, client=Overtaken(world.client))
+    assert world.asked == A
+
+
+def test_the_old_split_without_a_refusal_is_waited_for(world):
+    world.envoy.looks, late, said = 12, world.envoy, []
+
+    def status(obj):
+        found = late(obj)
+        return found and {**found, "refusal": None}
+
+    client = DirectoryClient(world.client._root, status)
+    settings = {"report": said.append, "timeout_seconds": 60.0}
+    result = world.shift(B, client=client, **settings)
+    assert (result.changed, result.confirmed) == (True, True)
+    late.deaf = True
+    with pytest.raises(NotReadyError, match="still control 70%, treatment 30%"):
+        world.shift(A, client=client, **settings)
+
+
+def test_an_equal_share_needs_nobody_to_be_ready(world):
+    assert not world.shift(A, ready=lambda _: False).changed
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"), [(("a", "b", "c"), "treatment\\? b, c$"), (("a",), "treatment\\? none$")]
+)
+def test_who_may_be_promoted_is_listed(names, listed):
+    shares_bp = (10_000, *(0 for _ in names[1:]))
+    with pytest.raises(UsageError, match=listed):
+        promoted(Split(names, shares_bp))

@@ -648,6 +648,7 @@ def test_it_says_what_was_asked_of_whom_and_when(ask: Callable[..., Experiment])
     assert (found.test, found.alpha) == ("sequential", 0.01)
     assert (found.at, found.started, found.elapsed_seconds) == (START + 300, START, 300)
     assert (found.min_duration_seconds, found.max_duration_seconds) == (600, 7200)
+    assert (found.current_split, found.counts_from) == (SPLIT_OF[0.5], START + 30)
     assert found.preset == telemetry(experiment).name
     assert found.remarks == telemetry(experiment).preset.remarks
     assert [(e.start, e.end, e.split) for e in found.epochs] == [
@@ -729,3 +730,86 @@ def test_a_variant_that_was_first_scraped_long_after_it_had_a_share_is_named(
     # It had its share from the end of settling on.
     facts = {"variant": TREATMENT, "missing_seconds": late - 30}
     assert found == ({TREATMENT: facts} if told else {})
+
+
+@pytest.mark.parametrize("test", ["sequential", "fixed"])
+@pytest.mark.parametrize("seconds", [20, 40])
+def test_before_the_first_poll_is_over_nothing_is_wrong(
+    ask: Callable[..., Experiment], test: str, seconds: float
+) -> None:
+    found = run(ask(test=test), World(seconds=seconds))
+    assert (found.verdict.kind, found.srm) == ("continue", None)
+    assert {v.coverage for v in found.variants} == {None}
+
+
+def test_while_the_first_intent_is_open_no_split_is_known(ask: Callable[..., Experiment]) -> None:
+    experiment = ask()
+    intent = Entry(START, "me", None, SPLIT_OF[0.5], "test", "intent")
+    entries = Ledger(locked_plan(experiment)).with_entry(intent)
+    found = judge(gather(experiment, entries, World(seconds=60), telemetry(experiment)))
+    assert (found.verdict.kind, found.epochs) == ("continue", ())
+    assert "noShare" not in [note.code for note in found.notes]
+    effect = found.metrics[0].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert "a change of the split is not finished" in effect.reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(29, "requests count from"), (30, "requests count since"), (31, "since")]
+)
+def test_it_says_from_when_on_requests_count(
+    ask: Callable[..., Experiment], seconds: float, says: str
+) -> None:
+    effect = run(ask(), World(seconds=seconds)).metrics[0].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert f"{says} 2023-11-14T22:13:50" in effect.reason
+
+
+def test_a_ledger_that_a_shift_began_locked_no_plan_and_that_is_said(
+    ask: Callable[..., Experiment],
+) -> None:
+    experiment = ask()
+    bare = dataclasses.replace(experiment, metrics=())
+    entry = Entry(START, "me", None, SPLIT_OF[0.5], "found", "observed")
+    entries = Ledger(locked_plan(bare)).with_entry(entry)
+    found = judge(gather(experiment, entries, World(seconds=300), telemetry(experiment)))
+    assert found.notes[0] == Reason("planNotLocked", {})
+    assert found.verdict.kind == "continue"
+
+
+def test_who_has_no_share_at_the_planned_end_is_named_whatever_came_later(
+    ask: Callable[..., Experiment],
+) -> None:
+    design = dataclasses.replace(
+        DESIGN, test="fixed", min_duration_seconds=1200, max_duration_seconds=1200
+    )
+    made, entries = three(ask("request", design=design), 5000, 5000, 0)
+    names = made.split.names
+    for at, shares_bp in ((300, (5000, 0, 5000)), (1500, (5000, 5000, 0))):
+        entry = Entry(START + at, "me", None, Split(names, shares_bp), "test", "applied")
+        entries = entries.with_entry(entry)
+    world = World(requests=20, shares={START: 0.5, START + 300: 0.0})
+    found = judge(gather(made, entries, world, telemetry(made)))
+    assert found.notes[0].code == "oneLookTaken"
+    assert [n.facts for n in found.notes if n.code == "noShare"] == [{"variant": TREATMENT}]
+
+
+def test_what_begins_at_the_planned_end_is_no_epoch_of_it(ask: Callable[..., Experiment]) -> None:
+    design = dataclasses.replace(
+        DESIGN,
+        test="fixed",
+        min_duration_seconds=1200,
+        max_duration_seconds=1200,
+        settle_seconds=0,
+    )
+    world = World(requests=20, shares={START: 0.5, START + 1200: 0.2})
+    found = run(ask("request", design=design), world)
+    assert [(e.start, e.end) for e in found.epochs] == [(START, START + 1200)]
+
+
+def test_a_control_without_a_share_is_no_treatment_without_one(
+    ask: Callable[..., Experiment],
+) -> None:
+    made, entries = three(ask(), 0, 5000, 5000)
+    found = judge(gather(made, entries, World(seconds=300), telemetry(made)))
+    assert "noShare" not in [note.code for note in found.notes]

@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo unit test lint format models controllers servers servers-all bench calibration overlays \
-  pythons wheels first-use long \
+  pythons wheels first-use long mutants \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
@@ -103,10 +103,14 @@ cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that nee
 pythons: $(VENV)/dev ## the core on the newest Python that is here, with the newest of everything
 	@$(BIN)/python .ci/pythons
 
-long: $(VENV)/dev models ## what takes long: the core on all Pythons that are here, laws on new examples, error rates
+long: $(VENV)/dev models ## what takes long: the core on all Pythons that are here, laws on new examples, mutants, error rates
 	@$(BIN)/python .ci/pythons --all
 	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=nightly --timeout=3600 -m "hypothesis and not process" $(UNIT)
+	@$(MAKE) mutants
 	@$(MAKE) calibration
+
+mutants: $(VENV)/dev ## change the rules that decide in small ways: which changes does no test notice?
+	@$(BIN)/python .ci/mutants
 
 wheels: $(VENV)/local ## build the wheels into dist: uvx --from 'dist/abctl-VERSION-py3-none-any.whl[local]' abctl demo
 	@.ci/wheels

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
-from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow
+from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow, Variant
 from abctl.core.ledger import Entry, Ledger
 from abctl.core.reasons import Reason
 from abctl.core.selector import Selector
@@ -335,14 +335,16 @@ def test_a_fixed_test_ends_with_the_longest_duration_whatever_its_size(
         DESIGN, test="fixed", min_duration_seconds=least, max_duration_seconds=most
     )
     world, kinds = World(requests=20, seconds=3000), []
-    for seconds in (1190, 1230, 3000):
+    # At 1205 a scrape of before may still arrive.
+    for seconds in (1190, 1205, 1230, 3000):
         world.seconds = seconds
         found = run(ask("request", design=design), world)
         kinds.append(found.verdict.kind)
-        if seconds > most:
+        if seconds > most + SCRAPE_SECONDS:
             assert codes(found)[0] == "oneLookOver"
-            assert found.epochs[-1].end <= START + most
-    assert kinds == ["continue", "stop", "stop"]
+            # The last poll of half a minute that is over by then.
+            assert START + most - 30 < found.epochs[-1].end <= START + most
+    assert kinds == ["continue", "continue", "stop", "stop"]
 
 
 def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Experiment]) -> None:
@@ -500,6 +502,12 @@ def test_it_says_how_much_is_still_needed(ask: Callable[..., Experiment]) -> Non
     pace = needed.facts["reached_count"] / found.elapsed_seconds
     missing = needed.facts["needed_count"] - needed.facts["reached_count"]
     assert needed.facts["expected_seconds"] == pytest.approx(missing / pace)
+    few = run(ask("request"), World(seconds=300, requests=100, shares={START: 0.1}))
+    sizes = [r.facts["reached_count"] for r in few.verdict.reasons if r.code == "sizeNotReached"]
+    effect = few.metrics[0].comparisons[0].effect
+    assert isinstance(effect, Estimate)
+    assert sizes == [effect.n[1]]
+    assert effect.n[1] < effect.n[0] / 5
 
 
 def test_two_primaries_are_corrected_for_one_another(ask: Callable[..., Experiment]) -> None:
@@ -631,3 +639,177 @@ def test_evidence_with_an_interval_that_cannot_be_is_refused(
     samples = dataclasses.replace(found.samples, interval_seconds=seconds)
     with pytest.raises(SourceError, match="is damaged: scrapes every"):
         judge(dataclasses.replace(found, samples=samples))
+
+
+def test_it_says_what_was_asked_of_whom_and_when(ask: Callable[..., Experiment]) -> None:
+    experiment, world = ask(design=dataclasses.replace(DESIGN, alpha=0.01)), World(seconds=300)
+    found = run(experiment, world)
+    assert (found.experiment, found.source, found.unit) == ("iris", world.place, "user")
+    assert (found.test, found.alpha) == ("sequential", 0.01)
+    assert (found.at, found.started, found.elapsed_seconds) == (START + 300, START, 300)
+    assert (found.min_duration_seconds, found.max_duration_seconds) == (600, 7200)
+    assert (found.current_split, found.counts_from) == (SPLIT_OF[0.5], START + 30)
+    assert found.preset == telemetry(experiment).name
+    assert found.remarks == telemetry(experiment).preset.remarks
+    assert [(e.start, e.end, e.split) for e in found.epochs] == [
+        (START + 30, START + 300, SPLIT_OF[0.5])
+    ]
+    assert [note["key"] for note in notes(found, "outsideExperiment").values()] == ["x-user-id"] * 2
+    assert notes(found, "restarts") == notes(found, "countersFell") == {}
+    assert notes(found, "startUnknown") == notes(found, "targetsGone") == {}
+
+
+@pytest.mark.parametrize("ahead", [5.0, 5.5, -5.0, -5.5])
+@pytest.mark.parametrize("measured", [True, False])
+def test_clocks_that_are_more_than_five_seconds_apart_are_not_trusted(
+    ask: Callable[..., Experiment], ahead: float, measured: bool
+) -> None:
+    experiment, world = ask(), World(seconds=60)
+    evidence = gather(experiment, ledger(experiment), world, telemetry(experiment))
+    if measured:
+        evidence = dataclasses.replace(evidence, ahead_seconds=ahead)
+    else:
+        # The last entry is of a time that is still to come here, or was long ago.
+        evidence = dataclasses.replace(evidence, now=START + ahead, samples=None)
+    found = judge(evidence)
+    apart = [Reason("clocksApart", {"ahead_seconds": ahead})]
+    expected = apart if ahead in (-5.5, 5.5 if measured else None) else []
+    assert [r for r in found.verdict.reasons if r.code == "clocksApart"] == expected
+    assert found.elapsed_seconds == (60 if measured else max(0, ahead))
+
+
+def three(experiment: Experiment, *shares_bp: int) -> tuple[Experiment, Ledger]:
+    """The same with a third variant, and a ledger that gives them these shares."""
+    names = (CONTROL, TREATMENT, "third")
+    split = Split(names, shares_bp)
+    variants = (*experiment.variants, Variant("third", Model("iris", "v3")))
+    made = dataclasses.replace(experiment, variants=variants, split=split)
+    entry = Entry(START, "me", None, split, "test", "applied")
+    return made, Ledger(locked_plan(made)).with_entry(entry)
+
+
+def test_a_treatment_without_a_share_is_named_unless_all_are(
+    ask: Callable[..., Experiment],
+) -> None:
+    made, entries = three(ask(), 5000, 5000, 0)
+    found = judge(gather(made, entries, World(seconds=300), telemetry(made)))
+    assert [n.facts for n in found.notes if n.code == "noShare"] == [{"variant": "third"}]
+    assert [each.treatment for each in found.verdict.treatments] == [TREATMENT]
+    made, entries = three(ask(), 10_000, 0, 0)
+    world = World(seconds=300, shares={START: 0.0}, silent=(TREATMENT,))
+    found = judge(gather(made, entries, world, telemetry(made)))
+    assert [n for n in found.notes if n.code == "noShare"] == []
+    assert [each.treatment for each in found.verdict.treatments] == [TREATMENT, "third"]
+
+
+def test_a_ledger_of_other_variants_says_nothing_of_these(ask: Callable[..., Experiment]) -> None:
+    experiment = ask()
+    _, entries = three(experiment, 5000, 5000, 0)
+    found = judge(gather(experiment, entries, World(seconds=300), telemetry(experiment)))
+    assert found.verdict.kind == "invalid"
+    names = [CONTROL, TREATMENT]
+    assert found.verdict.reasons[0] == Reason(
+        "otherVariants", {"ledger": [*names, "third"], "experiment": names}
+    )
+    shares = {CONTROL: 0.5, TREATMENT: 0.5, "third": 0.0}
+    assert Reason("epochOfOtherVariants", {"epoch": 0, "split": shares}) in found.notes
+    assert "epochUncertain" not in [note.code for note in found.notes]
+
+
+@pytest.mark.parametrize(("late", "told"), [(0, False), (345, True)])
+def test_a_variant_that_was_first_scraped_long_after_it_had_a_share_is_named(
+    ask: Callable[..., Experiment], late: float, told: bool
+) -> None:
+    world = World(seconds=900)
+    world._all = [
+        Series(s.labels, s.times[keep], s.values[keep])
+        for s in world.all
+        for keep in [(s.labels["instance"] != f"{TREATMENT}:8082") | (s.times >= START + late)]
+    ]
+    found = notes(run(ask(), world), "startUnknown")
+    # It had its share from the end of settling on.
+    facts = {"variant": TREATMENT, "missing_seconds": late - 30}
+    assert found == ({TREATMENT: facts} if told else {})
+
+
+@pytest.mark.parametrize("test", ["sequential", "fixed"])
+@pytest.mark.parametrize("seconds", [20, 40])
+def test_before_the_first_poll_is_over_nothing_is_wrong(
+    ask: Callable[..., Experiment], test: str, seconds: float
+) -> None:
+    found = run(ask(test=test), World(seconds=seconds))
+    assert (found.verdict.kind, found.srm) == ("continue", None)
+    assert {v.coverage for v in found.variants} == {None}
+
+
+def test_while_the_first_intent_is_open_no_split_is_known(ask: Callable[..., Experiment]) -> None:
+    experiment = ask()
+    intent = Entry(START, "me", None, SPLIT_OF[0.5], "test", "intent")
+    entries = Ledger(locked_plan(experiment)).with_entry(intent)
+    found = judge(gather(experiment, entries, World(seconds=60), telemetry(experiment)))
+    assert (found.verdict.kind, found.epochs) == ("continue", ())
+    assert "noShare" not in [note.code for note in found.notes]
+    effect = found.metrics[0].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert "a change of the split is not finished" in effect.reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(29, "requests count from"), (30, "requests count since"), (31, "since")]
+)
+def test_it_says_from_when_on_requests_count(
+    ask: Callable[..., Experiment], seconds: float, says: str
+) -> None:
+    effect = run(ask(), World(seconds=seconds)).metrics[0].comparisons[0].effect
+    assert isinstance(effect, NotEstimable)
+    assert f"{says} 2023-11-14T22:13:50" in effect.reason
+
+
+def test_a_ledger_that_a_shift_began_locked_no_plan_and_that_is_said(
+    ask: Callable[..., Experiment],
+) -> None:
+    experiment = ask()
+    bare = dataclasses.replace(experiment, metrics=())
+    entry = Entry(START, "me", None, SPLIT_OF[0.5], "found", "observed")
+    entries = Ledger(locked_plan(bare)).with_entry(entry)
+    found = judge(gather(experiment, entries, World(seconds=300), telemetry(experiment)))
+    assert found.notes[0] == Reason("planNotLocked", {})
+    assert found.verdict.kind == "continue"
+
+
+def test_who_has_no_share_at_the_planned_end_is_named_whatever_came_later(
+    ask: Callable[..., Experiment],
+) -> None:
+    design = dataclasses.replace(
+        DESIGN, test="fixed", min_duration_seconds=1200, max_duration_seconds=1200
+    )
+    made, entries = three(ask("request", design=design), 5000, 5000, 0)
+    names = made.split.names
+    for at, shares_bp in ((300, (5000, 0, 5000)), (1500, (5000, 5000, 0))):
+        entry = Entry(START + at, "me", None, Split(names, shares_bp), "test", "applied")
+        entries = entries.with_entry(entry)
+    world = World(requests=20, shares={START: 0.5, START + 300: 0.0})
+    found = judge(gather(made, entries, world, telemetry(made)))
+    assert found.notes[0].code == "oneLookTaken"
+    assert [n.facts for n in found.notes if n.code == "noShare"] == [{"variant": TREATMENT}]
+
+
+def test_what_begins_at_the_planned_end_is_no_epoch_of_it(ask: Callable[..., Experiment]) -> None:
+    design = dataclasses.replace(
+        DESIGN,
+        test="fixed",
+        min_duration_seconds=1200,
+        max_duration_seconds=1200,
+        settle_seconds=0,
+    )
+    world = World(requests=20, shares={START: 0.5, START + 1200: 0.2})
+    found = run(ask("request", design=design), world)
+    assert [(e.start, e.end) for e in found.epochs] == [(START, START + 1200)]
+
+
+def test_a_control_without_a_share_is_no_treatment_without_one(
+    ask: Callable[..., Experiment],
+) -> None:
+    made, entries = three(ask(), 0, 5000, 5000)
+    found = judge(gather(made, entries, World(seconds=300), telemetry(made)))
+    assert "noShare" not in [note.code for note in found.notes]

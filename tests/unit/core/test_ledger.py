@@ -108,9 +108,15 @@ def test_a_period_that_never_settles_is_no_epoch():
     assert known.epochs(20, 10) == ()
 
 
+def test_before_the_first_entry_nothing_is_in_effect():
+    known = Ledger("{}")
+    assert (known.intent, known.desired, known.expected) == (None, None, (None,))
+
+
 def test_clocks_that_differ_do_not_turn_time_back():
     known = ledger_with(*STARTED, entry(1, A, B, "intent"))
     assert known.intent.at == 2
+    assert ledger_with(entry(2.34567, None, A, "intent")).entries[0].at == 2.346
 
 
 def test_the_plan_is_locked_but_the_split_and_the_source_are_not(make_experiment):

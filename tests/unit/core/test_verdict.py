@@ -307,6 +307,21 @@ def test_a_metric_of_which_nothing_is_claimed_ships_nothing() -> None:
         (replace(WATCHED, stale_seconds=3600.0), "stale", {"stale_seconds": 3600.0}),
         (replace(WATCHED, stale_seconds=100.0), None, {}),
         (replace(WATCHED, stale_seconds=500.0, interval_seconds=60.0), None, {}),
+        # At the limits: they are still trusted.
+        (replace(WATCHED, covered_ratio=0.9), None, {}),
+        (replace(WATCHED, doubtful_ratio=1 - 0.9), None, {}),
+        (replace(WATCHED, stale_seconds=120.0, interval_seconds=1.0), None, {}),
+        (
+            replace(WATCHED, stale_seconds=120.5, interval_seconds=1.0),
+            "stale",
+            {"stale_seconds": 120.5},
+        ),
+        (replace(WATCHED, stale_seconds=600.0, interval_seconds=60.0), None, {}),
+        (
+            replace(WATCHED, stale_seconds=600.5, interval_seconds=60.0),
+            "stale",
+            {"stale_seconds": 600.5},
+        ),
     ],
 )
 def test_evidence_with_holes_is_not_trusted(
@@ -371,3 +386,90 @@ def test_harm_that_was_within_its_margin_at_another_look_says_so() -> None:
     assert found.kind == "stop"
     assert found.reasons[0].code == "harmProven"
     assert found.reasons[0].facts["was_within_margin"]
+
+
+def test_of_three_the_variant_that_is_furthest_off_is_named() -> None:
+    off = fixed([[610, 240, 150]], [[0.6, 0.2, 0.2]])
+    assert isinstance(off, SrmResult)
+    (told,) = integrity_violations(off, ("a", "b", "c"), {}, ())
+    named = [told.facts[fact] for fact in ("variant", "requests_count", "expected_count")]
+    assert named == ["c", 150, 200]
+
+
+def test_of_several_harmful_ones_the_first_is_named_while_others_go_on() -> None:
+    found = of(a="harmful", b="open", c="harmful", d="open")
+    assert (found.kind, found.treatment) == ("stop", "a")
+    assert found.reasons[2].facts == {"stopped": ["a", "c"], "going": ["b", "d"]}
+
+
+def test_what_is_proven_before_the_shortest_duration_comes_first() -> None:
+    found = of(a="open", b="good", c="good", elapsed_seconds=50)
+    assert (found.kind, found.treatment) == ("continue", "b")
+    proven = ["betterProven", "withinMarginProven"] * 2
+    assert codes(found) == [*proven, "notYetProven", "minDuration"]
+    assert [r.facts.get("treatment") for r in found.reasons] == ["b", "b", "c", "c", "a", None]
+    assert of(a="open", b="open", elapsed_seconds=50).treatment is None
+
+
+def test_a_fixed_test_at_its_end_ships_whatever_the_time_or_names_whom_it_gives_up() -> None:
+    metrics = [primary("better"), guardrail("non-inferior")]
+    found = verdict(FIXED, metrics, elapsed_seconds=50, integrity=(), ended=True)
+    assert (found.kind, found.treatment) == ("ship", "treatment")
+    over = verdict(FIXED, [primary(), guardrail()], elapsed_seconds=50, integrity=(), ended=True)
+    assert [(each.kind, each.treatment) for each in over.treatments] == [("stop", "treatment")]
+
+
+def test_one_of_two_primaries_is_enough_and_only_the_proven_are_compared() -> None:
+    safe = guardrail("non-inferior", b=("non-inferior",))
+    other = replace(primary(b=("better",)), name="clicks")
+    for unproven in (estimate(0.05, 0.2), estimate(-0.05, 0.2), NotEstimable("ratio", "few")):
+        first = primary("better", b=())
+        one, two = first.comparisons
+        first = replace(first, comparisons=(one, replace(two, effect=unproven)))
+        found = verdict(DESIGN, [first, other, safe], elapsed_seconds=100, integrity=())
+        assert (found.kind, found.treatment) == ("ship", "treatment")
+        assert [each.kind for each in found.treatments] == ["ship", "ship"]
+        too = {"treatment": "b", "first": "treatment", "metric": "accuracy"}
+        assert [r for r in found.reasons if r.code == "mayShipToo"] == [Reason("mayShipToo", too)]
+        better = [r.facts["metric"] for r in found.reasons if r.code == "betterProven"]
+        assert better == ["accuracy"]
+
+
+def test_the_reasons_to_ship_are_those_of_the_one_that_ships() -> None:
+    assert {r.facts["treatment"] for r in of(a="open", b="good").reasons} == {"b"}
+
+
+def test_of_two_without_an_estimate_the_first_goes_first() -> None:
+    first = primary("better", b=("better",))
+    unknown = NotEstimable("ratio", "few")
+    first = replace(first, comparisons=tuple(replace(c, effect=unknown) for c in first.comparisons))
+    safe = guardrail("non-inferior", b=("non-inferior",))
+    found = verdict(DESIGN, [first, safe], elapsed_seconds=500, integrity=())
+    assert (found.kind, found.treatment) == ("ship", "treatment")
+    assert "mayShipToo" not in codes(found)
+
+
+def test_where_less_is_better_the_largest_decrease_goes_first() -> None:
+    first = replace(primary("better", b=("better",)), direction="decrease")
+    one, two = first.comparisons
+    effects = (
+        replace(one, effect=estimate(-0.02, 0.01)),
+        replace(two, effect=estimate(-0.03, 0.01)),
+    )
+    safe = guardrail("non-inferior", b=("non-inferior",))
+    metrics = [replace(first, comparisons=effects), safe]
+    assert verdict(DESIGN, metrics, elapsed_seconds=500, integrity=()).treatment == "b"
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "reached", "expected"),
+    [(0, 10, None), (0.5, 10, 4.5), (1, 10, 9.0), (100, 99, 100 / 99), (100, 100, "reached")],
+)
+def test_a_size_is_expected_at_the_speed_so_far(
+    elapsed: float, reached: float, expected: float | str | None
+) -> None:
+    size = Size("accuracy", "treatment", needed=100, reached=reached)
+    found = verdict(DESIGN, [primary()], elapsed_seconds=elapsed, integrity=(), sizes=[size])
+    assert ("minDuration" in codes(found)) == (elapsed < 100)
+    said = [r.facts["expected_seconds"] for r in found.reasons if r.code == "sizeNotReached"]
+    assert said == ([] if expected == "reached" else [pytest.approx(expected)])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +101,23 @@ class Later(Design):
     """A design that has come to hold more."""
 
     tail: str = "today's"
+    ends: tuple[str, ...] = field(default_factory=lambda: ("a", "b"))
 
 
-@pytest.mark.parametrize(("tail", "parts"), [("today's", ()), ("another", ("design",))])
-def test_a_plan_of_before_lacks_what_was_not_there_yet(tail: str, parts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        ({}, ()),
+        ({"tail": "today's", "ends": ("a", "b")}, ()),
+        ({"tail": "another"}, ("design",)),
+        ({"ends": ("a",)}, ("design",)),
+    ],
+)
+def test_a_plan_of_before_lacks_what_was_not_there_yet(
+    more: dict[str, Any], parts: tuple[str, ...]
+) -> None:
     known = {each.name: getattr(FILE.design, each.name) for each in fields(FILE.design)}
-    assert OLD.changed_since(replace(FILE, design=Later(**known, tail=tail))) == parts
+    assert OLD.changed_since(replace(FILE, design=Later(**known, **more))) == parts
 
 
 def test_without_a_file_the_meaning_is_compared() -> None:
@@ -139,3 +150,32 @@ def test_no_part_is_forgotten() -> None:
     parts = {each.name for each in fields(Experiment)} - core.NOT_LOCKED - {"name", "namespace"}
     of_file = {"platform", "assignment", "variants", "metrics", "design", "entrance", "shadow"}
     assert parts == of_file
+
+
+def test_a_part_that_is_written_as_it_was_is_the_same_whatever_it_meant() -> None:
+    plan = json.loads(NEW.plan)
+    plan["resolved"]["variants"][1]["model"]["service"] = "of-before"
+    assert Ledger(json.dumps(plan)).changed_since(FILE) == ()
+    # Without a file of today only the meaning is left.
+    assert Ledger(json.dumps(plan)).changed_since(replace(FILE, written=None)) == ("variants",)
+
+
+@pytest.mark.parametrize(
+    ("part", "locked"),
+    [("metrics", None), ("shadow", []), ("metrics", []), ("assignment", None)],
+)
+def test_a_part_of_another_kind_is_another_part(part: str, locked: Any) -> None:
+    made_up = replace(FILE, written=None)
+    plan = json.loads(locked_plan(made_up))
+    plan["resolved"][part] = locked
+    assert Ledger(json.dumps(plan)).changed_since(made_up) == (part,)
+
+
+def test_neither_the_first_split_nor_the_source_is_locked() -> None:
+    spec = {
+        "source": "x",
+        "split": "y",
+        "platform": "envoy",
+        "variants": [{"name": "a", "split": 1}],
+    }
+    assert core.locked_words(spec) == {"platform": "envoy", "variants": [{"name": "a"}]}

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +19,7 @@ from abctl.session import ledger
 from abctl.session.adopt import Adopting
 from abctl.session.apply import create, start
 from abctl.session.session import Session
-from abctl.session.shift import plan, promoted, rolled_back, shift
+from abctl.session.shift import check, plan, promoted, rolled_back, shift, wait_until_in_effect
 
 NAMES = ("control", "treatment")
 
@@ -190,6 +191,7 @@ def test_a_plan_changes_nothing_and_says_who_moves(world):
     assert planned.moves == {("control", "treatment"): 4000}
     assert (planned.before, planned.empty) == (A, False)
     assert plan(world.session, A).empty
+    assert plan(world.session, split(10_000)).moves == {("control", "treatment"): 9000}
     assert world.steps == STARTED
     assert world.asked == A
 
@@ -225,7 +227,7 @@ def test_drift_is_noticed_entered_and_reported(world):
     assert (result.drift, result.before) == (C, C)
     assert world.steps[2:] == [("observed", A, C), ("intent", C, B), ("applied", C, B)]
     observed = world.ledger.entries[2]
-    assert observed.actor == "unknown"
+    assert (observed.actor, observed.why) == ("unknown", "noticed by ann")
     assert not world.ledger.epochs(world.clock.now, 0)[0].certain
 
 
@@ -436,3 +438,185 @@ def test_whoever_waits_is_told_what_for(world):
     world.envoy.looks = 2
     assert world.shift(A, report=said.append).confirmed
     assert len(said) == 1
+
+
+def test_what_somebody_changes_while_one_waits_ends_the_wait(world):
+    world.envoy.looks = 10
+
+    def sleep(seconds):
+        world.clock.sleep(seconds)
+        world.tamper(C)
+
+    with pytest.raises(ConflictError, match="somebody else changed it to control 50%"):
+        world.shift(B, sleep=sleep)
+    assert (world.asked, world.ledger.intent.after) == (C, B)
+
+
+def test_it_looks_often_at_first_and_every_half_second_later(world):
+    world.envoy.deaf, pauses = True, []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        world.clock.sleep(seconds)
+
+    began, looks = world.clock.now, 0.001
+    session = replace(world.session, sleep=sleep, timeout_seconds=3.0)
+    with pytest.raises(NotReadyError, match="not in effect after 3 s"):
+        shift(session, B, why="test")
+    assert pauses == pytest.approx([min(0.5, 0.005 * 1.5**i) for i in range(len(pauses))])
+    assert sum(pauses[:-1]) + looks * len(pauses) < 3 <= sum(pauses) + looks * len(pauses)
+    assert math.isclose(world.clock.now - began, sum(pauses), abs_tol=0.1)
+    # Whoever waits by himself says how long, and is told the same.
+    pauses.clear()
+    with pytest.raises(NotReadyError, match="not in effect after 1 s"):
+        wait_until_in_effect(session, B, 1.0)
+    assert 0.5 < sum(pauses) < 1.5
+
+
+def test_the_time_is_over_at_its_very_end(world):
+    world.envoy.deaf = True
+    world.client.replace(envoy.with_split(world.client.get(envoy.target(world.experiment)), B))
+    looks = []
+
+    def clock():
+        looks.append(1000.0 + len(looks))
+        return looks[-1]
+
+    session = replace(world.session, clock=clock, sleep=lambda _: None)
+    with pytest.raises(NotReadyError):
+        wait_until_in_effect(session, B, 2.0)
+    assert looks == [1000.0, 1001.0, 1002.0]
+
+
+def test_a_patch_that_always_comes_too_late_is_tried_five_times(make_world):
+    class Busy(CountingClient):
+        left, tries = 4, 0
+
+        def patch(self, *args, **kwargs):
+            self.tries += 1
+            if self.tries <= self.left:
+                raise ConflictError("busy", "again")
+            return self.client.patch(*args, **kwargs)
+
+    world = make_world()
+    client = Busy(world.client)
+    assert world.shift(B, client=client).changed
+    assert (client.tries, world.ledger.desired) == (5, B)
+    world, Busy.left = make_world(), 99
+    client = Busy(world.client)
+    with pytest.raises(ConflictError, match="busy"):
+        world.shift(B, client=client)
+    assert (client.tries, world.asked, world.ledger.intent.after) == (5, A, B)
+
+
+def test_a_plan_is_checked_by_the_world_and_carried_out_as_it_is(world):
+    class Tried(CountingClient):
+        dry = ()
+
+        def patch(self, *args, dry_run=False):
+            self.dry = (*self.dry, dry_run)
+            return self.client.patch(*args, dry_run=dry_run)
+
+    client = Tried(world.client)
+    session = replace(world.session, world=client)
+    planned = plan(session, B)
+    check(session, planned)
+    check(session, plan(session, A))
+    assert (client.dry, world.asked, world.steps) == ((True,), A, STARTED)
+    world.tamper(C)
+    with pytest.raises(ConflictError):
+        check(session, planned)
+    world.tamper(A)
+    planned = plan(session, B)
+    assert shift(session, C, why="test", planned=planned).after == B
+
+
+def test_whoever_finishes_anothers_intent_is_no_empty_plan(world):
+    world.intend(A)
+    assert not plan(world.session, A).empty
+    assert world.shift(A).changed
+    assert plan(world.session, A).empty
+    world.tamper(C)
+    assert not plan(world.session, C).empty
+
+
+def test_of_three_only_those_move_whose_variant_changes(world):
+    names = ("control", "a", "b")
+    planned = plan(world.session, A)
+    state = replace(planned.state, asked=Split(names, (4000, 4000, 2000)))
+    moves = replace(planned, state=state, after=Split(names, (5000, 1000, 4000))).moves
+    assert sum(moves.values()) == 3000 + 2000 - moves.get(("a", "b"), 0)
+    back = replace(
+        planned,
+        state=replace(state, asked=Split(names, (5000, 1000, 4000))),
+        after=Split(names, (4000, 4000, 2000)),
+    ).moves
+    assert back == {(two, one): moved for (one, two), moved in moves.items()}
+    assert replace(planned, state=state, after=state.asked).moves == {}
+
+
+def test_what_is_not_ready_may_say_nothing_or_why(world):
+    with pytest.raises(NotReadyError) as silent:
+        world.shift(B, ready=lambda name: False)
+    with pytest.raises(NotReadyError) as told:
+        world.shift(B, ready=lambda name: "it is down")
+    assert silent.value.message == "treatment is not ready"
+    assert told.value.message == "treatment is not ready: it is down"
+
+
+def test_a_change_that_the_platform_would_refuse_is_no_plan(world, monkeypatch):
+    def refuse(platform, objects):
+        assert (platform, [envoy.split_of(obj) for obj in objects]) == (envoy, [B])
+        raise SpecError("refused", "change it")
+
+    monkeypatch.setattr("abctl.session.shift.require_admissible", refuse)
+    with pytest.raises(SpecError, match="refused"):
+        plan(world.session, B)
+    assert plan(world.session, A).empty
+
+
+def test_whoever_overtakes_a_resumed_intent_finds_nothing_patched(world):
+    world.intend(B)
+
+    class Overtaken(CountingClient):
+        looks = 0
+
+        def get(self, ref):
+            seen = self.client.get(ref)
+            if ref == envoy.target(world.experiment) and not self.looks:
+                self.looks = 1
+                world.intend(C)
+            return seen
+
+    with pytest.raises(ConflictError, match="bob was faster"):
+        world.shift(B, client=Overtaken(world.client))
+    assert world.asked == A
+
+
+def test_the_old_split_without_a_refusal_is_waited_for(world):
+    world.envoy.looks, late, said = 12, world.envoy, []
+
+    def status(obj):
+        found = late(obj)
+        return found and {**found, "refusal": None}
+
+    client = DirectoryClient(world.client._root, status)
+    settings = {"report": said.append, "timeout_seconds": 60.0}
+    result = world.shift(B, client=client, **settings)
+    assert (result.changed, result.confirmed) == (True, True)
+    late.deaf = True
+    with pytest.raises(NotReadyError, match="still control 70%, treatment 30%"):
+        world.shift(A, client=client, **settings)
+
+
+def test_an_equal_share_needs_nobody_to_be_ready(world):
+    assert not world.shift(A, ready=lambda _: False).changed
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"), [(("a", "b", "c"), "treatment\\? b, c$"), (("a",), "treatment\\? none$")]
+)
+def test_who_may_be_promoted_is_listed(names, listed):
+    shares_bp = (10_000, *(0 for _ in names[1:]))
+    with pytest.raises(UsageError, match=listed):
+        promoted(Split(names, shares_bp))

@@ -24,6 +24,7 @@ from abctl.session.analyze import gather, telemetry
 from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.srm import SrmResult
 
 START = 1_700_000_000.0
 SCRAPE_SECONDS = 15.0
@@ -813,3 +814,84 @@ def test_a_control_without_a_share_is_no_treatment_without_one(
     made, entries = three(ask(), 0, 5000, 5000)
     found = judge(gather(made, entries, World(seconds=300), telemetry(made)))
     assert "noShare" not in [note.code for note in found.notes]
+
+
+@pytest.mark.parametrize("unit", ["user", "request"])
+@pytest.mark.parametrize("test", ["sequential", "fixed"])
+def test_the_check_of_the_split_looks_as_often_and_at_whom_the_plan_says(
+    ask: Callable[..., Experiment], unit: str, test: str
+) -> None:
+    found = run(ask(unit, test), World(seconds=300)).srm
+    assert isinstance(found, SrmResult)
+    # The sequential e-value has no degrees of freedom.
+    assert (found.df == ()) == (test == "sequential")
+    assert ("bucketed" in found.method) == (unit == "user")
+
+
+def test_why_there_is_no_check_of_the_split_is_said(ask: Callable[..., Experiment]) -> None:
+    silent = run(ask(), World(seconds=300, silent=(TREATMENT,))).srm
+    assert isinstance(silent, NotEstimable)
+    assert (silent.method, silent.reason) == ("split", "nobody knows the requests of treatment")
+    world = World(seconds=300)
+    world._all = [
+        Series({{"bucket": "shard"}.get(k, k): v for k, v in s.labels.items()}, s.times, s.values)
+        for s in world.all
+    ]
+    unclustered = run(ask(), world).srm
+    assert isinstance(unclustered, NotEstimable)
+    assert unclustered.method == "clustered"
+    made, entries = three(ask("request"), 5000, 5000, 0)
+    found = judge(gather(made, entries, World(seconds=300), telemetry(made)))
+    assert isinstance(found.srm, SrmResult)
+
+
+def test_whoever_had_a_share_only_while_nothing_counted_owes_no_counters(
+    ask: Callable[..., Experiment],
+) -> None:
+    made, entries = three(ask(), 5000, 0, 5000)
+    split = Split(made.split.names, (5000, 5000, 0))
+    noticed = Entry(START + 200, "unknown", None, split, "somebody else", "observed")
+    world = World(seconds=600, shares={START: 0.0, START + 200: 0.5})
+    found = judge(gather(made, entries.with_entry(noticed), world, telemetry(made)))
+    assert [epoch.counted for epoch in found.epochs] == [False, True]
+    assert found.verdict.kind == "continue"
+
+
+def test_the_last_entry_says_how_far_the_clock_is_behind(ask: Callable[..., Experiment]) -> None:
+    experiment = ask()
+    entries = ledger(experiment, {START: 0.5, START + 100: 0.2})
+    found = judge(gather(experiment, entries, World(seconds=90), telemetry(experiment)))
+    assert found.verdict.reasons[0] == Reason("clocksApart", {"ahead_seconds": -10})
+
+
+def test_counts_that_fell_or_came_outside_are_told(ask: Callable[..., Experiment]) -> None:
+    world = World(seconds=600, restart=START + 300)
+    for each in world.all:
+        if each.labels["__name__"] == "process_start_time_seconds":
+            each.values[:] = START - 100
+    found = run(ask(), world)
+    falls = notes(found, "countersFell")
+    assert [*falls] == [CONTROL, TREATMENT]
+    assert all(facts["falls_count"] > 0 for facts in falls.values())
+    plain = ask("request")
+    keyless = dataclasses.replace(plain, assignment=dataclasses.replace(plain.assignment, key=""))
+    told = notes(run(keyless, World(seconds=300)), "outsideExperiment")
+    assert {facts["key"] for facts in told.values()} == {"unit"}
+
+
+def test_what_came_before_the_first_period_is_told_with_its_end(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(seconds=600, shares={START: 0.5, START + 300: 0.2})
+    experiment = ask()
+    evidence = gather(experiment, ledger(experiment, world.shares), world, telemetry(experiment))
+    told = notes(judge(evidence), "beforeFirstPeriod")
+    for name in (CONTROL, TREATMENT):
+        count = counted(world, "ab_requests_total", START, START + 30, variant=name)
+        count -= counted(world, "ab_requests_total", START, START + 30, variant=name, bucket="none")
+        assert told[name] == {
+            "variant": name,
+            "counts_from": "2023-11-14T22:13:50Z",
+            "requests_count": count,
+        }
+    assert notes(judge(evidence), "beforeFirstPeriodUnknown") == {}

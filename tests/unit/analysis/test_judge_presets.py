@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis, MetricResult
-from abctl.core.experiment import Design, Experiment, Metric, Model, Source, Variant
+from abctl.core.experiment import Cohort, Design, Experiment, Metric, Model, Source, Variant
 from abctl.core.ledger import Entry, Ledger
 from abctl.core.reasons import Reason
 from abctl.forms.plan import locked_plan
@@ -162,6 +162,15 @@ def test_what_was_not_drawn_keeps_the_split_unchecked(
     assert isinstance(forced.srm, NotEstimable)
     assert "counts forced requests, cohorts and feedback" in forced.srm.reason
     assert Reason("notOnlyDrawn") in named(forced, "errors").remarks
+    chosen = analysis(
+        ask("envoy", cohorts=(Cohort("x-cohort", "beta", variant="treatment"),)), envoy()
+    )
+    assert isinstance(chosen.srm, NotEstimable)
+    counter = 'envoy_cluster_upstream_rq_completed{envoy_cluster_name="$variant"}'
+    own = {"n": counter, "successes": counter}
+    clicks = dataclasses.replace(ERRORS, name="clicks", of="clicks", selectors=own)
+    fed_back = analysis(dataclasses.replace(ask("envoy"), metrics=(ERRORS, clicks)), envoy())
+    assert isinstance(fed_back.srm, NotEstimable)
 
 
 def test_users_are_not_taken_for_requests(

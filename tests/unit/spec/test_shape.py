@@ -95,9 +95,9 @@ def test_a_wrong_value_is_named_with_what_it_is_for(
 
 
 def test_all_of_them_at_once_each_at_its_place() -> None:
-    assert wrong(wheels=[{"size": "99"}, {"sice": "1"}], topSpeed="fast", clients="3") == [
+    assert wrong(wheels=[{"size": "99"}, {"sice": "1"}], topSpeed="fast", doors="3") == [
         "5 problems in car.yaml:",
-        "  clients: unknown key",
+        "  doors: unknown key",
         "  wheels[0].size: '99', must be less than or equal to 30",
         "  wheels[1].sice: unknown key",
         "  wheels[1].size: is missing",

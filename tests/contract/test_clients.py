@@ -50,6 +50,8 @@ def test_what_is_created_can_be_read(client):
 
 
 def test_what_is_not_there_is_not_found(client):
+    client.create(config_map())
+    client.delete(REF)
     with pytest.raises(NotFoundError, match="configmap/laws"):
         client.get(REF)
     with pytest.raises(NotFoundError):

@@ -203,7 +203,7 @@ def look_at_a_server_that_is_silent(pid: int) -> None:
     assert found["routing"]["facts"]["failure"].startswith("no answer within")
     assert list(found["routing"]["facts"]["answered"]) == ["control"]
     said = [line for line in err.splitlines() if line.endswith(" ...")]
-    assert [line.split()[0] for line in said] == ["looking", "looking", "asking", "asking"]
+    assert [line.split()[0] for line in said] == ["reading", "reading", "asking", "sending"]
 
 
 def ask_who_gets_what_after_a_shift() -> None:

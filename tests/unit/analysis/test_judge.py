@@ -14,6 +14,7 @@ from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow, Variant
 from abctl.core.ledger import Entry, Ledger
+from abctl.core.polls import GAP_INTERVALS
 from abctl.core.reasons import Reason
 from abctl.core.selector import Selector
 from abctl.core.split import Split
@@ -717,7 +718,10 @@ def test_a_ledger_of_other_variants_says_nothing_of_these(ask: Callable[..., Exp
     assert "epochUncertain" not in [note.code for note in found.notes]
 
 
-@pytest.mark.parametrize(("late", "told"), [(0, False), (345, True)])
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [(0, False), (30 + GAP_INTERVALS * SCRAPE_SECONDS, False), (345, True)],
+)
 def test_a_variant_that_was_first_scraped_long_after_it_had_a_share_is_named(
     ask: Callable[..., Experiment], late: float, told: bool
 ) -> None:
@@ -895,3 +899,27 @@ def test_what_came_before_the_first_period_is_told_with_its_end(
             "requests_count": count,
         }
     assert notes(judge(evidence), "beforeFirstPeriodUnknown") == {}
+
+
+@pytest.mark.parametrize(("first", "phase"), [(0, "applied"), (5000, "observed")])
+def test_a_first_scrape_is_due_when_the_first_share_counts(
+    ask: Callable[..., Experiment], first: int, phase: Any
+) -> None:
+    """Neither an epoch without a share counts, nor one that ended at an unknown time."""
+    experiment = ask()
+    entries = Ledger(locked_plan(experiment))
+    for at, bp, how in ((0, first, "applied"), (600, 5000, phase), (1200, 2000, "applied")):
+        split = Split((CONTROL, TREATMENT), (10_000 - bp, bp))
+        entries = entries.with_entry(Entry(START + at, "me", None, split, "test", how))
+    world = World(shares={START: first / 10_000, START + 600: 0.5, START + 1200: 0.2})
+    world._all = [
+        Series(s.labels, s.times[keep], s.values[keep])
+        for s in world.all
+        # One of its counters is there before the others.
+        for since in [960 if s.labels.get("bucket") == "3" else 1050]
+        for keep in [(s.labels["instance"] != f"{TREATMENT}:8082") | (s.times >= START + since)]
+    ]
+    found = judge(gather(experiment, entries, world, telemetry(experiment)))
+    assert notes(found, "startUnknown") == {
+        TREATMENT: {"variant": TREATMENT, "missing_seconds": 960 - 630}
+    }

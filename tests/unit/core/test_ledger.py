@@ -111,6 +111,38 @@ def test_a_period_that_never_settles_is_no_epoch():
 def test_before_the_first_entry_nothing_is_in_effect():
     known = Ledger("{}")
     assert (known.intent, known.desired, known.expected) == (None, None, (None,))
+    assert (known.counts_from(10), known.without_plan) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("entries", "counts_from", "since"),
+    [
+        (STARTED[:1], None, 0),
+        (STARTED, 12, 0),
+        ((*STARTED, entry(100, A, B, "intent")), None, 100),
+        ((*STARTED, entry(100, A, B, "intent"), entry(103, A, B, "applied")), 113, 100),
+        ((*STARTED, entry(100, A, C, "observed")), 110, 100),
+        ((*STARTED, entry(100, A, C, "observed"), entry(200, A, C, "observed")), 210, 200),
+        ((*STARTED, entry(100, A, B, "intent"), entry(200, A, C, "intent")), None, 100),
+    ],
+)
+def test_a_change_began_with_its_intent_and_requests_count_when_it_is_settled(
+    entries, counts_from, since
+):
+    known = ledger_with(*entries)
+    assert (known.counts_from(10), known.changing_since) == (counts_from, since)
+
+
+@pytest.mark.parametrize("phase", ["observed", "intent"])
+@pytest.mark.parametrize("form", ['{"resolved": {"metrics": %s}}', '{"metrics": %s}'])
+def test_only_a_shift_of_what_was_found_locks_no_plan(make_experiment, phase, form):
+    found, shifted = entry(0, None, A, phase), entry(9, A, B, "applied")
+    bare, planned = (
+        Ledger(form % metrics).with_entry(found).with_entry(shifted) for metrics in ("[]", "[1]")
+    )
+    assert (bare.without_plan, planned.without_plan) == (phase == "observed", False)
+    if bare.without_plan:
+        assert bare.changed_since(make_experiment()) == ()
 
 
 def test_clocks_that_differ_do_not_turn_time_back():

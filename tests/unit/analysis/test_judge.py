@@ -923,3 +923,27 @@ def test_a_first_scrape_is_due_when_the_first_share_counts(
     assert notes(found, "startUnknown") == {
         TREATMENT: {"variant": TREATMENT, "missing_seconds": 960 - 630}
     }
+
+
+def test_what_counters_of_unknown_age_held_at_first_is_told(
+    ask: Callable[..., Experiment],
+) -> None:
+    world = World(seconds=600)
+    seen = [s for s in world.all if s.labels["__name__"] != "process_start_time_seconds"]
+    world._all = [
+        Series(s.labels, s.times[s.times > START + 100], s.values[s.times > START + 100])
+        for s in seen
+    ]
+    held = {
+        name: sum(
+            float(s.values[0])
+            for s in world.all
+            if s.labels["__name__"] == "ab_requests_total"
+            and s.labels["variant"] == name
+            and s.labels["bucket"] != "none"
+        )
+        for name in (CONTROL, TREATMENT)
+    }
+    told = notes(run(ask(), world), "beforeFirstScrape")
+    assert {name: facts["requests_count"] for name, facts in told.items()} == held
+    assert all(held.values())

@@ -26,7 +26,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 # For the same tests once more, with other versions: pytest --hypothesis-profile=few
-settings.register_profile("few", settings.get_profile("abctl"), max_examples=5)
+settings.register_profile("few", settings.get_profile("abctl"), max_examples=4)
 # New examples, for the tests that `-m hypothesis` chooses. How to fail again is printed.
 settings.register_profile(
     "nightly",

@@ -43,9 +43,8 @@ def show(level: int) -> None:
 
 
 def show_verbose(times: int) -> None:
-    """What `-v`, given so many times, asks for."""
-    if times:
-        show(logging.INFO if times == 1 else logging.DEBUG)
+    """What `-v`, given so many times, asks for; at least once."""
+    show(logging.INFO if times == 1 else logging.DEBUG)
 
 
 def show_from_environment() -> None:

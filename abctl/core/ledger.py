@@ -12,6 +12,7 @@ plan that was locked when the experiment started. Entries are only ever appended
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from abctl.core.change import Ref
@@ -137,13 +138,23 @@ class Ledger:
         *_, last = entries = self.entries[-2:]
         return entries[0].at if entries[0].phase == "intent" else last.at
 
+    @cached_property
+    def _document(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self.plan)
+        return found
+
+    @property
+    def locked(self) -> Mapping[str, Any]:
+        """Every part of the experiment as it was locked, with the defaults of then."""
+        found: Mapping[str, Any] = self._document.get("resolved", self._document)
+        return found
+
     @property
     def without_plan(self) -> bool:
         """Whether a shift of KIND/NAME began it: then no plan was locked, and any file fits."""
         if not self.entries or self.entries[0].phase != "observed":
             return False
-        plan = json.loads(self.plan)
-        return not plan.get("resolved", plan).get("metrics")
+        return not self.locked.get("metrics")
 
     def changed_since(self, experiment: Experiment) -> tuple[str, ...]:
         """The parts of the experiment that differ from the locked plan.
@@ -154,8 +165,7 @@ class Ledger:
         """
         if self.without_plan:
             return ()
-        plan = json.loads(self.plan)
-        locked, then, now = plan.get("resolved", plan), plan.get("spec"), experiment.written
+        locked, then, now = self.locked, self._document.get("spec"), experiment.written
         changed = (
             each.name
             for each in fields(experiment)

@@ -1,13 +1,10 @@
 """An analysis as the document that `-o json` prints, and the JSON Schema of such documents."""
 
-import ast
-import inspect
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib.resources import files
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -18,6 +15,7 @@ from abctl.core.reasons import Reason, camel
 from abctl.core.split import Split
 from abctl.core.time import format_moment
 from abctl.forms import analysis as form
+from abctl.meanings import meanings
 from abctl.stats.estimate import NotEstimable
 
 SHIPPED = files("abctl") / "analysis.schema.json"
@@ -92,10 +90,10 @@ def schema() -> str:
     found = msgspec.json.schema(form.Analysis)
     parts = found.pop("$defs")
     for name, part in parts.items():
-        meanings = _meanings(getattr(form, name))
+        said = {camel(key): text for key, text in meanings(getattr(form, name)).items()}
         for key, value in part["properties"].items():
-            value["description"] = meanings[key]
-            if meanings[key].startswith("Deprecated"):
+            value["description"] = said[key]
+            if said[key].startswith("Deprecated"):
                 value["deprecated"] = True
         if name in _EITHER:
             part["oneOf"] = [{"required": [key]} for key in _EITHER[name]]
@@ -105,17 +103,3 @@ def schema() -> str:
         "$defs": dict(sorted(parts.items())),
     }
     return json.dumps(whole, indent=2) + "\n"
-
-
-def _meanings(part: type) -> dict[str, str]:
-    """What each key is for: the texts below the fields."""
-    [declared] = ast.parse(inspect.getsource(part)).body
-    found = {}
-    for pair in pairwise(getattr(declared, "body", ())):
-        match pair:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(meaning))),
-            ):
-                found[camel(name)] = meaning
-    return found

@@ -76,8 +76,7 @@ def as_locked(ledger: Ledger, experiment: Experiment) -> Experiment:
     try:
         if ledger.without_plan:
             return experiment
-        plan = json.loads(ledger.plan)
-        locked = forms.form_of(plan.get("resolved", plan), form.Locked)
+        locked = forms.form_of(ledger.locked, form.Locked)
         names = [variant.name for variant in locked.variants]
         everything = Split(tuple(names), (TOTAL_BP, *([0] * (len(names) - 1))))
         plain = forms.plain_of(locked) | {"split": forms.plain_of(everything), "source": None}
@@ -93,11 +92,9 @@ def as_locked(ledger: Ledger, experiment: Experiment) -> Experiment:
 
 def first_difference(ledger: Ledger, experiment: Experiment) -> str:
     """Where what a file means first differs from what was locked, and in what."""
-    plan = json.loads(ledger.plan)
-    before = plan.get("resolved", plan)
     now = forms.plain_of(forms.like(experiment, form.Locked))
     parts = ledger.changed_since(experiment)
-    changed = ({part: each.get(part) for part in parts} for each in (before, now))
+    changed = ({part: each.get(part) for part in parts} for each in (ledger.locked, now))
     operations = Change(*changed).json_patch()
     first = next(each for each in operations if each["op"] != "test")
     old = next(each.get("value") for each in operations if each["path"] == first["path"])

@@ -78,6 +78,21 @@ class Status:
     left_out: Mapping[str, int] | None = None
 
 
+@dataclass(frozen=True)
+class Requests:
+    """What was counted since the last change of the split began.
+
+    Attributes:
+        counts: requests of each variant that count; None where there are none.
+        why: why there are none; empty where nobody is asked.
+        left_out: those that came before they counted; None where nobody can tell.
+    """
+
+    counts: Mapping[str, int] | None = None
+    why: str = ""
+    left_out: Mapping[str, int] | None = None
+
+
 class StatusReader:
     """Looks at an experiment as often as it is called; what was counted is kept for a while."""
 
@@ -85,9 +100,7 @@ class StatusReader:
         self._session = session
         self._counted_at = -inf
         self._counted_of: object = None
-        self._counts: Mapping[str, int] | None = None
-        self._uncounted = ""
-        self._left_out: Mapping[str, int] | None = None
+        self._requests = Requests()
 
     def __call__(self) -> Status:
         """Look, and change nothing.
@@ -100,13 +113,11 @@ class StatusReader:
         split = state.ledger.desired, state.asked, state.ledger.intent
         # Counters are scraped every so often; what was counted of another split says nothing.
         if split != self._counted_of or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
-            self._counts, self._uncounted = counted(self._session, state)
-            asked = self._counts is not None or self._uncounted
-            self._left_out = left_out(self._session, state) if asked else None
+            self._requests = counted(self._session, state)
             self._counted_at, self._counted_of = time.monotonic(), split
-        found = status(self._session, state, self._counts)
-        unseen = (*found.unseen, *filter(None, [self._uncounted]))
-        return replace(found, unseen=unseen, left_out=self._left_out)
+        found = status(self._session, state, self._requests.counts)
+        unseen = (*found.unseen, *filter(None, [self._requests.why]))
+        return replace(found, unseen=unseen, left_out=self._requests.left_out)
 
 
 def status(
@@ -146,49 +157,52 @@ def status(
     )
 
 
-def counted(session: Session, state: State) -> tuple[Mapping[str, int] | None, str]:
+def counted(session: Session, state: State) -> Requests:
     """Requests since the last change, or why nobody can tell: no reason to say nothing else."""
     experiment = session.experiment
     named = session.prometheus_url or session.prometheus_config
     if session.adopted or not (named or experiment.source or session.state_dir):
-        return None, ""
+        return Requests()
     try:
         source, asked = source_of(session), measured(experiment, state.carrier)
         counts = observed(experiment, state.ledger, source, asked)
     except (SourceError, NotFoundError) as error:
-        return None, f"requests: {error.message}"
-    if counts and any(counts.values()):
-        return counts, ""
+        return Requests(why=f"requests: {error.message}")
     settle_seconds = experiment.design.settle_seconds
     since = state.ledger.counts_from(settle_seconds)
+    before = left_out(experiment, state.ledger, source, asked)
+    if counts and any(counts.values()):
+        return Requests(counts, left_out=before)
     if since is None:
-        return None, "requests: none counts until the change of the split is finished"
-    when = format_moment(since, "seconds")
-    if since <= session.clock():
-        return None, f"requests: none since {when}; only those count"
-    return None, (
-        f"requests: they count from {when} on; what comes in the first "
-        f"{format_duration(settle_seconds)} after a change of the split is left out (design.settle)"
-    )
+        why = "none counts until the change of the split is finished"
+    elif since <= session.clock():
+        why = f"none since {format_moment(since, 'seconds')}; only those count"
+    else:
+        why = (
+            f"they count from {format_moment(since, 'seconds')} on; what comes in the first "
+            f"{format_duration(settle_seconds)} after a change of the split is left out "
+            "(design.settle)"
+        )
+    return Requests(why=f"requests: {why}", left_out=before)
 
 
-def left_out(session: Session, state: State) -> Mapping[str, int] | None:
+def left_out(
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries
+) -> Mapping[str, int] | None:
     """Requests of each variant since the last change of the split began that do not count.
 
-    None where nobody can tell.
+    None where nobody can tell. Arguments are those of `observed`.
     """
-    experiment, ledger = session.experiment, state.ledger
     until = ledger.counts_from(experiment.design.settle_seconds)
     try:
-        source, asked = source_of(session), measured(experiment, state.carrier)
         end = min(source.now(), inf if until is None else until)
         if (begin := ledger.changing_since) >= end:
             return None
-        selectors = {v.name: asked.requests(v.name) for v in experiment.variants}
+        selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
         samples = read(source, [Window(0, begin, end)], selectors.values(), end)
         found = {n: samples.within(selector, begin, end) for n, selector in selectors.items()}
-    except (SourceError, NotFoundError):
-        return None  # `counted` says why
+    except SourceError:
+        return None
     known = {name: round(count) for name, count in found.items() if count is not None}
     return known if known.keys() == found.keys() else None
 

@@ -7,13 +7,10 @@ Every command that takes a file declares and reads them, which takes next to no 
 library that validates would take longer than all the rest of such a command.
 """
 
-import ast
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -22,6 +19,7 @@ from abctl.core.number import parse_number, parse_whole
 from abctl.core.split import format_share, parse_share_bp
 from abctl.core.time import format_duration, parse_duration_seconds
 from abctl.foreign import shown
+from abctl.meanings import meanings
 from abctl.stats.delta import Delta
 
 
@@ -54,16 +52,7 @@ class Part:
     @classmethod
     def meanings(cls) -> dict[str, str]:
         """What each key is for, by the name of its value: the texts below the keys."""
-        [declared] = ast.parse(inspect.getsource(cls)).body
-        found = {}
-        for pair in pairwise(getattr(declared, "body", ())):
-            match pair:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(meaning))),
-                ):
-                    found[name] = meaning
-        return found
+        return meanings(cls)
 
     def values(self) -> dict[str, Any]:
         """What each key holds, given or left out."""

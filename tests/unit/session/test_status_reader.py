@@ -11,7 +11,7 @@ from abctl.core.ledger import Entry, Ledger
 from abctl.core.split import Split
 from abctl.session import status
 from abctl.session.session import Session
-from abctl.session.status import Observed, Status, StatusReader, counted
+from abctl.session.status import Observed, Requests, Status, StatusReader, counted
 
 BEFORE, AFTER = (Split(("a", "b"), shares) for shares in ((9000, 1000), (5000, 5000)))
 NOTHING_YET = "requests: they count from 1970-01-01T00:00:40Z on; what comes in the first 30s"
@@ -25,7 +25,6 @@ class World:
         self.reads = 0
         monkeypatch.setattr(status, "counted", self.counted)
         monkeypatch.setattr(status, "status", self.status)
-        monkeypatch.setattr(status, "left_out", lambda *_: None)
         monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: self.now))
         session: Any = SimpleNamespace(observe=self.observe)
         self.look = StatusReader(session)
@@ -34,11 +33,11 @@ class World:
         ledger = SimpleNamespace(desired=self.split, intent=self.intent)
         return SimpleNamespace(asked=self.split, ledger=ledger)
 
-    def counted(self, *_: Any) -> tuple[dict[str, int] | None, str]:
+    def counted(self, *_: Any) -> Requests:
         self.reads += 1
         if self.split == BEFORE and self.intent is None:
-            return {"a": 90, "b": 10}, ""
-        return None, NOTHING_YET
+            return Requests({"a": 90, "b": 10})
+        return Requests(why=NOTHING_YET)
 
     def status(self, _: Any, state: Any, counts: Any) -> Status:
         seen = counts and {name: Observed(n, n / 100, (0, 1)) for name, n in counts.items()}
@@ -88,6 +87,7 @@ def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(status, "source_of", lambda _: None)
     monkeypatch.setattr(status, "measured", lambda *_: None)
     monkeypatch.setattr(status, "observed", lambda *_: counts)
+    monkeypatch.setattr(status, "left_out", lambda *_: None)
     design = SimpleNamespace(settle_seconds=30.0)
     experiment: Any = SimpleNamespace(source=None, design=design)
     now = [20.0]
@@ -100,10 +100,10 @@ def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPa
     )
     started = Ledger("{}").with_entry(Entry(10.0, "me", None, BEFORE, "", "applied"))
     state: Any = SimpleNamespace(carrier=None, ledger=started)
-    found, why = counted(session, state)
-    assert found is None
-    assert why.startswith(NOTHING_YET)
+    found = counted(session, state)
+    assert found.counts is None
+    assert found.why.startswith(NOTHING_YET)
     now[0] = 50.0
-    assert counted(session, state)[1].startswith("requests: none since 1970-01-01T00:00:40Z")
+    assert counted(session, state).why.startswith("requests: none since 1970-01-01T00:00:40Z")
     state.ledger = started.with_entry(Entry(60.0, "me", BEFORE, AFTER, "", "intent"))
-    assert counted(session, state)[1].startswith("requests: none counts until")
+    assert counted(session, state).why.startswith("requests: none counts until")

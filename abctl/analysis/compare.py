@@ -27,6 +27,24 @@ from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan
 from abctl.stats.multiplicity import holm_steps
 from abctl.stats.summary import Stream, SummaryError
 
+_METHODS = "abctl.stats.methods"
+# By kind: for one look, and for any number of them.
+_OF_REQUESTS = {
+    "proportion": ("proportion", "proportion_sequence"),
+    "mean": ("welch", "mean_sequence"),
+    "quantile": ("quantile", "quantile_sequence"),
+    "rate": ("rate", "rate_sequence"),
+}
+_OF_UNITS = ("ratio", "ratio_sequence")
+_OF_LATENCY = ("welch", "bursty_mean_sequence")
+_READINGS: Mapping[str, tuple[str, ...]] = {
+    "proportion": ("proportion", "chi_squared"),
+    "mean": ("welch",),
+}
+_ONE_LOOK = Reason("oneLookOnly")
+_ZERO = Delta(0.0, relative=False)
+_TO_SHIP: tuple[ClaimKind, ...] = ("better", "non-inferior")
+
 
 def beliefs(
     metric: Metric, names: Sequence[str], streams: Sequence[Pair]
@@ -53,25 +71,6 @@ def beliefs(
         )
         for i, name in enumerate(names)
     )
-
-
-_METHODS = "abctl.stats.methods"
-# By kind: for one look, and for any number of them.
-_OF_REQUESTS = {
-    "proportion": ("proportion", "proportion_sequence"),
-    "mean": ("welch", "mean_sequence"),
-    "quantile": ("quantile", "quantile_sequence"),
-    "rate": ("rate", "rate_sequence"),
-}
-_OF_UNITS = ("ratio", "ratio_sequence")
-_OF_LATENCY = ("welch", "bursty_mean_sequence")
-_READINGS: Mapping[str, tuple[str, ...]] = {
-    "proportion": ("proportion", "chi_squared"),
-    "mean": ("welch",),
-}
-_ONE_LOOK = Reason("oneLookOnly")
-_ZERO = Delta(0.0, relative=False)
-_TO_SHIP: tuple[ClaimKind, ...] = ("better", "non-inferior")
 
 
 def methods(experiment: Experiment, metric: Metric) -> tuple[str, str]:

@@ -25,6 +25,7 @@ Looking = Literal["fixed", "group-sequential", "sequential"]
 LARGEST = 1e100
 _OTHER_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _DURATIONS_DAYS = (7.0, 14.0, 28.0)
+_DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -279,9 +280,6 @@ def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
         )
         scale = abs(question.baseline) if question.size.relative else 1.0
         yield days, None if found is None else Delta(abs(found) / scale, question.size.relative)
-
-
-_DAY_SECONDS = 86_400.0
 
 
 def units_per_day(found: Analysis) -> float:

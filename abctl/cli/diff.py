@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _COLORS = {"+": "green", "-": "red", "@": "cyan"}
+_DIFFERENCES = 3
 
 
 def lines(before: "Object | None", after: "Object") -> Iterator[str]:
@@ -45,9 +46,6 @@ def show(before: "Object | None", after: "Object") -> None:
     """The diff on stderr, for people who are about to be asked."""
     shown = colored(lines(before, after)) or "no differences"
     screen(stderr=True).print(shown, soft_wrap=True)
-
-
-_DIFFERENCES = 3
 
 
 def register(app: typer.Typer) -> None:

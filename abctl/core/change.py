@@ -12,6 +12,9 @@ from abctl.errors import ClusterError, ConflictError
 
 Object = Mapping[str, Any]
 _READ_AGAIN = "somebody else may have changed it: the same command reads it again"
+EXPERIMENT, VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
+# Of what sends requests to the variants, where abctl runs it.
+PROXY = {"app.kubernetes.io/component": "proxy"}
 
 
 @dataclass(frozen=True)
@@ -184,8 +187,3 @@ def merged(stored: Object, earlier: Object, applied: Object) -> dict[str, Any]:
         else:
             after[key] = deepcopy(new)
     return after
-
-
-EXPERIMENT, VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
-# Of what sends requests to the variants, where abctl runs it.
-PROXY = {"app.kubernetes.io/component": "proxy"}

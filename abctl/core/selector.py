@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from abctl.errors import SourceError
 
+_MATCHER = re.compile(r'\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_SELECTOR = re.compile(r"^\s*([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s*$", re.DOTALL)
+
 
 def one_of(label: str, values: list[str]) -> str:
     """A matcher for any of the values."""
@@ -25,10 +28,6 @@ def matching(selector: str, matcher: str) -> str:
         return f"{bare}{{{matcher}}}"
     inside = bare[:-1].rstrip().rstrip(",")
     return f"{inside}{'' if inside.endswith('{') else ','}{matcher}}}"
-
-
-_MATCHER = re.compile(r'\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
-_SELECTOR = re.compile(r"^\s*([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,10 @@ from typing import Literal
 
 from abctl.errors import SpecError
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST_SECONDS = 36_525 * 86_400.0
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhd])\s*$", re.ASCII)
+
 
 def format_moment(
     unix_seconds: float, timespec: Literal["milliseconds", "seconds"] = "milliseconds"
@@ -32,11 +36,6 @@ def parse_moment(text: str) -> float:
         ValueError: the text is not a moment.
     """
     return datetime.fromisoformat(text).timestamp()
-
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-LONGEST_SECONDS = 36_525 * 86_400.0
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([smhd])\s*$", re.ASCII)
 
 
 def parse_duration_seconds(text: str) -> float:

@@ -33,6 +33,10 @@ _MOST_FAILURES = 8
 # How long all may take together; what is on its way then is still waited for.
 _LONGEST_SECONDS, _LONGEST_SECONDS_EACH = 5.0, 0.008
 _TOLD_SECONDS = 0.2
+USERS = 1_000
+# A false alarm in one of a thousand probes of a split that is followed.
+_LEVEL = 0.001
+_NAME = "routing"
 
 
 @dataclass(frozen=True)
@@ -139,12 +143,6 @@ class Asking:
 def failures(answers: Sequence[Answer | None]) -> list[str]:
     """What went wrong, for each that failed."""
     return [each.failure for each in answers if each is not None and each.failure]
-
-
-USERS = 1_000
-# A false alarm in one of a thousand probes of a split that is followed.
-_LEVEL = 0.001
-_NAME = "routing"
 
 
 def probe(

@@ -21,6 +21,10 @@ from abctl.stats.summary import Array
 
 # Further apart than this, the times of the ledger are not those of the scrapes.
 SKEW_SECONDS = 5.0
+_LONGEST_INTERVAL_SECONDS = 366 * 24 * 3600.0
+_GATHER_ANEW = "gather the evidence anew: abctl analyze EXPERIMENT --save FILE"
+# By metric, variant and part.
+Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 def now_and_ahead_seconds(source: Source, clock: Callable[[], float]) -> tuple[float, float]:
@@ -35,12 +39,6 @@ def now_and_ahead_seconds(source: Source, clock: Callable[[], float]) -> tuple[f
     now = source.now()
     after = clock()
     return now, max(0.0, now - after) + min(0.0, now - before)
-
-
-_LONGEST_INTERVAL_SECONDS = 366 * 24 * 3600.0
-_GATHER_ANEW = "gather the evidence anew: abctl analyze EXPERIMENT --save FILE"
-# By metric, variant and part.
-Selectors = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 @dataclass(frozen=True, eq=False)

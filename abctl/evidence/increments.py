@@ -37,6 +37,7 @@ _STEP_SECONDS = 0.5
 _GONE_INTERVALS = 2.0
 
 Parts = Mapping[str, str]
+_DENOMINATORS = ("n", "exposure", "histogram")
 
 
 class MissingError(Exception):
@@ -248,9 +249,6 @@ def step_seconds(interval_seconds: float) -> float:
 def between(times: Array, first: float, last: float) -> int:
     """How many times lie in (first, last]."""
     return int(np.count_nonzero((times > first) & (times <= last)))
-
-
-_DENOMINATORS = ("n", "exposure", "histogram")
 
 
 def summarize(

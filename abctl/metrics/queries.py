@@ -18,6 +18,11 @@ Names = Mapping[str, Sequence[str]]
 
 _PLACEHOLDER = re.compile(r"\$([a-z]+)")
 _QUOTED = re.compile(r'(=~|!~|!=|=)(\s*)"((?:[^"\\]|\\.)*)"')
+# Of a variant's totals: what the mean takes besides the histogram of latencies.
+MEAN = "latencyMean"
+_OF_VARIANT = ("$variant", "$upstream", "$version", "$model")
+# What is counted where something happens; without such an event the series may not exist.
+_NUMERATORS = frozenset(("successes", "events"))
 
 
 def fill(selector: str, names: Names) -> str:
@@ -47,13 +52,6 @@ def fill(selector: str, names: Names) -> str:
         return f'{found[1]}{found[2]}"{_PLACEHOLDER.sub(named, found[3])}"'
 
     return _QUOTED.sub(value, selector)
-
-
-# Of a variant's totals: what the mean takes besides the histogram of latencies.
-MEAN = "latencyMean"
-_OF_VARIANT = ("$variant", "$upstream", "$version", "$model")
-# What is counted where something happens; without such an event the series may not exist.
-_NUMERATORS = frozenset(("successes", "events"))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ from abctl.core.split import Split
 from abctl.errors import SpecError
 
 Place = tuple[str | int, ...]
+_LONGEST_SERVICE_NAME = (
+    63  # characters of a Service's name, which is a name of DNS; of others they are 253
+)
+UNSEEN = "no controller has reported on it yet"
+Condition = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -171,11 +176,6 @@ def capabilities() -> dict[str, Capabilities]:
     return {name: platform(name).CAPABILITIES for name in plugins.names(__name__)}
 
 
-_LONGEST_SERVICE_NAME = (
-    63  # characters of a Service's name, which is a name of DNS; of others they are 253
-)
-
-
 def _require_name(ref: Ref) -> None:
     if ref.kind == "Service" and len(ref.name) > _LONGEST_SERVICE_NAME:
         raise SpecError(
@@ -198,11 +198,6 @@ def require_admissible(platform: Platform, objects: Iterable[Object]) -> None:
                 f"{Ref.of(obj)} would be refused: {'; '.join(objections)}",
                 "correct the experiment, or the object if abctl did not create it",
             )
-
-
-UNSEEN = "no controller has reported on it yet"
-
-Condition = Mapping[str, Any]
 
 
 def current(obj: Object, observed: int | None) -> bool:

@@ -31,6 +31,7 @@ _RETRY = {
 ASK_FOR_VARIANT = "feedback needs the header x-ab-variant, as the prediction's answer gave it\n"
 
 Json = dict[str, Any]
+PATH = "config_dump?resource=dynamic_route_configs"
 
 
 def route_configuration(experiment: Experiment) -> Json:
@@ -219,9 +220,6 @@ def _set(header: str, value: str) -> Json:
         "header": {"key": header, "value": value.replace("%", "%%")},
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
-
-
-PATH = "config_dump?resource=dynamic_route_configs"
 
 
 def routes(dump: Mapping[str, Any], name: str) -> dict[str, Any] | None:

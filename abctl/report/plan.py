@@ -27,6 +27,11 @@ _WAYS = {
     "group-sequential": "5 (O'Brien-Fleming)",
     "sequential": "any (sequential)",
 }
+_PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
+_TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$", re.ASCII)
+_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$", re.ASCII)
+_MOST_REQUESTS = 1_000_000  # of a user
+_MOST_TREATMENTS = 1_000  # more would hardly have a share
 
 
 def document(answer: "Answer") -> dict[str, Any]:
@@ -158,13 +163,6 @@ def _trim(percent: str) -> str:
 
 def _days(days: float) -> str:
     return f"{days:.1f}" if days < _MANY_DAYS else f"{days:,.0f}"
-
-
-_PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
-_TRAFFIC = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*(s|min|h|day|week)\s*$", re.ASCII)
-_PERCENT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*%\s*$", re.ASCII)
-_MOST_REQUESTS = 1_000_000  # of a user
-_MOST_TREATMENTS = 1_000  # more would hardly have a share
 
 
 def parse_baseline(text: str, kind: Kind) -> float:

@@ -20,6 +20,12 @@ from abctl.core.address import Entrance
 from abctl.simulate._tally import UNKNOWN, Summary, Tally
 from abctl.simulate._traffic import Outcome, Request, Traffic, synthetic_value
 
+Report = Callable[[int, int], None]
+TIMEOUT_SECONDS = 10.0
+_TICK_SECONDS = 0.1
+_RETRY_SECONDS = 0.05  # a dead entrance must not eat the plan within a moment
+_OK = range(200, 300)
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -134,13 +140,6 @@ class _Wire(asyncio.Protocol):
         if self._answer is not None and not self._answer.done():
             status = self._parser.get_status_code()
             self._answer.set_result(Response(status, self._headers, self._body))
-
-
-Report = Callable[[int, int], None]
-TIMEOUT_SECONDS = 10.0
-_TICK_SECONDS = 0.1
-_RETRY_SECONDS = 0.05  # a dead entrance must not eat the plan within a moment
-_OK = range(200, 300)
 
 
 @dataclass(frozen=True)

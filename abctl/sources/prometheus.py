@@ -46,6 +46,16 @@ from abctl.sources.series import (
     whole_ms,
 )
 
+_SAMPLES_AN_ANSWER = 500_000
+_FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_400_000
+_HERE = ("localhost", "127.0.0.1", "::1")
+_SAME_LABELS = "same labelset"
+_ONE_CELL = 2
+_UNSETTLED_MS = 60_000
+_READS_AN_ANSWER = 2  # each may take as long as the timeout: its first byte, and the others
+_HALF_MS = 0.5
+_UNIT_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+
 
 def without_markers(series: Series) -> Series:
     """The series without single NaN: what follows the end of a series is another sample or nothing.
@@ -59,18 +69,6 @@ def without_markers(series: Series) -> Series:
     beside = np.concatenate(([False], gone, [False]))
     kept = ~gone | beside[:-2] | beside[2:]
     return Series(series.labels, series.times[kept], series.values[kept])
-
-
-_SAMPLES_AN_ANSWER = 500_000
-_FIRST_CHUNK_MS, _SHORTEST_CHUNK_MS, _LONGEST_CHUNK_MS = 1_800_000, 1_000, 86_400_000
-
-_HERE = ("localhost", "127.0.0.1", "::1")
-_SAME_LABELS = "same labelset"
-_ONE_CELL = 2
-_UNSETTLED_MS = 60_000
-_READS_AN_ANSWER = 2  # each may take as long as the timeout: its first byte, and the others
-_HALF_MS = 0.5
-_UNIT_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 class Prometheus:

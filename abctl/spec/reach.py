@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _KEYS = "it has the keys of source.prometheus: url: ..."
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
+OPTION = "--allow-credentials"
 
 
 def read(path: Path, url: str | None = None) -> dict[str, Any]:
@@ -132,9 +133,6 @@ def problems(server: Prometheus, place: Place) -> Iterator[Problem]:
         if name in _SECRET_HEADERS:
             message = f"{name} is a secret, which must not be in the file"
             yield Problem((*place, "headers"), message, f"headersEnv: {{{name}: VARIABLE}}")
-
-
-OPTION = "--allow-credentials"
 
 
 @dataclass(frozen=True)

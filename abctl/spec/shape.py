@@ -13,6 +13,9 @@ from abctl.errors import SpecError
 from abctl.spec.fields import Form, Part, UnfitError, form_of
 
 Place = tuple[str | int, ...]
+P = TypeVar("P", bound=Part)
+_WHOLE = "see a complete one: abctl init"
+_About = tuple[type[Part], str] | None  # the nearest key: its part, and the name of its value
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-
-
-P = TypeVar("P", bound=Part)
-_WHOLE = "see a complete one: abctl init"
-_About = tuple[type[Part], str] | None  # the nearest key: its part, and the name of its value
 
 
 def read(part: type[P], given: object, file: str) -> P:

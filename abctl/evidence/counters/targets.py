@@ -21,6 +21,9 @@ _OF_SCRAPING = ("job", "endpoint", "service", "container", "namespace", "pod", "
 # A sample may be missing here or there: two servers have no scrape in common.
 _ODD_SCRAPES_RATIO = 0.1
 _OF_REPLICA = ("prometheus", "prometheus_replica", "replica")
+# The usual interval is that of the first scrapes, so that every look finds the same one.
+FIRST_SECONDS = 300.0
+_COMMON_INTERVAL_SECONDS = 15.0
 
 
 def target_of(labels: Mapping[str, str]) -> Target:
@@ -113,11 +116,6 @@ def _overlap(one: Series, other: Series) -> bool:
     inside = [np.count_nonzero((s.times >= first) & (s.times <= last)) for s in (one, other)]
     few = min(len(one.times), len(other.times)) == 1
     return bool(min(inside) > (0 if few else 1))
-
-
-# The usual interval is that of the first scrapes, so that every look finds the same one.
-FIRST_SECONDS = 300.0
-_COMMON_INTERVAL_SECONDS = 15.0
 
 
 def whole_series(pieces: Sequence[Series]) -> list[Series]:

@@ -21,6 +21,12 @@ from abctl.stats.summary import Array, Counts, Stream
 
 # Tables as likely as the one that was seen, but for rounding.
 _SAME = 1e-7
+Table = tuple[int, int]
+# Tables as extreme as the one that was seen, but for rounding.
+SAME = 1e-7
+_MOST_TABLES = 300_000
+_NUISANCES = 101
+_ROUNDS = 3
 
 
 def with_exact_p(method: str, found: Estimate, plan: Plan, log_p: float) -> Estimate:
@@ -101,15 +107,6 @@ def _convolved(one: Array, other: Array) -> Array:
 def log_choose(n: float, k: Array) -> Array:
     """Logarithm of the binomial coefficients."""
     return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))
-
-
-Table = tuple[int, int]
-
-# Tables as extreme as the one that was seen, but for rounding.
-SAME = 1e-7
-_MOST_TABLES = 300_000
-_NUISANCES = 101
-_ROUNDS = 3
 
 
 def unconditional(

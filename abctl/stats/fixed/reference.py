@@ -12,6 +12,11 @@ from scipy.special import betainc, betaln, gammaincc, hyp2f1, log_ndtr, ndtri, s
 from abctl.stats.estimate import Alternative
 from abctl.stats.summary import Array
 
+_SMALLEST = 1e-290
+_LOG_2 = math.log(2.0)
+_GRID = np.linspace(0.0, 1.0, 33)
+_ROUNDS = 10
+
 # scipy.special functions lose their last digits as they come near the smallest double.
 
 
@@ -47,12 +52,6 @@ def f_tail(statistic: float, df1: float, df2: float) -> tuple[float, float]:
     series = float(hyp2f1(a + b, 1.0, a + 1, x))
     log_p = a * math.log(x) + b * math.log(y) - math.log(a) - float(betaln(a, b)) + math.log(series)
     return p, log_p
-
-
-_SMALLEST = 1e-290
-_LOG_2 = math.log(2.0)
-_GRID = np.linspace(0.0, 1.0, 33)
-_ROUNDS = 10
 
 
 def p_value(

@@ -16,6 +16,9 @@ from abctl.stats.fixed.contrast import Contrast, Interval, lift_of, null_of, one
 from abctl.stats.fixed.reference import critical, crossing, p_value
 from abctl.stats.summary import Array, Counts, Events, Stream
 
+FEW = 5.0
+_ALMOST_ONE = 1.0 - 1e-9
+
 
 def proportion_at_ratio(n_a: Array, s_a: Array, n_b: Array, s_b: Array, ratio: Array) -> Array:
     """Under treatment = ratio * control: the smaller root of a quadratic, without cancellation."""
@@ -67,10 +70,6 @@ def rate_at_difference(n_a: Array, s_a: Array, n_b: Array, s_b: Array, differenc
     other = 0.5 * (s_a + s_b + total * d)
     y = (other + np.sqrt(other * other - total * s_b * d.clip(max=0.0))) / total
     return np.asarray(np.where(d >= 0.0, x, y - d))
-
-
-FEW = 5.0
-_ALMOST_ONE = 1.0 - 1e-9
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,14 @@ _DEFAULT_LOG_ODDS = 0.2
 # The probability of superiority is 1/2 + d / 6 for small log odds d.
 _LOG_ODDS_PER_SUPERIORITY = 6.0
 _LOG_ODDS_RANGE = (0.01, 3.0)
+SUMMARY = Histogram
+SEQUENTIAL = True
+ASSUMPTIONS = (
+    "each value is independent of the others",
+    "the null holds in every poll; the load may drift and the split may change between polls",
+)
+# The effect 2 theta - 1 of a small change of log odds.
+_EFFECT_PER_LOG_ODDS = 1.0 / 3.0
 
 
 def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Array, Array]:
@@ -91,16 +99,6 @@ def _log_odds(edges: tuple[float, ...], up: Array, plan: Plan) -> Array:
     middle = 0.5 * (up[:, :-1] + up[:, 1:])
     superiority = np.einsum("tk,tk->t", np.diff(larger, axis=1), middle)
     return np.asarray(_LOG_ODDS_PER_SUPERIORITY * (superiority - 0.5))
-
-
-SUMMARY = Histogram
-SEQUENTIAL = True
-ASSUMPTIONS = (
-    "each value is independent of the others",
-    "the null holds in every poll; the load may drift and the split may change between polls",
-)
-# The effect 2 theta - 1 of a small change of log odds.
-_EFFECT_PER_LOG_ODDS = 1.0 / 3.0
 
 
 def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:

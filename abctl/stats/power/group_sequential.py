@@ -29,6 +29,9 @@ _PANEL = 2.0  # in standard deviations of an increment
 _TAIL = 9.0  # standard deviations of the score beyond which nothing is integrated
 _KERNEL = 7.0  # standard deviations of the increment beyond which nothing comes from
 _MIN_STEP = 1e-6
+Spending = Literal["obrien-fleming", "pocock"]
+# What every look may spend at least, so that no bound is further out than z = 8.
+_LEAST = 1e-15
 
 
 def checked_information(information: Array) -> Array:
@@ -149,12 +152,6 @@ def crossing(
         process.stop_outside(low, high)
     below, above = np.array(found).T
     return below, above
-
-
-Spending = Literal["obrien-fleming", "pocock"]
-
-# What every look may spend at least, so that no bound is further out than z = 8.
-_LEAST = 1e-15
 
 
 @dataclass(frozen=True, eq=False)

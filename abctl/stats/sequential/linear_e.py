@@ -56,6 +56,7 @@ from abctl.stats.summary import Array, Buckets, Counts, Events, Stream
 _BOLDEST = 0.98
 _EDGE = 1e-9
 _LARGEST_SUPPORT = 1_000_000
+_BURN_IN = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,9 +211,6 @@ def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array, NDArray[np.bool
 
 def _before(increments: Array) -> Array:
     return np.asarray(np.cumsum(increments) - increments)
-
-
-_BURN_IN = 10.0
 
 
 def counts_sequence(

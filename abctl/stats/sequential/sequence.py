@@ -36,6 +36,9 @@ from abctl.stats.sequential.mixture import boundary, log_always_valid_p, log_e_v
 from abctl.stats.summary import Array
 
 _SHAPE = 0.5
+# Of alpha, for as long as events are few.
+EARLY_SHARE = 0.2
+EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
 
 
 def rare_intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
@@ -80,11 +83,6 @@ def _level(n: Array, s: Array, weights: Array, threshold: float, poisson: bool) 
     each = weights / n
     high = float(each.max()) * most
     return float(each.min()) * fewest, high if poisson else min(1.0, high)
-
-
-# Of alpha, for as long as events are few.
-EARLY_SHARE = 0.2
-EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
 
 
 @dataclass(frozen=True, eq=False)

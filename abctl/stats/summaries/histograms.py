@@ -33,6 +33,7 @@ from abctl.stats.summary import (
 )
 
 MIN_BEYOND = 10.0
+ONE_CELL = "all values lie in one bucket of the histogram"
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,9 +186,6 @@ def counts_above(stream: Stream[Histogram], plan: Plan) -> Stream[Counts] | str:
         for side in (control, treatment)
     )
     return Stream(above_a, above_b, stream.epoch)
-
-
-ONE_CELL = "all values lie in one bucket of the histogram"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,18 @@ from abctl.stats.sequential.sequence import Paths
 from abctl.stats.summary import Array, Moments, Stream, compared, over_epochs, running, weight_of
 
 _VALUES = 100.0
+# Sums of doubles carry a relative error of about 1e-16 an addition; below this share of the sum
+# of squares, the centered one is mostly rounding.
+_LOST = 1e-10
+_BURN_IN = 100.0
+_EQUAL_VALUES = 10.0
+_MANY = 10_000.0
+_DEFAULT_DEVIATIONS = 0.1
+CANCELLED = (
+    "all values are the same, or their spread is lost in rounding: export the sums about a "
+    "constant near the mean (shift)"
+)
+UNREADY = "needs 100 values in each variant, not made up by a few large ones"
 
 
 def supported(variance: Array, pooled: Array, equal_values: Array) -> Array:
@@ -28,21 +40,6 @@ def supported(variance: Array, pooled: Array, equal_values: Array) -> Array:
     """
     support = _VALUES / (_VALUES + equal_values)
     return np.asarray(variance + np.maximum(pooled - variance, 0.0) * support)
-
-
-# Sums of doubles carry a relative error of about 1e-16 an addition; below this share of the sum
-# of squares, the centered one is mostly rounding.
-_LOST = 1e-10
-_BURN_IN = 100.0
-_EQUAL_VALUES = 10.0
-_MANY = 10_000.0
-_DEFAULT_DEVIATIONS = 0.1
-
-CANCELLED = (
-    "all values are the same, or their spread is lost in rounding: export the sums about a "
-    "constant near the mean (shift)"
-)
-UNREADY = "needs 100 values in each variant, not made up by a few large ones"
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,14 +158,14 @@ class _Attempt:
         self._way: socket | None = None
 
     def send_by(self, connection: "_Watched") -> None:
-        """What is about to be sent; of what was given up nothing is sent any more."""
+        """Note the connection before it sends; refuse to send once the request was given up."""
         # A connection forgets its socket where the answer is the last one.
         self.sent, self._connection, self._way = True, connection, connection.sock
         if self._given_up:
             raise TimeoutError
 
     def give_up(self) -> None:
-        """End what the thread waits for; its connection, which it then closes, serves nobody."""
+        """End the wait of the thread: shut its connection down, so that it is never used again."""
         self._given_up = True
         if self._connection is None or self._connection.attempt is not self:
             return  # it was not sent, or was answered just now, and the connection serves another
@@ -178,7 +178,7 @@ _this_thread = local()  # has the attempt that it is for, if any: see `within`
 
 
 class _Watched(HTTPConnection):
-    """Knows the attempt that it serves, and tells it what it sends."""
+    """A connection that tells the request it serves what it sends."""
 
     attempt: _Attempt | None = None
 

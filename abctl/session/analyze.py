@@ -112,7 +112,10 @@ def analyze(
 
 
 def _bare(experiment: Experiment) -> Experiment:
-    """Without what no judgement takes, and what may be nobody else's business."""
+    """The experiment without its source and its text.
+
+    The analysis needs neither, and they may hold private addresses.
+    """
     return replace(experiment, source=None, written=None)
 
 

@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 class Where:
     """What the user said about the world; None: nothing.
 
-    `never_local`: for a command that works on clusters, a stack that is not there is none.
+    `never_local` is for commands that work on clusters alone: without a running stack they look
+    for a cluster, and an error names the missing kubeconfig.
     """
 
     state: Path | None = None

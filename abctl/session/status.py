@@ -52,7 +52,7 @@ class Status:
         counts_from: from when on requests count for the present split (unix seconds); None while
             a change of it is not finished.
         left_out: requests of each variant since the last change of the split began that came
-            before they counted; None where nobody can tell.
+            before they counted; None if not known.
         epochs: periods of a constant split, without what settles after a change.
         plan_changed: the parts of the experiment that are not as they were locked at the start.
         unseen: what could not be looked at, and why.
@@ -84,8 +84,8 @@ class Requests:
 
     Attributes:
         counts: requests of each variant that count; None where there are none.
-        why: why there are none; empty where nobody is asked.
-        left_out: those that came before they counted; None where nobody can tell.
+        why: why there are none; empty if no source was asked.
+        left_out: requests that came before they counted; None if not known.
     """
 
     counts: Mapping[str, int] | None = None
@@ -158,7 +158,10 @@ def status(
 
 
 def counted(session: Session, state: State) -> Requests:
-    """Requests since the last change, or why nobody can tell: no reason to say nothing else."""
+    """Requests since the last change of the split, or why they are not known.
+
+    An unreadable source is no error: the rest of the status is shown without it.
+    """
     experiment = session.experiment
     named = session.prometheus_url or session.prometheus_config
     if session.adopted or not (named or experiment.source or session.state_dir):
@@ -191,7 +194,7 @@ def left_out(
 ) -> Mapping[str, int] | None:
     """Requests of each variant since the last change of the split began that do not count.
 
-    None where nobody can tell. Arguments are those of `observed`.
+    None if not known. The arguments are those of `observed`.
     """
     until = ledger.counts_from(experiment.design.settle_seconds)
     try:

@@ -11,7 +11,8 @@ install = { ! $(BIN)/python -m pip config list | grep -q index-url \
   || { echo "by pip, which takes some minutes ..." >&2; $(PIP) $(1); }
 RECIPES := pyproject.toml constraints.txt model_servers/runtime/pyproject.toml
 CANDIDATE ?= v2
-ORACLES := pytest pytest-timeout pytest-xdist hypothesis statsmodels mpmath tea-tasting
+CONTROL ?= v1
+ORACLES := pytest pytest-timeout pytest-xdist hypothesis statsmodels mpmath polars tea-tasting
 OVERLAY ?= kind-envoy
 PYTEST = ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" KUBEBUILDER_ASSETS="$$(.ci/kubernetes)" \
   $(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
@@ -22,28 +23,30 @@ UNIT := tests/unit tests/contract tests/golden tests/house tests/demonstrations
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test lint format models controllers servers servers-all bench calibration overlays \
+.PHONY: help demo unit test lint format models controllers servers servers-all bench bench-tables calibration overlays \
   pythons wheels first-use long mutants \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-demo: $(VENV)/local ## the whole loop on this machine (CANDIDATE=v3 tries the worse model)
-	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --candidate $(CANDIDATE)
+demo: $(VENV)/local ## the whole loop on this machine (CANDIDATE=v3: worse and slow; CONTROL=v2 CANDIDATE=v1: better)
+	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --control $(CONTROL) --candidate $(CANDIDATE)
 
-unit: $(VENV)/dev models ## the tests that need no process, with fewer generated examples: within two minutes
+unit: $(VENV)/dev models ## the tests that need no process, with fewer generated examples
 	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=few -m "not process" $(UNIT)
 
 test: $(VENV)/dev models ## say what the tests need, get it, and run them all
 	@.ci/prepare
 	@$(PYTEST) --junitxml=build/tests.xml; tested=$$?; $(BIN)/python .ci/levels build/tests.xml && exit $$tested
 
-lint: $(VENV)/dev ## style, types and floors
+lint: $(VENV)/dev ## style, types, floors, scripts and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck --severity=warning $$(grep -lE '^#!.*bash' .ci/*)
+	@if linter="$$(.ci/go-program actionlint)"; then "$$linter" -shellcheck $(BIN)/shellcheck; else [ -z "$$CI" ]; fi
 
 format: $(VENV)/dev ## put the code in order
 	$(BIN)/ruff check --fix .
@@ -67,6 +70,9 @@ bench: $(VENV)/dev models ## ratios against the alternatives, in one run
 	@for each in bench/[a-z]*.py; do \
 	  grep -q __main__ $$each && { ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/python $$each || exit; }; \
 	done
+
+bench-tables: $(VENV)/dev ## an experiment by tables of 1e8 events (1.5 GB of disk, some minutes)
+	$(BIN)/python bench/tables.py --events 1e8 --alone
 
 calibration: $(VENV)/dev ## the long simulation of error rates behind docs/statistics.md
 	$(BIN)/python bench/calibration.py --long --plots docs
@@ -103,11 +109,13 @@ cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that nee
 pythons: $(VENV)/dev ## the core on the newest Python that is here, with the newest of everything
 	@$(BIN)/python .ci/pythons
 
-long: $(VENV)/dev models ## what takes long: the core on all Pythons that are here, laws on new examples, mutants, error rates
+long: $(VENV)/dev models ## what takes long: the core on all Pythons that are here, laws on new examples, mutants, error rates, 50 shifts on a node
 	@$(BIN)/python .ci/pythons --all
 	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=nightly --timeout=3600 -m "hypothesis and not process" $(UNIT)
 	@$(MAKE) mutants
 	@$(MAKE) calibration
+	$(BIN)/python bench/late_labels.py --long
+	@ABCTL_TEST_SHIFTS=50 $(MAKE) cluster-test
 
 mutants: $(VENV)/dev ## change the rules that decide in small ways: which changes does no test notice?
 	@$(BIN)/python .ci/mutants

@@ -103,8 +103,10 @@ def read(path: Path, most_bytes: int = 2**24) -> bytes:
         OSError: it cannot be read, or holds more.
     """
     with opened(path) as file:
-        found = file.read(most_bytes + 1)
-    if len(found) > most_bytes:
+        # What is far too large is not read to find that out.
+        known = 0 if str(path) == STDIN else os.fstat(file.fileno()).st_size
+        found = file.read(most_bytes + 1) if known <= most_bytes else b""
+    if max(known, len(found)) > most_bytes:
         raise OSError(errno.EFBIG, f"over {most_bytes:,} bytes", str(path))
     return found
 

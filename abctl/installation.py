@@ -37,6 +37,23 @@ def too_new(what: str, bound: tuple[int, int], extra: str) -> UsageError:
     )
 
 
+def lacks_package(what: str, package: str) -> UsageError:
+    """The error of something that a package of an index installs beside abctl."""
+    return UsageError(f"{what} is not installed", f"{adding(package)} installs it")
+
+
+def adding(package: str) -> str:
+    """The command that installs a package of an index beside this abctl.
+
+    >>> adding("mlserver-xgboost").endswith("mlserver-xgboost")
+    True
+    """
+    what, program = shlex.quote(package), shlex.quote(sys.executable)
+    if find_spec("pip"):
+        return f"{program} -m pip install {what}"
+    return f"uv pip install --python {program} {what}"
+
+
 def again(extra: str, *, python: str = "") -> str:
     """The command that installs this abctl with an extra, by what has installed it.
 

@@ -1,25 +1,29 @@
 """Error rates under constant peeking, and what validity costs in sample size.
 
-    python bench/calibration.py           a short form, about half a minute
+    python bench/calibration.py           a short form, under a minute
     python bench/calibration.py --long    10,000 experiments of 1,000 looks in each world
 
-Everything is drawn afresh with a fixed seed and run through the methods that `abctl` calls.
+Everything is run through the methods that `abctl` calls. The claims, one side at a time, have two
+fresh seeds, which are printed; the rest has a fixed one.
 """
 
 import argparse
 import dataclasses
 import math
+import secrets
 import sys
 import time
 from pathlib import Path
 
+import _claims
+import _looking
 import numpy as np
 from _naive_rules import RULES, decisions
 from _sample_sizes import CASES
 from _table import machine, markdown
 from _worlds import WORLDS
 
-from abctl import plugins
+from abctl.stats import methods
 from abctl.stats.estimate import Estimate
 from abctl.stats.summary import Stream
 
@@ -41,7 +45,7 @@ def first_rejections(experiments, looks):
     """World by world: the look at which each rule first rejects, although nothing differs."""
     for index, world in enumerate(WORLDS):
         rng = np.random.default_rng((SEED, index))
-        method = plugins.module("abctl.stats.methods", world.method)
+        method = methods.method(world.method)
         relative = world.plan.mde.value if world.plan.mde.relative else 0.1
         found = {rule: np.full(experiments, NEVER) for rule in ("abctl", *RULES)}
         for i in range(experiments):
@@ -116,6 +120,40 @@ def _wanted(value, error, most):
     return f"at most {most:g}: {'within the error' if value <= most + 2.0 * error else 'MISSED'}"
 
 
+def claims(runs, looks):
+    """Every cell, half of its runs by each of two fresh seeds; and whether all hold."""
+    seeds = [secrets.randbits(32) for _ in "ab"]
+    rows, hold = [], True
+    for index, world in enumerate(_claims.ALL):
+        both = [
+            _claims.cells_of(world, np.random.default_rng((seed, index)), runs // 2, looks)
+            for seed in seeds
+        ]
+        for one, other in zip(*both, strict=True):
+            cell = dataclasses.replace(
+                one,
+                runs=one.runs + other.runs,
+                wrong=one.wrong + other.wrong,
+                silent=one.silent + other.silent,
+            )
+            met = cell.chance >= 0.01 / _claims.CELLS
+            hold &= met
+            rows.append(
+                (
+                    cell.world,
+                    f"`{cell.method}`",
+                    cell.side,
+                    f"{one.wrong} + {other.wrong} of {cell.runs:,}",
+                    with_error(cell.wrong / cell.runs, cell.runs),
+                    "holds" if met else "FAILS",
+                    f"{cell.silent / cell.runs:.0%}",
+                )
+            )
+        print(f"{world.name}: claims done", file=sys.stderr, flush=True)
+    header = ("world", "method", "side", "wrong, by seed", "rate", "", "no answer")
+    return seeds, markdown(header, rows), hold
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="10,000 experiments of 1,000 looks")
@@ -123,7 +161,7 @@ def main():
     parser.add_argument("--looks", type=int, help="looks at each experiment")
     parser.add_argument("--plots", type=Path, help="folder for the plots")
     options = parser.parse_args()
-    experiments = options.experiments or (10_000 if options.long else 200)
+    experiments = options.experiments or (10_000 if options.long else 100)
     looks = options.looks or (1_000 if options.long else 300)
     start = time.perf_counter()
     print(f"{experiments:,} A/A experiments of {looks:,} looks each, alpha {ALPHA}: rejected\n")
@@ -135,6 +173,13 @@ def main():
     sizes = list(stops(runs))
     header = ("effect", "power at fixed n", "n for 80%", "wanted", "expected n", "wanted")
     print(markdown(header, list(sample_size_rows(sizes, runs))))
+    runs = 1_000 if options.long else 8
+    print(f"\nRules that may be looked at at any time, {runs:,} experiments each\n")
+    print(markdown(_looking.HEADER, list(_looking.rows(np.random.default_rng(SEED), runs))))
+    runs = options.experiments or (2_000 if options.long else 20)
+    seeds, table, hold = claims(runs, 300 if options.long else 120)
+    print(f"\nClaims, at 5%; seeds {seeds[0]} and {seeds[1]}; a cell fails where ", end="")
+    print(f"P(Binomial(runs, 5%) >= wrong) < 0.01 / {_claims.CELLS}\n\n{table}")
     print(f"\n{time.perf_counter() - start:.0f} s on {machine()}")
     if options.plots:
         import _plots  # noqa: PLC0415 - only plots need the library
@@ -145,6 +190,9 @@ def main():
         _plots.sample_sizes(
             options.plots / "sample-sizes.svg", {c.name: (c.fixed, s) for c, s in sizes}
         )
+
+    if not hold:
+        sys.exit("a claim errs more often than it says")
 
 
 if __name__ == "__main__":

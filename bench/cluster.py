@@ -42,6 +42,29 @@ ROUTE = {
 }
 
 
+def serving(name: str) -> list[dict]:
+    """A Service with an endpoint that is ready: no variant gets more requests without."""
+    port = {"name": "http", "port": 8080}
+    labels = {"kubernetes.io/service-name": name}
+    endpoint = {"addresses": ["10.0.0.7"], "conditions": {"ready": True}}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"ports": [port]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": name, "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [endpoint],
+            "ports": [port],
+        },
+    ]
+
+
 def keep_bytecode(folder: str) -> None:
     """For the processes that are started from here on."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -60,7 +83,8 @@ def main() -> None:
         server = ApiServer(assets, Path(folder)).start()
         try:
             server.load_crds(CRDS_FOLDER, ["istio-*_*_virtualservices"])
-            server.kubectl("apply", "-f", "-", stdin=json.dumps(ROUTE))
+            for obj in (ROUTE, *serving("control"), *serving("treatment")):
+                server.kubectl("apply", "-f", "-", stdin=json.dumps(obj))
             cost(shift(server, 15), *patch_and_read(server, 55), RENDER)
             ours, theirs, rendered = [], [], []
             for number in range(rounds):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from _table import machine, markdown, target
 from prometheus_client.parser import text_string_to_metric_families
 
-from abctl.sources._metrics_page import parted
+from abctl.sources._page_lines import sample_of
 
 BYTES = 500_000
 
@@ -27,7 +27,7 @@ def page() -> str:
 
 
 def ours(text: str) -> int:
-    return len([parted(line) for line in text.splitlines() if not line.startswith("#")])
+    return len([sample_of(line) for line in text.splitlines() if not line.startswith("#")])
 
 
 def theirs(text: str) -> int:

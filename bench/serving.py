@@ -202,11 +202,11 @@ def show(loads: tuple[Load, ...], rounds: list[list[dict[str, float]]], others: 
             [
                 (
                     "one MLServer / naive, requests/s",
-                    *target(ratio(1, 0, "rps"), 2.5, "x", at_least=True),
+                    *target(ratio(1, 0, "rps"), 7, "x", at_least=True),
                 ),
                 (
                     "Envoy and both / naive, requests/s",
-                    *target(ratio(2, 0, "rps"), 1.5, "x", at_least=True),
+                    *target(ratio(2, 0, "rps"), 4, "x", at_least=True),
                 ),
                 (
                     "Envoy and both / naive, p99",

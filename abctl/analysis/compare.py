@@ -5,44 +5,46 @@ Bayesian summaries stand beside what decides, and decide nothing.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
-from abctl import plugins
+from abctl.analysis.beside import Besides
+from abctl.analysis.late import Late
+from abctl.analysis.meaning import OWN_ALPHA, harm_alpha, horizon, methods
+from abctl.analysis.reported import Reporting
 from abctl.core.analysis import (
     Claim,
     ClaimKind,
     Comparison,
     MetricResult,
+    OtherView,
     PosteriorSummary,
     Reading,
     Result,
 )
 from abctl.core.experiment import Experiment, Metric
+from abctl.core.look import Look
 from abctl.core.reasons import Reason
 from abctl.errors import UsageError
-from abctl.evidence.streams import MetricStreams, Pair, Streams, by_buckets
+from abctl.evidence.reports import Pair
+from abctl.evidence.streams import MetricStreams, Streams, by_buckets
 from abctl.stats.bayes import posteriors
 from abctl.stats.bayes import summarize as summarized
 from abctl.stats.delta import Delta
-from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan, Remark
+from abctl.stats.looks import looks
+from abctl.stats.methods import method as method_of
 from abctl.stats.multiplicity import holm_steps
-from abctl.stats.summary import Stream, SummaryError
+from abctl.stats.sequential.restarts import WHOLE_SHARE, with_share
+from abctl.stats.summary import Array, Stream, SummaryError
 
-_METHODS = "abctl.stats.methods"
-# By kind: for one look, and for any number of them.
-_OF_REQUESTS = {
-    "proportion": ("proportion", "proportion_sequence"),
-    "mean": ("welch", "mean_sequence"),
-    "quantile": ("quantile", "quantile_sequence"),
-    "rate": ("rate", "rate_sequence"),
-}
-_OF_UNITS = ("ratio", "ratio_sequence")
-_OF_LATENCY = ("welch", "bursty_mean_sequence")
 _READINGS: Mapping[str, tuple[str, ...]] = {
     "proportion": ("proportion", "chi_squared"),
     "mean": ("welch",),
 }
 _ONE_LOOK = Reason("oneLookOnly")
 _ZERO = Delta(0.0, relative=False)
+_Both = tuple[Alternative, Alternative]
+_SIDES: Mapping[str, _Both] = {"increase": ("greater", "less"), "decrease": ("less", "greater")}
 _TO_SHIP: tuple[ClaimKind, ...] = ("better", "non-inferior")
 
 
@@ -73,14 +75,6 @@ def beliefs(
     )
 
 
-def methods(experiment: Experiment, metric: Metric) -> tuple[str, str]:
-    """The method of a metric for one look, and the one that decides."""
-    names = _OF_UNITS if by_buckets(experiment, metric) else _OF_REQUESTS[metric.kind]
-    if (metric.kind, metric.of) == ("mean", "latency"):
-        names = _OF_LATENCY
-    return names[0], names[experiment.design.test == "sequential"]
-
-
 @dataclass(frozen=True, eq=False)
 class Comparing:
     """Compares the variants of an experiment in what was counted of them.
@@ -88,22 +82,31 @@ class Comparing:
     Args:
         experiment: what is asked.
         streams: what was counted.
+        besides: who else counted.
+        late: what the last hours show; None where nobody read them.
+        looks: of so many at most each comparison tells the path of its effect; 0: of none.
     """
 
     experiment: Experiment
     streams: Streams
+    besides: Besides | None = None
+    late: Late | None = None
+    looks: int = 0
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """How answers are reported on."""
+        return Reporting(self.streams)
 
     def metrics(self) -> tuple[MetricResult, ...]:
         """The result of every metric; primaries and treatments corrected for one another."""
         metrics = self.experiment.metrics
-        counted = [self.streams.of(metric) for metric in metrics]
+        counted = [self.reporting.trusted(metric) for metric in metrics]
         found = [self._metric(*each) for each in zip(metrics, counted, strict=True)]
         adjusted = _adjusted(found, self.experiment.design.alpha)
         return tuple(
-            replace(
-                result, comparisons=tuple(self._bounded(metric, mine.pairs, result.comparisons))
-            )
-            for metric, mine, result in zip(metrics, counted, adjusted, strict=True)
+            replace(each, comparisons=tuple(self._bounded(metric, mine.pairs, each.comparisons)))
+            for metric, mine, each in zip(metrics, counted, adjusted, strict=True)
         )
 
     def _metric(self, metric: Metric, counted: MetricStreams) -> MetricResult:
@@ -121,7 +124,7 @@ class Comparing:
             remarks=tuple(self._remarks(metric)),
             polls=counted.polls,
             comparisons=tuple(
-                self._comparison(metric, treatment, pair)
+                self._comparison(metric, treatment, pair, counted.times)
                 for treatment, pair in counted.pairs.items()
             ),
             beliefs=beliefs(
@@ -129,18 +132,59 @@ class Comparing:
             ),
         )
 
-    def _comparison(self, metric: Metric, treatment: str, stream: Pair) -> Comparison:
+    def _comparison(
+        self, metric: Metric, treatment: str, stream: Pair, times: Array | None
+    ) -> Comparison:
         once, method = self._methods(metric)
         both_sides = self._plan(metric, "two-sided", _ZERO)
         return Comparison(
             treatment=treatment,
             effect=_estimate(method, stream, both_sides),
-            claims=tuple(self._claims(metric, method, stream)),
+            claims=tuple(self._with_late(metric, treatment, stream)),
             readings=(
                 *([Reading(_estimate(once, stream, both_sides), (_ONE_LOOK,))] * (once != method)),
                 *self._readings(metric, treatment),
             ),
+            other=self._other(metric, treatment),
+            unproven=self.besides is not None and self.besides.unproven(metric, treatment),
+            path=self._path(method, stream, both_sides, times),
         )
+
+    def _path(
+        self, method: str, stream: Pair, plan: Plan, times: Array | None
+    ) -> tuple[Look, ...] | None:
+        if not self.looks or not isinstance(stream, Stream):
+            return None
+        found = looks(partial(_estimate, method), stream, plan, self.looks)
+        ends = [None] * found.poll.size if times is None else times[found.poll, 1].tolist()
+        points = (found.effect, found.low, found.high, found.p, found.n)
+        return tuple(
+            Look(at, effect, (low, high), p, n)
+            for at, effect, low, high, p, n in zip(
+                ends, *(each.tolist() for each in points), strict=True
+            )
+        )
+
+    def _with_late(self, metric: Metric, treatment: str, stream: Pair) -> Iterator[Claim]:
+        method, level = self._methods(metric)[1], harm_alpha(self.experiment, metric)
+        if level is not None or not self.late or metric.of_table or not self.late.looks_for(metric):
+            return self._claims(metric, method, stream, harm_alpha=level)
+        claims = self._claims(metric, method, stream, harm_share=WHOLE_SHARE)
+        bad = _SIDES[metric.direction][1]
+
+        def judged(claim: Claim, of: Pair, share: float) -> Result:
+            asked = self._plan(metric, bad, claim.null)
+            return with_share(partial(_estimate, method), of, asked, share)
+
+        return self.late.claims(metric, treatment, claims, judged)
+
+    def _other(self, metric: Metric, treatment: str) -> OtherView | None:
+        found = self.besides and self.besides.of(metric, treatment)
+        if not found:
+            return None
+        claims = self._claims(metric, found.method, found.stream, harm_alpha=OWN_ALPHA)
+        effect = _estimate(found.method, found.stream, self._plan(metric, "two-sided", _ZERO))
+        return OtherView(found.view, found.preset, effect, tuple(claims) if found.decides else ())
 
     def _bounded(
         self, metric: Metric, pairs: Mapping[str, Pair], comparisons: Iterable[Comparison]
@@ -157,22 +201,31 @@ class Comparing:
 
         for comparison in comparisons:
             stream = pairs[comparison.treatment]
-            claims = (replace(each, bound=bound(each, stream)) for each in comparison.claims)
-            yield replace(comparison, claims=tuple(claims))
+            claims = tuple(replace(c, bound=bound(c, stream)) for c in comparison.claims)
+            yield replace(comparison, claims=claims)
 
     def _methods(self, metric: Metric) -> tuple[str, str]:
         return methods(self.experiment, metric)
 
     def _remarks(self, metric: Metric) -> Iterator[Reason]:
         yield from self.streams.remarks(metric)
-        if metric.of == "latency" and self.experiment.design.test == "fixed":
+        if metric.of_table:
+            return
+        if metric.counted == "latency" and self.experiment.design.test == "fixed":
             yield Reason("burstsIgnored")
         if self.experiment.assignment.unit != "request" and not by_buckets(self.experiment, metric):
             yield Reason("unitsIgnored", {"assignment_unit": self.experiment.assignment.unit})
 
-    def _claims(self, metric: Metric, method: str, stream: Pair) -> Iterator[Claim]:
-        good: Alternative = "greater" if metric.direction == "increase" else "less"
-        bad: Alternative = "less" if metric.direction == "increase" else "greater"
+    def _claims(
+        self,
+        metric: Metric,
+        method: str,
+        stream: Pair,
+        *,
+        harm_alpha: float | None = None,
+        harm_share: float | None = None,
+    ) -> Iterator[Claim]:
+        good, bad = _SIDES[metric.direction]
         null, questions = _ZERO, dict[ClaimKind, Alternative]()
         if metric.role == "primary":
             questions = {"better": good, "harm": bad}
@@ -182,7 +235,13 @@ class Comparing:
             null = replace(margin, value=margin.value if bad == "greater" else -margin.value)
         for says, alternative in questions.items():
             plan = self._plan(metric, alternative, null)
-            result = _estimate(method, stream, plan)
+            if says == "harm" and harm_alpha is not None:
+                plan = replace(plan, alpha=harm_alpha)
+            judged = partial(_estimate, method)
+            if says == "harm" and harm_share is not None:
+                result = with_share(judged, stream, plan, harm_share)
+            else:
+                result = judged(stream, plan)
             proven = isinstance(result, Estimate) and result.rejects
             yield Claim(says, null, result, None, proven, plan.alpha)
 
@@ -194,6 +253,7 @@ class Comparing:
             # A treatment as good as the control is a margin away from a guardrail's null.
             mde=metric.mde or metric.margin,
             quantile=metric.quantile,
+            horizon=horizon(self.experiment, metric),
         )
 
     def _readings(self, metric: Metric, treatment: str) -> Iterator[Reading]:
@@ -201,7 +261,7 @@ class Comparing:
         if (found := self.streams.by_request(metric, treatment)) is None:
             return
         classical, stream = found
-        caveats = [_ONE_LOOK] if self.experiment.design.test == "sequential" else []
+        caveats = [_ONE_LOOK] if self.experiment.design.test != "fixed" else []
         if self.experiment.assignment.unit != "request":
             caveats.append(Reason("tooSure"))
         for name in _READINGS[classical.kind]:
@@ -211,12 +271,14 @@ class Comparing:
 
 
 def _estimate(method: str, stream: Pair, plan: Plan) -> Result:
-    if isinstance(stream, str):
-        return NotEstimable(method, stream)
+    if isinstance(stream, Reason):
+        return NotEstimable(method, stream.remark)
     try:
-        found: Result = plugins.module(_METHODS, method).estimate(stream, plan)
-    except (UsageError, SummaryError) as error:
-        return NotEstimable(method, str(error))
+        found: Result = method_of(method).estimate(stream, plan)
+    except UsageError as error:
+        return NotEstimable(method, Remark("methodUnknown", {"problem": str(error)}))
+    except SummaryError as error:
+        return NotEstimable(method, Remark("contradictingData", {"problem": str(error)}))
     return found
 
 
@@ -251,7 +313,11 @@ def _adjusted(found: Sequence[MetricResult], alpha: float) -> tuple[MetricResult
     def corrected(metric: MetricResult, comparison: Comparison) -> Comparison:
         step = steps.get((metric.name, comparison.treatment))
         claims = tuple(_corrected(claim, step, alpha) for claim in comparison.claims)
-        return replace(comparison, claims=claims)
+        other = comparison.other
+        if other is not None:
+            theirs = tuple(_corrected(claim, step, alpha) for claim in other.claims)
+            other = replace(other, claims=theirs)
+        return replace(comparison, claims=claims, other=other)
 
     return tuple(
         replace(m, comparisons=tuple(corrected(m, comparison) for comparison in m.comparisons))
@@ -261,7 +327,8 @@ def _adjusted(found: Sequence[MetricResult], alpha: float) -> tuple[MetricResult
 
 def _p_to_ship(comparison: Comparison) -> float:
     """The p of what a treatment needs of a metric to be shipped."""
-    needed = [claim.result for claim in comparison.claims if claim.says in _TO_SHIP]
+    claims = (*comparison.claims, *(comparison.other.claims if comparison.other else ()))
+    needed = [claim.result for claim in claims if claim.says in _TO_SHIP]
     return max((r.p if isinstance(r, Estimate) else 1.0 for r in needed), default=1.0)
 
 

@@ -1,47 +1,60 @@
 """Says what follows from the evidence of an experiment: arithmetic, no input and no clock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from abctl.analysis import totals
+from abctl.analysis import apart, totals
+from abctl.analysis.beside import Besides
 from abctl.analysis.compare import Comparing
+from abctl.analysis.judge_units import CountersAndUnits, OfUnits
+from abctl.analysis.late import Late
+from abctl.analysis.meaning import as_counted
 from abctl.analysis.planned_end import planned_end, sizes
-from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult
+from abctl.analysis.reported import few_reports
+from abctl.analysis.split import check_split, shared
+from abctl.analysis.totals import SeenAnswers, by_servers, seen_answers, silences
+from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult, Verdict
+from abctl.core.doubts import Doubts
 from abctl.core.experiment import Experiment
+from abctl.core.ledger import Ledger
 from abctl.core.polls import GAP_INTERVALS
 from abctl.core.reasons import Reason
-from abctl.core.split import TOTAL_BP
 from abctl.core.time import format_moment
 from abctl.core.verdict import integrity_violations, verdict
 from abctl.errors import SourceError
+from abctl.evidence import collected, logged
+from abctl.evidence.births import births
 from abctl.evidence.evidence import SKEW_SECONDS, Evidence
-from abctl.evidence.increments import MissingError, Samples
+from abctl.evidence.increments import Samples
 from abctl.evidence.streams import CounterStreams
 from abctl.metrics.presets import ERRORS, LATENCY
 from abctl.metrics.queries import MetricQueries
-from abctl.stats import srm
-from abctl.stats.estimate import NotEstimable
 
 
-def judge(evidence: Evidence) -> Analysis:
+def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> Analysis:
     """Judge; the same evidence always gets the same answer.
+
+    Args:
+        evidence: of counters, and the ledger.
+        units: what tables say besides, of the metrics that they have.
+        looks: of so many at most the path of each effect is told; 0: of none.
 
     Raises:
         SourceError: there is nothing in it, or it contradicts itself.
     """
     evidence.require_whole()
-    experiment, ledger, asked = evidence.experiment, evidence.ledger, evidence.telemetry
+    ledger, asked = evidence.ledger, evidence.telemetry
+    locked = ledger.meaning_of(evidence.experiment)
+    experiment = replace(evidence.experiment, meaning=locked)
     now, samples = evidence.now, evidence.samples
-    epochs, split = evidence.epochs, ledger.desired
+    epochs, split = evidence.epochs, ledger.present
     names = [variant.name for variant in experiment.variants]
     if samples is not None:
         _require_anything(samples, [asked.requests(name) for name in names])
         if not samples.over:
             samples = None
-    started = ledger.entries[0].at if ledger.entries else None
+    started = None if ledger.began is None else max(ledger.began, ledger.amended_at)
     planned = None
     if experiment.design.test == "fixed" and samples is not None and started is not None:
         planned = planned_end(experiment, samples, asked, started)
@@ -50,20 +63,51 @@ def judge(evidence: Evidence) -> Analysis:
         samples = samples.until(end)
         epochs = tuple(replace(e, end=min(e.end, end)) for e in epochs if e.start < end)
         split = epochs[-1].split
-    selected = evidence.selectors
-    variants = tuple(totals.variant(experiment, samples, n, selected, asked) for n in names)
+    whole = as_counted(experiment, samples, asked)
+    experiment = whole.by_counters
+    seen = seen_answers(samples, asked, names)
     from_ = ledger.counts_from(experiment.design.settle_seconds)
     streams = CounterStreams(experiment, samples, asked, _nothing_yet(from_, now))
-    metrics = Comparing(experiment, streams).metrics()
-    check = None if samples is None else _check_split(experiment, samples, epochs, names, asked)
+    by = {metric.name: streams.queries(metric) for metric in experiment.metrics}
+    variants = tuple(totals.variant(experiment, samples, n, by, asked, seen=seen) for n in names)
+    besides = Besides(experiment, streams, seen)
+    late = None
+    if samples is not None and evidence.recent is not None:
+        fine = next(iter(evidence.recent), None)
+        late = Late(experiment, fine, asked, samples.windows[0].start)
+    told = streams if units is None else CountersAndUnits(streams, units.streams)
+    comparing = Comparing(whole, told, besides, late, looks)
+    metrics = comparing.metrics()
+    counted = [metric for metric in metrics if metric.name in by]
+    refusals = tuple(filter(None, map(besides.refusals, names[1:])))
+    check = None if samples is None else check_split(experiment, samples, epochs, names, asked)
     elapsed = 0.0 if started is None else max(0.0, now - started)
-    shared = _shared(epochs)
+    with_share = shared(epochs)
     idle = [name for name in names[1:] if split and split.get(name) == 0]
+    silent = silences(evidence.silences, seen, ledger.desired)
+    reports = tuple(comparing.reporting.suspect(experiment))
+    doubts = Doubts(silent, refusals, reports, tuple(births(streams)))
     integrity = integrity_violations(
         check,
         names,
-        {v.name: v.coverage for v in variants if samples and v.name in shared},
-        ledger.changed_since(experiment),
+        {v.name: v.coverage for v in variants if samples and v.name in with_share},
+        ledger.changed_since(whole),
+    )
+    said = verdict(
+        experiment.design,
+        metrics,
+        elapsed_seconds=elapsed,
+        integrity=(
+            *_others(evidence),
+            *_clocks(evidence),
+            *_uncountable(samples, epochs, names, asked),
+            *integrity,
+            *(units.integrity() if units else ()),
+        ),
+        doubts=doubts,
+        sizes=planned.sizes if planned else tuple(sizes(experiment.design, metrics)),
+        without_share=idle,
+        ended=end is not None,
     )
     return Analysis(
         experiment=experiment.name,
@@ -78,39 +122,50 @@ def judge(evidence: Evidence) -> Analysis:
         min_duration_seconds=experiment.design.min_duration_seconds,
         max_duration_seconds=experiment.design.max_duration_seconds,
         epochs=epochs,
-        variants=variants,
+        variants=variants if units is None else tuple(units.beside(variants)),
         metrics=metrics,
         srm=check,
         notes=(
             *_ended(end),
+            *_unfinished(ledger),
+            *_amended(ledger),
             *([Reason("planNotLocked", {})] if ledger.without_plan else ()),
+            *_besides(doubts, said),
+            *apart.restarts_alone(variants),
+            *apart.disagreeing(seen, by_servers(samples, asked, names), variants),
+            *apart.servers_alone(counted, {m.name: m for m in experiment.metrics}, samples, asked),
             *_notes(experiment, epochs, variants, idle),
+            *few_reports(streams, experiment),
+            *_collector(experiment, samples, asked),
+            *logged.doubts(samples, asked),
+            *_absent(samples, names, asked),
             *_before(samples, started, names, asked),
             *_late(samples, epochs, names, asked),
+            *(units.notes() if units else ()),
         ),
-        verdict=verdict(
-            experiment.design,
-            metrics,
-            elapsed_seconds=elapsed,
-            integrity=(*_others(evidence), *_clocks(evidence), *integrity),
-            sizes=planned.sizes if planned else tuple(sizes(experiment.design, metrics)),
-            without_share=idle,
-            ended=end is not None,
-        ),
-        remarks=asked.preset.remarks,
-        current_split=ledger.desired,
+        verdict=said,
+        remarks=_remarks(asked, seen),
+        current_split=ledger.present,
         counts_from=from_,
+        refusals=refusals,
     )
 
 
-def _nothing_yet(counts_from: float | None, now: float) -> str:
+def _remarks(asked: MetricQueries, seen: SeenAnswers | None) -> Mapping[str, str]:
+    """How what is told of each variant was measured."""
+    if seen is None or seen.view == "servers":
+        return asked.preset.remarks
+    theirs = seen.queries.preset.remarks
+    kept = {ERRORS} | ({LATENCY} if seen.times else set())
+    return {**asked.preset.remarks, **{k: v for k, v in theirs.items() if k in kept}}
+
+
+def _nothing_yet(counts_from: float | None, now: float) -> Reason:
     """Why nothing counts, where nothing does."""
     if counts_from is None:
-        return "nothing counts yet: a change of the split is not finished"
-    when = format_moment(counts_from, "seconds")
-    if counts_from > now:
-        return f"nothing counts yet: requests count from {when} on (design.settle)"
-    return f"nothing counts yet: requests count since {when}, too few scrapes ago"
+        return Reason("splitChanging")
+    when = {"counts_from": format_moment(counts_from, "seconds")}
+    return Reason("countsFrom" if counts_from > now else "tooFewScrapes", when)
 
 
 def _others(evidence: Evidence) -> Iterator[Reason]:
@@ -130,64 +185,67 @@ def _clocks(evidence: Evidence) -> Iterator[Reason]:
         yield Reason("clocksApart", {"ahead_seconds": ahead})
 
 
+def _uncountable(
+    samples: Samples | None,
+    epochs: Sequence[EpochResult],
+    names: Sequence[str],
+    asked: MetricQueries,
+) -> Iterator[Reason]:
+    """Variants with a share whose requests cannot be counted."""
+    with_share = shared(epochs)
+    for name in names if samples else ():
+        assert samples is not None
+        if name in with_share and (why := samples.trouble(asked.requests(name))):
+            facts = {"variant": name, "cause": why.code, "detail": why.text}
+            yield Reason("requestsUncountable", facts)
+
+
 def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:
-    if not any(samples.found[selector] for selector in selectors):
+    if not any(samples.found[each] or samples.trouble(each) for each in selectors):
         raise SourceError(
             f"{samples.place} has no sample of {selectors[0]}, nor of any other variant",
             "does it scrape the model servers, and do they call the variants by these names?",
         )
 
 
-def _check_split(
-    experiment: Experiment,
-    samples: Samples,
-    epochs: Sequence[EpochResult],
-    names: Sequence[str],
-    asked: MetricQueries,
-) -> srm.SrmResult | NotEstimable:
-    """Exposures of each variant against the ledger's split, epoch by epoch."""
-    if reason := _mixed(experiment, asked):
-        return NotEstimable("exposures", reason)
-    chain = [asked.requests(name) for name in names]
-    polls = samples.polls(chain)
-    epoch = polls.epoch[polls.counted]
-    shares = {e.number: [s / TOTAL_BP for s in e.split.shares_bp] for e in epochs}
-    rows = [samples.rows(selector, polls) for selector in chain]
-    shared = _shared(epochs)
-    if unknown := [n for n, r in zip(names, rows, strict=True) if n in shared and not r.labels]:
-        return NotEstimable("split", f"nobody knows the requests of {' and '.join(unknown)}")
-    sequential = experiment.design.test == "sequential"
-    if experiment.assignment.unit == "request":
-        counts = np.array([r.total() for r in rows]).T
-        by_poll = np.array([shares[number] for number in epoch])
-        return (srm.sequential if sequential else srm.fixed)(counts, by_poll)
-    try:
-        buckets = [r.by_bucket(experiment.assignment.buckets) for r in rows]
-    except MissingError as missing:
-        return NotEstimable("clustered", str(missing))
-    starts = np.flatnonzero(np.diff(epoch, prepend=-1))
-    cells = np.stack([np.add.reduceat(b, starts, axis=0) for b in buckets], axis=1)
-    by_epoch = np.array([shares[number] for number in epoch[starts]])
-    return srm.clustered(cells, by_epoch, sequential=sequential)
+def _unfinished(ledger: Ledger) -> Iterator[Reason]:
+    """A shift that nobody has finished, and what is known of the split meanwhile."""
+    if intent := ledger.intent:
+        seen = ledger.seen
+        facts = {
+            "actor": intent.actor,
+            "split": intent.after.ratios,
+            "at": format_moment(intent.at, "seconds"),
+            "seen": seen.split.ratios if seen else None,
+            "in_effect": bool(seen and seen.since is not None),
+        }
+        yield Reason("shiftNotFinished", facts)
 
 
-def _shared(epochs: Sequence[EpochResult]) -> set[str]:
-    """The variants that had a share while it counted."""
-    return {n for e in epochs if e.counted for n in e.split.names if e.split[n]}
-
-
-def _mixed(experiment: Experiment, asked: MetricQueries) -> str:
-    """Why requests are not exposures: others came the same way. Empty where they are."""
-    rules = experiment.assignment
-    feedback = any(m.of not in (ERRORS, LATENCY, "requests") for m in experiment.metrics)
-    if asked.preset.drawn or not (rules.override or rules.cohorts or feedback):
-        return ""
-    return f"preset {asked.name} counts forced requests, cohorts and feedback like those drawn"
+def _amended(ledger: Ledger) -> Iterator[Reason]:
+    if amendments := ledger.amendments:
+        last = amendments[-1]
+        facts = {
+            "actor": last.actor,
+            "parts": list(last.parts),
+            "at": format_moment(last.at, "seconds"),
+            "why": last.why or "no reason given",
+            "amendments_count": len(amendments),
+        }
+        yield Reason("planAmended", facts)
 
 
 def _ended(end: float | None) -> Iterator[Reason]:
     if end is not None:
         yield Reason("oneLookTaken", {"at": format_moment(end, "seconds")})
+
+
+def _besides(doubts: Doubts, said: Verdict) -> Iterator[Reason]:
+    """What keeps a treatment from being shipped, where the verdict does not say it."""
+    named = (each.treatment for each in doubts.refusals)
+    treatments = dict.fromkeys((*named, *(r.facts["treatment"] for r in doubts.reports), ""))
+    found = dict.fromkeys(reason for name in treatments for reason in doubts.of(name))
+    yield from (reason for reason in found if reason not in said.reasons)
 
 
 def _notes(
@@ -231,6 +289,28 @@ def _watched(name: str, watched: Coverage) -> Iterator[Reason]:
         yield Reason("beforeFirstScrape", variant | {"requests_count": watched.unseen})
 
 
+def _collector(
+    experiment: Experiment, samples: Samples | None, asked: MetricQueries
+) -> Iterator[Reason]:
+    """What is wrong with a collector; evidence of before does not say it."""
+    found = {} if samples is None else samples.found
+    asked_for = collected.selectors(experiment, asked)
+    yield from collected.doubts({s: found[s] for s in asked_for if s in found})
+
+
+def _absent(
+    samples: Samples | None, names: Sequence[str], asked: MetricQueries
+) -> Iterator[Reason]:
+    """Variants that had nothing to be scraped for a while, or were called otherwise."""
+    for name in names if samples else ():
+        assert samples is not None
+        selector = asked.requests(name)
+        if seconds := samples.absent_seconds(selector):
+            yield Reason("scaledToZero", {"variant": name, "absent_seconds": round(seconds, 3)})
+        if labels := samples.renamed(selector):
+            yield Reason("labelsChanged", {"variant": name, "labels": list(labels)})
+
+
 def _before(
     samples: Samples | None, started: float | None, names: Sequence[str], asked: MetricQueries
 ) -> Iterator[Reason]:
@@ -255,8 +335,11 @@ def _late(
     """Variants whose first scrape came long after they had a share."""
     if samples is None:
         return
-    for name in (name for name in names if name in _shared(epochs)):
+    for name in (name for name in names if name in shared(epochs)):
         due = min(e.start for e in epochs if e.counted and e.split.get(name))
-        scraped = [float(s.times[0]) for s in samples.found.get(asked.requests(name), ())]
+        selector = asked.requests(name)
+        scraped = [float(s.times[0]) for s in samples.found.get(selector, ())]
+        if scraped and selector in samples.absent:
+            scraped.append(float(samples.absent[selector][0]))
         if scraped and (missing := min(scraped) - due) > GAP_INTERVALS * samples.interval_seconds:
             yield Reason("startUnknown", {"variant": name, "missing_seconds": missing})

@@ -1,31 +1,28 @@
-"""How many units an experiment needs, how long that takes, and what other sizes would cost.
-
-The baseline and the traffic may come from an experiment that already runs.
-"""
+"""How many units an experiment needs, how long that takes, and what other sizes would cost."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from abctl.core.analysis import Analysis
+from abctl.analysis.ramp import Shares, Step, units_through
 from abctl.core.delta import format_delta
-from abctl.core.experiment import Direction, Experiment, Metric
-from abctl.core.split import TOTAL_BP
-from abctl.errors import SourceError, SpecError, UsageError
+from abctl.core.experiment import Direction
+from abctl.errors import SpecError, UsageError
 from abctl.stats.delta import Delta
 from abctl.stats.power import sizes as sizing
+from abctl.stats.power import targets
+from abctl.stats.power.up_to_horizon import cost_of_horizon
 from abctl.stats.summary import SummaryError
 
-Kind = Literal["proportion", "mean"]
-Test = Literal["sequential", "fixed"]
-Looking = Literal["fixed", "group-sequential", "sequential"]
+Kind = Literal["proportion", "mean", "rate", "quantile", "ratio"]
+Test = Literal["sequential", "horizon", "fixed"]
+Looking = Literal["fixed", "group-sequential", "horizon", "sequential"]
 
 # Beyond it a square or its inverse is no number any more.
 LARGEST = 1e100
 _OTHER_SIZES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 _DURATIONS_DAYS = (7.0, 14.0, 28.0)
-_DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,16 @@ class Question:
     """What is planned.
 
     Attributes:
-        baseline: the control's value: a share for proportions.
+        baseline: the control's value: a share for proportions, events per unit for rates.
         size: the smallest effect worth finding, of either sign (the MDE, two-sided); or a margin.
         is_margin: whether the size is a guardrail's margin: what must be shown then is that a
             treatment that changes nothing stays within it (one-sided).
         shares: of control and treatments, in (0, 1].
-        sd: standard deviation of a unit's value; for means.
+        sd: standard deviation of a unit's value, for means; of its logarithm, for quantiles; for
+            ratios that of the numerator minus the ratio times the denominator, where it is known.
+        cvs: coefficients of variation of a user's numerator and denominator, for ratios, and the
+            correlation of both.
+        quantile: which, for quantiles.
         direction: which way the effect goes.
         one_sided: whether only that way counts: so the verdict decides. A margin is always so.
         comparisons: how many share alpha: treatments times primaries; of a margin, treatments.
@@ -46,6 +47,7 @@ class Question:
         design_effect: how much variance grows because units come in clusters.
         requests_per_user: how many units a cluster has.
         units_per_day: traffic of all variants together; None where it is not known.
+        ramp: splits before the one of `shares`, each for a time; it needs the traffic.
     """
 
     kind: Kind
@@ -54,15 +56,18 @@ class Question:
     is_margin: bool = False
     shares: tuple[float, ...] = (0.5, 0.5)
     sd: float | None = None
+    cvs: tuple[float, float, float] | None = None
+    quantile: float | None = None
     direction: Direction = "increase"
     one_sided: bool = False
     comparisons: int = 1
     alpha: float = 0.05
     power: float = 0.8
-    test: Test = "sequential"
+    test: Test = "horizon"
     design_effect: float = 1.0
     requests_per_user: float = 1.0
     units_per_day: float | None = None
+    ramp: tuple[Step, ...] = ()
 
     @property
     def one_way(self) -> bool:
@@ -116,7 +121,9 @@ class Answer:
         row: the plan.
         trade_off: the same for other sizes.
         looking: the same by when the data may be looked at.
-        reach: what common durations find, in days (None: nothing).
+        reach: what common durations find, in days (None: nothing); not of a ramp.
+        elsewhere: the control's units of one look by calculators that take its variance alone as
+            that of both variants without a difference; None where they say the same.
     """
 
     question: Question
@@ -124,6 +131,7 @@ class Answer:
     trade_off: tuple[Row, ...]
     looking: tuple[tuple[Looking, Row], ...]
     reach: tuple[tuple[float, Delta | None], ...]
+    elsewhere: int | None = None
 
 
 def plan(question: Question) -> Answer:
@@ -146,7 +154,8 @@ def _answered(question: Question) -> Answer:
     row = _row(question, question.size, question.test)
     if row is None:
         raise SpecError(
-            f"{format_delta(question.size)} from {question.baseline:.4g} leaves 0% to 100%",
+            f"{format_delta(question.size, question.kind)} from {question.baseline:.4g} leaves "
+            f"{'0% to 100%' if question.kind == 'proportion' else 'nothing'}",
             "plan a smaller effect, or the other --direction",
         )
     others = (Delta(question.size.value * f, question.size.relative) for f in _OTHER_SIZES)
@@ -154,53 +163,24 @@ def _answered(question: Question) -> Answer:
     looking = tuple(
         (how, found) for how in get_args(Looking) if (found := _row(question, question.size, how))
     )
-    return Answer(question, row, rows, looking, tuple(_reach(question)))
+    return Answer(question, row, rows, looking, tuple(_reach(question)), _elsewhere(question, row))
 
 
-def metric_of(experiment: Experiment, name: str | None) -> Metric:
-    """The metric that is planned for: the first primary unless named.
-
-    Raises:
-        UsageError: no such metric.
-    """
-    metrics = {metric.name: metric for metric in experiment.metrics}
-    primaries = [metric for metric in experiment.metrics if metric.role == "primary"]
-    metric = next(iter(primaries), None) if name is None else metrics.get(name)
-    if metric is None:
-        what = "primary metric" if name is None else f"metric {name!r}"
-        raise UsageError(f"no {what} in {experiment.name}", f"--metric {'|'.join(metrics)}")
-    return metric
-
-
-def of_experiment(experiment: Experiment, metric: Metric) -> dict[str, Any]:
-    """What an experiment file says of a question, as its fields.
-
-    The verdict decides one-sided, with all primaries and treatments corrected for one another.
-
-    Raises:
-        UsageError: a metric whose size no formula gives.
-    """
-    if metric.kind not in get_args(Kind):
-        raise UsageError(
-            f"metric {metric.name}: no size is known for the kind {metric.kind}",
-            "plan the share of values over a threshold, as a proportion: leave the file out",
-        )
-    design = experiment.design
-    primaries = sum(each.role == "primary" for each in experiment.metrics)
-    is_margin = metric.mde is None
-    found = {
-        "kind": metric.kind,
-        "size": metric.mde or metric.margin,
-        "is_margin": is_margin,
-        "shares": tuple(share / TOTAL_BP for share in experiment.split.shares_bp),
-        "direction": metric.direction,
-        "one_sided": True,
-        "comparisons": (1 if is_margin else max(1, primaries)) * (len(experiment.variants) - 1),
-        "alpha": design.alpha,
-        "power": design.power,
-        "test": design.test,
-    }
-    return {key: value for key, value in found.items() if value is not None}
+def _elsewhere(question: Question, row: Row) -> int | None:
+    if question.kind != "proportion" or question.is_margin or question.ramp:
+        return None
+    variances = _target(question, row.effect).variances
+    target = sizing.Target(row.effect, variances, null_variances=(variances[0], variances[0]))
+    control, *treatments = question.shares
+    n, _ = sizing.sample_size(
+        target,
+        question.alpha_each,
+        question.power,
+        ratio=min(treatments) / control,
+        one_sided=question.one_way,
+        inflation=question.design_effect,
+    )
+    return n
 
 
 def _check(question: Question) -> None:
@@ -214,59 +194,124 @@ def _check(question: Question) -> None:
         )
     if question.kind == "mean" and question.sd is None:
         raise UsageError("a mean needs the standard deviation of a unit", "add --sd 12.5")
-    if question.kind == "mean" and question.size.relative and question.baseline == 0:
+    if question.kind == "ratio" and question.sd is None:
+        _check_ratio(question)
+    _check_quantile(question)
+    if question.ramp and question.units_per_day is None:
+        raise UsageError("a ramp without the traffic", "add --traffic 10000/day")
+    if question.kind in ("mean", "ratio") and question.size.relative and question.baseline == 0:
         raise UsageError("nothing is relative to a baseline of 0", "write 0.5abs")
-    if not 0 < question.alpha <= question.power < 1:
+    if not 0 < question.alpha < question.power < 1:
         raise UsageError(
             f"alpha {question.alpha:g} and power {question.power:g}, must be over 0 and under 1",
             "usual are --alpha 0.05 --power 0.8; the power is the higher one",
         )
 
 
+def _check_ratio(question: Question) -> None:
+    example = "--cv 1.5 --over-cv 0.8 --over-correlation 0.5"
+    if question.cvs is None:
+        raise UsageError(
+            "a ratio needs the coefficient of variation (standard deviation / mean) of a user's "
+            "numerator, and of the denominator if that varies",
+            f"add {example}, or --live if the experiment runs",
+        )
+    *cvs, correlation = question.cvs
+    if not (0 < cvs[0] <= LARGEST and 0 <= cvs[1] <= LARGEST and -1 <= correlation <= 1):
+        raise UsageError(
+            f"--cv {cvs[0]:g} must be over 0, --over-cv {cvs[1]:g} at least 0, and "
+            f"--over-correlation {correlation:g} from -1 to 1",
+            example,
+        )
+    if question.baseline == 0:
+        raise UsageError("nothing varies around a ratio of 0", "--baseline 12.5")
+
+
+def _check_quantile(question: Question) -> None:
+    if question.quantile is not None and not 0 < question.quantile < 1:
+        raise UsageError(
+            f"--quantile {question.quantile:g}, must be over 0 and under 1", "--quantile 0.95"
+        )
+    if question.kind != "quantile" and question.quantile is not None:
+        raise UsageError(f"--quantile is not of a {question.kind}", "add --kind quantile")
+    if question.kind == "quantile":
+        if question.sd is None:
+            raise UsageError(
+                "a quantile needs the standard deviation of the logarithm of a value",
+                "add --sd 0.5, as of many latencies",
+            )
+        if question.quantile is None:
+            raise UsageError("which quantile?", "--quantile 0.95")
+
+
 def _target(question: Question, effect: float) -> sizing.Target:
-    if question.kind == "mean":
+    if question.kind == "ratio" and question.sd is None:
+        cv, over_cv, correlation = question.cvs or (0.0, 0.0, 0.0)
+        ratio = abs(question.baseline)
+        return sizing.ratios(effect, ratio, cv * ratio, (1.0, over_cv), correlation)
+    if question.kind in ("mean", "ratio"):
         return sizing.means(effect, question.sd or 0.0)
-    if question.is_margin:
-        return sizing.margin(question.baseline, -effect)
-    return sizing.proportions(question.baseline, effect)
+    size = (question.baseline, -effect if question.is_margin else effect)
+    if question.kind == "rate":
+        return (targets.rate_margin if question.is_margin else targets.rates)(*size)
+    if question.kind == "quantile":
+        of = targets.quantile_margin if question.is_margin else targets.quantiles
+        return of(*size, question.quantile or 0.5, question.sd or 0.0)
+    return (sizing.margin if question.is_margin else sizing.proportions)(*size)
 
 
-def _costs(question: Question, looking: Looking) -> tuple[float, float]:
+def _costs(question: Question, looking: Looking | Test) -> tuple[float, float]:
     """Largest and expected number of units over those of the fixed test."""
     if looking == "fixed":
         return 1.0, 1.0
-    cost = sizing.cost_of_looking if looking == "sequential" else sizing.cost_of_groups
-    return cost(question.alpha_each, question.power, one_sided=question.one_way)
+    cost = {
+        "horizon": cost_of_horizon,
+        "sequential": sizing.cost_of_looking,
+        "group-sequential": sizing.cost_of_groups,
+    }
+    return cost[looking](question.alpha_each, question.power, one_sided=question.one_way)
 
 
-def _row(question: Question, size: Delta, looking: Looking) -> Row | None:
+def _row(question: Question, size: Delta, looking: Looking | Test) -> Row | None:
     effect = size.absolute(question.baseline) * (1 if question.direction == "increase" else -1)
     reached = question.baseline + effect
     if question.kind == "proportion" and not (question.is_margin or 0 <= reached <= 1):
         return None
+    if question.kind in ("rate", "quantile") and not (question.is_margin or reached > 0):
+        return None
     largest, expected = _costs(question, looking)
-    control, *treatments = question.shares
-    # The treatment with the smallest share takes longest.
-    n, _ = sizing.sample_size(
-        _target(question, effect),
-        question.alpha_each,
-        question.power,
-        ratio=min(treatments) / control,
-        one_sided=question.one_way,
-        inflation=question.design_effect * largest,
-    )
-    sizes = tuple(math.ceil(n * share / control - 1e-6) for share in question.shares)
-    average = None if looking == "fixed" else sum(sizes) * expected / largest
+
+    def total(shares: Shares) -> float:
+        # The treatment with the smallest share takes longest.
+        n, _ = sizing.sample_size(
+            _target(question, effect),
+            question.alpha_each,
+            question.power,
+            ratio=min(shares[1:]) / shares[0],
+            one_sided=question.one_way,
+            inflation=question.design_effect * largest,
+        )
+        return n / shares[0]
+
+    def units(worth: float) -> tuple[float, ...]:
+        per_day = question.units_per_day or 0.0
+        return units_through(question.ramp, question.shares, per_day, total, worth)
+
+    sizes = tuple(math.ceil(n - 1e-6) for n in units(1.0))
+    average = None
+    if looking != "fixed":
+        # What is found on average is found early: in the ramp, where units are worth less.
+        early = sum(units(expected / largest))
+        average = early if question.ramp else sum(sizes) * expected / largest
     return Row(size, effect, sizes, average, question.units_per_day)
 
 
 def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
-    if question.units_per_day is None:
+    if question.units_per_day is None or question.ramp:
         return
     largest, _ = _costs(question, question.test)
     sign = 1 if question.direction == "increase" else -1
-    room = question.baseline if sign < 0 else 1 - question.baseline
-    most = sign * (room if question.kind == "proportion" else 1e6 * (question.sd or 0.0))
+    most = sign * _room(question, sign)
     for days in _DURATIONS_DAYS:
         total = days * question.units_per_day
         found = sizing.smallest_effect(
@@ -282,32 +327,12 @@ def _reach(question: Question) -> Iterator[tuple[float, Delta | None]]:
         yield days, None if found is None else Delta(abs(found) / scale, question.size.relative)
 
 
-def units_per_day(found: Analysis) -> float:
-    """Requests of all variants a day, over all the time that counts.
-
-    Raises:
-        SourceError: none was counted yet.
-    """
-    seconds = sum(epoch.end - epoch.start for epoch in found.epochs if epoch.counted)
-    requests = sum(variant.requests or 0.0 for variant in found.variants)
-    if seconds <= 0 or requests <= 0:
-        raise SourceError(
-            f"{found.source} has counted no request of {found.experiment} yet",
-            "wait, or say what you expect with --traffic 10000/day",
-        )
-    return requests / seconds * _DAY_SECONDS
-
-
-def baseline(found: Analysis, metric: str) -> float:
-    """The control's value of a metric, over all the time that counts.
-
-    Raises:
-        SourceError: it has none yet.
-    """
-    control = found.variants[0]
-    if (value := control.values.get(metric)) is None:
-        raise SourceError(
-            f"{found.source} has no value of {metric} of {control.name} yet",
-            "wait, or say what it is with --baseline",
-        )
-    return value
+def _room(question: Question, sign: int) -> float:
+    """The largest effect that makes sense."""
+    if question.kind in ("mean", "ratio"):
+        return 1e6 * (question.sd or abs(question.baseline))
+    # What gets worse by a margin goes the other way than what is better.
+    down = (sign < 0) != question.is_margin
+    if question.kind == "proportion":
+        return question.baseline if down else 1 - question.baseline
+    return question.baseline * (1 - 1e-6 if down else 1e6)

@@ -27,6 +27,7 @@ from abctl.evidence.streams import CounterStreams
 from abctl.metrics.queries import MetricQueries
 from abctl.stats.estimate import Estimate
 from abctl.stats.power.sizes import alpha_each, cost_of_looking
+from abctl.stats.power.up_to_horizon import cost_of_horizon, planned_power
 
 
 def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
@@ -40,7 +41,8 @@ def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
     primaries = [metric for metric in metrics if metric.role == "primary"]
     alpha = alpha_each(design.alpha, max(1, sum(len(m.comparisons) for m in primaries)))
     z_interval = normal.inv_cdf(1 - design.alpha / 2)
-    z_claim, z_power = normal.inv_cdf(1 - alpha), normal.inv_cdf(design.power)
+    power = planned_power(design.power, alpha)
+    z_claim, z_power = normal.inv_cdf(1 - alpha), normal.inv_cdf(power)
     for metric in primaries:
         for comparison in metric.comparisons:
             once = _once(comparison, metric.method)
@@ -51,14 +53,16 @@ def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
             if wanted > 0:
                 growth = ((z_claim + z_power) * error / wanted) ** 2
                 if design.test == "sequential":
-                    growth *= cost_of_looking(alpha, design.power, one_sided=True)[0]
+                    growth *= cost_of_looking(alpha, power, one_sided=True)[0]
+                elif design.test == "horizon":
+                    growth *= cost_of_horizon(alpha, power, one_sided=True)[0]
                 yield Size(metric.name, comparison.treatment, growth * min(once.n), min(once.n))
 
 
 def _once(comparison: Comparison, method: str) -> Estimate | None:
     """The two-sided answer of the test for one look that belongs to the method."""
     results = (comparison.effect, *(reading.result for reading in comparison.readings[:1]))
-    found = results[-1] if method.endswith("_sequence") else results[0]
+    found = results[-1] if method.endswith(("_sequence", "_horizon")) else results[0]
     return found if isinstance(found, Estimate) else None
 
 

@@ -29,7 +29,7 @@ def require_consent(question: str, *, yes: bool, unasked: str = "--yes") -> bool
         return False
     if not sys.stdin.isatty():
         raise UsageError(
-            "stdin is not a terminal, so nobody can be asked",
+            "stdin is not a terminal: the question has no answer",
             "repeat it with --yes, or see it with --dry-run",
         )
     try:

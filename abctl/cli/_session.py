@@ -121,7 +121,17 @@ ReadyTimeoutOption = Annotated[
     ),
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Take over fields that somebody else manages.")
+    bool,
+    typer.Option(
+        "--force",
+        help="Take over fields that another manager owns; start beside one with the same host.",
+    ),
+]
+OwnedOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Also where a controller owns the split, or somebody always puts it back."
+    ),
 ]
 WhyOption = Annotated[str, typer.Option(help="The reason, for the ledger.")]
 ActorOption = Annotated[
@@ -179,9 +189,9 @@ def file_session_of(what: str, world: WorldOptions, **settings: Any) -> "Session
     Raises:
         UsageError: it is KIND/NAME; told before anything is asked.
     """
-    from abctl.session.adopt import experiment_of, is_address  # noqa: PLC0415 - seldom needed
+    from abctl.session.adopt import experiment_of, names_object  # noqa: PLC0415 - seldom needed
 
-    if not Path(what).exists() and is_address(what):
+    if names_object(what):
         name, platform = experiment_of(what)
         raise UsageError(
             f"{what} has a split, but does not say what to measure: it takes an experiment file",
@@ -192,9 +202,17 @@ def file_session_of(what: str, world: WorldOptions, **settings: Any) -> "Session
 
 
 def cluster_session_of(what: str, cluster: ClusterOptions, **settings: Any) -> "Session":
-    """Open the session of an experiment file in a cluster."""
-    if not Path(what).exists() and "/" in what and not Path(what).suffix:
-        raise UsageError(f"{what} is no experiment file", "abctl shift and status take KIND/NAME")
+    """Open the session of an experiment file in a cluster.
+
+    Raises:
+        UsageError: it is KIND/NAME, or in a local stack.
+    """
+    from abctl.session.adopt import names_object  # noqa: PLC0415 - the platforms load when asked
+
+    if names_object(what):
+        raise UsageError(
+            f"{what} is not an experiment file", "abctl shift and status take KIND/NAME"
+        )
     session = session_of(what, WorldOptions(**vars(cluster)), never_local=True, **settings)
     if session.state_dir is not None:
         raise UsageError(

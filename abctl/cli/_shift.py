@@ -14,6 +14,7 @@ from abctl.cli._session import (
     DiffOption,
     DryRun,
     DryRunOption,
+    OwnedOption,
     TimeoutOption,
     WhyOption,
     WorldOptions,
@@ -28,41 +29,49 @@ from abctl.report.prose import prose
 
 if TYPE_CHECKING:
     from abctl.session.session import Session
-    from abctl.session.shift import Plan
+    from abctl.session.shift import Plan, ShiftResult
 
 
 @dataclass(frozen=True)
 class ShiftOptions:
-    """What a user says to each of these commands, in the order in which the help lists it."""
+    """What a user says to each of these commands, in the order in which the help lists it.
+
+    `force` shifts also where a controller owns the split, or somebody always puts it back; and
+    rolls back also to a control of which no pod is ready.
+    """
 
     why: WhyOption = ""
     dry_run: DryRunOption = DryRun.none
     diff: DiffOption = False
     yes: YesOption = False
     timeout: TimeoutOption = 150.0
+    force: OwnedOption = False
     actor: ActorOption = ""
 
 
 def carry_out(
     what: str,
-    choose: Callable[[Split], Split],
     given: ShiftOptions,
     world: WorldOptions,
     output: Output,
+    *,
+    choose: Callable[["Session"], "Plan"],
+    act: Callable[..., "ShiftResult"],
 ) -> None:
     """Say what will be done, ask, do it, and answer.
 
     Args:
         what: the experiment file, or KIND/NAME.
-        choose: gives the wanted split for the one that is asked for now.
         given: how far to go, and what the ledger says.
         world: where the experiment is.
         output: the form of the answer.
+        choose: says what would be done, from a fresh look at the world.
+        act: does it, for session and split; takes `why`, `planned` and `force`.
     """
     from abctl.session import shift as service  # noqa: PLC0415
 
     session = session_of(what, world, actor=given.actor, timeout_seconds=given.timeout, report=tell)
-    planned = service.plan(session, choose)
+    planned = choose(session)
     _explain(planned, session)
     if given.diff:
         show(planned.change.before, planned.change.after)
@@ -75,9 +84,8 @@ def carry_out(
     asked = not planned.empty and require_consent("Shift?", yes=given.yes)
     try:
         # While somebody thought about it the world may have changed.
-        result = service.shift(
-            session, planned.after, why=given.why, planned=None if asked else planned
-        )
+        kept = None if asked else planned
+        result = act(session, planned.after, why=given.why, planned=kept, force=given.force)
     except KeyboardInterrupt:
         say("the shift may be half done: the same command finishes it, a shift back reverts it")
         raise
@@ -86,7 +94,16 @@ def carry_out(
     else:
         nothing = "" if result.changed else "nothing to do: it is asked for already\n"
         say(f"{nothing}{unconfirmed(session)}")
-    done = {"changed": result.changed, "confirmed": result.confirmed}
+    if result.unrecorded:
+        say(
+            f"warning: the ledger does not say it: {result.unrecorded}\nhint: the next command "
+            "that can write the ledger enters what the object says, and since when"
+        )
+    done = {
+        "changed": result.changed,
+        "confirmed": result.confirmed,
+        "recorded": not result.unrecorded,
+    }
     _answer(session, (result.before, result.after), output, dryRun=False, **done)
 
 
@@ -101,17 +118,16 @@ def variants(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def shares(split: Split) -> dict[str, float]:
-    """The shares by variant, of 1."""
-    return {name: split[name] / 10_000 for name in split.names}
-
-
 def _explain(planned: "Plan", session: "Session") -> None:
     seen, experiment = planned.state, session.experiment
+    if planned.unrecorded:
+        say(f"warning: without the ledger: {planned.unrecorded}")
+    for owner in planned.owners:
+        say(f"warning: {owner.name} writes {planned.change.ref} too\nhint: {owner.advice}")
     if seen.other_variants:
         say(f"warning: {seen.other_variants}\nhint: {seen.remedy}")
     if seen.drifted:
-        tell(f"somebody set {planned.before} without abctl; a shift enters it in the ledger")
+        tell(f"{planned.before} was set without abctl; a shift enters it in the ledger")
     if intent := seen.ledger.intent:
         tell(f"an earlier shift of {intent.actor} to {intent.after} was not finished")
     # Without a file there is no plan that could have changed.
@@ -156,8 +172,8 @@ def _answer(
     before, after = splits
     answer = {
         "experiment": session.experiment.name,
-        "from": shares(before),
-        "to": shares(after),
+        "from": before.ratios,
+        "to": after.ratios,
         **done,
     }
     trial = " (dry run)" if done["dryRun"] else ""

@@ -38,6 +38,7 @@ def _row(each: "VariantSummary") -> dict[str, Any]:
         "variant": each.variant,
         "requests": each.requests,
         "errors": dict(each.errors),
+        "said": dict(each.said),
         "latencyMs": latency
         and {name: getattr(latency, name) for name in ("p50", "p95", "p99", "max", "mean")},
         "users": each.users,
@@ -97,10 +98,13 @@ def _remarks(summary: "Summary") -> Iterator[str]:
         yield "moves: " + ", ".join(
             f"{before} to {after} {count:,}" for (before, after), count in summary.moves.items()
         )
-    for each in summary.effects:
-        touched = next(v.made_up for v in summary.variants if v.variant == each.variant)
+    for each in summary.variants:
+        for what, words in each.said.items():
+            yield f"{each.variant} answered {what} {each.errors[what]:,} times, first: {words}"
+    for effect in summary.effects:
+        touched = next(v.made_up for v in summary.variants if v.variant == effect.variant)
         yield (
-            f"SYNTHETIC effect of {each.size:+g} on {each.outcome} of {each.variant} "
+            f"SYNTHETIC effect of {effect.size:+g} on {effect.outcome} of {effect.variant} "
             f"({touched:,} feedback values made up): not what the model did"
         )
     if summary.synthetic_outcomes:

@@ -66,8 +66,9 @@ def with_evidence(session: "Session", given: EvidenceOptions, *, ask: bool = Tru
         prometheus_url=given.prometheus,
         prometheus_config=given.prometheus_config,
     )
-    found = reach.sending(session.experiment)
-    if found is None or given.prometheus or given.prometheus_config:
+    of_the_file = not (given.prometheus or given.prometheus_config)
+    found = reach.sending(session.experiment, counters=of_the_file)
+    if found is None:
         return session
     if not found.allowed_by(given.allow_credentials or ()):
         if not (ask and sys.stdin.isatty()):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._events import EventOptions, analyze_events
 from abctl.cli._options import EXIT_CODES_LINE, add, duration
-from abctl.cli._output import PEOPLE, Output, OutputOption, emit, say
+from abctl.cli._output import PEOPLE, Output, OutputOption, emit, put, say
 from abctl.cli._progress import questions_bar
 from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
+from abctl.core.look import USUAL_LOOKS
 from abctl.core.time import format_duration
 from abctl.errors import UsageError
 
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """Whether to look again and again."""
+    """Whether to look again and again, and to tell of earlier looks."""
 
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Look again until the verdict is not continue.")
@@ -44,20 +46,58 @@ class WatchOptions:
             parser=duration, metavar="DURATION", help="How long to wait between two looks."
         ),
     ] = 60.0
+    path: Annotated[
+        bool,
+        typer.Option(
+            "--path", help="Also tell what each look so far said of each effect (-o json, yaml)."
+        ),
+    ] = False
 
 
-def analyze(
-    experiment: Annotated[
-        Path | None, typer.Argument(help="The experiment file; none with --from.")
-    ] = None,
-    *,
-    evidence: EvidenceOptions,
+@dataclass(frozen=True)
+class ExitOptions:
+    """Which verdicts are exit codes of their own."""
+
+    exit_code: Annotated[
+        bool,
+        typer.Option("--exit-code", help="Exit with 0 ship, 10 continue, 11 stop, 12 invalid."),
+    ] = False
+    fail_on: Annotated[
+        str,
+        typer.Option(metavar="VERDICTS", help="Do that for these alone: stop,invalid."),
+    ] = ""
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The verdicts that end in an exit code of their own.
+
+        Raises:
+            UsageError: no such verdict.
+        """
+        asked = tuple(filter(None, (each.strip() for each in self.fail_on.split(","))))
+        for other in (each for each in asked if each not in EXIT_CODES):
+            raise UsageError(
+                f"--fail-on {other}, must be some of {', '.join(EXIT_CODES)}",
+                "--fail-on stop,invalid",
+            )
+        return asked or (tuple(EXIT_CODES) if self.exit_code else ())
+
+    def leave(self, verdict: str) -> None:
+        """Ends the command with the exit code of a verdict, if that was asked for."""
+        if verdict in self.failing:
+            raise typer.Exit(EXIT_CODES[verdict])
+
+
+@dataclass(frozen=True)
+class KeptOptions:
+    """Evidence in a file."""
+
     save: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Also save the evidence: FILE.json.gz, all that a verdict takes."
         ),
-    ] = None,
+    ] = None
     from_: Annotated[
         Path | None,
         typer.Option(
@@ -66,27 +106,54 @@ def analyze(
             envvar="ABCTL_ANALYZE_FROM",
             help="Judge saved evidence; needs nothing else.",
         ),
-    ] = None,
-    exit_code: Annotated[
+    ] = None
+    dry_run: Annotated[
         bool,
-        typer.Option("--exit-code", help="Exit with 0 ship, 10 continue, 11 stop, 12 invalid."),
-    ] = False,
+        typer.Option(
+            "--dry-run", help="Print the SQL that source.table would be asked, and ask nothing."
+        ),
+    ] = False
+
+
+def analyze(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="The experiment file; none with --from.")
+    ] = None,
+    *,
+    evidence: EvidenceOptions,
+    kept: KeptOptions,
+    ending: ExitOptions,
     again: WatchOptions,
+    table: EventOptions,
     world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Say what the evidence says: every metric, and what follows.
 
-    With `test: sequential` it may be run at any time, as often as you like.
+    Unless the experiment says `test: fixed`, it may be run at any time, as often as you like.
 
     abctl analyze iris.yaml
 
     abctl analyze iris.yaml -o json --exit-code
 
+    abctl analyze iris.yaml --fail-on stop,invalid
+
     abctl analyze iris.yaml --save evidence.json.gz
 
     abctl analyze --from evidence.json.gz
+
+    abctl analyze --events log.parquet --variant model_version --unit user_id
+    --metric 'accuracy: mean(correct)' --guardrail 'latency: p95(latency_ms) +10%'
     """
+    from_, save = kept.from_, kept.save
+    _ = ending.failing  # what is wrong with it is said before anything is read
+    if table.events is not None:
+        besides = again.watch or again.path or kept.dry_run
+        table.require_alone(experiment, from_, save, besides or None)
+        show(of_table := analyze_events(table), output)
+        ending.leave(of_table.verdict.kind)
+        return
+    table.require_none()
     from abctl.session import analyze as service  # noqa: PLC0415
 
     if again.interval < _SHORTEST_WAIT_SECONDS:
@@ -96,24 +163,35 @@ def analyze(
             "--interval 1m",
         )
     if (experiment is None) == (from_ is None):
-        raise UsageError("give either an experiment file or --from FILE", "abctl analyze iris.yaml")
+        raise UsageError(
+            "give either an experiment file or --from FILE",
+            "abctl analyze iris.yaml; a log of your own is judged with --events FILE",
+        )
+    if again.path and output in PEOPLE:
+        raise UsageError(f"--path with -o {output.value}: it is for programs", "--path -o json")
+    looks = USUAL_LOOKS if again.path else 0
     session: Session | None = None
     if from_ is not None:
-        if save or again.watch:
+        if save or again.watch or kept.dry_run:
             raise UsageError(
-                "--from cannot be combined with --save or --watch: nothing changes",
+                "--from cannot be combined with --save, --watch or --dry-run: nothing changes",
                 "leave them out, or name the experiment file instead of --from",
             )
-        look: Callable[[], Analysis] = partial(service.analyze_saved, from_)
+        look: Callable[[], Analysis] = partial(service.analyze_saved, from_, looks)
     else:
         session = here = with_evidence(file_session_of(str(experiment), world), evidence)
+        if kept.dry_run:
+            from abctl.session.tables import statements  # noqa: PLC0415
+
+            put("\n\n".join(statements(session)))
+            return
         first = True
 
         def look() -> "Analysis":
             nonlocal first
             bar, first = questions_bar() if first else nullcontext(_unseen), False
             with bar as progress:
-                return service.analyze(here, save=save, progress=progress)
+                return service.analyze(here, save=save, progress=progress, looks=looks)
 
     if again.watch:
         found = _watch(
@@ -121,8 +199,7 @@ def analyze(
         )
     else:
         show(found := look(), output, experiment, session)
-    if exit_code:
-        raise typer.Exit(EXIT_CODES[found.verdict.kind])
+    ending.leave(found.verdict.kind)
 
 
 def _unseen(_done: int, _total: int) -> None:
@@ -165,10 +242,12 @@ def show(
         session: the experiment in its world, if it runs.
     """
     from abctl.forms.document import document  # noqa: PLC0415
-    from abctl.report.analysis import hint, screen  # noqa: PLC0415
+    from abctl.report.analysis import hint, hint_of_table, screen  # noqa: PLC0415
 
     emit("Analysis", document(found), output, partial(screen, found))
-    if output in PEOPLE:
+    if output in PEOPLE and (next_step := hint_of_table(found)):
+        say(f"hint: {next_step}")
+    elif output in PEOPLE:
         dead: Mapping[str, str] = {}
         if session is not None and found.verdict.kind == "invalid":
             from abctl.session.tree import unable  # noqa: PLC0415

@@ -21,7 +21,7 @@ from abctl.cli._session import (
     YesOption,
     cluster_session_of,
 )
-from abctl.cli._shift import shares, unconfirmed
+from abctl.cli._shift import unconfirmed
 from abctl.cli.diff import show
 from abctl.core.change import Ref
 
@@ -44,6 +44,12 @@ class ApplyOptions:
     ] = True
     timeout: TimeoutOption = 300.0
     force: ForceOption = False
+    queue: Annotated[
+        bool,
+        typer.Option(
+            "--queue", help="Wait until no other experiment has the host or Services (--timeout)."
+        ),
+    ] = False
     actor: ActorOption = ""
 
 
@@ -61,6 +67,8 @@ def apply(
     abctl apply iris.yaml -n models
 
     abctl apply iris.yaml --dry-run=server -o yaml
+
+    abctl apply iris.yaml --yes --queue --timeout 7d
     """
     from abctl.session import apply as service  # noqa: PLC0415
 
@@ -68,7 +76,7 @@ def apply(
     session = cluster_session_of(what, cluster, **settings)
     objects, experiment = service.wanted(session), session.experiment
     names = [str(Ref.of(obj)) for obj in objects]
-    answer = {"experiment": experiment.name, "objects": names, "split": shares(experiment.split)}
+    answer = {"experiment": experiment.name, "objects": names, "split": experiment.split.ratios}
     if given.diff or given.dry_run is DryRun.server:
         for step in service.steps(session, objects, force=given.force):
             if given.diff and step.changes:
@@ -79,7 +87,9 @@ def apply(
         return
     tell(f"to apply: {', '.join(names)}")
     require_consent("Apply?", yes=given.yes)
-    confirmed = service.apply(session, why=given.why, wait=given.wait, force=given.force)
+    confirmed = service.apply(
+        session, why=given.why, wait=given.wait, force=given.force, queue=given.queue
+    )
     if given.wait and not confirmed:
         say(unconfirmed(session))
     emit(

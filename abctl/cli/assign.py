@@ -1,5 +1,6 @@
 """`abctl assign`: who gets which variant, and why."""
 
+import codecs
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE = 2**16  # no proxy takes a header as long as that
 _LINES = "an id is a header of a request: one a line"
-_ENCODING = "headers are compared byte by byte, so ids are UTF-8: iconv -t UTF-8 makes it so"
+_ENCODING = "in which bytes do clients send it? --encoding latin-1 (browsers send UTF-8)"
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +47,9 @@ def assign(
     count: Annotated[
         bool, typer.Option("--count", help="Only count, and test the counts against the split.")
     ] = False,
+    encoding: Annotated[
+        str, typer.Option(help="How clients write an id into a header: utf-8, latin-1.")
+    ] = "utf-8",
     world: WorldOptions,
     output: OutputOption = Output.table,
 ) -> None:
@@ -57,6 +61,8 @@ def assign(
     abctl assign iris.yaml alice bob
 
     abctl assign iris.yaml alice --split 50/50
+
+    abctl assign iris.yaml Zoë --encoding latin-1
 
     zcat ids.gz | abctl assign iris.yaml - --count
     """
@@ -70,11 +76,13 @@ def assign(
     else:
         wanted = loaded.split.parse_change((split,))
         by = service.Basis(wanted, "option", None, f"by --split {split}")
-    assigned = service.assign(loaded, by.split, _ids(units), dict(map(_pair, header or ())))
+    known = _known(encoding)
+    ids = _ids(units, known)
+    assigned = service.assign(loaded, by.split, ids, dict(map(_pair, header or ())), known)
     about = {
         "splitOf": by.of,
         "since": None if by.since is None else format_moment(by.since),
-        "split": {name: by.split[name] / TOTAL_BP for name in by.split.names},
+        "split": by.split.ratios,
         "why": by.words,
     }
     if count:
@@ -91,7 +99,14 @@ def assign(
         say(by.words)
 
 
-def _ids(units: Iterable[str]) -> Iterator[str]:
+def _known(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise UsageError(f"--encoding {encoding}: unknown", "utf-8, or latin-1") from None
+
+
+def _ids(units: Iterable[str], encoding: str) -> Iterator[str]:
     for unit in units:
         if unit == "-":
             lines = iter(lambda: sys.stdin.buffer.readline(_LONGEST_LINE + 1), b"")
@@ -100,9 +115,10 @@ def _ids(units: Iterable[str]) -> Iterator[str]:
                 if len(line) > _LONGEST_LINE:
                     raise UsageError(f"{place}: over {_LONGEST_LINE:,} bytes", _LINES)
                 try:
-                    yield line.decode().rstrip("\r\n")
+                    yield line.decode(encoding).rstrip("\r\n")
                 except UnicodeDecodeError:
-                    raise UsageError(f"{place}: {line[:60]!r} is not UTF-8", _ENCODING) from None
+                    message = f"{place}: {line[:60]!r} is not {encoding.upper()}"
+                    raise UsageError(message, _ENCODING) from None
         elif unit.isascii() or unit.encode(errors="replace").decode() == unit:
             yield unit
         else:

@@ -31,8 +31,9 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     candidate: Annotated[
-        str, typer.Option(help="Version of the new model: v2, or v3, which is worse.")
+        str, typer.Option(help="Version of the new model: v2, or v3, which is worse and slow.")
     ] = "v2",
+    control: Annotated[str, typer.Option(help="Version of the model in production.")] = "v1",
     models: ModelsOption = None,
     state: Annotated[
         Path, typer.Option(envvar="ABCTL_STATE", help="Folder for logs and evidence.")
@@ -42,9 +43,12 @@ def demo(
 ) -> None:
     """Run the whole loop on this machine: models, Envoy, Prometheus, traffic, shifts, a verdict.
 
-    It takes a bit more than a minute on every machine. Nothing is left running.
+    It takes a bit more than a minute on every machine. Nothing is left running. A candidate that
+    may ship is promoted.
 
     abctl demo --candidate v3
+
+    abctl demo --control v2 --candidate v1
     """
     from abctl import demo as service  # noqa: PLC0415
     from abctl.cli._simulation import table  # noqa: PLC0415
@@ -52,7 +56,7 @@ def demo(
     from abctl.report.analysis import screen  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
-    path = service.write_experiment(state, candidate)
+    path = service.write_experiment(state, candidate, control)
     with _progress() as report:
         outcome = service.demo(
             load(path),

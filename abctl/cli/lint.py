@@ -24,11 +24,13 @@ def lint(
 ) -> None:
     """Check experiment files; the exit code is 2 if one of them is wrong.
 
+    Of several, no two may want the same host of a gateway, the same Service, or the same object.
+
     abctl lint experiments/*.yaml
     """
-    from abctl.spec.lint import lint as judge  # noqa: PLC0415 - only when it runs
+    from abctl.spec.lint import lint_all as judge_all  # noqa: PLC0415 - only when it runs
 
-    reports = [judge(path) for path in files]
+    reports = judge_all(files)
 
     def table(_: bool) -> object:
         from rich.text import Text  # noqa: PLC0415

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from abctl.cli._options import add
+from abctl.cli._options import add, share
 from abctl.cli._output import Output, OutputOption, emit, put, say, screen
 from abctl.cli._session import ExperimentArgument, ModelsOption, ReadyTimeoutOption, StateOption
 from abctl.core.time import format_moment
@@ -15,6 +16,7 @@ from abctl.errors import ClusterError, UsageError
 from abctl.report.prose import prose
 
 if TYPE_CHECKING:
+    from abctl.core.experiment import PredictionLog
     from abctl.local.stack import Stack
 
 _app = typer.Typer(
@@ -27,6 +29,48 @@ WhichArgument = Annotated[
         metavar="[EXPERIMENT]", help="Its file or its name; without it the only stack here."
     ),
 ]
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """What is written of predictions."""
+
+    log_predictions: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            parser=share,
+            help="Write a line for each request, of this share of the users (100%: of all).",
+            show_default="as the file says",
+        ),
+    ] = None
+    log_input: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Write this input too; may be given again."),
+    ] = None
+    log_users: Annotated[
+        bool, typer.Option("--log-users", help="Write users as they are, not hashed.")
+    ] = False
+
+    def asked(self) -> "PredictionLog | None":
+        """What the stack is told.
+
+        Raises:
+            UsageError: a share of nothing, or something of a log that nobody asked for.
+        """
+        from abctl.core.experiment import PredictionLog  # noqa: PLC0415 - only when it runs
+
+        if self.log_predictions is None:
+            if self.log_input or self.log_users:
+                raise UsageError("no log of predictions", "add --log-predictions 100%")
+            return None
+        if not self.log_predictions:
+            raise UsageError("--log-predictions 0%: no users", "leave it out")
+        inputs = tuple(self.log_input or ())
+        if "," in "".join(inputs):
+            raise UsageError("--log-input: a name with a comma", "--log-input a --log-input b")
+        share_bp = round(10_000 * self.log_predictions)
+        return PredictionLog(share_bp, inputs, "plain" if self.log_users else "hash")
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +94,7 @@ def up(
         ),
     ] = None,
     timeout: ReadyTimeoutOption = 300.0,
+    log: LogOptions,
     output: OutputOption = Output.table,
 ) -> None:
     """Start an experiment's servers, and wait until they answer.
@@ -58,8 +103,11 @@ def up(
     earlier stack are kept, in the folder `earlier` of the state folder.
 
     abctl local up iris.yaml
+
+    abctl local up iris.yaml --log-predictions 10% --log-input rows
     """
     from abctl.session import local_stack as service  # noqa: PLC0415 - only when it runs
+    from abctl.session.stack_plan import Options  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
     loaded = load(experiment)
@@ -72,6 +120,7 @@ def up(
                 models_dir=models,
                 port=port,
                 timeout_seconds=timeout,
+                options=Options(log=log.asked()),
                 report=report,
             )
     except KeyboardInterrupt:
@@ -93,11 +142,12 @@ def status(
     """
     from abctl.session import local_stack as service  # noqa: PLC0415
 
-    _show(service.status(_state_dir(experiment, state)), output, _words(experiment, state))
+    _show(service.status(state_dir(experiment, state)), output, _words(experiment, state))
 
 
 def logs(
     experiment: WhichArgument = None,
+    *,
     process: Annotated[
         str | None, typer.Option("--process", "-p", help="Only this one; all without it.")
     ] = None,
@@ -106,19 +156,30 @@ def logs(
         int, typer.Option(min=0, max=1_000_000, help="How many of the last lines.")
     ] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more.")] = False,
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions", help="The log of predictions, as JSON lines; --process is a variant."
+        ),
+    ] = False,
 ) -> None:
     """Print what the processes wrote, also after they ended.
 
     abctl local logs -f --process envoy
+
+    abctl local logs -f --predictions | jq -r .latencySeconds
     """
     import time  # noqa: PLC0415
 
     from abctl.session import local_stack as service  # noqa: PLC0415
 
-    folder = _state_dir(experiment, state)
-    for source, line in service.logs(
-        folder, process, lines=tail, sleep=time.sleep if follow else None
-    ):
+    folder = state_dir(experiment, state)
+    sleep = time.sleep if follow else None
+    if predictions:
+        for _, line in service.log_of_predictions(folder, process, lines=tail, sleep=sleep):
+            put(line)
+        return
+    for source, line in service.logs(folder, process, lines=tail, sleep=sleep):
         put(line if process else f"{source} | {line}")
 
 
@@ -135,13 +196,18 @@ def down(
     """
     from abctl.session import local_stack as service  # noqa: PLC0415
 
-    folder = _state_dir(experiment, state)
+    folder = state_dir(experiment, state)
     stopped = service.down(folder, purge=purge)
     kept = f"; its logs are in {folder / 'logs'}" if not purge and stopped else ""
     say(f"stopped the stack in {folder}{kept}" if stopped else f"nothing ran in {folder}")
 
 
-def _state_dir(experiment: str | None, state: Path | None) -> Path:
+def state_dir(experiment: str | None, state: Path | None) -> Path:
+    """The folder of the stack that is meant.
+
+    Raises:
+        UsageError: there is no such stack, or several and none is named.
+    """
     from abctl.session import local_stack as service  # noqa: PLC0415
 
     if state is not None:
@@ -158,7 +224,7 @@ def _state_dir(experiment: str | None, state: Path | None) -> Path:
     if folder.parent != STATE_ROOT or not folder.is_dir():
         there = ", ".join(sorted(each.name for each in STATE_ROOT.glob("*/"))) or "none"
         raise UsageError(
-            f"{experiment!r} is no file, and no stack in {STATE_ROOT}",
+            f"{experiment!r} is neither a file nor a stack in {STATE_ROOT}",
             f"there: {there}; abctl local up FILE starts one, --state names another folder",
         )
     return folder
@@ -210,7 +276,7 @@ def _show(stack: "Stack", output: Output, words: str = "") -> None:
             f"{why}; {down} cleans up, abctl local up starts afresh",
         )
     if full:
-        say(f"warning: {full}; what cannot be written is no evidence")
+        say(f"warning: {full}; evidence that cannot be written is lost")
 
 
 def _document(stack: "Stack") -> dict[str, Any]:

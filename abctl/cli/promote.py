@@ -35,6 +35,8 @@ def promote(
 
     abctl promote isvc/iris -n models --yes
     """
-    from abctl.session.shift import promoted  # noqa: PLC0415
+    from abctl.session.rollback import plan_promotion  # noqa: PLC0415 - the platforms load when asked
+    from abctl.session.shift import shift  # noqa: PLC0415 - as above
 
-    carry_out(what, partial(promoted, variant=variant), given, world, output)
+    choose = partial(plan_promotion, variant=variant)
+    carry_out(what, given, world, output, choose=choose, act=shift)

@@ -39,6 +39,8 @@ def render(
             "note: roll out the control before this is first applied: "
             f"abctl render --baseline {as_argument(experiment)}"
         )
+    if not baseline and (command := service.keys_command(loaded)):
+        say(f"note: abctl apply makes the collector's keys; without it, once: {command}")
     if not objects:
         say(f"note: {loaded.platform} needs nothing before the rest")
     put(service.to_yaml(objects), nl=False)

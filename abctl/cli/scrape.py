@@ -31,7 +31,7 @@ def scrape(
         list[str],
         typer.Argument(
             metavar="TARGET...",
-            help="HOST:PORT, whose page is /metrics, or VARIANT=HOST:PORT to label it variant.",
+            help="HOST:PORT, whose page is /metrics, or a URL; VARIANT=... labels it variant.",
         ),
     ],
     *,
@@ -67,17 +67,19 @@ def scrape(
     abctl scrape model-v1:8082 model-v2:8082 --interval 5s --for 2h
 
     abctl scrape control=10.0.0.7:9000 treatment=10.0.0.8:9000 --keep http_
+
+    abctl scrape treatment=https://model-v2:8443/stats/prometheus --keep envoy_
     """
     from abctl.sources.scrape import KEPT, START_TIME, Scraper, parse_target  # noqa: PLC0415
 
     if not 0 < interval <= _LONGEST_SECONDS:
-        given = format_duration(interval)
-        raise UsageError(f"--interval {given}, must be more than 0 and at most 5m", "15s")
+        given = f"--interval {format_duration(interval)}"
+        raise UsageError(f"{given}, must be more than 0 and at most 5m", "15s")
     end = None if for_ is None else time.time() + for_
     kept = (*keep, START_TIME) if keep else KEPT
     with Scraper(file, [parse_target(t) for t in targets], kept) as scraper, _bar() as bar:
         task = bar.add_task("", total=None) if bar else None
-        rounds, silent = 0, list[str]()
+        rounds, silent, remarks = 0, list[str](), list[str]()
         try:
             while end is None or time.time() < end:
                 missing = scraper.scrape(time.time())
@@ -87,6 +89,10 @@ def scrape(
                 if missing != silent:
                     say(prose(f"silent: {', '.join(missing)}") if missing else "all answer again")
                     silent = missing
+                for each in scraper.remarks:
+                    if each not in remarks:
+                        say(prose(each))
+                        remarks.append(each)
                 if bar and task is not None:
                     bar.update(task, completed=rounds, description=f"{rounds} rounds")
                 time.sleep(_until_next(interval, end))
@@ -106,8 +112,7 @@ def _not_metrics(strangers: Mapping[str, str]) -> SourceError:
 
 def _until_next(every: float, end: float | None) -> float:
     """Seconds until the next multiple of the interval, or the end."""
-    now = time.time()
-    wait = every - now % every
+    wait = every - (now := time.time()) % every
     return wait if end is None else max(0.0, min(wait, end - now))
 
 

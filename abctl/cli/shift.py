@@ -56,4 +56,8 @@ def shift(
     words = (*(split or ()), *(to or "").split())
     if not words:
         raise UsageError("no split given", "abctl shift EXPERIMENT treatment=30%, or 50/50")
-    carry_out(what, partial(Split.parse_change, words=words), given, world, output)
+    from abctl.session.shift import plan  # noqa: PLC0415 - the platforms load when asked
+    from abctl.session.shift import shift as act  # noqa: PLC0415 - as above
+
+    choose = partial(plan, wanted=partial(Split.parse_change, words=words))
+    carry_out(what, given, world, output, choose=choose, act=act)

@@ -10,7 +10,7 @@ from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._session import WhatArgument, WorldOptions, session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
-from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.core.split import Split, format_share
 from abctl.core.time import format_moment
 from abctl.report.tree import document
 from abctl.report.tree import shown as tree_shown
@@ -75,9 +75,9 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
     return {
         "experiment": experiment.name,
         "platform": experiment.platform,
-        "desired": _shares(found.desired),
-        "asked": _shares(found.asked),
-        "programmed": _shares(found.programmed),
+        "desired": found.desired and found.desired.ratios,
+        "asked": found.asked.ratios,
+        "programmed": found.programmed and found.programmed.ratios,
         "refusal": found.refusal,
         "observed": found.observed
         and {
@@ -89,15 +89,15 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         and {
             "at": format_moment(intent.at),
             "actor": intent.actor,
-            "from": _shares(intent.before),
-            "to": _shares(intent.after),
+            "from": intent.before and intent.before.ratios,
+            "to": intent.after.ratios,
             "why": intent.why,
         },
         "epochs": [
             {
                 "start": format_moment(epoch.start),
                 "end": format_moment(epoch.end),
-                "split": _shares(epoch.split),
+                "split": epoch.split.ratios,
                 "certain": epoch.certain,
             }
             for epoch in found.epochs
@@ -108,6 +108,7 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         "unseen": list(found.unseen),
         "otherVariants": found.other_variants,
         "notReady": dict(found.unable),
+        "silent": [reason.document() for reason in found.silent],
         "objects": None if found.tree is None else document(found.tree),
     }
 
@@ -138,11 +139,13 @@ def _remarks(found: "Status") -> "Iterator[str]":
     if found.other_variants:
         yield f"OTHER VARIANTS: {found.other_variants}"
     elif found.drifted:
-        yield "DRIFT: somebody changed the split without abctl; the next shift enters it"
+        yield "DRIFT: the split was changed without abctl; the next shift enters it"
     if found.refusal:
         yield f"NOT IN EFFECT: {found.refusal}"
     for name, why in found.unable.items():
         yield f"NOT READY: {name}: {why}"
+    for reason in found.silent:
+        yield f"NO GOOD ANSWER: {reason.text}"
     for message in found.unseen:
         yield f"NOT SEEN: {message}"
     if found.left_out and any(found.left_out.values()):
@@ -169,7 +172,3 @@ def _epochs(found: "Status") -> "Iterator[str]":
     last = found.epochs[-1].split if found.epochs else None
     if found.counts_from is not None and found.desired not in (None, last):
         yield f"{format_moment(found.counts_from)} ..  {found.desired}: counts from then on"
-
-
-def _shares(split: Split | None) -> dict[str, float] | None:
-    return None if split is None else {name: split[name] / TOTAL_BP for name in split.names}

@@ -1,11 +1,48 @@
 """The world that is changed, by one kind of client: a cluster, or the directory of a stack."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from abctl.core.change import Object, Ref
+from abctl.core.time import parse_moment
 
 Operations = list[dict[str, Any]]  # of a JSON Patch
+
+
+@dataclass(frozen=True)
+class Manager:
+    """Who writes an object, as the world has noted it (metadata.managedFields).
+
+    Attributes:
+        name: of the field manager; empty where the world notes none.
+        operation: Apply, or Update for whatever else.
+        at: when it last changed the object (unix seconds, rounded up); None if not known.
+        status: whether it writes the status, and nothing else.
+        fields: what it owns, as `fieldsV1` has it.
+    """
+
+    name: str
+    operation: str
+    at: float | None
+    status: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> "Manager":
+        """As an entry of managedFields has it."""
+        try:
+            # It says whole seconds, of which some part may be over.
+            at = parse_moment(noted["time"]) + 1.0
+        except (LookupError, TypeError, ValueError):
+            at = None
+        return cls(
+            name=str(noted.get("manager") or ""),
+            operation=str(noted.get("operation") or ""),
+            at=at,
+            status=noted.get("subresource") == "status",
+            fields=noted.get("fieldsV1") or {},
+        )
 
 
 class KubeClient(Protocol):
@@ -16,6 +53,10 @@ class KubeClient(Protocol):
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status. Raises NotFoundError."""
+        ...
+
+    def managers(self, ref: Ref) -> Sequence[Manager]:
+        """Who has written an object, and when; in no order. Raises NotFoundError."""
         ...
 
     def create(self, obj: Object) -> Object:
@@ -61,6 +102,7 @@ class KubeClient(Protocol):
     def may(self, verb: str, ref: Ref) -> bool:
         """Whether we may do this (get, list, create, patch, delete, ...) to it.
 
-        What is asked about need not be there. Raises NotFoundError where the kind is not known.
+        What is asked about need not be there; of a part of it the kind is `Pod/status`.
+        Raises NotFoundError where the kind is not known.
         """
         ...

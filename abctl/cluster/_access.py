@@ -81,7 +81,7 @@ def _of_context(chosen: Context) -> Access:
     server = (cluster.text("server") or "").rstrip("/")
     if not _is_address(server):
         words = server.rpartition("@")[2]  # before it may be a password
-        raise unusable(f"{cluster.words}: the server {words!r} is no address")
+        raise unusable(f"{cluster.words}: the server {words!r} is not an address")
     # Nobody is sent a password of the address, and no message shall have it.
     start, _, rest = server.partition("://")
     server = f"{start}://{rest.rpartition('@')[2]}"

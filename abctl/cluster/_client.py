@@ -68,17 +68,21 @@ class ApiClient:
         self.access, self._connections = access, access.connections
         self._sleep = sleep
         self._answered = False
-        self._ahead: float | None = None
+        # By the clock that is never set: when an answer came, and what time it was there.
+        self._moment: tuple[float, float] | None = None
 
-    @property
-    def ahead_seconds(self) -> float:
-        """How much the server's clock is ahead of this machine's, by its first answer.
+    def now(self) -> float:
+        """The server's clock (unix seconds), by its last answer.
 
-        It says whole seconds, and nobody knows when on the way: what may be nothing is 0.
+        It says whole seconds, and nobody knows when on the way: where that of this machine may be
+        the same, it is taken. In between, time goes on as it does here, whatever a clock is set to.
         """
-        if self._ahead is None:
+        if self._moment is None:
             self.ask("GET", "/version")
-        return self._ahead or 0.0
+        if self._moment is None:  # no answer says when it was made
+            return time.time()
+        then, said = self._moment
+        return said + (time.monotonic() - then)
 
     def ask(
         self,
@@ -126,7 +130,7 @@ class ApiClient:
         raise AssertionError  # the last round returns or raises
 
     def _try(self, method: str, path: str, content: str, text: bytes | None) -> "_Try":
-        asked, write = time.time(), method != "GET"
+        asked, write = time.monotonic(), method != "GET"
         headers = self._headers(content if text else None)
         try:
             answer = self._connections.ask(method, path, headers, text, _TIMEOUT_SECONDS)
@@ -138,8 +142,8 @@ class ApiClient:
                 may_be_done=write and error.sent,
             )
         self._answered = True
-        if self._ahead is None:
-            self._ahead = _ahead(answer.headers.get("Date", ""), asked, time.time())
+        said = _time_of(answer.headers.get("Date", ""), time.monotonic() - asked)
+        self._moment = (time.monotonic(), said) if said is not None else self._moment
         status = _refusal.said(answer.body)
         if answer.code < HTTPStatus.BAD_REQUEST and isinstance(status, _refusal.Quoted):
             raise _refusal.not_kubernetes(status, self.access.words, self.access.server)
@@ -177,14 +181,14 @@ class ApiClient:
         )
 
 
-def _ahead(date: str, asked: float, answered: float) -> float:
-    """How much a clock is ahead of ours that said a whole second between two of our moments."""
+def _time_of(date: str, took_seconds: float) -> float | None:
+    """What time it is now at a server that said a whole second on the way of its answer."""
     try:
         said = parsedate_to_datetime(date).timestamp()
     except ValueError:
-        return 0.0
-    least, most = said - answered, said + 1.0 - asked
-    return 0.0 if least <= 0 <= most else (least + most) / 2
+        return None
+    here, least, most = time.time(), said, said + 1.0 + took_seconds
+    return here if least <= here <= most else (least + most) / 2
 
 
 def _retry_after_seconds(given: str) -> float:

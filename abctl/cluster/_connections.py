@@ -212,7 +212,7 @@ def _through(proxy: str, settings: dict[str, Any]) -> urllib3.PoolManager:
         raise unusable("a SOCKS proxy needs the package PySocks") from None
     except (ValueError, HTTPError):
         shown = f"{parts.scheme}://{parts.hostname}"  # without its password
-        raise unusable(f"the proxy {shown} is no address") from None
+        raise unusable(f"the proxy {shown} is not an address") from None
 
 
 def _reason(error: BaseException) -> str:

@@ -23,6 +23,8 @@ _FORBIDDEN = re.compile(r'cannot (\S+) resource "([^"]+)"(?: in API group "([^"]
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
 _MOST_FIELDS = 4  # that are named
 _REFUSED = "the reason is the server's: change what it names, or see what would be sent: abctl diff"
+# Words of the API server: an admission webhook did not answer, so nothing was written.
+_WEBHOOK = re.compile(r'failed calling webhook "([^"]*)"')
 _NO_SUCH_RESOURCE = "the server could not find the requested resource"
 
 
@@ -54,6 +56,8 @@ def is_temporary(code: int, status: Mapping[str, Any]) -> bool:
 
 def may_be_done(code: int, status: Mapping[str, Any]) -> bool:
     """Whether a write that was answered so may have been done all the same."""
+    if _WEBHOOK.search(str(status.get("message", ""))):
+        return False
     return is_temporary(code, status) and code != HTTPStatus.TOO_MANY_REQUESTS
 
 
@@ -67,6 +71,11 @@ def is_unknown_resource(code: int, status: Mapping[str, Any]) -> bool:
 def of(code: int, status: Mapping[str, Any], ref: Ref, context: str) -> ClusterError:
     """The error for an answer that is no success."""
     message = str(status.get("message") or responses.get(code, "no reason given"))
+    if found := _WEBHOOK.search(message):
+        return ClusterError(
+            f"{ref} is refused ({code}): {message}",
+            f"the webhook {found[1]} must answer first: do its pods run?",
+        )
     if is_temporary(code, status):
         return UnreachableError(
             f"{context}: the API server failed with {code} ({message})",

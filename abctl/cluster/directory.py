@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from abctl.cluster import Operations
+from abctl.cluster import Manager, Operations
 from abctl.core.change import Object, Ref, merged, patched
 from abctl.errors import ClusterError, ConflictError, NotFoundError
 from abctl.files import read as read_file
@@ -58,6 +58,12 @@ class DirectoryClient:
                 self._mount(obj)
         status = self._live(obj) if self._live else None
         return obj if status is None else {**obj, "status": status}
+
+    def managers(self, ref: Ref) -> Sequence[Manager]:
+        """Somebody, and when the file was written: nobody notes who it was."""
+        self._read(ref)
+        with _files(path := self._file(ref)):
+            return [Manager("", "Update", path.stat().st_mtime)]
 
     def create(self, obj: Object) -> Object:
         """Create an object."""

@@ -6,18 +6,25 @@ what a kind is called in them is only looked up where the usual plural is not kn
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from abctl.cluster import Operations, _access, _refusal
+from abctl.cluster import Manager, Operations, _access, _refusal
 from abctl.cluster._access import Access
 from abctl.cluster._client import JSON, ApiClient, Done
 from abctl.core.change import Object, Ref, holds, patched
-from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError, UnreachableError
+from abctl.errors import (
+    ClusterError,
+    ConflictError,
+    NotFoundError,
+    NotReadyError,
+    UnreachableError,
+)
 
-_JSON_PATCH = "application/json-patch+json"
+_JSON_PATCH, _MERGE_PATCH = "application/json-patch+json", "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 # It may be that a network policy keeps the API server from it.
 _POD_TIMEOUT_SECONDS = 3.0
@@ -26,6 +33,7 @@ _SERVERS, _OWN = ("metadata", "status"), ("labels", "annotations")
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
 # Whatever became of it: sent again, it does no harm.
 _MAY_BE_SENT_AGAIN: Done = lambda: None  # noqa: E731
+_IDENTITY = "authentication.k8s.io/v1"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -60,11 +68,16 @@ class ClusterClient:
 
     def now(self) -> float:
         """The clock of the API server, which every answer of it bears."""
-        return time.time() + self._client.ahead_seconds
+        return self._client.now()
 
     def get(self, ref: Ref) -> Object:
         """Read an object with its status."""
         return self._on("GET", ref)
+
+    def managers(self, ref: Ref) -> Sequence[Manager]:
+        """Who has written an object, and when."""
+        meta = self._answer("GET", ref).get("metadata") or {}
+        return [Manager.of(each) for each in meta.get("managedFields") or ()]
 
     def create(self, obj: Object) -> Object:
         """Create an object."""
@@ -90,7 +103,7 @@ class ClusterClient:
                 body=operations,
                 content=_JSON_PATCH,
                 parameters=_writing(dry_run),
-                done=None if dry_run else done,
+                done=_MAY_BE_SENT_AGAIN if dry_run else done,
             )
         except (NotFoundError, ConflictError, UnreachableError):
             raise
@@ -123,7 +136,8 @@ class ClusterClient:
         parameters = {"propagationPolicy": "Background", **({"dryRun": "All"} if dry_run else {})}
         done = self._when(ref, lambda there: not there)
         try:
-            self._on("DELETE", ref, parameters=parameters, done=None if dry_run else done)
+            gone = _MAY_BE_SENT_AGAIN if dry_run else done
+            self._on("DELETE", ref, parameters=parameters, done=gone)
         except NotFoundError:
             return False
         return True
@@ -141,21 +155,37 @@ class ClusterClient:
 
     def may(self, verb: str, ref: Ref) -> bool:
         """Whether the server would let us, by its own word."""
-        if (ref.api_version, ref.kind) not in self._plurals:
-            self._look_up(ref)
+        kind, _, part = ref.kind.partition("/")
+        if (ref.api_version, kind) not in self._plurals:
+            self._look_up(replace(ref, kind=kind))
         asked = {
             "verb": verb,
             "group": ref.api_version.rpartition("/")[0],
-            "resource": self._plurals[ref.api_version, ref.kind],
+            "resource": self._plurals[ref.api_version, kind],
+            "subresource": part,
             "namespace": ref.namespace,
-            # What is yet to be made has no name that a role could allow.
-            "name": "" if verb == "create" else ref.name,
+            # What is yet to be made, or many, has no name that a role could allow.
+            "name": "" if verb in ("create", "list") else ref.name,
         }
         body = {**_REVIEW, "spec": {"resourceAttributes": asked}}
         code, answer = self._client.ask("POST", _REVIEWS, body=body, done=_MAY_BE_SENT_AGAIN)
         if code >= HTTPStatus.BAD_REQUEST:
             raise _refusal.of(code, answer, ref, self.words)
         return bool(answer["status"]["allowed"])
+
+    def user(self) -> str:
+        """Whom the server takes us for.
+
+        Raises:
+            ClusterError: it does not say.
+        """
+        body = {"apiVersion": _IDENTITY, "kind": "SelfSubjectReview"}
+        path = f"/apis/{_IDENTITY}/selfsubjectreviews"
+        code, answer = self._client.ask("POST", path, body=body, done=_MAY_BE_SENT_AGAIN)
+        if code >= HTTPStatus.BAD_REQUEST:
+            raise _refusal.of(code, answer, Ref(_IDENTITY, "SelfSubjectReview", "", ""), self.words)
+        known = (answer.get("status") or {}).get("userInfo") or {}
+        return str(known.get("username") or "")
 
     def ask_pod(self, pod: Ref, port: int, path: str) -> dict[str, Any]:
         """What a pod answers to GET, in JSON, asked once through the API server.
@@ -174,7 +204,28 @@ class ClusterClient:
             raise _refusal.of(code, answer, pod, self.words)
         return answer
 
-    def _on(
+    def annotate_pod(self, pod: Ref, annotations: Mapping[str, str]) -> None:
+        """Give a pod annotations by way of its status: so nobody changes what runs in it.
+
+        Raises:
+            NotFoundError: it is gone.
+            ClusterError: one may not (`patch pods/status`).
+        """
+        code, answer = self._client.ask(
+            "PATCH",
+            f"{self._path(pod, pod.name)}/status",
+            body={"metadata": {"annotations": annotations}},
+            content=_MERGE_PATCH,
+            parameters=_writing(),
+            done=_MAY_BE_SENT_AGAIN,
+        )
+        if code >= HTTPStatus.BAD_REQUEST:
+            raise _refusal.of(code, answer, pod, self.words)
+
+    def _on(self, method: str, ref: Ref, **how: Any) -> dict[str, Any]:
+        return _without_managers(self._answer(method, ref, **how))
+
+    def _answer(
         self,
         method: str,
         ref: Ref,
@@ -206,7 +257,7 @@ class ClusterClient:
         if not gone and answer.keys().isdisjoint({"metadata", "items"}):
             said = _refusal.Quoted(message=f"no object but {', '.join(answer) or 'nothing'}")
             raise _refusal.not_kubernetes(said, self.words, self.access.server)
-        return _without_managers(answer)
+        return answer
 
     def _when(self, ref: Ref, written: Callable[[dict[str, Any]], bool]) -> Done:
         """Reads back whether a write was done; what is not there is an empty object."""
@@ -224,7 +275,9 @@ class ClusterClient:
         plural = self._plurals.get((ref.api_version, ref.kind)) or _usual_plural(ref.kind)
         parts = (ref.namespace, plural, name)
         place, resource, last = map(_quoted, parts)
-        path = f"{_root(ref)}/namespaces/{place}/{resource}"
+        path = (
+            f"{_root(ref)}/namespaces/{place}/{resource}" if place else f"{_root(ref)}/{resource}"
+        )
         return f"{path}/{last}" if last else path
 
     def _look_up(self, ref: Ref) -> None:

@@ -1,4 +1,6 @@
-"""The words of what the doctor finds, by code, as in `_words` (pure)."""
+"""The words of what the doctor finds and of what to do about it, by code, as in `_words` (pure)."""
+
+from collections.abc import Callable, Mapping
 
 from abctl.core._words import Facts, Words, way
 from abctl.core.split import TOTAL_BP, format_share
@@ -60,9 +62,30 @@ def _objects(f: Facts, named: str) -> str:
     return f"{named}{unseen}"
 
 
+def _unread(said: str, f: Facts) -> str:
+    return f"{said}{''.join(f'; not looked at: {each}' for each in f['unread'])}"
+
+
+def _rivals(f: Facts) -> str:
+    return _unread("; ".join(f"{r['who']} has {r['what']} too" for r in f["rivals"]), f)
+
+
 def _processes(f: Facts) -> str:
     return ", ".join(f"{name} {ending}" for name, ending in f["ended"].items())
 
+
+def _finish(f: Facts) -> str:
+    back = f", abctl shift {f['experiment']} {f['before']} reverts it" if f["before"] else ""
+    return f"abctl shift {f['experiment']} {f['after']} finishes it{back}"
+
+
+def _unnamed(f: Facts) -> str:
+    if f["dropped"]:
+        return "this platform drops the header; `abctl status` counts who answered"
+    return _ENTRANCE
+
+
+_ENTRANCE = "is it the entrance of this experiment? `abctl diff` shows what differs"
 
 _SCRAPES = (
     "{targets_count} targets, every {interval_seconds:duration}, the last one {age_seconds:.0f} s "
@@ -92,6 +115,11 @@ OF_CHECKS: Words = {
     "shiftUnfinished": "{actor} began a shift to {split:split} that is not finished",
     "effectUnknown": "{split:split}, but whether it is in effect is unknown: {detail}",
     "splitAsRecorded": "{split:split}, as the ledger has it",
+    "collectorReady": "ready",
+    "collectorNotReady": "{detail}",
+    "contested": ("rivals unread", _rivals),
+    "uncontested": ("unread", lambda f: _unread("no other experiment or route has its host", f)),
+    "owned": "{owner} writes the split of {target} too",
     "variantReady": "ready{variant:unsaid}",
     "variantNotReady": "{detail}{variant:unsaid}",
     # The evidence.
@@ -100,6 +128,11 @@ OF_CHECKS: Words = {
     "seriesMissing": ("missing", _no_series),
     "noEventYet": ("missing", _no_series),
     "seriesComplete": "{series_count} series, every variant has them",
+    "accessLogNotScraped": (
+        "nobody scrapes the reader of the proxy's access log (no series of {selector}): what "
+        "servers counted decides"
+    ),
+    "noneSilent": "no variant with a share is without good answers while others have some",
     "scrapedOnce": "only one scrape in ten minutes",
     "scrapesEnded": _SCRAPES,
     "settleTooShort": f"{_SCRAPES}; settle is only {{settle_seconds:written}}",
@@ -134,4 +167,54 @@ OF_CHECKS: Words = {
     "overrideHeeded": "{header} forces {variants:or}",
     "keylessElsewhere": ("key answered_by failure wanted", _keyless),
     "keylessToControl": ("key answered_by failure wanted", _keyless),
+}
+
+# What to do about it: from the facts of the code, and what else is named here.
+HINTS: Mapping[str, str | Callable[[Facts], str]] = {
+    # The world.
+    "notPermitted": "ask for a Role in {namespaces:and} that allows it",
+    "objectsMissing": "abctl apply {experiment}",
+    "diskFull": "free space there: evidence that cannot be written is lost",
+    "processesEnded": "abctl local logs --state {state} --process {process} says why",
+    "splitNotInEffect": "abctl status {experiment}",
+    "splitSetElsewhere": "the next abctl shift enters it into the ledger",
+    "shiftUnfinished": _finish,
+    "effectUnknown": "allow get pods/proxy, or let a change settle for 2m (design.settle)",
+    "collectorNotReady": "until it is, feedback gets 503 and what was sent is to be sent again",
+    "contested": "of one host or Service only one experiment can be judged: end one, or part them",
+    "variantNotReady": "a variant that is not ready never gets more requests",
+    # The evidence.
+    "sourceClockApart": "changes of the split would be misplaced: synchronize both clocks (NTP)",
+    "noGoodAnswer": (
+        "take its share away: abctl rollback EXPERIMENT; then look at its server's log"
+    ),
+    "seriesMissing": "has it had any traffic? are the labels those of this experiment?",
+    "noEventYet": "does it appear with its first event? then it counts as 0",
+    "scrapedTwice": "let only one job scrape it, or give the metric selectors with a job",
+    "collectorNotScraped": (
+        "scrape pods labeled app.kubernetes.io/component: collector, port 8090"
+    ),
+    "collectorLost": "restore its volume; without it only what is predicted from now on counts",
+    "accessLogDropped": "does its reader (access-log) run, and get enough of the machine?",
+    "accessLogRestarted": "does its reader (access-log) run, and get enough of the machine?",
+    "accessLogNotScraped": (
+        "scrape port access-log (9902) of the proxy's pods; or accessLog: false"
+    ),
+    "scrapedOnce": "wait for the next scrape",
+    "scrapesEnded": "is the scrape job still there, and are its targets up?",
+    "settleTooShort": "design.settle: {needed_seconds:written} or more",
+    "labelsHidden": "honorLabels: true, or drop the target's own labels",
+    "retentionUnknown": "the experiment may take {max_duration_seconds:written}",
+    "retentionTooShort": "--storage.tsdb.retention.time, or a shorter maxDuration",
+    # The routing.
+    "entranceUnknown": "give the entrance: --url http://HOST{path}",
+    "requestsFailed": "is a variant down? is this the entrance? curl -i {url}",
+    "answersTooSlow": "is the entrance slow? fewer requests: --users 100",
+    "variantUnknown": _ENTRANCE,
+    "variantNotNamed": _unnamed,
+    "sharesOff": "analyze would be invalid: `abctl status` shows the split in effect",
+    "notSticky": "does every replica route by the same header?",
+    "notAsAssigned": "are salt and key those of the file?",
+    "overrideIgnored": "`abctl render` shows the routes that force it",
+    "keylessElsewhere": "it should be {wanted}: others are not in the experiment",
 }

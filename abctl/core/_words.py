@@ -59,12 +59,12 @@ def _size(f: Facts) -> str:
     )
 
 
-def deviation(f: Facts, *, mismatch: bool) -> str:
+def deviation(f: Facts, *, mismatch: bool, of: str = "requests") -> str:
     """The variant that is furthest off its share, and whether that may be chance."""
     total = max(1.0, f["total_count"])
     got, due = (f"{f[key]:,.0f}" for key in ("requests_count", "expected_count"))
     ratio = f["requests_count"] / total
-    said = f"{f['variant']} got {got} of {total:,.0f} requests ({ratio:.2%})"
+    said = f"{f['variant']} got {got} of {total:,.0f} {of} ({ratio:.2%})"
     if got == due and not mismatch:
         return f"{said}, as many as expected ({figures.probability(f['p'])})"
     p = figures.probability(f["p"], f["alpha"])
@@ -94,6 +94,48 @@ def way(ahead_seconds: float) -> str:
     return "ahead of" if ahead_seconds > 0 else "behind"
 
 
+def _unfinished(f: Facts) -> str:
+    wanted = figures.shares(f["split"])
+    begun = f"{f['actor']} began to shift to {wanted} at {f['at']}: not finished"
+    if f["seen"] is None:
+        return f"{begun}; nobody knows which split is in effect since, so nothing since counts"
+    holds = f"the platform is asked for {figures.shares(f['seen'])}"
+    if not f["in_effect"]:
+        return f"{begun}; {holds}, and does not say that it is in effect: nothing since counts"
+    return f"{begun}; {holds}, which counts"
+
+
+def _no_good_answer(f: Facts) -> str:
+    failed = f"{f['failed_count']:,.0f} of its requests failed, " if f["failed_count"] else ""
+    return (
+        f"{f['variant']}: no good answer for {figures.duration(f['silent_seconds'])}, "
+        f"{failed}while others gave {f['others_good_count']:,.0f} good ones, {_who(f['view'])}"
+    )
+
+
+def _who(view: str) -> str:
+    return "as clients saw it" if view == "clients" else "by the servers' own counters"
+
+
+def _refusals(f: Facts) -> str:
+    p = figures.probability(f["p"], f["alpha"])
+    return (
+        f"{f['treatment']}: {f['treatment_ratio']:.2%} of its requests are refused (4xx), "
+        f"{f['control_ratio']:.2%} of the control's: users are assigned at random, so its model "
+        f"does it ({p}, {_who(f['view'])})"
+    )
+
+
+def _other_harm(f: Facts) -> str:
+    over = "" if f["margin"] is None else f" than its margin of {_margin(f)}"
+    return f"{_about(f)} is worse{over} {_who(f['view'])}: {_by(f)}"
+
+
+def _other_open(f: Facts) -> str:
+    what = "better" if f["margin"] is None else f"within its margin of {_margin(f)}"
+    return f"{_about(f)}: not proven {what} {_who(f['view'])} yet: {_by(f, needed=True)}"
+
+
 _METRIC = "metric role treatment"
 _NUMBERS = "unit effect control_value treatment_value p p_is_adjusted alpha"
 _MARGIN = "margin margin_is_relative"
@@ -109,6 +151,7 @@ OF_ANALYSES: Words = {
     "clocksApart": ("ahead_seconds", _clocks),
     "planChanged": "{parts:list}: differ from the plan that was locked at the start",
     "noRequestCounters": ("{variant}: has a share, but the source has no request counters of it"),
+    "requestsUncountable": "{variant}: its requests cannot be counted: {detail}{cause:unsaid}",
     "stale": "{variant}: last scraped {stale_seconds:duration} ago, so the evidence is stale",
     "scrapeGaps": (
         "{variant}: scrapes cover {covered_ratio:.1%} of the time, must be {needed_ratio:.0%}"
@@ -119,6 +162,10 @@ OF_ANALYSES: Words = {
     ),
     "splitMismatch": (_OFF, _mismatch),
     # What is proven.
+    "noGoodAnswer": (
+        "variant view silent_seconds failed_count others_good_count",
+        _no_good_answer,
+    ),
     "harmProven": (f"{_METRIC} {_MARGIN} {_NUMBERS} was_within_margin", _harm),
     "betterProven": (f"{_METRIC} {_NUMBERS}", lambda f: f"{_about(f)} is better: {_by(f)}"),
     "withinMarginProven": (f"{_METRIC} {_MARGIN} {_NUMBERS}", _within),
@@ -126,10 +173,28 @@ OF_ANALYSES: Words = {
         "{treatment} may ship as well: {first} has the larger estimate of {metric}, which does "
         "not prove it better than {treatment}"
     ),
+    "otherViewHarm": (f"{_METRIC} {_MARGIN} {_NUMBERS} view", _other_harm),
     # What is missing, and what is done about it.
+    "refusalsDiffer": ("treatment view control_ratio treatment_ratio p alpha", _refusals),
+    "bornUnknown": (
+        "{metric} of {variant}: counters held {lost_count:,.0f} when they were first seen, and "
+        "nothing tells since when, so that is left out and nothing ships: scrape with the label "
+        "instance, and process_start_time_seconds ({selector})"
+    ),
+    "otherViewOpen": (f"{_METRIC} {_MARGIN} {_NUMBERS} view", _other_open),
+    "otherViewUnknown": (
+        "{role} {metric} of {treatment}: not estimable yet by the counters of {preset}: {detail}"
+        "{view:unsaid}{reason:unsaid}"
+    ),
+    "usersUnknown": (
+        "{role} {metric} of {treatment}: these counters do not know the users that are assigned, "
+        "so nothing is proven by them"
+    ),
     "noPrimary": "{treatment}: no primary metric",
     "notYetProven": (f"{_METRIC} {_MARGIN} {_NUMBERS}", _open),
-    "notYetEstimable": "{role} {metric} of {treatment}: not estimable yet: {detail}{method:unsaid}",
+    "notYetEstimable": (
+        "{role} {metric} of {treatment}: not estimable yet: {detail}{method:unsaid}{reason:unsaid}"
+    ),
     "notAsked": "{role} {metric} of {treatment}: has no claim",
     "minDuration": (
         "{left_seconds:duration} more until minDuration of {min_duration_seconds:duration}"
@@ -150,6 +215,12 @@ OF_ANALYSES: Words = {
         "test: fixed had its one look at the planned end, {at}: later evidence does not count, "
         "and looking again gives the same answer"
     ),
+    "shiftNotFinished": ("actor split at seen in_effect", _unfinished),
+    "planAmended": (
+        "{actor} amended {parts:list} of the locked plan at {at} ({why}): only what came since "
+        "counts, and nothing may be claimed of what came before. Amended {amendments_count}x: each "
+        "plan alone keeps its alpha, all of them together do not"
+    ),
     "planNotLocked": (
         "no plan was locked at the start, as a shift of KIND/NAME began the ledger: the verdict "
         "holds if the file has not changed since its first result was seen"
@@ -169,9 +240,41 @@ OF_ANALYSES: Words = {
         "{variant}: model servers restarted {restarts_count}x; what they counted after the "
         "last scrape before is lost"
     ),
+    "restartsAlone": (
+        "{variant}: its counters or servers started anew {restarts_count}x, those of no other "
+        "variant: does its model crash?"
+    ),
+    "countsDisagree": (
+        "{variant}: clients got {clients_count:,.0f} good answers, its servers counted "
+        "{servers_count:,.0f}: do both count the same requests, and is every server scraped?"
+    ),
+    "oneInstance": (
+        "metric treatment instance instance_value others_value unit",
+        lambda f: (
+            f"{f['metric']} of {f['treatment']} fails because of one server, {f['instance']}: "
+            f"{figures.value(f['instance_value'], f['unit'])}, all others "
+            f"{figures.value(f['others_value'], f['unit'])}"
+        ),
+    ),
+    "accessLogDropped": (
+        "the proxy lost at least {lines_count:,.0f} lines of its access log, beside "
+        "{counted_count:,.0f} requests that were counted: the reader was away or could not keep up"
+    ),
+    "accessLogRestarted": (
+        "the reader of the access log started anew {restarts_count:,} times: of Envoy's log, what "
+        "came meanwhile is not counted"
+    ),
     "targetsGone": (
         "{variant}: {gone_count} of {targets_count} model servers are no longer scraped; what "
         "they counted after their last scrape, if anything, is lost"
+    ),
+    "labelsChanged": (
+        "{variant}: the labels {labels:and} of its counters changed while their process went on: "
+        "they are counted as one"
+    ),
+    "scaledToZero": (
+        "{variant}: nothing was there to be scraped for {absent_seconds:duration} (scaled to "
+        "zero?), which is no gap"
     ),
     "countersFell": (
         "{variant}: counters fell {falls_count}x while their process went on (did a worker die?); "
@@ -196,11 +299,33 @@ OF_ANALYSES: Words = {
         "{variant}: the first {missing_seconds:duration} that count are missing: does the source "
         "keep less than the experiment lasts?"
     ),
-    # What there is instead of an estimate.
-    "notEstimable": "{detail}{method:unsaid}",
+    # Why the counters of a metric cannot be used.
+    "severalProcesses": (
+        "several processes answer behind one address, {instance}: scrape each by itself, or let "
+        "them add up their counters"
+    ),
+    "scrapedTwice": (
+        "{instance} is scraped twice ({differing}), so everything would count double: let only one "
+        "job scrape it, or give the metric selectors with a job"
+    ),
+    "otherScrapes": (
+        "of {instance}, process_start_time_seconds is not of the same scrapes: let every scrape "
+        "have it; where two servers answer behind the address of the source, give that of one of "
+        "them, or of a Thanos or Mimir that merges them"
+    ),
+    "notACounter": "{selector:unsaid}{detail}",
+    "contradictory": (
+        "{selectors:and} contradict each other: {detail}; both must be counted by the same code, "
+        "and scraped from the same page"
+    ),
     # How a metric is measured, and what a test beside the one that decides must not be used for.
     "measured": "{how}",
-    "notOnlyDrawn": ("also counts requests that were not randomized: forced, of cohorts, feedback"),
+    "byServers": (
+        "by the servers' own counters ({preset}), which do not see what clients waited for or did "
+        "not get from them"
+    ),
+    "grpcUnseen": "{preset} does not see errors of gRPC: {how}",
+    "notOnlyDrawn": "also counts requests that were not randomized",
     "burstsIgnored": (
         "takes requests as independent, so bursts of slow ones may look like a difference"
     ),

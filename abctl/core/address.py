@@ -44,7 +44,9 @@ class Entrance:
                 f"url {_told(url)!r}: {error}", "write http://127.0.0.1:8080"
             ) from None
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.username:
-            raise UsageError(f"url {_told(url)!r} is no entrance", "write http://127.0.0.1:8080")
+            raise UsageError(
+                f"url {_told(url)!r} is not an http(s) address", "write http://127.0.0.1:8080"
+            )
         tls = parts.scheme == "https"
         return cls(host, port or (443 if tls else 80), parts.path.rstrip("/"), tls)
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from abctl.core.experiment import Direction, Kind, Role, Unit
+from abctl.core.answers import Answers, View
+from abctl.core.doubts import Refusals
+from abctl.core.experiment import SHARES, Direction, Kind, Role, Unit
+from abctl.core.look import Look
 from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.stats.delta import Delta
@@ -20,7 +23,8 @@ VerdictKind = Literal["ship", "stop", "continue", "invalid"]
 class Claim:
     """A one-sided question and its answer.
 
-    >>> open_yet = NotEstimable("welch", "n of 3 in a variant, needs 30")
+    >>> from abctl.stats.estimate import Remark
+    >>> open_yet = NotEstimable("welch", Remark("noVariance"))
     >>> Claim("better", Delta(0.0, relative=False), open_yet, p_adjusted=None, proven=False).proven
     False
 
@@ -49,7 +53,8 @@ class Claim:
 class Reading:
     """A classical test beside the one that decides; `caveats` say when it must not be used.
 
-    >>> none = NotEstimable("welch", "no variance in either variant")
+    >>> from abctl.stats.estimate import Remark
+    >>> none = NotEstimable("welch", Remark("noVariance"))
     >>> reading = Reading(none, (Reason("oneLookOnly"),))
     >>> reading.result.method, reading.caveats[0].text
     ('welch', 'holds for one look at the planned end only')
@@ -60,10 +65,35 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class OtherView:
+    """The same questions, answered by whoever else counted; each side may stop, both must ship.
+
+    Without claims it is only told: then the other side knows everything that this one does.
+
+    >>> from abctl.stats.estimate import Remark
+    >>> none = NotEstimable("quantile_sequence", Remark("tooFewPolls", {"needed_count": 16}))
+    >>> OtherView("servers", "abctl", none, ()).view
+    'servers'
+
+    Attributes:
+        view: whose.
+        preset: of its counters.
+        effect: two-sided, for its interval.
+        claims: as those of the comparison; harm at a level of its own.
+    """
+
+    view: View
+    preset: str
+    effect: Result
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A treatment against the control in one metric.
 
-    >>> none = NotEstimable("welch", "n of 3 in a variant, needs 30")
+    >>> from abctl.stats.estimate import Remark
+    >>> none = NotEstimable("welch", Remark("noVariance"))
     >>> claim = Claim("harm", Delta(0.0, relative=False), none, None, proven=False)
     >>> found = Comparison("treatment", none, (claim,))
     >>> found.claim("harm") is claim, found.claim("better"), found.proven("harm")
@@ -71,24 +101,35 @@ class Comparison:
 
     Attributes:
         treatment: the name of the variant.
-        effect: two-sided, for its interval.
-        claims: what decides.
-        readings: classical tests, for comparison.
+        effect: two-sided, for its interval; `claims` decide.
+        readings: classical tests, for comparison; `other`: by whoever else counted.
+        unproven: that nothing of it proves that a treatment may ship: nobody knows the users.
+        path: what each look said of the effect; None where nobody asked.
     """
 
     treatment: str
     effect: Result
     claims: tuple[Claim, ...]
     readings: tuple[Reading, ...] = ()
+    other: OtherView | None = None
+    unproven: bool = False
+    path: tuple[Look, ...] | None = None
 
     def claim(self, says: ClaimKind) -> Claim | None:
         """The claim of that name, where the metric's role has it."""
         return next((claim for claim in self.claims if claim.says == says), None)
 
+    def other_claim(self, says: ClaimKind) -> Claim | None:
+        """The same by whoever else counted."""
+        claims = self.other.claims if self.other else ()
+        return next((claim for claim in claims if claim.says == says), None)
+
     def proven(self, says: ClaimKind) -> bool:
-        """Whether that is proven."""
-        claim = self.claim(says)
-        return claim is not None and claim.proven
+        """Whether that is proven: harm by either view, what ships by both."""
+        claims = [each for each in (self.claim(says), self.other_claim(says)) if each is not None]
+        if says == "harm":
+            return any(claim.proven for claim in claims)
+        return bool(claims) and not self.unproven and all(claim.proven for claim in claims)
 
 
 @dataclass(frozen=True)
@@ -151,9 +192,9 @@ class MetricResult:
     @property
     def unit(self) -> Literal["share", "seconds", "number"]:
         """What its values are."""
-        if self.of == "latency":
+        if self.of in ("latency", "server_latency"):
             return "seconds"
-        return "share" if self.kind == "proportion" else "number"
+        return "share" if self.kind in SHARES or self.of.startswith("share(") else "number"
 
 
 @dataclass(frozen=True)
@@ -206,6 +247,8 @@ class VariantResult:
         coverage: None where the source has nothing of it.
         selectors: what was asked for, by total and part.
         latency_mean_seconds: of the same requests as the quantiles.
+        answers: by class, as clients got them where a proxy counted, else as servers gave them;
+            None where nobody tells them apart.
     """
 
     name: str
@@ -218,6 +261,7 @@ class VariantResult:
     coverage: Coverage | None
     selectors: Mapping[str, Mapping[str, str]]
     latency_mean_seconds: float | None = None
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True)
@@ -279,6 +323,7 @@ class Analysis:
         remarks: how the preset measures what the totals have of it: errors, latency.
         current_split: in effect by the ledger; None before the first.
         counts_from: when its requests began to count, or will; None while it is being changed.
+        refusals: of each treatment, what was refused (4xx) against the control.
     """
 
     experiment: str
@@ -286,7 +331,7 @@ class Analysis:
     source: str
     preset: str
     unit: Unit
-    test: Literal["sequential", "fixed"]
+    test: Literal["sequential", "horizon", "fixed"]
     alpha: float
     started: float | None
     elapsed_seconds: float
@@ -301,3 +346,4 @@ class Analysis:
     remarks: Mapping[str, str] = field(default_factory=dict)
     current_split: Split | None = None
     counts_from: float | None = None
+    refusals: tuple[Refusals, ...] = ()

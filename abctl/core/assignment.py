@@ -15,6 +15,9 @@ from abctl.core.experiment import Assignment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.errors import SpecError
 
+# Headers of every answer: whose it is, the bucket of its unit, and what feedback sends back.
+VARIANT_HEADER, BUCKET_HEADER, TOKEN_HEADER = "x-ab-variant", "x-ab-bucket", "x-ab-token"
+
 
 def point(salt: str, unit: str) -> int:
     """The point of a unit in [0, 10 000): xxh64 of "salt:unit", modulo the total.
@@ -22,12 +25,23 @@ def point(salt: str, unit: str) -> int:
     >>> point("iris-1", "ann"), point("iris-1", "bob")
     (3220, 6805)
     """
-    return xxhash.xxh64_intdigest(f"{salt}:{unit}".encode()) % TOTAL_BP
+    return xxhash.xxh64_intdigest(hashed(f"{salt}:{unit}")) % TOTAL_BP
 
 
 def bucket(salt: str, unit: str, buckets: int) -> int:
     """The unit's bucket for variances; independent of its point."""
-    return xxhash.xxh64_intdigest(f"bucket:{salt}:{unit}".encode()) % buckets
+    return xxhash.xxh64_intdigest(hashed(f"bucket:{salt}:{unit}")) % buckets
+
+
+def hashed(text: str) -> bytes:
+    r"""The bytes of a text of which data planes take the hash: as a request's header has them.
+
+    >>> hashed("é"), hashed(b"\xe9".decode(errors="surrogateescape"))
+    (b'\xc3\xa9', b'\xe9')
+
+    A byte that is no UTF-8 is what Python decodes it to with `surrogateescape`.
+    """
+    return text.encode(errors="surrogateescape")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ _READ_AGAIN = "somebody else may have changed it: the same command reads it agai
 EXPERIMENT, VARIANT = "abctl.dev/experiment", "abctl.dev/variant"
 # Of what sends requests to the variants, where abctl runs it.
 PROXY = {"app.kubernetes.io/component": "proxy"}
+# Of what takes feedback for all variants.
+COLLECTOR = {"app.kubernetes.io/component": "collector"}
 
 
 @dataclass(frozen=True)

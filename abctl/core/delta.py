@@ -1,17 +1,8 @@
 """Sizes of effects as people write them: `2pp`, `2%`, `0.5abs`; never a bare number."""
 
-import re
-
-from abctl.core.experiment import Kind
+from abctl.core.experiment import SHARES, Kind
 from abctl.errors import SpecError
-from abctl.stats.delta import Delta
-
-_DELTA = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(pp|%|abs)?\s*$", re.ASCII)
-_LARGEST = 1e100
-_HINT = (
-    "write 2pp (two percentage points), 2% (relative to the control), "
-    "or 0.5abs (in the metric's unit)"
-)
+from abctl.stats.delta import UNITS, Delta, delta_of
 
 
 def parse_delta(text: str) -> Delta:
@@ -25,19 +16,14 @@ def parse_delta(text: str) -> Delta:
         SpecError: not a number with a unit, negative, or too large; a bare number could mean any of
             the three.
     """
-    match = _DELTA.match(str(text))
-    if match is None:
-        raise SpecError(f"{text!r} is not a size of effect", _HINT)
-    number, unit = float(match[1]), match[2]
-    if unit is None:
-        raise SpecError(f"{text!r} could be points or percent, must say which", _HINT)
-    if number > _LARGEST:
-        raise SpecError(f"{text!r} is larger than any effect", _HINT)
-    return Delta(number if unit == "abs" else number / 100, relative=unit == "%")
+    try:
+        return delta_of(text)
+    except ValueError as error:
+        raise SpecError(str(error), UNITS) from None
 
 
 def format_delta(delta: Delta, kind: Kind = "proportion") -> str:
     """The text that `parse_delta` reads back; points for proportions, `abs` for other kinds."""
     if delta.relative:
         return f"{delta.value * 100:.12g}%"
-    return f"{delta.value * 100:.12g}pp" if kind == "proportion" else f"{delta.value:.12g}abs"
+    return f"{delta.value * 100:.12g}pp" if kind in SHARES else f"{delta.value:.12g}abs"

@@ -1,15 +1,18 @@
 """The experiment file as frozen data; `abctl.spec` reads it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from abctl.core.outcome import MEASURED, Outcome, Per
 from abctl.core.split import Split
+from abctl.core.tables import Cap, Tables
+from abctl.core.template import Templates
 from abctl.stats.delta import Delta
 
 Unit = Literal["request", "user", "cohort"]
 Role = Literal["primary", "guardrail", "secondary"]
-Kind = Literal["proportion", "mean", "quantile", "rate"]
+Kind = Literal["proportion", "mean", "quantile", "rate", "ratio", "retention"]
 Direction = Literal["increase", "decrease"]
 
 # What each kind is counted by.
@@ -18,8 +21,15 @@ PARTS: Mapping[Kind, tuple[str, ...]] = {
     "mean": ("n", "sum", "sum_sq"),
     "quantile": ("histogram",),
     "rate": ("events", "exposure"),
+    "ratio": ("sum", "over"),
+    "retention": ("n", "successes"),
 }
-OPTIONAL_PARTS: Mapping[Kind, tuple[str, ...]] = {"mean": ("negative_sum",)}
+OPTIONAL_PARTS: Mapping[Kind, tuple[str, ...]] = {
+    "mean": ("negative_sum",),
+    "ratio": ("negative_sum",),
+}
+SHARES: tuple[Kind, ...] = ("proportion", "retention")
+"""Kinds whose values are shares, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +64,14 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Model:
-    """A model server's content: `image` for clusters, `version` names its folder locally.
+    """A model server's content: `image` for clusters; locally `path`, or `version`, is its folder.
 
     >>> Model("iris", "v2", image="registry.example.com/iris:v2").version
     'v2'
 
     Without an image, `uri` is where the model is stored and `format` how, for platforms that load
     models themselves; or `service` ([namespace/]name[:port]) is where it is served already.
+    `sha256` is of the model's file in its local folder.
     """
 
     name: str
@@ -69,6 +80,8 @@ class Model:
     uri: str | None = None
     format: str | None = None
     service: str | None = None
+    path: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +130,16 @@ class Metric:
     >>> p95.margin.absolute(control=0.5), p95.unit_seconds
     (0.05, 1.0)
 
-    `of` is the outcome (or `errors`, `latency`, `requests`) that the source's preset resolves.
+    `of` is the outcome that the source's preset resolves, or `requests`, or `errors` and `latency`
+    as clients got them, or `server_errors` and `server_latency`.
     `selectors` overrides the preset, by part (n, successes, ...). `unit_seconds` is the unit of the
-    times that they count.
+    times that they count. An outcome is taken `per` report of it, per request that was answered, or
+    per user; `maturity_seconds` is how much later than its prediction it is counted. A ratio is
+    `over` another outcome. `age_seconds` is where it is counted before it is mature.
+
+    With `window_seconds` it is of a table of events: what a unit did so long after its first
+    exposure. `before_seconds` is how long before it the same is a covariate; `cap` is what a larger
+    number of a unit counts as.
     """
 
     name: str
@@ -132,6 +152,23 @@ class Metric:
     quantile: float | None = None
     selectors: Mapping[str, str] = field(default_factory=dict)
     unit_seconds: float = 1.0
+    per: Per = "outcome"
+    maturity_seconds: float = 0.0
+    over: str | None = None
+    age_seconds: float | None = None
+    window_seconds: float | None = None
+    before_seconds: float | None = None
+    cap: Cap | None = None
+
+    @property
+    def of_table(self) -> bool:
+        """Whether it is taken from a table of events, and not from counters."""
+        return self.window_seconds is not None
+
+    @property
+    def counted(self) -> str:
+        """What it is of, whoever counts it: `server_errors` are errors."""
+        return self.of.removeprefix("server_") if self.of in MEASURED else self.of
 
 
 @dataclass(frozen=True)
@@ -142,13 +179,15 @@ class Source:
     'http://prometheus:9090'
 
     `preset` names the metrics; None: it follows from platform and models. `agreed` is whether the
-    user allows the secrets that the options name to be sent to the source.
+    user allows the secrets that the options name to be sent to the source. `tables` are of events;
+    where there is nothing else, `kind` is `table`.
     """
 
     kind: str
     options: Mapping[str, Any]
     preset: str | None = None
     agreed: bool = False
+    tables: Tables | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +205,7 @@ class Design:
         ValueError: alpha or power is not in (0, 1).
     """
 
-    test: Literal["sequential", "fixed"] = "sequential"
+    test: Literal["sequential", "horizon", "fixed"] = "horizon"
     alpha: float = 0.05
     power: float = 0.8
     min_duration_seconds: float = 7 * 86400.0
@@ -177,6 +216,26 @@ class Design:
         for name in ("alpha", "power"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}, must be in (0, 1)")
+
+
+@dataclass(frozen=True)
+class PredictionLog:
+    """What model servers write of each prediction.
+
+    >>> PredictionLog(share_bp=1000, inputs=("age",)).units
+    'hash'
+
+    Attributes:
+        share_bp: of which share of the users, in basis points; one is in it wholly or not at all.
+        inputs: the names of those that are written.
+        units: whether users are written as a keyed hash, or as they are.
+        megabytes: what the files of a server may take together.
+    """
+
+    share_bp: int = 10_000
+    inputs: tuple[str, ...] = ()
+    units: Literal["hash", "plain"] = "hash"
+    megabytes: int = 256
 
 
 @dataclass(frozen=True)
@@ -202,7 +261,13 @@ class Experiment:
         source: None where the local stack fills it in.
         entrance: None where the platform has its own.
         shadow: not a variant: it has no share and is not part of the statistics.
+        outcomes: what a collector takes; empty where the servers count feedback themselves.
+        templates: how the pods run.
+        log: of predictions; None for none.
+        access_log: whether the access log of the proxy is counted, where abctl makes that.
         written: the spec of the file, word for word; None without a file.
+        meaning: by metric, what its defaults meant when the plan was locked (see
+            `Ledger.meaning_of`); empty before: they mean what they do today.
     """
 
     name: str
@@ -216,7 +281,14 @@ class Experiment:
     design: Design
     entrance: Entrance | None = None
     shadow: Shadow | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    templates: Templates = field(default_factory=Templates)
+    log: PredictionLog | None = None
+    access_log: bool = True
     written: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    meaning: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def served(self) -> tuple[Variant, ...]:
@@ -224,24 +296,16 @@ class Experiment:
         return (*self.variants, self.shadow) if self.shadow else self.variants
 
     @property
+    def by_counters(self) -> "Experiment":
+        """The same with the metrics alone that counters have."""
+        return replace(self, metrics=tuple(m for m in self.metrics if not m.of_table))
+
+    @property
+    def by_tables(self) -> "Experiment":
+        """The same with the metrics alone that tables of events have."""
+        return replace(self, metrics=tuple(m for m in self.metrics if m.of_table))
+
+    @property
     def control(self) -> Variant:
         """The first variant."""
         return self.variants[0]
-
-
-# These the servers count by themselves; everything else comes as feedback.
-_MEASURED = {"errors", "latency", "requests"}
-
-
-def environment(experiment: Experiment, variant: str) -> dict[str, str]:
-    """The environment variables of a variant's server."""
-    rules = experiment.assignment
-    outcomes = dict.fromkeys(m.of for m in experiment.metrics if m.of not in _MEASURED)
-    return {
-        "AB_VARIANT": variant,
-        # Without a unit there is no salt, and no bucket that it could decide.
-        "AB_SALT": rules.salt or experiment.name,
-        "AB_BUCKETS": str(rules.buckets),
-        "AB_KEY": rules.key,
-        "AB_OUTCOMES": ",".join(outcomes),
-    }

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from abctl.core.split import TOTAL_BP, format_share
 from abctl.stats.delta import Delta
 
 # A number, with so many more digits than usual.
@@ -133,3 +134,14 @@ def _rounded(number: float, sign: str, significant: int) -> str:
     if 10 ** (significant - 1) <= abs(number) < _ENDLESS:
         return f"{number:{sign},.0f}"
     return f"{number:{sign},.{significant}g}"
+
+
+def shares(found: Mapping[str, float] | None) -> str:
+    """A split as people read it.
+
+    >>> shares({"control": 0.7, "treatment": 0.3}), shares(None)
+    ('control 70%, treatment 30%', 'none')
+    """
+    if found is None:
+        return "none"
+    return ", ".join(f"{n} {format_share(round(s * TOTAL_BP))}" for n, s in found.items())

@@ -58,6 +58,11 @@ class Polls:
         """Which intervals lie in a window."""
         return np.not_equal(self.epoch, LEFT_OUT)
 
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Begin and end of each interval that counts, shape (counted, 2)."""
+        return np.column_stack((self.edges[:-1], self.edges[1:]))[self.counted]
+
     def without_edges_after(self, blind: NDArray[np.bool_]) -> "Polls":
         """Merge every blind interval with the next one of its window (the last has none)."""
         keep = np.ones(len(self.edges), dtype=bool)  # without polls there is one edge

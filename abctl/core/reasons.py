@@ -7,19 +7,16 @@ from string import Formatter
 from typing import Any
 
 from abctl.core import figures
-from abctl.core._check_words import OF_CHECKS
+from abctl.core._check_words import HINTS, OF_CHECKS
+from abctl.core._estimate_words import OF_ESTIMATES
+from abctl.core._outcome_words import OF_OUTCOMES
+from abctl.core._table_words import OF_TABLES
 from abctl.core._words import OF_ANALYSES, Words
-from abctl.core.split import TOTAL_BP, format_share
 from abctl.core.time import format_duration
+from abctl.stats.estimate import Remark
 
 # What is said of each code; in the order of the documented list.
-WORDS: Words = {**OF_ANALYSES, **OF_CHECKS}
-
-
-def _split(shares: Mapping[str, float] | None) -> str:
-    if shares is None:
-        return "none"
-    return ", ".join(f"{n} {format_share(round(s * TOTAL_BP))}" for n, s in shares.items())
+WORDS: Words = {**OF_ANALYSES, **OF_OUTCOMES, **OF_TABLES, **OF_ESTIMATES, **OF_CHECKS}
 
 
 _SHOWN: Mapping[str, Callable[[Any], str]] = {
@@ -27,7 +24,7 @@ _SHOWN: Mapping[str, Callable[[Any], str]] = {
     "duration": figures.duration,
     "list": ", ".join,
     "or": " or ".join,
-    "split": _split,
+    "split": figures.shares,
     "unsaid": lambda _: "",
     "written": format_duration,
 }
@@ -82,6 +79,16 @@ class Reason:
             given, wanted = (", ".join(sorted(each)) for each in (self.facts, known))
             raise ValueError(f"facts of {self.code}: {given or 'none'}, must be {wanted or 'none'}")
 
+    @classmethod
+    def of(cls, remark: Remark) -> "Reason":
+        """What statistics remark, with the words for it."""
+        return cls(remark.code, remark.facts)
+
+    @property
+    def remark(self) -> Remark:
+        """The same for statistics, which have no words."""
+        return Remark(self.code, self.facts)
+
     @property
     def text(self) -> str:
         """The same in words."""
@@ -89,6 +96,18 @@ class Reason:
         if isinstance(found, str):
             return _Template().vformat(found, (), self.facts)
         return found[1](self.facts)
+
+    def hint(self, about: Mapping[str, Any]) -> str:
+        """What to do about what a check found.
+
+        >>> Reason("scrapedOnce").hint({})
+        'wait for the next scrape'
+
+        Args:
+            about: what the words need besides the facts, such as the experiment's word.
+        """
+        found, known = HINTS[self.code], {**self.facts, **about}
+        return _Template().vformat(found, (), known) if isinstance(found, str) else found(known)
 
     def document(self) -> dict[str, Any]:
         """As plain data for JSON; names of facts in camelCase, what is infinite None."""

@@ -1,5 +1,7 @@
 """What follows from the evidence: ship, stop, continue or invalid, each with its reasons (pure).
 
+A treatment without a good answer, while others have some, is stopped before anything else is asked.
+
 `invalid` is of the whole experiment: the evidence cannot be trusted (split not as ordered, gaps,
 stale, changed plan). Else each treatment that has a share has a verdict of its own:
 
@@ -23,14 +25,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from abctl.core import _words
-from abctl.core.analysis import Claim, Comparison, Coverage, MetricResult, Verdict
+from abctl.core import _standing, _words
+from abctl.core.analysis import Coverage, MetricResult, Verdict
+from abctl.core.answers import Silence
+from abctl.core.doubts import Doubts
 from abctl.core.experiment import Design
 from abctl.core.reasons import Reason
 from abctl.stats.estimate import Estimate
 from abctl.stats.srm import SrmResult
 
 _MIN_COVERED_RATIO = 0.9
+_NO_DOUBTS = Doubts()
 _STALE_INTERVALS, _STALE_SECONDS = 10.0, 120.0
 
 
@@ -58,6 +63,7 @@ def verdict(
     sizes: Sequence[Size] = (),
     without_share: Collection[str] = (),
     ended: bool = False,
+    doubts: Doubts = _NO_DOUBTS,
 ) -> Verdict:
     """What follows.
 
@@ -69,21 +75,50 @@ def verdict(
         sizes: planned sizes of the primaries, as far as they are known.
         without_share: treatments that get no traffic now: they take no part, unless all are.
         ended: with `test: fixed`, whether the metrics are those of the planned end.
+        doubts: what else keeps treatments from being shipped.
     """
+    everyone = dict.fromkeys(c.treatment for m in metrics for c in m.comparisons)
+    silent = {each.variant: each for each in doubts.silent if each.variant not in without_share}
+    if dead := [name for name in everyone if name in silent and silent[name].proven]:
+        return _without_answers(everyone, [silent[name] for name in dead], integrity)
+    lost = [s.reason for name, s in silent.items() if name not in everyone and s.proven]
+    if lost:
+        return Verdict("invalid", None, (*lost, *integrity))
     if integrity:
         return Verdict("invalid", None, tuple(integrity))
     early = tuple(_early(design, elapsed_seconds, sizes))
     if design.test == "fixed" and not ended:
         limit = {"max_duration_seconds": design.max_duration_seconds}
         return Verdict("continue", None, (*early, Reason("beforePlannedEnd", limit)))
-    everyone = dict.fromkeys(c.treatment for m in metrics for c in m.comparisons)
     judged = [name for name in everyone if name not in without_share] or list(everyone)
     standings = [
-        _Standing(t, *(tuple(f(metrics, t)) for f in (_harm, _good, _needed))) for t in judged
+        _Standing(
+            t,
+            tuple(_standing.harm(metrics, t)),
+            tuple(_standing.good(metrics, t)),
+            (
+                *doubts.of(t),
+                *_standing.needed(metrics, t),
+            ),
+        )
+        for t in judged
     ]
     each = tuple(_of_treatment(design, standing, elapsed_seconds) for standing in standings)
     found = _of_all(metrics, dict(zip(standings, each, strict=True)), early)
     return replace(found, treatments=each)
+
+
+def _without_answers(
+    everyone: Collection[str], dead: Sequence[Silence], integrity: Sequence[Reason]
+) -> Verdict:
+    """Harm, before it is evidence that cannot be trusted: a dead server counts nothing."""
+    found = {each.variant: each.reason for each in dead}
+    each = tuple(
+        Verdict("stop", name, (found[name],)) if name in found else Verdict("continue", name, ())
+        for name in everyone
+    )
+    alone = dead[0].variant if len(dead) == 1 else None
+    return Verdict("stop", alone, (*found.values(), *integrity), each)
 
 
 @dataclass(frozen=True)
@@ -198,9 +233,14 @@ def _unwatched(name: str, watched: Coverage | None) -> Reason | None:
     return None
 
 
-def deviation(srm: SrmResult, names: Sequence[str]) -> str:
+def deviation(srm: SrmResult, names: Sequence[str], of: str = "requests") -> str:
     """The variant that is furthest off, and whether that may be chance, in words."""
-    return _words.deviation(_furthest_off(srm, names), mismatch=srm.mismatch)
+    return _words.deviation(_furthest_off(srm, names), mismatch=srm.mismatch, of=of)
+
+
+def units_mismatch(srm: SrmResult, names: Sequence[str]) -> Reason:
+    """That units of a table do not follow the split."""
+    return Reason("unitsMismatch", _furthest_off(srm, names))
 
 
 def _furthest_off(srm: SrmResult, names: Sequence[str]) -> dict[str, Any]:
@@ -232,84 +272,3 @@ def _early(design: Design, elapsed: float, sizes: Sequence[Size]) -> Iterator[Re
                 "expected_seconds": (size.needed - size.reached) / speed if speed else None,
             }
             yield Reason("sizeNotReached", facts)
-
-
-def _of(metrics: Sequence[MetricResult], t: str) -> Iterator[tuple[MetricResult, Comparison]]:
-    for metric in metrics:
-        for comparison in metric.comparisons:
-            if comparison.treatment == t:
-                yield metric, comparison
-
-
-def _harm(metrics: Sequence[MetricResult], treatment: str) -> Iterator[Reason]:
-    for metric, comparison in _of(metrics, treatment):
-        claim = comparison.claim("harm")
-        if claim and claim.proven:
-            mixed = {"was_within_margin": comparison.proven("non-inferior")}
-            facts = _about(metric, treatment) | _margin(metric, claim) | _numbers(metric, claim)
-            yield Reason("harmProven", facts | mixed)
-
-
-def _good(metrics: Sequence[MetricResult], treatment: str) -> Iterator[Reason]:
-    for metric, comparison in _of(metrics, treatment):
-        about = _about(metric, treatment)
-        better, safe = comparison.claim("better"), comparison.claim("non-inferior")
-        if better and better.proven:
-            yield Reason("betterProven", about | _numbers(metric, better))
-        if safe and safe.proven:
-            facts = about | _margin(metric, safe) | _numbers(metric, safe)
-            yield Reason("withinMarginProven", facts)
-
-
-def _needed(metrics: Sequence[MetricResult], treatment: str) -> Iterator[Reason]:
-    """What keeps a treatment from being shipped, but for the time."""
-    mine = list(_of(metrics, treatment))
-    primaries = [(m, c) for m, c in mine if m.role == "primary"]
-    if not primaries:
-        yield Reason("noPrimary", {"treatment": treatment})
-    if not any(c.proven("better") for _, c in primaries):
-        for metric, comparison in primaries:
-            yield _open(metric, treatment, comparison.claim("better"))
-    for metric, comparison in mine:
-        if metric.role == "guardrail" and not comparison.proven("non-inferior"):
-            yield _open(metric, treatment, comparison.claim("non-inferior"))
-
-
-def _open(metric: MetricResult, treatment: str, claim: Claim | None) -> Reason:
-    about = _about(metric, treatment)
-    if claim is None:
-        return Reason("notAsked", about)
-    if isinstance(claim.result, Estimate):
-        facts = about | _margin(metric, claim) | _numbers(metric, claim)
-        return Reason("notYetProven", facts)
-    why = {"method": claim.result.method, "detail": claim.result.reason}
-    return Reason("notYetEstimable", about | why)
-
-
-def _about(metric: MetricResult, treatment: str) -> dict[str, Any]:
-    return {"metric": metric.name, "role": metric.role, "treatment": treatment}
-
-
-def _margin(metric: MetricResult, claim: Claim) -> dict[str, Any]:
-    """The margin of a guardrail; nothing of a primary."""
-    null = claim.null if metric.role == "guardrail" else None
-    return {
-        "margin": None if null is None else null.value,
-        "margin_is_relative": None if null is None else null.relative,
-    }
-
-
-def _numbers(metric: MetricResult, claim: Claim) -> dict[str, Any]:
-    """The numbers behind a claim."""
-    result = claim.result
-    assert isinstance(result, Estimate), "nothing is proven without one"
-    p = result.p if claim.p_adjusted is None else claim.p_adjusted
-    return {
-        "unit": metric.unit,
-        "effect": result.effect,
-        "control_value": result.control,
-        "treatment_value": result.treatment,
-        "p": p,
-        "p_is_adjusted": p != result.p,
-        "alpha": result.alpha,
-    }

@@ -1,6 +1,7 @@
 """`abctl demo`: the whole loop on this machine, from two models to a verdict."""
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -19,13 +20,16 @@ from abctl.local import lifecycle, logs
 from abctl.local.stack import Stack
 from abctl.session import local_stack, local_world, shift
 from abctl.session.analyze import analyze
+from abctl.session.rollback import everything_to
 from abctl.session.session import Session
+from abctl.session.stack_plan import Options
 from abctl.simulate import Summary, Traffic, simulate
 from abctl.spec.fields import VERSION, UnfitError
 from abctl.stats.estimate import NotEstimable
 
 _SHIFT_TIMEOUT_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
+_VERSION = re.compile(r"version: (v[12])")
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,22 @@ class Schedule:
     Attributes:
         rate_per_second: of requests, which do not wait for answers (an open loop).
         shifts: when the treatment gets which share (basis points).
-        looks: when the evidence is read, until every metric is estimable. Mostly that is the first
-            time; where other work makes requests slow for seconds, latency takes more polls.
+        looks: when the evidence is read, until it says ship or stop and every metric is estimable.
+            Mostly that is the first time; where other work makes requests slow for seconds,
+            latency takes more polls. The tests are valid at every look.
+        feedback_delay_seconds: how much later than its answer it is known who was right, on
+            average. Twice that is far from the outcome's maturity, for machines that are slow.
+        noise: how carelessly flowers are measured, see `Traffic`.
         scrape_seconds: how often counters are read. Methods count polls of two scrapes.
         users: whose requests they are.
         seed: of the traffic.
     """
 
     rate_per_second: float = 120.0
-    shifts: tuple[tuple[float, int], ...] = ((12.0, 3_000), (24.0, 5_000))
-    looks: tuple[float, ...] = (58.0, 62.0, 66.0, 70.0, 74.0)
+    shifts: tuple[tuple[float, int], ...] = ((8.0, 3_000), (16.0, 5_000))
+    looks: tuple[float, ...] = (60.0, 65.0, 70.0, 75.0, 80.0, 85.0, 90.0)
+    feedback_delay_seconds: float = 2.0
+    noise: float = 0.2
     scrape_seconds: float = 0.5
     users: int = 4_000
     seed: int = 1
@@ -65,6 +75,8 @@ class Schedule:
             duration_seconds=2 * self.looks[-1],
             users=self.users,
             rate_per_second=self.rate_per_second,
+            noise=self.noise,
+            feedback_delay_seconds=self.feedback_delay_seconds,
             seed=self.seed,
         )
 
@@ -90,12 +102,13 @@ class Outcome:
     analysis: Analysis
 
 
-def write_experiment(state_dir: Path, candidate: str) -> Path:
+def write_experiment(state_dir: Path, candidate: str, control: str = "v1") -> Path:
     """Write the demo's experiment file, beside the folder of its stack.
 
     Args:
         state_dir: the folder, in which no stack runs.
         candidate: the version of the model that is the treatment.
+        control: the version of the model in production.
 
     Raises:
         UsageError: no version; the folder is none of a stack; or the file cannot be written, or is
@@ -107,17 +120,19 @@ def write_experiment(state_dir: Path, candidate: str) -> Path:
     lifecycle.require_idle(state_dir)
     path = state_dir.with_name(f"{state_dir.name}.yaml")
     text = files("abctl.demo").joinpath("demo.yaml").read_text(encoding="utf-8")
-    try:
-        VERSION.parse(candidate)
-    except UnfitError as error:
-        raise UsageError(f"--candidate {error}", "--candidate v3") from None
+    for option, version in (("--candidate", candidate), ("--control", control)):
+        try:
+            VERSION.parse(version)
+        except UnfitError as error:
+            raise UsageError(f"{option} {error}", f"{option} v3") from None
     if path.exists() and not _is_ours(path, text):
         raise UsageError(
             f"{path} would be overwritten by the experiment of the demo", "name another --state"
         )
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, text.replace("version: v2", f"version: {candidate}"))
+    versions = {"v1": control, "v2": candidate}
+    replace_file(path, _VERSION.sub(lambda found: f"version: {versions[found[1]]}", text))
     return path
 
 
@@ -141,6 +156,8 @@ def demo(
 ) -> Outcome:
     """Start the stack, send traffic, shift while it flows, analyze, stop the stack.
 
+    A treatment that may ship is promoted before.
+
     Raises:
         ClusterError: something did not start, or ended in the middle; nothing is left running. Or
             a stack runs there already; it is left alone.
@@ -150,7 +167,7 @@ def demo(
         state_dir=state_dir,
         models_dir=models_dir,
         tied=True,
-        scrape_seconds=schedule.scrape_seconds,
+        options=Options(scrape_seconds=schedule.scrape_seconds),
         report=report.say,
     )
     session = replace(
@@ -172,9 +189,15 @@ def demo(
                     flow.wait(at_seconds, sleep)
                     report.say("reading the evidence")
                     analysis = analyze(session)
-                    if not (missing := _not_estimable(analysis)):
+                    missing = _not_estimable(analysis)
+                    if missing:
+                        report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
+                    elif analysis.verdict.kind not in ("ship", "stop"):
+                        report.say("not decided yet, requests flow on")
+                    else:
                         break
-                    report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
+                if analysis.verdict.kind == "ship":
+                    report.say(_promote(session, analysis.verdict.treatment))
             finally:
                 flow.stop.set()
             return Outcome(flow.summary(), analysis)
@@ -196,6 +219,13 @@ def _shift(session: Session, share_bp: int) -> str:
     split = first.with_shares({first.names[1]: share_bp})
     shift.shift(session, split, why="the demo's ramp")
     return f"shifted to {split}, while requests flow"
+
+
+def _promote(session: Session, treatment: str | None) -> str:
+    first = session.experiment.split
+    split = everything_to(first, treatment or first.names[1])
+    shift.shift(session, split, why="the demo's verdict: ship")
+    return f"promoted: {split}, while requests flow"
 
 
 class _Flow:

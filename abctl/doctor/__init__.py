@@ -1,6 +1,7 @@
 """`doctor`: would this experiment work, and could it be judged? Nothing is changed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from abctl.core.address import Entrance
 from abctl.doctor import evidence, routing, world
@@ -8,7 +9,8 @@ from abctl.doctor.check import Check, Doing, failed, warning
 from abctl.errors import AbctlError, ClusterError
 from abctl.local import stack
 from abctl.session.analyze import source_of, telemetry
-from abctl.session.session import Session
+from abctl.session.session import Session, State
+from abctl.spec.measurement import measured
 
 
 def examine(
@@ -28,24 +30,26 @@ def examine(
         doing: called with the next step, in words.
         report: called with how many requests of the probe were answered, and of how many.
     """
-    yield from world.examine(session, doing)
+    seen = yield from world.examine(session, doing)
     if not session.adopted:
-        yield from _evidence(session, doing)
+        yield from _evidence(session, seen, doing)
     try:
         if entrance_url is None and session.state_dir is not None:
             entrance_url = stack.read(session.state_dir).entrance_url
-        split = session.observe().asked
     except ClusterError:
         return  # which was said already
+    if seen is None:
+        return
     if entrance_url is None:
-        hint = "give the entrance: --url http://HOST"
-        yield warning("routing", "entranceUnknown", hint=hint)
+        made = session.platform.CAPABILITIES.made
+        path = made.path(session.target) if made else ""
+        yield warning("routing", "entranceUnknown", {"path": path})
         return
     Entrance.parse(entrance_url)  # what is none may hold a password, and is not shown
     doing(f"sending requests of {users:,} simulated users to {entrance_url}")
     yield from routing.probe(
         session.experiment,
-        split,
+        seen.asked,
         entrance_url,
         first=int(session.clock()),
         users=users,
@@ -53,11 +57,21 @@ def examine(
     )
 
 
-def _evidence(session: Session, doing: Doing) -> Iterator[Check]:
+def _evidence(session: Session, seen: State | None, doing: Doing) -> Iterator[Check]:
+    experiment = session.experiment
     try:
         source = source_of(session)
-        asked = telemetry(session.experiment, session.world)
+        if seen is not None:
+            # With the meaning that it started with; before it starts, with today's.
+            experiment = replace(experiment, meaning=seen.ledger.meaning_of(experiment))
+            asked = measured(experiment, seen.carrier)
+        else:
+            asked = telemetry(experiment, session.world)
         doing(f"asking {source.place} for every metric of every variant")
-        yield from evidence.examine(session.experiment, source, asked, clock=session.clock)
+        yield from evidence.examine(experiment, source, asked, clock=session.clock)
+        if seen is not None:
+            yield from evidence.answering(source, asked, seen.asked.ratios)
+    except ClusterError:
+        return  # which was said already
     except AbctlError as why:
         yield failed("source", why)

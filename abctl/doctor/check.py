@@ -1,6 +1,6 @@
 """One thing that was examined, and what to do about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from abctl.errors import AbctlError
 Level = Literal["ok", "warning", "error"]
 # Told in words what is being done, before it is done.
 Doing = Callable[[str], None]
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,26 @@ class Check:
         return {**said, "hint": self.hint, **self.reason.document()}
 
 
+def _check(
+    name: str, level: Level, code: str, facts: Mapping[str, Any], about: Mapping[str, Any]
+) -> Check:
+    reason = Reason(code, facts)
+    return Check(name, level, reason, reason.hint(about))
+
+
 def ok(name: str, code: str, **facts: Any) -> Check:
     """All is well."""
     return Check(name, "ok", Reason(code, facts))
 
 
-def warning(name: str, code: str, *, hint: str = "", **facts: Any) -> Check:
-    """It works, but needs attention."""
-    return Check(name, "warning", Reason(code, facts), hint)
+def warning(name: str, code: str, about: Mapping[str, Any] = _NOTHING, /, **facts: Any) -> Check:
+    """It works, but needs attention; the words of the hint also take what it is `about`."""
+    return _check(name, "warning", code, facts, about)
 
 
-def error(name: str, code: str, *, hint: str, **facts: Any) -> Check:
+def error(name: str, code: str, about: Mapping[str, Any] = _NOTHING, /, **facts: Any) -> Check:
     """An experiment could not be run, or not be judged, like this."""
-    return Check(name, "error", Reason(code, facts), hint)
+    return _check(name, "error", code, facts, about)
 
 
 def failed(name: str, why: AbctlError, level: Level = "error") -> Check:

@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from abctl.core.experiment import Experiment
 from abctl.core.polls import GAP_INTERVALS, interval_seconds
-from abctl.core.time import format_duration
+from abctl.core.selector import alone
 from abctl.doctor.check import Check, error, failed, ok, warning
 from abctl.errors import SourceError
-from abctl.evidence.counters.targets import refuse_doubles, target_of
+from abctl.evidence import logged
+from abctl.evidence.absence import silences
+from abctl.evidence.collected import doubts_lately
+from abctl.evidence.counters.processes import scraped_twice
+from abctl.evidence.counters.targets import target_of
 from abctl.evidence.evidence import SKEW_SECONDS, now_and_ahead_seconds
 from abctl.metrics.queries import MetricQueries
 from abctl.sources import Series, Source
@@ -38,7 +42,14 @@ def examine(
     yield _skew(ahead_seconds)
     found: dict[str, Sequence[Series]] = {}
     for name, parts in _wanted(experiment, asked):
-        yield _present(name, parts, source, now, found)
+        yield _present(f"metric {name}", parts, source, now, found)
+    if (log := asked.access_log) is not None:
+        parts = {name: {"n": log.requests(name)} for name in log.names}
+        yield _logged(_present("access log", parts, source, now, found))
+    for doubt in doubts_lately(experiment, source, asked, now):
+        yield error("collector counts", doubt.code, **doubt.facts)
+    for doubt in logged.doubts_lately(source, asked, now):
+        yield warning("access log", doubt.code, **doubt.facts)
     every = [s for series in found.values() for s in series]
     if every:
         yield _interval(experiment, every, now)
@@ -52,47 +63,75 @@ def _wanted(
     """What is counted: the selectors of each part, by variant."""
     names = [variant.name for variant in experiment.variants]
     yield "requests", {name: {"n": asked.requests(name)} for name in names}
-    for metric in experiment.metrics:
+    for metric in experiment.by_counters.metrics:
         yield metric.name, {name: asked.parts(metric, name) for name in names}
 
 
+def _logged(check: Check) -> Check:
+    """A log that nobody counts is no error: the servers decide then."""
+    if check.reason.code != "seriesMissing":
+        return check
+    selector = check.reason.facts["missing"][0]["selector"]
+    return warning(check.name, "accessLogNotScraped", selector=selector)
+
+
 def _present(
-    metric: str,
+    name: str,
     by_variant: Mapping[str, Mapping[str, str]],
     source: Source,
     now: float,
     found: dict[str, Sequence[Series]],
 ) -> Check:
-    """Whether every variant has every part of a metric; what was read is added to `found`."""
-    name = f"metric {metric}"
+    """Whether every variant has every part of something; what was read is added to `found`."""
     missing, doubtful = list[dict[str, str]](), list[dict[str, str]]()
     for variant, parts in by_variant.items():
         for part, selector in parts.items():
             try:
                 if selector not in found:
-                    found[selector] = source.series(selector, now - _RECENT_SECONDS, now)
-                refuse_doubles(selector, found[selector])
+                    found[selector] = [
+                        series
+                        for each in alone(selector)
+                        for series in source.series(each, now - _RECENT_SECONDS, now)
+                    ]
             except SourceError as why:
                 return failed(name, why)
+            if twice := scraped_twice(found[selector], {}):
+                return error(name, twice.code, **twice.facts)
             if not found[selector]:
                 # A counter of events may be born with the first one.
                 late = part in ("successes", "events")
                 (doubtful if late else missing).append({"variant": variant, "selector": selector})
     if missing:
-        hint = "has it had any traffic? are the labels those of this experiment?"
-        return error(name, "seriesMissing", missing=missing, hint=hint)
+        return error(name, "seriesMissing", missing=missing)
     if doubtful:
-        hint = "does it appear with its first event? then it counts as 0"
-        return warning(name, "noEventYet", missing=doubtful, hint=hint)
+        return warning(name, "noEventYet", missing=doubtful)
     count = sum(len(found[s]) for parts in by_variant.values() for s in parts.values())
     return ok(name, "seriesComplete", series_count=count)
+
+
+def answering(source: Source, asked: MetricQueries, shares: Mapping[str, float]) -> Iterator[Check]:
+    """Whether every variant with a share has given good answers lately, if any has.
+
+    Args:
+        source: where the counters are.
+        asked: what to ask it for.
+        shares: of the traffic, by variant.
+    """
+    try:
+        silent = silences(source, asked, shares, source.now())
+    except SourceError as why:
+        yield failed("answers", why)
+        return
+    for each in silent:
+        yield error("answers", each.reason.code, **each.reason.facts)
+    if not silent:
+        yield ok("answers", "noneSilent")
 
 
 def _skew(ahead_seconds: float) -> Check:
     skew = abs(ahead_seconds)
     if skew > SKEW_SECONDS:
-        hint = "changes of the split would be misplaced: synchronize both clocks (NTP)"
-        return error("clock", "sourceClockApart", ahead_seconds=ahead_seconds, hint=hint)
+        return error("clock", "sourceClockApart", ahead_seconds=ahead_seconds)
     return ok("clock", "sourceClockAgrees", apart_seconds=max(skew, 0.1))
 
 
@@ -100,16 +139,15 @@ def _interval(experiment: Experiment, every: Sequence[Series], now: float) -> Ch
     interval = max(interval_seconds(series.times) for series in every)
     settle = experiment.design.settle_seconds
     if not interval:
-        return warning("scrapes", "scrapedOnce", hint="wait for the next scrape")
+        return warning("scrapes", "scrapedOnce")
     targets = len({target_of(series.labels) for series in every})
     age = now - max(float(series.times[-1]) for series in every)
     facts = {"targets_count": targets, "interval_seconds": interval, "age_seconds": age}
     if age > GAP_INTERVALS * interval:
-        hint = "is the scrape job still there, and are its targets up?"
-        return error("scrapes", "scrapesEnded", hint=hint, **facts)
+        return error("scrapes", "scrapesEnded", **facts)
     if settle < _SETTLED_SCRAPES * interval:
-        hint = f"design.settle: {format_duration(round(_SETTLED_SCRAPES * interval, 1))} or more"
-        return warning("scrapes", "settleTooShort", hint=hint, settle_seconds=settle, **facts)
+        about = {"needed_seconds": round(_SETTLED_SCRAPES * interval, 1)}
+        return warning("scrapes", "settleTooShort", about, settle_seconds=settle, **facts)
     return ok("scrapes", "scrapesRegular", **facts)
 
 
@@ -117,8 +155,7 @@ def _collisions(found: Mapping[str, Sequence[Series]]) -> Iterator[Check]:
     """Labels of the servers that labels of the targets have pushed aside."""
     moved = {k for series in found.values() for s in series for k in s.labels if "exported_" in k}
     if moved:
-        hint = "honorLabels: true, or drop the target's own labels"
-        yield warning("labels", "labelsHidden", labels=sorted(moved), hint=hint)
+        yield warning("labels", "labelsHidden", labels=sorted(moved))
     else:
         yield ok("labels", "labelsKept")
 
@@ -127,15 +164,14 @@ def _retention(experiment: Experiment, source: Source) -> Iterator[Check]:
     kept = source.retention_seconds()
     planned = experiment.design.max_duration_seconds
     if kept is None:
-        hint = f"the experiment may take {format_duration(planned)}"
-        yield warning("retention", "retentionUnknown", place=source.place, hint=hint)
+        about = {"max_duration_seconds": planned}
+        yield warning("retention", "retentionUnknown", about, place=source.place)
         return
     if math.isinf(kept):
         yield ok("retention", "retentionUnlimited", place=source.place)
         return
     facts = {"kept_seconds": kept, "max_duration_seconds": planned}
     if kept < planned:
-        hint = "--storage.tsdb.retention.time, or a shorter maxDuration"
-        yield error("retention", "retentionTooShort", hint=hint, **facts)
+        yield error("retention", "retentionTooShort", **facts)
     else:
         yield ok("retention", "retentionEnough", **facts)

@@ -6,6 +6,7 @@ until all are answered or it is of no use to go on.
 """
 
 import http.client
+import logging
 import threading
 import time
 from collections import Counter
@@ -16,13 +17,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from abctl.core.address import Entrance
-from abctl.core.assignment import explain
+from abctl.core.assignment import VARIANT_HEADER, explain
 from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.doctor.check import Check, error, ok, warning
 from abctl.platforms import platform
 
-VARIANT = "x-ab-variant"
+_log = logging.getLogger(__name__)
 Headers = Mapping[str, str]
 
 # Polite, and yet a server that does not answer holds up few.
@@ -67,6 +68,7 @@ class Asking:
     ) -> None:
         self._to, self._path = to, to.path + path
         self._host = {"Host": host} if host else {}
+        self._url = f"{'https' if to.tls else 'http'}://{to.authority}{self._path}"
         self._report = report
 
     def all(self, requests: Sequence[Headers]) -> list[Answer | None]:
@@ -110,11 +112,13 @@ class Asking:
         connection = kind(self._to.host, self._to.port, timeout=_TIMEOUT_SECONDS)
 
         def once(headers: Headers) -> Answer:
+            begun = time.monotonic()
             connection.request("GET", self._path, headers={**self._host, **headers})
             answer = connection.getresponse()
-            answer.read()
+            size, took_ms = len(answer.read()), 1000 * (time.monotonic() - begun)
+            _log.info("GET %s: %d, %d bytes, %.0f ms", self._url, answer.status, size, took_ms)
             wrong = "" if answer.status == HTTPStatus.OK else f"HTTP {answer.status}"
-            return Answer(answer.headers.get(VARIANT, ""), wrong)
+            return Answer(answer.headers.get(VARIANT_HEADER, ""), wrong)
 
         def ask(headers: Headers) -> Answer:
             kept = connection.sock is not None
@@ -128,11 +132,12 @@ class Asking:
                         raise
                     return once(headers)
             except TimeoutError:
-                connection.close()
-                return Answer("", f"no answer within {_TIMEOUT_SECONDS:g} s")
+                failure = f"no answer within {_TIMEOUT_SECONDS:g} s"
             except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                return Answer("", f"no answer ({str(error) or type(error).__name__})")
+                failure = f"no answer ({str(error) or type(error).__name__})"
+            connection.close()
+            _log.info("GET %s: %s", self._url, failure)
+            return Answer("", failure)
 
         try:
             yield ask
@@ -183,12 +188,13 @@ def probe(
     answers = [each.variant for each in found if each is not None]
     if len(answers) < len(found):
         counts = {"answered_count": len(answers), "requests_count": len(found)}
-        hint = "is the entrance slow? fewer requests: --users 100"
-        yield error(_NAME, "answersTooSlow", hint=hint, **counts)
+        yield error(_NAME, "answersTooSlow", **counts)
         return
     rounds = [answers[:users], answers[users:]]
     if unknown := Counter(name for name in rounds[0] if name not in split.names):
-        yield _unknown(unknown, users)
+        yield _unknown(
+            unknown, users, told=platform(experiment.platform).CAPABILITIES.names_variant
+        )
         return
     yield _shares(split, rounds[0])
     if sticky:
@@ -207,22 +213,23 @@ def _failed(failed: Sequence[str], answers: Sequence[Answer | None], url: str) -
     return error(
         _NAME,
         "requestsFailed",
+        {"url": url},
         failed_count=count,
         asked_count=asked,
         unsent_count=len(answers) - asked,
         failure=what,
         answered=dict(good),
-        hint=f"is a variant down? is this the entrance? curl -i {url}",
     )
 
 
-def _unknown(unknown: Counter[str], users: int) -> Check:
+def _unknown(unknown: Counter[str], users: int, *, told: bool) -> Check:
     name, count = unknown.most_common(1)[0]
-    facts = {"answers_count": count, "requests_count": users, "header": VARIANT}
-    hint = "is it the entrance of this experiment? `abctl diff` shows what differs"
+    facts = {"answers_count": count, "requests_count": users, "header": VARIANT_HEADER}
     if name:
-        return error(_NAME, "variantUnknown", variant=name, hint=hint, **facts)
-    return error(_NAME, "variantNotNamed", hint=hint, **facts)
+        return error(_NAME, "variantUnknown", variant=name, **facts)
+    dropped = not told and count == users
+    found = warning if dropped else error
+    return found(_NAME, "variantNotNamed", {"dropped": dropped}, **facts)
 
 
 def _shares(split: Split, answered: list[str]) -> Check:
@@ -233,36 +240,33 @@ def _shares(split: Split, answered: list[str]) -> Check:
     p = min(float(binomtest(counts[k], n, split[k] / TOTAL_BP).pvalue) for k in split.names)
     facts = {
         "observed_ratio": {name: counts[name] / n for name in split.names},
-        "wanted_ratio": {name: split[name] / TOTAL_BP for name in split.names},
+        "wanted_ratio": split.ratios,
         "requests_count": n,
         "p": p,
     }
     if p < _LEVEL / len(split.names):
-        hint = "analyze would be invalid: `abctl status` shows the split in effect"
-        return error("routing: shares", "sharesOff", hint=hint, **facts)
+        return error("routing: shares", "sharesOff", **facts)
     return ok("routing: shares", "sharesRight", **facts)
 
 
 def _stickiness(first: list[str], second: list[str]) -> Check:
     users = {"users_count": len(first)}
     if moved := sum(a != b for a, b in zip(first, second, strict=True)):
-        hint = "does every replica route by the same header?"
-        return error("routing: stickiness", "notSticky", moved_count=moved, hint=hint, **users)
+        return error("routing: stickiness", "notSticky", moved_count=moved, **users)
     return ok("routing: stickiness", "sticky", **users)
 
 
 def _predicted(wanted: list[str | None], answered: list[str]) -> Check:
     users = {"users_count": len(answered)}
     if wrong := sum(a != b for a, b in zip(wanted, answered, strict=True)):
-        hint = "are salt and key those of the file?"
-        return error("routing: assignment", "notAsAssigned", wrong_count=wrong, hint=hint, **users)
+        return error("routing: assignment", "notAsAssigned", wrong_count=wrong, **users)
     return ok("routing: assignment", "asAssigned", **users)
 
 
 def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
     """The header that forces a variant, and requests that have no unit."""
     rules, asked = experiment.assignment, experiment.split.names
-    forced = {rules.key: "abctl-probe-forced"}
+    forced = {rules.key: "abctl-probe-forced"} if rules.key else {}
     requests = [{rules.override: name, **forced} for name in asked if rules.override]
     requests += [{}] if rules.unit != "request" else []
     answers = iter(asking.all(requests))
@@ -273,14 +277,12 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
             for name, (variant, failure) in got.items()
             if variant != name
         ]
-        hint = "`abctl render` shows the routes that force it"
         yield (
             error(
                 "routing: override",
                 "overrideIgnored",
                 header=rules.override,
                 wrong=wrong,
-                hint=hint,
             )
             if wrong
             else ok(
@@ -290,11 +292,10 @@ def _special(experiment: Experiment, asking: Asking) -> Iterator[Check]:
     if rules.unit != "request":
         (variant, failure), control = _who(next(answers)), experiment.control.name
         facts = {"key": rules.key, "answered_by": variant, "failure": failure, "wanted": control}
-        hint = f"it should be {control}: others are not in the experiment"
         yield (
             ok("routing: no key", "keylessToControl", **facts)
             if variant == control
-            else warning("routing: no key", "keylessElsewhere", hint=hint, **facts)
+            else warning("routing: no key", "keylessElsewhere", **facts)
         )
 
 

@@ -3,19 +3,26 @@
 The cluster itself says what one may do there, action by action.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from abctl.cluster import KubeClient
-from abctl.core.change import Ref
+from abctl.core.change import Object, Ref
+from abctl.core.collector import is_made, keys_of
 from abctl.core.ledger import ledger_ref
-from abctl.doctor.check import Check, Doing, error, failed, ok, warning
+from abctl.core.reasons import Reason
+from abctl.doctor.check import Check, Doing, Level, error, failed, ok, warning
 from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UnreachableError
 from abctl.local import disk, stack
+from abctl.session.owners import owners_of
+from abctl.session.readiness import COLLECTS, serving
+from abctl.session.rivals import rivals
 from abctl.session.session import Session, State
 from abctl.session.tree import unable
 
 _EACH = ("get", "create", "patch", "delete")
+# Without it a shift takes the nodes' time, or nobody can tell when it is in effect.
+AT_ONCE = "see and hasten a shift"
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,36 @@ class Deed:
         return [f"{'/'.join(each)} {kind}" for kind, each in verbs.items()]
 
 
-def deeds(target: Ref, ledger: Ref, made: Iterable[Ref]) -> list[Deed]:
+def deeds(
+    target: Ref,
+    ledger: Ref,
+    made: Iterable[Ref],
+    keys: Ref | None = None,
+    *,
+    asks_pods: bool = False,
+) -> list[Deed]:
     """What there is to do, the least first.
 
     Args:
         target: what carries the split.
         ledger: the ConfigMap of the ledger: its first entry is a POST, every other one a PUT.
         made: the objects that abctl makes; none that abctl did not create.
+        keys: the Secret that an apply makes for a collector, and never reads.
+        asks_pods: whether pods of a proxy are asked what they have loaded, and told to look anew.
     """
     look = Deed("look", [("get", target), ("get", ledger)])
     shift = Deed("shift", [("patch", target), ("create", ledger), ("update", ledger)])
+    pods = Ref("v1", "Pod", target.namespace, "")
+    parts = {"list": pods, "get": replace(pods, kind="Pod/proxy")}
+    at_once = Deed(AT_ONCE, [*parts.items(), ("patch", replace(pods, kind="Pod/status"))])
     apply = [(verb, ref) for ref in made for verb in _EACH]
-    return [look, shift, *([Deed("apply", [*apply, ("delete", ledger)])] if apply else [])]
+    apply += [("create", keys)] if keys and apply else []
+    return [
+        look,
+        shift,
+        *([at_once] if asks_pods else []),
+        *([Deed("apply", [*apply, ("delete", ledger)])] if apply else []),
+    ]
 
 
 def check(client: KubeClient, needed: Sequence[Deed], *, there: bool) -> Check:
@@ -69,36 +94,42 @@ def check(client: KubeClient, needed: Sequence[Deed], *, there: bool) -> Check:
         "may": [name for name, lacking in refused.items() if not lacking],
         "may_not": {name: lacking for name, lacking in refused.items() if lacking},
     }
-    where = " and in ".join(sorted({ref.namespace for d in needed for _, ref in d.takes}))
-    hint = f"ask for a Role in {where} that allows it"
+    about = {"namespaces": sorted({ref.namespace for d in needed for _, ref in d.takes})}
     if refused["look"]:
-        return error("permissions", "notPermitted", hint=hint, **facts)
-    if refused["shift"] or (facts["may_not"] and not there):
-        return warning("permissions", "notPermitted", hint=hint, **facts)
+        return error("permissions", "notPermitted", about, **facts)
+    if refused["shift"] or refused.get(AT_ONCE) or (facts["may_not"] and not there):
+        return warning("permissions", "notPermitted", about, **facts)
     return ok("permissions", "permitted", **facts)
 
 
-def examine(session: Session, doing: Doing) -> Iterator[Check]:
-    """Reachable, installed, permitted, present, consistent, ready; in this order."""
+def examine(session: Session, doing: Doing) -> Generator[Check, None, State | None]:
+    """Reachable, installed, permitted, present, consistent, ready; in this order.
+
+    Returns:
+        What was seen of the experiment; None where it cannot be seen, which was said.
+    """
     doing(f"reading {session.words}")
-    target = session.target
-    there = True
+    target, carrier = session.target, None
     try:
-        session.world.get(target)
+        carrier = session.world.get(target)
     except UnreachableError as why:
         yield failed("world", why)
-        return
+        return None
     except ClusterError:
-        there = False  # it answers; what it says is looked at below
+        pass  # it answers; what it says is looked at below
     if session.state_dir is None:
         yield ok("world", "answers", place=session.words)
         made = session.objects
         doing("checking your permissions there")
-        yield _permissions_of(session, target, list(map(Ref.of, made)), there=there)
-        yield from _objects(session, list(dict.fromkeys([*map(Ref.of, made), target])))
+        yield _permissions_of(session, target, list(map(Ref.of, made)), there=carrier is not None)
+        refs = list(dict.fromkeys([*map(Ref.of, made), target]))
+        yield from _objects(session, refs, {target} if carrier else set())
+        doing("looking for others that have the same host, Services or split")
+        yield from _others(session, carrier, made)
     else:
         yield from _processes(session)
     doing("reading the split and the variants")
+    seen = None
     try:
         seen = session.observe()
     except NotFoundError as why:
@@ -108,23 +139,28 @@ def examine(session: Session, doing: Doing) -> Iterator[Check]:
     else:
         recorded = ok("split", "splitAsRecorded", split=seen.asked.ratios)
         yield from list(_split(session, seen)) or [recorded]
-    yield from _variants(session)
+    yield from _variants(session, carrier)
+    yield from _collector(session)
+    return seen
 
 
 def _permissions_of(session: Session, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
-    needed = deeds(target, ledger_ref(session.experiment), made)
+    keys = keys_of(session.experiment) if is_made(session.experiment) else None
+    asks_pods = session.platform.CAPABILITIES.inquiry is not None
+    needed = deeds(target, ledger_ref(session.experiment), made, keys, asks_pods=asks_pods)
     try:
         return check(session.world, needed, there=there)
     except ClusterError as why:
         return failed("permissions", why)
 
 
-def _objects(session: Session, refs: Sequence[Ref]) -> Iterator[Check]:
+def _objects(session: Session, refs: Sequence[Ref], known: Container[Ref]) -> Iterator[Check]:
     present, absent, hidden = list[Ref](), list[Ref](), list[Ref]()
     wrong = dict[str, Check]()
     for ref in refs:
         try:
-            session.world.get(ref)
+            if ref not in known:
+                session.world.get(ref)
         except NoPlaceError as why:
             # What an apply would not bring: a kind that is not installed, no namespace.
             wrong[ref.kind] = failed(f"objects: {ref.kind}", why)
@@ -140,13 +176,33 @@ def _objects(session: Session, refs: Sequence[Ref]) -> Iterator[Check]:
     yield from wrong.values()
     unreadable = list(map(str, hidden))
     if absent:
-        hint, missing = f"abctl apply {session.word}", list(map(str, absent))
-        yield warning(
-            "objects", "objectsMissing", missing=missing, unreadable=unreadable, hint=hint
-        )
+        facts = {"missing": list(map(str, absent)), "unreadable": unreadable}
+        yield warning("objects", "objectsMissing", {"experiment": session.word}, **facts)
     elif not wrong:
         there = list(map(str, present))
         yield ok("objects", "objectsPresent", present=there, unreadable=unreadable)
+
+
+def _others(session: Session, carrier: Object | None, made: Sequence[Object]) -> Iterator[Check]:
+    """Who else has what the experiment needs, and who else writes its split."""
+    wanted = carrier or next((obj for obj in made if Ref.of(obj) == session.target), None)
+    if wanted is None:
+        return
+    try:
+        seen = rivals(session, wanted)
+    except ClusterError as why:
+        yield failed("rivals", why)
+        return
+    unread = list(seen.unread)
+    if seen.rivals:
+        known = [{"who": each.who, "what": each.what} for each in seen.rivals]
+        yield error("rivals", "contested", rivals=known, unread=unread)
+    else:
+        yield ok("rivals", "uncontested", unread=unread)
+    for owner in owners_of(session, carrier) if carrier else ():
+        reason = Reason("owned", {"owner": owner.name, "target": str(session.target)})
+        level: Level = "error" if owner.controls else "warning"
+        yield Check("owners", level, reason, owner.advice)
 
 
 def _forbidden(session: Session, ref: Ref) -> bool:
@@ -161,8 +217,7 @@ def _processes(session: Session) -> Iterator[Check]:
     state = session.state_dir
     assert state is not None
     if full := disk.full(state):
-        hint = "free space there: evidence that cannot be written is lost"
-        yield error("disk", "diskFull", detail=full, hint=hint)
+        yield error("disk", "diskFull", detail=full)
     try:
         dead = stack.read(state).dead
     except NotFoundError as why:
@@ -170,8 +225,8 @@ def _processes(session: Session) -> Iterator[Check]:
         return
     if dead:
         ended = {process.name: process.ending for process in dead}
-        hint = f"abctl local logs --state {state} --process {dead[-1].name} says why"
-        yield error("processes", "processesEnded", ended=ended, hint=hint)
+        about = {"state": state, "process": dead[-1].name}
+        yield error("processes", "processesEnded", about, ended=ended)
     else:
         yield ok("processes", "processesRun")
 
@@ -179,36 +234,49 @@ def _processes(session: Session) -> Iterator[Check]:
 def _split(session: Session, seen: State) -> Iterator[Check]:
     """Whatever is wrong with the split, or open."""
     split = seen.asked.ratios
+    about: dict[str, str | None] = {"experiment": session.word}
     if refusal := seen.refusal:
-        hint = f"abctl status {session.word}"
-        yield error("split", "splitNotInEffect", split=split, detail=refusal, hint=hint)
+        yield error("split", "splitNotInEffect", about, split=split, detail=refusal)
     if seen.other_variants:
         # Without a file there is no plan that could have changed, nor an analysis.
-        told = warning if session.adopted else error
-        yield told("split", "variantsDiffer", detail=seen.other_variants, hint=seen.remedy)
+        level: Level = "warning" if session.adopted else "error"
+        reason = Reason("variantsDiffer", {"detail": seen.other_variants})
+        yield Check("split", level, reason, seen.remedy)
     elif seen.drifted:
-        recorded, hint = seen.ledger.desired, "the next abctl shift enters it into the ledger"
+        recorded = seen.ledger.desired
         ledger_split = None if recorded is None else recorded.ratios
-        yield warning(
-            "split", "splitSetElsewhere", split=split, ledger_split=ledger_split, hint=hint
-        )
+        yield warning("split", "splitSetElsewhere", split=split, ledger_split=ledger_split)
     elif intent := seen.ledger.intent:
-        hint = f"abctl shift {session.word} {intent.after.short} finishes it"
-        if intent.before:
-            hint += f", abctl shift {session.word} {intent.before.short} reverts it"
+        back = intent.before.short if intent.before else None
+        about |= {"after": intent.after.short, "before": back}
         facts = {"actor": intent.actor, "split": intent.after.ratios}
-        yield warning("split", "shiftUnfinished", hint=hint, **facts)
+        yield warning("split", "shiftUnfinished", about, **facts)
     if seen.unseen:
-        hint = "allow get pods/proxy, or let a change settle for 2m (design.settle)"
-        yield warning("split", "effectUnknown", split=split, detail=seen.unseen, hint=hint)
+        yield warning("split", "effectUnknown", split=split, detail=seen.unseen)
 
 
-def _variants(session: Session) -> Iterator[Check]:
-    lacking = unable(session)
+def _variants(session: Session, carrier: Object | None) -> Iterator[Check]:
+    lacking = unable(session, carrier)
     for name in session.experiment.split.names:
         if name not in lacking:
             yield ok(f"variant {name}", "variantReady", variant=name)
         else:
-            hint = "a variant that is not ready never gets more requests"
             facts = {"variant": name, "detail": lacking[name]}
-            yield error(f"variant {name}", "variantNotReady", hint=hint, **facts)
+            yield error(f"variant {name}", "variantNotReady", **facts)
+
+
+def _collector(session: Session) -> Iterator[Check]:
+    """Whether feedback is taken; of the local stack `_processes` tells."""
+    if session.state_dir is not None or not is_made(session.experiment):
+        return
+    try:
+        served = serving(session.world, session.objects, COLLECTS)
+    except ClusterError as why:
+        yield failed("collector", why)
+        return
+    if served is None:
+        return
+    if served is True:
+        yield ok("collector", "collectorReady")
+    else:
+        yield error("collector", "collectorNotReady", detail=str(served))

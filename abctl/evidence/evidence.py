@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from abctl.core.analysis import EpochResult
-from abctl.core.experiment import Experiment
+from abctl.core.answers import Silence
+from abctl.core.experiment import Experiment, Metric
 from abctl.core.ledger import Ledger
 from abctl.core.polls import Window
 from abctl.errors import SourceError
+from abctl.evidence import collected
 from abctl.evidence.increments import Samples
+from abctl.evidence.streams import by_buckets, of_clients
 from abctl.forms import Unknown
+from abctl.metrics.presets import LATENCY
 from abctl.metrics.queries import MEAN, MetricQueries, reading_of
 from abctl.sources import Source
 from abctl.stats.summary import Array
@@ -67,6 +71,8 @@ class Evidence:
         samples: what was read; None where nothing counts yet.
         ahead_seconds: how much the clock of the source is ahead of the one that the ledger is
             written by, as far as it is no matter of how long answers took.
+        silences: variants that gave no good answer lately.
+        recent: the last hours, read finely: nothing in the first two, None where nobody did.
         unread: what was saved besides; no judgement takes it.
     """
 
@@ -77,6 +83,8 @@ class Evidence:
     now: float
     samples: Samples | None
     ahead_seconds: float = 0.0
+    silences: tuple[Silence, ...] = ()
+    recent: tuple[Samples, ...] | None = None
     unread: Unread = field(default_factory=Unread)
 
     @cached_property
@@ -106,26 +114,75 @@ class Evidence:
                 variant.name: self.telemetry.parts(metric, variant.name)
                 for variant in self.experiment.variants
             }
-            for metric in self.experiment.metrics
+            for metric in self.experiment.by_counters.metrics
         }
 
     def queries(self) -> Iterator[str]:
-        """Every selector that a judgement needs; some come more than once."""
-        for variant in self.experiment.variants:
-            for parts in self.telemetry.totals(variant.name).values():
-                yield from parts.values()
+        """Every selector that a judgement takes; some come more than once."""
+        yield from self._needed()
+        yield from self._told()
+
+    def _needed(self) -> Iterator[str]:
+        """Of these, what every abctl that saved evidence asked for."""
         for each in self.selectors.values():
             for parts in each.values():
                 yield from parts.values()
-        for metric in self.experiment.metrics:
-            if reading := reading_of(metric, self.telemetry):
-                for variant in self.experiment.variants:
+        for variant in self.experiment.variants:
+            for name, parts in self.telemetry.totals(variant.name).items():
+                yield from parts.values() if name != MEAN else ()
+            for metric in self.experiment.by_counters.metrics:
+                if reading := reading_of(metric, self.telemetry):
                     yield from self.telemetry.parts(reading, variant.name).values()
 
     def _told(self) -> Iterator[str]:
-        """Of these, what is only told, and was not asked for by every abctl that saved evidence."""
+        """The others, which came later: nothing is wrong where they are missing."""
+        yield from collected.selectors(self.experiment, self.telemetry)
         for variant in self.experiment.variants:
             yield from self.telemetry.totals(variant.name).get(MEAN, {}).values()
+            yield from self._of_clients(variant.name)
+            for metric in self.experiment.by_counters.metrics:
+                yield from self._of_reports(metric, variant.name)
+                yield from self._by_unit(metric, variant.name)
+
+    def _of_clients(self, variant: str) -> Iterator[str]:
+        """What a proxy in front counted of a variant, and its answers by class."""
+        for selectors in self.telemetry.answers(variant).values():
+            yield from selectors
+        if foreign := self.telemetry.foreign(LATENCY, variant):
+            yield foreign
+        for clients in self.telemetry.proxies:
+            if clients.preset.buckets:
+                yield clients.requests(variant)
+            if dropped := clients.dropped:
+                yield dropped
+            for selectors in clients.answers(variant).values():
+                yield from selectors
+            for name, parts in clients.totals(variant).items():
+                yield from parts.values() if name in (LATENCY, MEAN) else ()
+            for metric in self.experiment.by_counters.metrics:
+                if of_clients(self.experiment, metric) and clients.measures(metric):
+                    yield from clients.parts(metric, variant).values()
+                    yield from self._logged(clients, metric, variant)
+
+    def _logged(self, clients: MetricQueries, metric: Metric, variant: str) -> Iterator[str]:
+        """What the access log has of a metric besides: by unit, and as tests by request read it."""
+        if not clients.preset.buckets:
+            return
+        if by_buckets(self.experiment, metric):
+            yield from (clients.by_unit(metric, variant) or {}).values()
+        if reading := reading_of(metric, clients):
+            yield from clients.parts(reading, variant).values()
+
+    def _of_reports(self, metric: Metric, variant: str) -> Iterator[str]:
+        """How often and how fast answers are reported on."""
+        yield from (self.telemetry.reports(metric, variant) or {}).values()
+        for hit in (True, False):
+            yield from (self.telemetry.ages(metric, variant, hit=hit) or {}).values()
+
+    def _by_unit(self, metric: Metric, variant: str) -> Iterator[str]:
+        """Latency by bucket, where units are assigned and the plan does not say otherwise."""
+        if by_buckets(self.experiment, metric):
+            yield from (self.telemetry.by_unit(metric, variant) or {}).values()
 
     def require_whole(self) -> None:
         """Make sure that the samples are those that the experiment and its ledger ask for.
@@ -155,7 +212,11 @@ class Evidence:
             raise SourceError(
                 f"{self.place}: the samples are for another time than the ledger's", _GATHER_ANEW
             )
-        if missing := set(self.queries()) - self.samples.found.keys() - set(self._told()):
+        decides = {
+            s for of in self.selectors.values() for parts in of.values() for s in parts.values()
+        }
+        needed = set(self._needed()) - (set(self._told()) - decides)
+        if missing := needed - self.samples.found.keys():
             raise SourceError(
                 f"{self.place} was not asked for {min(missing)}",
                 "metrics cannot be added to evidence that was saved; gather it anew",

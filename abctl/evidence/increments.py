@@ -2,18 +2,17 @@
 
 `abctl.evidence.read` does the input; everything here is arithmetic. Numerators and denominators of
 a target are cut at the same scrapes. What is missing stays missing: it is told, never counted as
-zero. Summaries are the only data that crosses into statistics.
+zero.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from abctl.core.analysis import Coverage
-from abctl.core.experiment import Kind
 from abctl.core.polls import (
     GAP_INTERVALS,
     Polls,
@@ -23,11 +22,13 @@ from abctl.core.polls import (
     interval_seconds,
     uncovered_seconds,
 )
-from abctl.errors import SourceError
+from abctl.core.reasons import Reason
 from abctl.evidence.counters.increase import Counters, Scrapes, increase, scrapes_of
-from abctl.evidence.counters.targets import Target, by_target
+from abctl.evidence.counters.processes import Whole, of_callers, renamed, scraped_twice
+from abctl.evidence.counters.targets import Target, by_target, other_scrapes, written_before
 from abctl.sources import Series
-from abctl.stats.summary import Array, Buckets, Counts, Events, Histogram, Moments, SummaryError
+from abctl.sources.series import joined
+from abctl.stats.summary import Array
 
 # A gap, where no interval is known.
 _GAP_SECONDS = 60.0
@@ -36,16 +37,13 @@ _STEP_SECONDS = 0.5
 # A target that missed more than one scrape may have ended.
 _GONE_INTERVALS = 2.0
 
-Parts = Mapping[str, str]
-_DENOMINATORS = ("n", "exposure", "histogram")
-
 
 class MissingError(Exception):
-    """There is nothing to summarize, and why; the reason goes into the result."""
+    """There is nothing to summarize; `why` goes into the result."""
 
-
-class NothingCountedError(MissingError):
-    """There are series, but in the time that counts they did not grow."""
+    def __init__(self, why: Reason) -> None:
+        super().__init__(why.text)
+        self.why = why
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +76,25 @@ class Rows:
         for labels, row in zip(self.labels, self.by_poll, strict=True):
             name = labels.get("bucket", "")
             if not name.isdecimal() or int(name) >= buckets:
-                raise MissingError(
-                    f"a series has bucket={name!r}, must be 0 to {buckets - 1}: the variance "
-                    "between users is not known without it"
-                )
+                facts = {"label": name, "highest": buckets - 1}
+                raise MissingError(Reason("noBucketLabel", facts))
             found[:, int(name)] += row
         return found
+
+    def cumulative_by_group(self, groups: int) -> dict[float, Array]:
+        """As `cumulative`, by the label `group`: shape (polls, groups) each.
+
+        Raises:
+            MissingError: a series without the label, or with one that is no group.
+        """
+        polls = self.by_poll.shape[1]
+        found: dict[float, Array] = defaultdict(lambda: np.zeros((polls, groups)))
+        for labels, row in zip(self.labels, self.by_poll, strict=True):
+            name = labels.get("group", "")
+            if not name.isdecimal() or int(name) >= groups:
+                raise MissingError(Reason("noGroupLabel", {"label": name, "highest": groups - 1}))
+            found[float(labels.get("le", "nan"))][:, int(name)] += row
+        return dict(found)
 
     def cumulative(self) -> dict[float, Array]:
         """Histogram counts up to each edge `le`, shape (polls,) each."""
@@ -105,6 +116,8 @@ class Samples:
         found: the series of each selector.
         starts: `process_start_time_seconds` of the targets.
         scraped: times of scrapes of the targets that have none.
+        unreadable: selectors whose series are no counters, and what they are.
+        absent: moments at which the targets of selectors were not there; see `absence`.
     """
 
     place: str
@@ -114,10 +127,31 @@ class Samples:
     found: Mapping[str, Sequence[Series]]
     starts: Mapping[Target, Series]
     scraped: Mapping[Target, Array]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def _counters(self) -> Mapping[str, Mapping[Target, Counters]]:
-        return {selector: by_target(series) for selector, series in self.found.items()}
+        return {selector: by_target(each.series) for selector, each in self._whole.items()}
+
+    @cached_property
+    def _whole(self) -> Mapping[str, Whole]:
+        reported = {s: of_callers(series) for s, series in self.found.items()}
+        return {s: renamed(series, self.starts) for s, series in reported.items()}
+
+    def renamed(self, selector: str) -> tuple[str, ...]:
+        """Labels of series that changed while their process went on."""
+        return tuple(sorted(self._whole[selector].labels))
+
+    @cached_property
+    def _starts(self) -> Mapping[Target, Series]:
+        """When processes started, also of a target that was called otherwise before."""
+        moved = {pair for each in self._whole.values() for pair in each.moved}
+        known = dict(self.starts)
+        for old, new in sorted(moved, key=lambda pair: float(known[pair[1]].times[0])):
+            if old in known:
+                known[new] = joined([known[old], known[new]])
+        return known
 
     @cached_property
     def _scrapes(self) -> Mapping[Target, Scrapes]:
@@ -125,8 +159,9 @@ class Samples:
         for found in self._counters.values():
             for target, each in found.items():
                 counters[target].append(each)
+        others = {**self.scraped, **written_before(self.found)}
         return {
-            target: scrapes_of(each, self.starts.get(target), self.scraped.get(target))
+            target: scrapes_of(each, self._starts.get(target), others.get(target))
             for target, each in counters.items()
         }
 
@@ -136,15 +171,23 @@ class Samples:
         return {}
 
     @cached_property
+    def _troubles(self) -> dict[str, Reason | None]:
+        """What `trouble` has found."""
+        return {}
+
+    @cached_property
     def _grid(self) -> Polls:
         return grid(self.windows, self.interval_seconds, self.now)
 
     def until(self, end: float) -> "Samples":
         """What they were when the poll that ends there was just over."""
-        windows = tuple(
-            Window(w.epoch, w.start, min(w.end, end)) for w in self.windows if w.start < end
-        )
-        return replace(self, windows=windows, now=end + self.interval_seconds)
+        return replace(self, windows=self._up_to(end), now=end + self.interval_seconds)
+
+    def mature(self, seconds: float) -> "Samples | None":
+        """What belongs to moments that are older; None where nothing does."""
+        end = self.now - seconds
+        windows = self._up_to(end)
+        return replace(self, windows=windows, now=end) if windows else None
 
     def exposures(self, selectors: Iterable[str]) -> tuple[Array, Array]:
         """The ends of all polls that count, shape (polls,); requests up to each, by selector."""
@@ -155,7 +198,10 @@ class Samples:
     @cached_property
     def over(self) -> tuple[Window, ...]:
         """The windows up to the last poll that is over; empty where none is."""
-        end = self._grid.edges[-1]
+        return self._up_to(self._grid.edges[-1])
+
+    def _up_to(self, end: float) -> tuple[Window, ...]:
+        """The windows, as far as they lie before a moment."""
         return tuple(
             Window(w.epoch, w.start, min(w.end, end)) for w in self.windows if w.start < end
         )
@@ -166,12 +212,27 @@ class Samples:
         times = [self._scrapes[target].times for target in targets]
         return self._grid.without_edges_after(blind(self._grid, times))
 
-    def rows(self, selector: str, polls: Polls) -> Rows:
-        """Increments of all series of a selector.
+    def scrapes(self, selector: str) -> dict[Target, Scrapes]:
+        """What is known of the targets of a selector."""
+        return {target: self._scrapes[target] for target in self._counters[selector]}
 
-        Raises:
-            SourceError: contradictory samples.
-        """
+    def trouble(self, selector: str) -> Reason | None:
+        """Why what a selector finds cannot be counted; None where it can."""
+        if selector not in self._troubles:
+            self._troubles[selector] = self._trouble(selector)
+        return self._troubles[selector]
+
+    def _trouble(self, selector: str) -> Reason | None:
+        if detail := self.unreadable.get(selector):
+            return Reason("notACounter", {"selector": selector, "detail": detail})
+        for target in self._counters[selector]:
+            if self._scrapes[target].in_turn:
+                return Reason("severalProcesses", {"instance": dict(target).get("instance", "")})
+        series = self._whole[selector].series
+        return other_scrapes(series, self._starts) or scraped_twice(series, self.starts)
+
+    def rows(self, selector: str, polls: Polls) -> Rows:
+        """Increments of all series of a selector; what they are worth says `trouble`."""
         question = selector, polls.edges.tobytes(), polls.epoch.tobytes()
         if question not in self._known_rows:
             self._known_rows[question] = self._increments(selector, polls)
@@ -197,6 +258,8 @@ class Samples:
     def within(self, selector: str, start: float, end: float) -> float | None:
         """Requests between two moments, whatever counts; None if nobody can tell."""
         watched = [self._scrapes[target] for target in self._counters[selector]]
+        if self.trouble(selector):
+            return None
         begin = min((scrapes.begin(start) for scrapes in watched), default=start)
         rows = self.rows(selector, cut([Window(0, begin, end)], end - begin))
         # A counter that was zero when it was first seen has missed nothing, whatever its age.
@@ -204,31 +267,64 @@ class Samples:
         known = watched and not rows.unseen and not missed
         return float(rows.total().sum()) if known else None
 
+    def absent_seconds(self, selector: str) -> float:
+        """How long nothing was there to be scraped, in the time that counts."""
+        scrapes = self.scrapes(selector).values()
+        if not scrapes or selector not in self.absent:
+            return 0.0
+        times, interval = times_and_interval(scrapes)
+        watched = np.union1d(times, self.absent[selector])
+        return self._unwatched(times, interval) - self._unwatched(watched, interval)
+
+    def _unwatched(self, watched: Array, interval: float) -> float:
+        """How long nobody watched, in the time that counts."""
+        allowance = allowance_seconds(interval)
+        return sum(uncovered_seconds(window, watched, allowance) for window in self.windows)
+
     def coverage(self, selector: str) -> Coverage | None:
         """How well the targets of a selector were watched; None where there are none."""
         scrapes = [self._scrapes[target] for target in self._counters[selector]]
         if not scrapes:
             return None
         first, last = self.windows[0].start, self.windows[-1].end
-        times = reduce(np.union1d, (s.times for s in scrapes))
-        interval = max(interval_seconds(s.times) for s in scrapes)
-        allowance = GAP_INTERVALS * interval or _GAP_SECONDS
-        gaps = sum(uncovered_seconds(window, times, allowance) for window in self.windows)
+        times, interval = times_and_interval(scrapes)
+        # Where there was nothing to be scraped, nothing is missing.
+        watched = np.union1d(times, self.absent.get(selector, np.array([])))
+        gaps = self._unwatched(watched, interval)
         rows = self.rows(selector, cut(self.windows, last - first))
         return Coverage(
             targets=len(scrapes),
-            restarts=sum(between(s.restarts, first, last) for s in scrapes),
+            restarts=_restarts(self.scrapes(selector), first, last),
             falls=sum(between(s.falls, first, last) for s in scrapes),
             gone=sum(
                 between(s.times[-1:], first, last - _GONE_INTERVALS * interval) for s in scrapes
             ),
             covered_ratio=1 - gaps / sum(window.seconds for window in self.windows),
             interval_seconds=interval,
-            stale_seconds=max(0.0, self.now - float(times[-1])),
+            stale_seconds=max(0.0, self.now - float(watched[-1])),
             left_out=rows.left_out,
             unseen=rows.unseen,
             doubtful_ratio=rows.doubtful / max(1.0, float(rows.by_poll.sum())),
         )
+
+
+def times_and_interval(scrapes: Collection[Scrapes]) -> tuple[Array, float]:
+    """When any of some targets, at least one, was scraped, and the longest of their intervals."""
+    times = np.unique(np.concatenate([s.times for s in scrapes]))
+    return times, max(interval_seconds(s.times) for s in scrapes)
+
+
+def allowance_seconds(interval: float) -> float:
+    """How far apart scrapes may be without a gap between them."""
+    return GAP_INTERVALS * interval or _GAP_SECONDS
+
+
+def _restarts(scrapes: Mapping[Target, Scrapes], first: float, last: float) -> int:
+    """How often a process restarted; without an instance each series tells of the same one."""
+    told = [s.restarts for target, s in scrapes.items() if dict(target).get("instance")]
+    others = [s.restarts for target, s in scrapes.items() if not dict(target).get("instance")]
+    together = np.unique(np.concatenate([np.array([]), *others]))
+    return sum(between(each, first, last) for each in (*told, together))
 
 
 def grid(windows: Sequence[Window], interval_seconds: float, now: float) -> Polls:
@@ -249,75 +345,3 @@ def step_seconds(interval_seconds: float) -> float:
 def between(times: Array, first: float, last: float) -> int:
     """How many times lie in (first, last]."""
     return int(np.count_nonzero((times > first) & (times <= last)))
-
-
-def summarize(
-    kind: Kind,
-    samples: Samples,
-    parts: Parts,
-    polls: Polls,
-    *,
-    buckets: int | None = None,
-    unit_seconds: float = 1.0,
-    elsewhere: Collection[str] = (),
-) -> Counts | Moments | Buckets | Histogram | Events:
-    """The summary of one variant.
-
-    Args:
-        kind: of the metric.
-        samples: what was read.
-        parts: the selector of each part.
-        polls: the grid; all variants of a metric share one.
-        buckets: how many buckets of units there are; None where each request is a unit.
-        unit_seconds: what the counters take for one, where they count time; 1 elsewhere.
-        elsewhere: parts that another variant has. A numerator among them may be absent here: a
-            counter of errors is often born with the first error.
-
-    Raises:
-        MissingError: no series of a part.
-        SourceError: numbers that contradict each other.
-    """
-    rows = {part: samples.rows(selector, polls) for part, selector in parts.items()}
-    for part, selector in parts.items():
-        if not rows[part].labels and (part in _DENOMINATORS or part not in elsewhere):
-            raise MissingError(
-                f"{samples.place} has no series of {selector}: none was counted yet, or the names "
-                "differ there"
-            )
-        # A series of zeros is no evidence either; nobody divides by it.
-        if part in _DENOMINATORS and not rows[part].by_poll.any():
-            raise NothingCountedError(f"{selector} has counted nothing yet")
-    try:
-        if kind == "quantile":
-            return _histogram(rows["histogram"], unit_seconds)
-        if kind == "rate":
-            return Events(rows["events"].total(), rows["exposure"].total())
-        top = rows["successes" if kind == "proportion" else "sum"]
-        negative = rows.get("negative_sum")
-        if buckets is not None:
-            over = top.by_bucket(buckets)
-            if negative is not None:
-                over = over - negative.by_bucket(buckets)
-            return Buckets(over * unit_seconds, rows["n"].by_bucket(buckets))
-        total = top.total() - (0.0 if negative is None else negative.total())
-        if kind == "proportion":
-            return Counts(rows["n"].total(), total)
-        squares = rows["sum_sq"].total() * unit_seconds**2
-        return Moments(rows["n"].total(), total * unit_seconds, squares)
-    except SummaryError as error:
-        raise SourceError(
-            f"{' and '.join(parts.values())} contradict each other: {error}",
-            "both must be counted by the same code, and scraped from the same page",
-        ) from None
-
-
-def _histogram(rows: Rows, unit_seconds: float) -> Histogram:
-    upto = rows.cumulative()
-    edges = sorted(edge for edge in upto if np.isfinite(edge))
-    if np.inf not in upto or not edges:
-        raise MissingError('a histogram needs le="+Inf" and at least one finite edge')
-    columns = np.array([upto[edge] for edge in (*edges, np.inf)]).T
-    cells = np.diff(columns, axis=1, prepend=0.0)
-    if np.any(cells < 0):
-        raise SummaryError("a bucket holds less than the one below it")
-    return Histogram(cells, tuple(edge * unit_seconds for edge in edges))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import TypeVar
@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from abctl.core.polls import Window
-from abctl.core.selector import matching, narrowed, one_of
+from abctl.core.selector import alone, matching, narrowed, one_of
+from abctl.evidence.absence import absent_times
 from abctl.evidence.cache import Cache
-from abctl.evidence.counters.ambiguous import since
+from abctl.evidence.counters.group import since
 from abctl.evidence.counters.store import (
     SampleStore,
     arrays_of,
@@ -25,8 +26,6 @@ from abctl.evidence.counters.targets import (
     Target,
     as_first_seen,
     grouped,
-    refuse_doubles,
-    refuse_other_scrapes,
     target_of,
     usual_interval,
     whole_series,
@@ -34,8 +33,8 @@ from abctl.evidence.counters.targets import (
 from abctl.evidence.counters.thinning import Needs, needs
 from abctl.evidence.increments import Samples, grid
 from abctl.forms import DamagedError
-from abctl.sources import Series, Source
-from abctl.sources.series import joined
+from abctl.sources import Outline, Series, Source
+from abctl.sources.series import NotACounterError, joined, require_counters
 from abctl.stats.summary import Array
 
 T = TypeVar("T")
@@ -75,10 +74,16 @@ def read(
         progress: is told how many questions are answered, and how many there are by now.
 
     Raises:
-        SourceError: unreachable, refused, the same target twice, or a contradiction.
+        SourceError: unreachable, or refused.
     """
-    chosen = tuple(dict.fromkeys(selectors))
-    return _Reader(source, tuple(windows), chosen, now, cache, progress).read()
+    chosen = dict.fromkeys(selectors)
+    each = tuple(dict.fromkeys(one for selector in chosen for one in alone(selector)))
+    found = _Reader(source, tuple(windows), each, now, cache, progress).read()
+    several = {selector: of for selector in chosen if len(of := alone(selector)) > 1}
+    whole = {s: [one for each in of for one in found.found[each]] for s, of in several.items()}
+    refused = {s: why for s, of in several.items() for x in of if (why := found.unreadable.get(x))}
+    every, bad = {**found.found, **whole}, {**found.unreadable, **refused}
+    return replace(found, found=every, unreadable=bad) if several else found
 
 
 @dataclass(eq=False)
@@ -93,6 +98,7 @@ class _Reader:
     answered: int = 0
     kept: int = -1  # cells in the cache of which nothing more is needed
     adding: bool = False  # what is half added is not kept
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> Samples:
         if (known := self._recalled()) is not None:
@@ -136,12 +142,14 @@ class _Reader:
         except DamagedError:
             return None
         edges, size = self._edges(known.interval_seconds), len(known.edges)
-        if len(edges) < 2 or not np.array_equal(edges[:size], known.edges):  # noqa: PLR2004
-            return None
-        if (first := known.first()) is None:
+        same = len(edges) > 1 and np.array_equal(edges[:size], known.edges)
+        if not same or (first := known.first()) is None:
             return None
         # Some of it is asked for once more: another server, or one that has forgotten, is believed.
-        answer = self.source.series(first[0], self.start, first[1])
+        try:
+            answer = self.source.series(first[0], self.start, first[1])
+        except NotACounterError:
+            return None
         if samples_of(answer) != known.samples(*first):
             return None
         if known.begins != [begin for begin in self.begins if begin <= known.edges[-1]]:
@@ -153,8 +161,26 @@ class _Reader:
 
     def _raw(self, start: float, end: float) -> dict[str, list[Series]]:
         """Every sample, in one order: the present may add to it, see `as_first_seen`."""
-        asked = (partial(self.source.series, each, start, end) for each in self.selectors)
+        asked = (partial(self._series, each, each, start, end) for each in self.selectors)
         return dict(zip(self.selectors, self._ask(asked, at_a_time=1), strict=True))
+
+    def _series(self, selector: str, narrow: str, start: float, end: float) -> list[Series]:
+        """Every sample of a selector, or of some of its series; nothing where they do not count."""
+        try:
+            found = self.source.series(narrow, start, end)
+            require_counters(found)
+        except NotACounterError as error:
+            self.unreadable.setdefault(selector, f"{error.message}; {error.hint}")
+            return []
+        return found
+
+    def _outline(self, selector: str, edges: Array, first: float) -> Outline:
+        """What the series of a selector did; nothing where they do not count."""
+        try:
+            return self.source.outline(selector, edges, first)
+        except NotACounterError as error:
+            self.unreadable.setdefault(selector, f"{error.message}; {error.hint}")
+            return Outline([], np.zeros((0, len(edges) - 1)), np.zeros(0))
 
     def _young(self, interval: float, raw: Mapping[str, list[Series]]) -> Samples:
         """Of every sample."""
@@ -181,7 +207,7 @@ class _Reader:
 
     def _keep(self, known: SampleStore, edges: Array) -> None:
         """Keep what is over, also when the reading was interrupted."""
-        if self.cache is not None:
+        if self.cache is not None and not self.unreadable:
             whole = edges[: len(known.edges)]
             over = int(np.searchsorted(whole, self.cache.final, side="right")) - 1
             if over > self.kept:
@@ -196,7 +222,7 @@ class _Reader:
             chunks.append((len(edges) - 1, len(edges)))
             edges = np.append(edges, self.now)
         answers = self._ask(
-            partial(self.source.outline, s, edges[first : last + 1], since(edges, first))
+            partial(self._outline, s, edges[first : last + 1], since(edges, first))
             for first, last in chunks
             for s in self.selectors
         )
@@ -238,7 +264,7 @@ class _Reader:
             whole.append((selector, frozenset((target,)), narrow, start, end))
         asked = ranges + whole
         answers = list(
-            self._ask(partial(self.source.series, narrow, a, b) for _, _, narrow, a, b in asked)
+            self._ask(partial(self._series, each, narrow, a, b) for each, _, narrow, a, b in asked)
         )
         self.adding = True
         for (selector, targets, *_), series in zip(asked, answers, strict=True):
@@ -294,13 +320,17 @@ class _Reader:
         starts: Mapping[Target, Series],
         ups: Mapping[Target, Series],
     ) -> Samples:
-        found = {selector: found.get(selector, ()) for selector in self.selectors}
-        for selector, series in found.items():
-            refuse_doubles(selector, series)
-            refuse_other_scrapes(self.source.place, series, starts)
+        found = {
+            selector: () if selector in self.unreadable else found.get(selector, ())
+            for selector in self.selectors
+        }
         scraped = {target: scrapes_of_up(up) for target, up in ups.items()}
         place = self.source.place
-        return Samples(place, self.windows, self.now, interval, found, starts, scraped)
+        samples = Samples(
+            place, self.windows, self.now, interval, found, starts, scraped, self.unreadable
+        )
+        absent = absent_times(samples, self.source)
+        return replace(samples, absent=absent) if absent else samples
 
 
 def _chunks(edges: Array, begin: int, first: float, final: float) -> list[tuple[int, int]]:

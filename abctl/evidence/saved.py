@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from abctl import forms
+from abctl.core.answers import Silence
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
 from abctl.core.polls import Window
@@ -56,16 +57,21 @@ def _form(evidence: Evidence) -> form.Evidence:
         now=evidence.now,
         samples=None if evidence.samples is None else _samples_form(evidence.samples),
         ahead_seconds=evidence.ahead_seconds,
+        silences=tuple(forms.like(each, form.Silence) for each in evidence.silences),
+        recent=None if evidence.recent is None else tuple(map(_samples_form, evidence.recent)),
     )
 
 
 def _telemetry_form(asked: MetricQueries) -> form.MetricQueries:
     plain = asdict(asked.preset)
+    plain["by_per"] = {name: tuple(of.items()) for name, of in asked.preset.by_per.items()}
     plain["named"] = {name: tuple(of.items()) for name, of in asked.preset.named.items()}
     plain["outcome"] = tuple(asked.preset.outcome.items())
+    plain["by_unit"] = tuple(asked.preset.by_unit.items())
     preset = forms.form_of(plain, form.Preset)
     names = {v: {n: tuple(each) for n, each in of.items()} for v, of in asked.names.items()}
-    return form.MetricQueries(name=asked.name, preset=preset, names=names)
+    clients = None if asked.clients is None else _telemetry_form(asked.clients)
+    return form.MetricQueries(name=asked.name, preset=preset, names=names, clients=clients)
 
 
 def _samples_form(samples: Samples) -> form.Samples:
@@ -79,6 +85,8 @@ def _samples_form(samples: Samples) -> form.Samples:
         found={s: tuple(map(_series_form, found)) for s, found in samples.found.items()},
         starts=tuple((target, _series_form(each)) for target, each in samples.starts.items()),
         scraped=tuple(samples.scraped.items()),
+        unreadable=samples.unreadable,
+        absent=samples.absent,
     )
 
 
@@ -95,16 +103,21 @@ def _domain(found: form.Evidence, unread: Unread) -> Evidence:
         now=found.now,
         samples=None if found.samples is None else _samples(found.samples),
         ahead_seconds=found.ahead_seconds,
+        silences=tuple(forms.domain_of(each, Silence) for each in found.silences),
+        recent=None if found.recent is None else tuple(map(_samples, found.recent)),
         unread=unread,
     )
 
 
 def _telemetry(found: form.MetricQueries) -> MetricQueries:
     fields = forms.plain_of(found.preset)
+    fields["by_per"] = {name: dict(of) for name, of in found.preset.by_per.items()}
     fields["named"] = {name: dict(of) for name, of in found.preset.named.items()}
     fields["outcome"] = dict(found.preset.outcome)
+    fields["by_unit"] = dict(found.preset.by_unit)
     preset = forms.domain_of(fields, Preset, "evidence.telemetry.preset")
-    return MetricQueries(found.name, preset, found.names)
+    clients = None if found.clients is None else _telemetry(found.clients)
+    return MetricQueries(found.name, preset, found.names, clients)
 
 
 def _samples(found: form.Samples) -> Samples:
@@ -119,6 +132,8 @@ def _samples(found: form.Samples) -> Samples:
         },
         starts={target: _series(each, "samples.starts") for target, each in found.starts},
         scraped=dict(found.scraped),
+        unreadable=found.unreadable,
+        absent=found.absent,
     )
 
 

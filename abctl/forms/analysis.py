@@ -10,120 +10,10 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.forms import Form
+from abctl.forms.estimates import Comparison, Guarantee, OtherView, Reason, Refusals, Size
+from abctl.forms.totals import Answers, Coverage, Selectors, Variant, Written
 
-Selectors = Mapping[str, Mapping[str, str]]
-Guarantee = Literal["exact", "asymptotic"]
-
-
-class Written(Form, rename="camel"):
-    """A mapping with keys in camelCase."""
-
-
-class Reason(Written):
-    """A reason or a note for machines."""
-
-    code: str
-    """Keeps its meaning."""
-    facts: Mapping[str, Any]
-    """Values by name, with their units in their names."""
-
-
-class Size(Written):
-    """A size of effect."""
-
-    value: float
-    """0.02 is two percent of the control where it is relative, else in the metric's unit."""
-    relative: bool
-    """Whether it is a share of the control's value."""
-
-
-class Result(Written, kw_only=True):
-    """An estimate, effect = treatment - control; or why there is none, with method, reason, n."""
-
-    method: str
-    """The statistical method."""
-    reason: str | UnsetType = UNSET
-    """Why nothing can be estimated, in words; there only in that case, with code and facts."""
-    code: str | UnsetType = UNSET
-    """The same as a code."""
-    facts: Mapping[str, Any] | UnsetType = UNSET
-    """Its facts."""
-    control: float | UnsetType | None = UNSET
-    """The value of the metric in the control."""
-    treatment: float | UnsetType | None = UNSET
-    """The value of the metric in the treatment."""
-    effect: float | UnsetType | None = UNSET
-    """Treatment minus control, in the metric's unit."""
-    interval: tuple[float | None, float | None] | UnsetType = UNSET
-    """Its confidence interval (or sequence) at 1 - alpha; null is an open end."""
-    lift: float | UnsetType | None = UNSET
-    """The effect relative to the control: 0.1 is +10%; null where the control is 0."""
-    lift_interval: tuple[float | None, float | None] | UnsetType | None = UNSET
-    """Its interval; null where the control cannot be told from 0."""
-    p: float | UnsetType | None = UNSET
-    """The p-value of the null; valid at every look where the method is sequential."""
-    log_p: float | UnsetType | None = UNSET
-    """Its natural logarithm, which stays finite where p underflows."""
-    alpha: float | UnsetType = UNSET
-    """The error rate."""
-    alternative: Literal["two-sided", "greater", "less"] | UnsetType = UNSET
-    """greater tests "effect <= null", less tests "effect >= null"."""
-    guarantee: Guarantee | UnsetType = UNSET
-    """Whether p holds at any sample size, or as it grows."""
-    assumptions: tuple[str, ...] | UnsetType = UNSET
-    """What must be true for that."""
-    n: tuple[float, float]
-    """Units or requests of control and treatment."""
-    epochs: tuple[int, ...] | UnsetType = UNSET
-    """The epochs that the estimate was made of."""
-    log_e: float | UnsetType | None = UNSET
-    """The natural logarithm of the e-value; null for methods of one look."""
-    notes: tuple[str, ...] | UnsetType = UNSET
-    """What a reader should know of this very result."""
-
-
-class Claim(Written):
-    """A one-sided question and its answer."""
-
-    says: Literal["better", "harm", "non-inferior"]
-    """What is proven if the null is rejected."""
-    null: Size
-    """The effect under the null hypothesis; the margin of a guardrail."""
-    result: Result
-    """The one-sided estimate at level alpha."""
-    p_adjusted: float | None
-    """With all primaries and treatments accounted for (Holm), where shipping needs it."""
-    proven: bool
-    """Whether the null is rejected."""
-    level: float | None
-    """What the p of the result is held against."""
-    bound: float | None
-    """The one-sided bound of the effect at that level; relative where the null is."""
-
-
-class Reading(Written):
-    """A classical test beside the one that decides."""
-
-    result: Result
-    """Its estimate."""
-    caveat: str
-    """When it must not be used, in words, which may change."""
-    caveat_codes: tuple[Reason, ...]
-    """The same in the same order as codes with facts."""
-
-
-class Comparison(Written):
-    """A treatment against the control in one metric."""
-
-    treatment: str
-    """The name of the variant."""
-    effect: Result
-    """The two-sided estimate, for its interval."""
-    claims: tuple[Claim, ...]
-    """What decides."""
-    readings: tuple[Reading, ...]
-    """Classical tests, for comparison."""
+__all__ = ["Answers", "Coverage", "OtherView", "Variant"]
 
 
 class PosteriorSummary(Written):
@@ -174,68 +64,6 @@ class Metric(Written):
     """Each treatment against the control."""
     beliefs: tuple[PosteriorSummary, ...]
     """Bayesian summaries of all variants; empty where there is not enough for one."""
-
-
-class Coverage(Written):
-    """How well the targets of a variant were watched."""
-
-    targets: int
-    """How many targets there were."""
-    restarts: int
-    """How often one of them restarted."""
-    interval_seconds: float | None
-    """The usual scrape interval."""
-    covered_ratio: float | None
-    """The share of the counted time that is not in gaps between scrapes."""
-    stale_seconds: float | None
-    """Since the last scrape."""
-    left_out: float | None
-    """Deprecated: the same as excludedRequests."""
-    unseen: float | None
-    """Deprecated: the same as requestsBeforeFirstScrape."""
-    falls: int
-    """Deprecated: the same as unexplainedResets."""
-    gone: int
-    """Deprecated: the same as lostTargets."""
-    doubtful_ratio: float | None
-    """Deprecated: the same as ambiguousRatio."""
-    excluded_requests: float | None
-    """Requests that were seen while they did not count (settling, changes of the split)."""
-    requests_before_first_scrape: float | None
-    """Requests that a counter held when it was first scraped, of unknown age."""
-    unexplained_resets: int
-    """How often counters were reset though their process went on (a worker of it died)."""
-    lost_targets: int
-    """How many of the targets are not scraped any more."""
-    ambiguous_ratio: float | None
-    """The share of requests that are counted twice if no drop of unknown cause was a restart."""
-
-
-class Variant(Written):
-    """Totals of one variant over all that counts; null where nothing is known."""
-
-    name: str
-    """Its name."""
-    requests: float | None
-    """Exposures that are part of the experiment."""
-    outside: float | None
-    """Deprecated: the same as unassignedRequests."""
-    unassigned_requests: float | None
-    """Requests without a unit, which are not."""
-    values: Mapping[str, float | None]
-    """Of each metric, over everything; effects are compared epoch by epoch instead."""
-    error_ratio: float | None
-    """Server errors among requests that were answered."""
-    latency_p50_seconds: float | None
-    """The median of its latency."""
-    latency_p95_seconds: float | None
-    """The 95th percentile of its latency."""
-    coverage: Coverage | None
-    """How well it was watched; null where the source has nothing of it."""
-    selectors: Selectors
-    """What was asked for, by total and part."""
-    latency_mean_seconds: float | None
-    """The mean of its latency."""
 
 
 class Epoch(Written):
@@ -316,7 +144,7 @@ class Analysis(Written):
     """Whose metrics it is."""
     unit: Unit
     """What is assigned to variants."""
-    test: Literal["sequential", "fixed"]
+    test: Literal["sequential", "horizon", "fixed"]
     """sequential is valid at every look, fixed at the planned end."""
     alpha: float
     """The rate of false alarms that is accepted."""
@@ -348,3 +176,5 @@ class Analysis(Written):
     """The split that is in effect by the ledger; null before the first."""
     counts_from: str | None = None
     """When requests for it began to count, or will; null while it is being changed."""
+    refusals: tuple[Refusals, ...] = ()
+    """Of each treatment, where refusals are told apart."""

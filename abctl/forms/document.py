@@ -15,14 +15,21 @@ from abctl.core.reasons import Reason, camel
 from abctl.core.split import Split
 from abctl.core.time import format_moment
 from abctl.forms import analysis as form
+from abctl.forms import estimates
 from abctl.meanings import meanings
-from abctl.stats.estimate import NotEstimable
+from abctl.stats.estimate import Estimate, Remark
 
 SHIPPED = files("abctl") / "analysis.schema.json"
 _HEAD = {"apiVersion": "abctl.dev/v1", "kind": "Analysis"}
 _TIMES = ("at", "started", "start", "end", "counts_from")
 # The fields of reasons.
-_REASONS = {Verdict: "reasons", Analysis: "notes", MetricResult: "remarks", Reading: "caveats"}
+_REASONS: Mapping[type, str] = {
+    Analysis: "notes",
+    Estimate: "notes",
+    MetricResult: "remarks",
+    Reading: "caveats",
+    Verdict: "reasons",
+}
 # Two forms in one, as msgspec needs a tag to tell them apart: either may lack what the other has.
 _EITHER = {"Result": ("control", "reason"), "Srm": ("p", "n")}
 
@@ -42,18 +49,18 @@ def _fields(data: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(data):
         value, name = getattr(data, each.name), camel(each.name)
-        if each.name == _REASONS.get(type(data)):
+        if isinstance(value, Remark):
+            found |= Reason.of(value).document() | {"reason": Reason.of(value).text}
+        elif each.name == _REASONS.get(type(data)):
             found |= _said(name, value)
         else:
             found[name] = format_moment(value) if each.name in _TIMES and value else _plain(value)
-    if isinstance(data, NotEstimable):
-        why = Reason("notEstimable", {"method": data.method, "detail": data.reason})
-        found |= why.document()
     return found | {new: found[old] for new, old in _renamed(data)}
 
 
-def _said(name: str, reasons: Sequence[Reason]) -> dict[str, Any]:
+def _said(name: str, found: Sequence[Reason | Remark]) -> dict[str, Any]:
     """Reasons in words (caveats as one text), and as codes: `reasons` and `reasonCodes`."""
+    reasons = [Reason.of(each) if isinstance(each, Remark) else each for each in found]
     one, texts = name.removesuffix("s"), [reason.text for reason in reasons]
     words = {one: "; ".join(texts)} if one == "caveat" else {name: texts}
     return {**words, f"{one}Codes": [reason.document() for reason in reasons]}
@@ -90,7 +97,8 @@ def schema() -> str:
     found = msgspec.json.schema(form.Analysis)
     parts = found.pop("$defs")
     for name, part in parts.items():
-        said = {camel(key): text for key, text in meanings(getattr(form, name)).items()}
+        declared = getattr(form, name, None) or getattr(estimates, name)
+        said = {camel(key): text for key, text in meanings(declared).items()}
         for key, value in part["properties"].items():
             value["description"] = said[key]
             if said[key].startswith("Deprecated"):

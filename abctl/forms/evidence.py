@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.core.answers import View
 from abctl.core.experiment import Kind
 from abctl.core.ledger import Phase
 from abctl.forms import DamagedError, Form, number
@@ -26,7 +27,7 @@ _OfKind = tuple[Kind, Mapping[str, str]]
 _WHOLE = 2.0**53
 
 
-class Entry(Form):
+class Entry(Form, omit_defaults=True):
     """An entry of the ledger; `at` in unix seconds."""
 
     at: float
@@ -35,16 +36,30 @@ class Entry(Form):
     after: Split
     why: str
     phase: Phase
+    version: str = ""
+    since: float | None = None
+    exact: bool = False
+    user: str = ""
+    parts: tuple[str, ...] = ()
 
 
-class Ledger(Form):
+class Seen(Form, omit_defaults=True):
+    """What the platform's object asked for after the last entry; `since` in unix seconds."""
+
+    split: Split
+    since: float | None
+    exact: bool = False
+
+
+class Ledger(Form, omit_defaults=True):
     """The ledger, with the plan as it was locked; see `abctl.forms.plan`."""
 
     plan: str
     entries: tuple[Entry, ...]
+    seen: Seen | None = None
 
 
-class Preset(Form):
+class Preset(Form, omit_defaults=True):
     """Selectors of one way to instrument."""
 
     requests: str
@@ -57,14 +72,26 @@ class Preset(Form):
     latency_unit_seconds: float
     platforms: tuple[str, ...]
     remarks: Mapping[str, str]
+    by_per: Mapping[str, tuple[_OfKind, ...]] = {}
+    answers: Mapping[str, tuple[str, ...]] = {}
+    foreign: Mapping[str, str] = {}
+    proxy: bool = False
+    by_unit: tuple[_OfKind, ...] = ()
+    ages: str | None = None
+    lost: str | None = None
+    feedback: bool = True
+    dropped: str | None = None
+    since: str | None = None
+    grpc: str = ""
 
 
-class MetricQueries(Form):
+class MetricQueries(Form, omit_defaults=True):
     """What was asked for."""
 
     name: str
     preset: Preset
     names: Mapping[str, Mapping[str, tuple[str, ...]]]
+    clients: "MetricQueries | None" = None
 
 
 class Window(Form):
@@ -83,7 +110,7 @@ class Series(Form):
     values: Array
 
 
-class Samples(Form):
+class Samples(Form, omit_defaults=True):
     """Everything that was read."""
 
     place: str
@@ -93,9 +120,23 @@ class Samples(Form):
     found: Mapping[str, tuple[Series, ...]]
     starts: tuple[tuple[Target, Series], ...]
     scraped: tuple[tuple[Target, Array], ...]
+    unreadable: Mapping[str, str] = {}
+    absent: Mapping[str, Array] = {}
 
 
-class Evidence(Form):
+class Silence(Form):
+    """A variant without a good answer for a while."""
+
+    variant: str
+    view: View
+    seconds: float
+    failed: float
+    others_good: float
+    others_failed: float
+    due: float = 0.0
+
+
+class Evidence(Form, omit_defaults=True):
     """All of it."""
 
     experiment: Experiment
@@ -105,6 +146,8 @@ class Evidence(Form):
     now: float
     samples: Samples | None
     ahead_seconds: float
+    silences: tuple[Silence, ...] = ()
+    recent: tuple[Samples, ...] | None = None
 
 
 class _Numbers(Form, rename={"float64": "$float64"}, forbid_unknown_fields=True):

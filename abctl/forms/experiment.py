@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from abctl.core import experiment as core
+from abctl.core.outcome import OutcomeKind, Per
 from abctl.forms import Form
 
 
@@ -44,8 +45,8 @@ class Assignment(Form):
     cohorts: tuple[Cohort, ...]
 
 
-class Model(Form):
-    """What a model server serves."""
+class Model(Form, omit_defaults=True):
+    """What a model server serves; keys that came later are written only where they are used."""
 
     name: str
     version: str
@@ -53,6 +54,8 @@ class Model(Form):
     uri: str | None
     format: str | None
     service: str | None
+    path: str | None = None
+    sha256: str | None = None
 
 
 class Variant(Form):
@@ -75,7 +78,14 @@ class Entrance(Form):
     host: str | None
 
 
-class Metric(Form):
+class Cap(Form):
+    """What a larger number of a unit counts as."""
+
+    at: float
+    of_values: bool
+
+
+class Metric(Form, omit_defaults=True):
     """What is measured."""
 
     name: str
@@ -88,12 +98,32 @@ class Metric(Form):
     quantile: float | None
     selectors: Mapping[str, str]
     unit_seconds: float
+    per: Per = "outcome"
+    maturity_seconds: float = 0.0
+    over: str | None = None
+    age_seconds: float | None = None
+    window_seconds: float | None = None
+    before_seconds: float | None = None
+    cap: Cap | None = None
+
+
+class Outcome(Form, omit_defaults=True):
+    """What may be reported."""
+
+    name: str
+    kind: OutcomeKind
+    times: Literal["once", "many"]
+    maturity_seconds: float
+    window_seconds: float | None
+    cap: float | None = None
+    early_seconds: tuple[float, ...] = ()
+    after_seconds: float | None = None
 
 
 class Design(Form):
     """How it is decided."""
 
-    test: Literal["sequential", "fixed"]
+    test: Literal["sequential", "horizon", "fixed"]
     alpha: float
     power: float
     min_duration_seconds: float
@@ -101,7 +131,7 @@ class Design(Form):
     settle_seconds: float
 
 
-class Locked(Form):
+class Locked(Form, omit_defaults=True):
     """What must stay as it is from the first request on."""
 
     name: str
@@ -113,9 +143,11 @@ class Locked(Form):
     design: Design
     entrance: Entrance | None
     shadow: Shadow | None
+    outcomes: tuple[Outcome, ...] = ()
+    access_log: bool = True
 
 
-class Experiment(Locked):
+class Experiment(Locked, kw_only=True):
     """All of it but its source, which may be nobody else's business."""
 
     split: Split

@@ -4,14 +4,26 @@ plan.json      the locked plan (`abctl.forms.plan`)
 digest         SHA-256 of what the user wrote of it
 plan.sha256    of all of it
 ledger.jsonl   one entry a line; lines that are there stay as they are
-format         the version of this form; 1 where it does not say, without plan.sha256
+ledger.gz      the oldest entries, compressed (binary); lines move there long before it is full
+archived       how many they are
+chain          the digest of those, to go on from
+target         the object that carries the split: apiVersion, kind, namespace, name, uid
+format         the version of this form; 1 where it does not say, without plan.sha256; 3 where
+               there is what an earlier abctl would not understand: ledger.gz, an amended plan
 writtenBy      the abctl that began it
 
+Each line ends with a part of the digest of all lines up to it, so a line that was rewritten is
+found. Lines of an earlier abctl have none, and are held by the next one that has.
 """
 
+import base64
+import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain as chained
+from typing import Any
 
 import msgspec
 
@@ -22,14 +34,20 @@ from abctl.core.ledger import Entry, Ledger, Phase, ledger_ref
 from abctl.core.split import Split
 from abctl.core.time import format_moment, parse_moment
 from abctl.errors import AbctlError, ClusterError
-from abctl.forms.plan import FORMAT, Meaning, digest_of, locked_plan
+from abctl.forms.plan import Meaning, digest_of, locked_plan
 
+FORMAT = 3
 _PLAN, _DIGEST, _WHOLE, _LEDGER = "plan.json", "digest", "plan.sha256", "ledger.jsonl"
-_FORMAT, _AUTHOR = "format", "writtenBy"
+_FORMAT, _AUTHOR, _TARGET = "format", "writtenBy", "target"
+_ARCHIVE, _ARCHIVED, _CHAIN = "ledger.gz", "archived", "chain"
+_LONGEST_TAIL = 100_000  # characters of lines that are not compressed; a ConfigMap holds 1 MiB
+_STAY = 10  # entries that anybody can read without a program
+_LINK = 16  # hex digits of the digest that a line bears
+_LINKED = ', "chain": "'
 _RESTORE = "without its ledger an experiment cannot be judged: restore it from a backup"
 
 
-class EntryForm(forms.Form, rename={"before": "from", "after": "to"}):
+class EntryForm(forms.Form, rename={"before": "from", "after": "to"}, omit_defaults=True):
     """One line."""
 
     at: str
@@ -38,24 +56,68 @@ class EntryForm(forms.Form, rename={"before": "from", "after": "to"}):
     after: dict[str, int]
     why: str
     phase: Phase
+    version: str = ""
+    since: str = ""
+    exact: bool = False
+    user: str = ""
+    parts: tuple[str, ...] = ()
+    chain: str = ""
 
 
-def new_object(experiment: Experiment, first: Entry, meaning: Meaning | None = None) -> Object:
+def new_object(
+    experiment: Experiment,
+    first: Entry,
+    meaning: Meaning | None = None,
+    *,
+    target: Ref | None = None,
+    ref: Ref | None = None,
+) -> Object:
     """The ConfigMap of an experiment whose start is intended.
 
     Args:
         experiment: what starts.
         first: the first entry.
         meaning: of its metrics; see `abctl.forms.plan`.
+        target: the object that carries the split.
+        ref: the address of the ConfigMap; the experiment's if None.
     """
-    ref = ledger_ref(experiment)
+    ref = ref or ledger_ref(experiment)
     meta = {
         "name": ref.name,
         "namespace": ref.namespace,
         "labels": {EXPERIMENT: experiment.name},
     }
-    bare = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
+    bare: Object = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta}
+    if target is not None:
+        bare = with_target(bare, target)
     return with_ledger(bare, Ledger(locked_plan(experiment, meaning)).with_entry(first))
+
+
+def target_of(obj: Object) -> tuple[Ref, str] | None:
+    """The object whose split a ledger is of, and its uid if it is known; None: it does not say."""
+    try:
+        found = json.loads((obj.get("data") or {})[_TARGET])
+        ref = Ref(found["apiVersion"], found["kind"], found["namespace"], found["name"])
+    except (LookupError, TypeError, ValueError):
+        return None
+    return ref, str(found.get("uid") or "")
+
+
+def with_target(obj: Object, target: Ref, uid: str = "") -> Object:
+    """A copy of the ConfigMap that says whose ledger it is."""
+    said = {
+        "apiVersion": target.api_version,
+        "kind": target.kind,
+        "namespace": target.namespace,
+        "name": target.name,
+        **({"uid": uid} if uid else {}),
+    }
+    return {**obj, "data": {**(obj.get("data") or {}), _TARGET: json.dumps(said)}}
+
+
+def is_ledger(obj: Object) -> bool:
+    """Whether a ConfigMap is a ledger at all, damaged or not."""
+    return _LEDGER in (obj.get("data") or {})
 
 
 def with_ledger(obj: Object, ledger: Ledger) -> Object:
@@ -64,8 +126,25 @@ def with_ledger(obj: Object, ledger: Ledger) -> Object:
     data = {_PLAN: ledger.plan, _DIGEST: digest_of(ledger.plan)}
     if ledger.plan != before.get(_PLAN):
         data |= _version(ledger.plan)
-    lines = "".join(f"{line}\n" for line in _lines(ledger, before.get(_LEDGER, "")))
-    return {**obj, "data": {**before, **data, _LEDGER: lines}}
+    archived = int(before.get(_ARCHIVED, "0"))
+    tail = _lines(before, ledger.entries[archived:])
+    after: dict[str, Any] = {**obj, "data": {**before, **data}}
+    if sum(map(len, tail)) > _LONGEST_TAIL:
+        packed, tail = tail[:-_STAY], tail[-_STAY:]
+        archived += len(packed)
+        # Members of a gzip file may just stand one after the other.
+        old = base64.b64decode((obj.get("binaryData") or {}).get(_ARCHIVE, ""))
+        new = gzip.compress(_text(packed).encode(), mtime=0)
+        binary = {_ARCHIVE: base64.b64encode(old + new).decode()}
+        after["binaryData"] = {**(obj.get("binaryData") or {}), **binary}
+        head = before.get(_CHAIN, "")
+        for line in packed:
+            head = _digest(head, _body(line))
+        after["data"] |= {_ARCHIVED: str(archived), _CHAIN: head}
+    if archived or ledger.amendments:
+        after["data"] |= {_FORMAT: str(FORMAT), _AUTHOR: forms.author()}
+    after["data"][_LEDGER] = _text(tail)
+    return after
 
 
 def _version(plan: str) -> dict[str, str]:
@@ -79,14 +158,50 @@ def _version(plan: str) -> dict[str, str]:
     }
 
 
-def _lines(ledger: Ledger, before: str) -> Iterator[str]:
-    """A line of each entry; one that is there stays, with what it may hold besides."""
-    there = before.splitlines()
-    for i, entry in enumerate(ledger.entries):
-        if i < len(there) and _entry(there[i]) == entry:
-            yield there[i]
-        else:
-            yield json.dumps(msgspec.to_builtins(_to_form(entry)))
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(data: Mapping[str, str], entries: Sequence[Entry]) -> list[str]:
+    """A line of each entry that is not archived; one that is there stays, whatever else it says."""
+    there, head = data.get(_LEDGER, "").splitlines(), data.get(_CHAIN, "")
+    kept = 0
+    while kept < min(len(there), len(entries)) and _entry(there[kept]) == entries[kept]:
+        head = _digest(head, _body(there[kept]))
+        kept += 1
+    lines = there[:kept]
+    for entry in entries[kept:]:
+        body = json.dumps(msgspec.to_builtins(_to_form(entry)))
+        head = _digest(head, body)
+        lines.append(f'{body[:-1]}{_LINKED}{head[:_LINK]}"}}')
+    return lines
+
+
+def _digest(head: str, body: str) -> str:
+    return hashlib.sha256(f"{head}{body}".encode()).hexdigest()
+
+
+def _body(line: str) -> str:
+    """A line without the digest that it ends with."""
+    body, linked, _ = line.rpartition(_LINKED)
+    return f"{body}}}" if linked else line
+
+
+def _archive(obj: Object) -> list[str]:
+    packed = base64.b64decode((obj.get("binaryData") or {}).get(_ARCHIVE, ""))
+    return gzip.decompress(packed).decode().splitlines() if packed else []
+
+
+def rewritten(obj: Object) -> int | None:
+    """The first line from which on a ledger is not as it was written; None if all of it is."""
+    head, data = "", obj.get("data") or {}
+    lines = chained(_archive(obj), data.get(_LEDGER, "").splitlines())
+    for number, line in enumerate(lines, 1):
+        body = _body(line)
+        head = _digest(head, body)
+        if body != line and line != f'{body[:-1]}{_LINKED}{head[:_LINK]}"}}':
+            return number
+    return None
 
 
 def ledger_of(obj: Object) -> Ledger:
@@ -101,7 +216,8 @@ def ledger_of(obj: Object) -> Ledger:
         version = data.get(_FORMAT, "1")
         known = int(version) if version.isdecimal() else version
         forms.require_known(place, known, FORMAT, data.get(_AUTHOR), ClusterError)
-        for number, line in enumerate(data[_LEDGER].splitlines(), 1):  # noqa: B007 - for the error
+        lines = (*_archive(obj), *data[_LEDGER].splitlines())
+        for number, line in enumerate(lines, 1):  # noqa: B007 - for the error
             entries.append(_entry(line))
         ledger = Ledger(data[_PLAN], tuple(entries))
         whole, digest = _WHOLE in data, digest_of(ledger.plan)
@@ -112,6 +228,9 @@ def ledger_of(obj: Object) -> Ledger:
         raise
     except (
         AbctlError,
+        EOFError,
+        OSError,
+        zlib.error,
         LookupError,
         TypeError,
         ValueError,
@@ -129,6 +248,12 @@ def ledger_of(obj: Object) -> Ledger:
             f"{place}: the locked plan was altered after the start",
             "a plan that changes with the data proves nothing: restore it, or start anew",
         )
+    if (line := rewritten(obj)) is not None:
+        raise ClusterError(
+            f"{place}: {_LEDGER} was rewritten: line {line} is not what was written after the "
+            "lines before it",
+            _RESTORE,
+        )
     return ledger
 
 
@@ -140,6 +265,11 @@ def _to_form(entry: Entry) -> EntryForm:
         after=_shares(entry.after),
         why=entry.why,
         phase=entry.phase,
+        version=entry.version,
+        since="" if entry.since is None else format_moment(entry.since),
+        exact=entry.exact,
+        user=entry.user,
+        parts=entry.parts,
     )
 
 
@@ -152,6 +282,11 @@ def _entry(line: str) -> Entry:
         after=_split(form.after),
         why=form.why,
         phase=form.phase,
+        version=form.version,
+        since=round(parse_moment(form.since), 3) if form.since else None,
+        exact=form.exact,
+        user=form.user,
+        parts=form.parts,
     )
 
 

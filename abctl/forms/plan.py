@@ -3,7 +3,7 @@
     format, writtenBy   the version of this form, and of the abctl
     spec                the file's spec word for word, without what may change (see `Ledger`)
     resolved            the same with every default filled in
-    meaning             of each metric: which test decides, per what it counts, and whose counts
+    meaning             of each metric: which tests, per what they count, and whose counts
 
 The first abctl wrote what is under `resolved` and nothing else. Defaults that are newer than a plan
 change nothing for its experiment: what was locked holds.
@@ -12,13 +12,14 @@ change nothing for its experiment: what was locked holds.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from abctl import forms
 from abctl.core.change import Change
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import NOT_LOCKED, Ledger, locked_words
+from abctl.core.ledger import Ledger
+from abctl.core.locked import NOT_LOCKED, locked_words
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError
 from abctl.forms import experiment as form
@@ -76,25 +77,43 @@ def as_locked(ledger: Ledger, experiment: Experiment) -> Experiment:
     try:
         if ledger.without_plan:
             return experiment
-        locked = forms.form_of(ledger.locked, form.Locked)
-        names = [variant.name for variant in locked.variants]
-        everything = Split(tuple(names), (TOTAL_BP, *([0] * (len(names) - 1))))
-        plain = forms.plain_of(locked) | {"split": forms.plain_of(everything), "source": None}
-        then = forms.domain_of(plain, Experiment)
+        then = _then(ledger)
     except (forms.DamagedError, ValueError, AttributeError) as error:
         raise ClusterError(
             f"the locked plan of {experiment.name} is damaged ({error})", _RESTORE
         ) from None
     kept = {each.name for each in fields(experiment)} - NOT_LOCKED
     kept -= {*ledger.changed_since(experiment)}
-    return replace(experiment, **{name: getattr(then, name) for name in kept})
+    found = replace(experiment, **{name: getattr(then, name) for name in kept})
+    return replace(found, meaning=ledger.meaning_of(experiment))
+
+
+def when_locked(ledger: Ledger) -> Experiment:
+    """The experiment as it was locked, with everything to the control.
+
+    Raises:
+        ClusterError: the plan is damaged.
+    """
+    try:
+        return _then(ledger)
+    except (forms.DamagedError, ValueError, AttributeError) as error:
+        raise ClusterError(f"the locked plan is damaged ({error})", _RESTORE) from None
+
+
+def _then(ledger: Ledger) -> Experiment:
+    """What was locked; which has no split, so that the control has everything."""
+    locked = forms.form_of(ledger.locked, form.Locked)
+    names = [variant.name for variant in locked.variants]
+    everything = Split(tuple(names), (TOTAL_BP, *([0] * (len(names) - 1))))
+    plain = forms.plain_of(locked) | {"split": forms.plain_of(everything), "source": None}
+    return forms.domain_of(plain, Experiment)
 
 
 def first_difference(ledger: Ledger, experiment: Experiment) -> str:
     """Where what a file means first differs from what was locked, and in what."""
-    now = forms.plain_of(forms.like(experiment, form.Locked))
     parts = ledger.changed_since(experiment)
-    changed = ({part: each.get(part) for part in parts} for each in (ledger.locked, now))
+    both = (forms.plain_of(asdict(each)) for each in (_then(ledger), experiment))
+    changed = ({part: each[part] for part in parts} for each in both)
     operations = Change(*changed).json_patch()
     first = next(each for each in operations if each["op"] != "test")
     old = next(each.get("value") for each in operations if each["path"] == first["path"])

@@ -24,6 +24,8 @@ def full(folder: Path) -> str | None:
         return None  # of what may not be looked at
     free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     mount = next(each for each in (there, *there.parents) if each.is_mount())
+    if not whole:
+        return None  # nothing that has a size, such as /sys
     if free < _LEAST_BYTES:
         left = f"{free / _MILLION:.1f} of {whole / _MILLION:,.0f} MB are free"
         return f"the disk of {folder} ({mount}) is full: {left}"

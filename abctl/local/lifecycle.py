@@ -227,8 +227,10 @@ def _require_good_start(stack: Stack) -> None:
     for process in stack.processes:
         if process.status != "ready" and was_taken(process.log):
             raise PortTakenError(*_obituary(process, "found its port taken"))
-    if stack.dead:
-        raise ClusterError(*_obituary(stack.dead[0], stack.dead[0].ending))
+    # How it ended, the supervisor writes down a moment later.
+    alive = stack.supervisor.identity.alive
+    if dead := [p for p in stack.dead if p.exit_code is not None or not alive]:
+        raise ClusterError(*_obituary(dead[0], dead[0].ending))
 
 
 def _obituary(process: Process, what: str) -> tuple[str, str]:

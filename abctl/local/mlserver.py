@@ -6,17 +6,16 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from abctl import installation
-from abctl.errors import NotFoundError, SpecError, UsageError
-from abctl.files import read
+from abctl.errors import SpecError, UsageError
+from abctl.local.model_folder import SERVER_SETTINGS, SETTINGS, ModelFolder, settings_of
 from abctl.local.plan import Command
 from abctl.local.stack import HOST, Server
 
-_SETTINGS = "its format: docs.seldon.ai/mlserver"
 # The first Python that MLServer 1.7.1 does not run on; the extra `local` has the same bound.
 TOO_NEW = (3, 13)
+SERVERS = "servers"
 _EXTRA = "local"
 
 
@@ -34,7 +33,7 @@ def require_installed() -> None:
 
 
 def command(
-    server: Server, model_dir: Path, environment: Mapping[str, str], state_dir: Path
+    server: Server, model: ModelFolder, environment: Mapping[str, str], state_dir: Path
 ) -> Command:
     """Prepare the folder that MLServer serves and say how it is started.
 
@@ -42,77 +41,68 @@ def command(
     a file of ours; beside it a link to the model's folder.
 
     Raises:
-        NotFoundError: the model is not there.
         SpecError: another model is there.
         UsageError: a state folder that MLServer cannot search.
     """
-    _check_model(server, model_dir)
     if glob.escape(str(state_dir)) != str(state_dir):
         raise UsageError(
             f"--state {state_dir}: MLServer does not find models below a path with * ? [",
             "name a folder without them",
         )
-    folder = state_dir / "servers" / server.variant
+    folder = state_dir / SERVERS / server.variant
     metrics = state_dir / "metrics" / server.variant
     for each in (folder, metrics):
         each.mkdir(parents=True)
-    (folder / model_dir.name).symlink_to(model_dir.resolve())
+    _link(server, model, folder / model.place.resolve().name)
     ours = {
         "debug": False,
+        "load_models_at_startup": True,
+        "metrics_endpoint": "/metrics",
+        "root_path": "",
         "host": HOST,
         "http_port": server.http_port,
         "grpc_port": server.grpc_port,
         "metrics_port": server.metrics_port,
         "metrics_dir": str(metrics),
-        # Workers cost more than they give for small models, and break per-request counters.
-        "parallel_workers": 0,
     }
-    settings = _json(model_dir / "settings.json", missing={}) | ours
+    # Workers cost more than they give for small models.
+    given = {"parallel_workers": 0, **settings_of(model.place / SERVER_SETTINGS, missing={})}
+    settings = given | ours
     (folder / "settings.json").write_text(json.dumps(settings, indent=1))
     return Command(
         name=server.process,
         argv=(sys.executable, "-P", "-m", "ab_runtime", str(folder)),
         folder=folder,
-        environment={"OMP_NUM_THREADS": "1", **environment},
+        # Others in the folder are nobody's variant.
+        environment={"OMP_NUM_THREADS": "1", **environment, "AB_MODELS": server.model},
         ready_port=server.http_port,
         ready_path=f"/v2/models/{server.model}/ready",
     )
 
 
-def _check_model(server: Server, model_dir: Path) -> None:
-    settings = _json(model_dir / "model-settings.json")
-    uri = settings.get("parameters", {}).get("uri")
-    if uri and "://" not in uri and not (model_dir / uri).exists():
-        path = (model_dir / uri).resolve()
-        message = f"no model of variant {server.variant}: {path} does not exist"
-        raise NotFoundError(message, _elsewhere(model_dir))
-    name = settings.get("name") or model_dir.name
-    if name != server.model:
+def _link(server: Server, model: ModelFolder, link: Path) -> None:
+    """Put the model's folder there; with the name that requests use, and with its model beside it.
+
+    MLServer takes a path to the model as one within the link.
+
+    Raises:
+        SpecError: it has another one, and nobody has named the folder itself.
+    """
+    same = (model.settings.get("name") or link.name) == server.model
+    if same and not (model.reaches_out or model.changed):
+        link.symlink_to(model.place.resolve())
+        return
+    if not (same or model.renamed):
         raise SpecError(
-            f"variant {server.variant}: model.name is {server.model!r}, but {model_dir} holds "
-            f"{name!r}",
+            f"variant {server.variant}: model.name is {server.model!r}, but {model.place} holds "
+            f"{model.name!r}",
             "MLServer serves a model under the name in its model-settings.json",
         )
-
-
-def _elsewhere(model_dir: Path) -> str:
-    recipe = model_dir.parent / "train.py"
-    makes = f"python {recipe} makes those of that folder; " if recipe.is_file() else ""
-    return f"{makes}--models names the folder that has one for each version"
-
-
-def _json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
-    try:
-        data = json.loads(read(path))
-    except (FileNotFoundError, NotADirectoryError):
-        if missing is None:
-            hint = _elsewhere(path.parent)
-            raise NotFoundError(f"no model: {path} does not exist", hint) from None
-        return missing
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}", _SETTINGS) from None
-    except (ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not JSON: {error}", _SETTINGS) from None
-    if not isinstance(data, dict):
-        raise SpecError(f"{path}: must be a mapping", _SETTINGS)
-    return data
+    link.mkdir()
+    for each in model.place.resolve().iterdir():
+        if each.name != SETTINGS:
+            (link / each.name).symlink_to(each)
+    settings = {**model.settings, "name": server.model}
+    if model.reaches_out:
+        settings["parameters"] = {**settings["parameters"], "uri": str(model.artefact)}
+    (link / SETTINGS).write_text(json.dumps(settings, indent=1))

@@ -31,17 +31,14 @@ def find(environment: Mapping[str, str] = os.environ) -> Path | None:
 def command(
     program: Path,
     port: int,
-    servers: tuple[Server, ...],
-    envoy_admin_port: int,
+    configuration: Mapping[str, object],
     state_dir: Path,
-    *,
-    scrape_seconds: float,
 ) -> Command:
     """Write the configuration and say how it is started."""
     data = state_dir / "prometheus"
     data.mkdir()
     path = state_dir / "prometheus.json"  # JSON is YAML
-    path.write_text(json.dumps(configuration(servers, envoy_admin_port, scrape_seconds), indent=1))
+    path.write_text(json.dumps(configuration, indent=1))
     options = {
         "config.file": path,
         "storage.tsdb.path": data,
@@ -59,9 +56,16 @@ def command(
 
 
 def configuration(
-    servers: tuple[Server, ...], envoy_admin_port: int, scrape_seconds: float
+    servers: tuple[Server, ...],
+    envoy_admin_port: int,
+    scrape_seconds: float,
+    collector: int | None = None,
+    access_log: int | None = None,
 ) -> dict[str, object]:
-    """What is scraped: every model server with its variant as a label, and Envoy."""
+    """What is scraped: every model server with its variant as a label, Envoy, and who counts.
+
+    Those are the collector, and the reader of the access log; each says whose its counts are.
+    """
     interval = f"{round(scrape_seconds * 1000)}ms"
     targets = [
         {"targets": [f"{HOST}:{s.metrics_port}"], "labels": {"variant": s.variant}} for s in servers
@@ -69,6 +73,15 @@ def configuration(
     return {
         "global": {"scrape_interval": interval, "scrape_timeout": interval},
         "scrape_configs": [
+            *(
+                {
+                    "job_name": name,
+                    "honor_labels": True,
+                    "static_configs": [{"targets": [f"{HOST}:{port}"]}],
+                }
+                for name, port in (("collector", collector), ("access-log", access_log))
+                if port
+            ),
             # The runtime's own metrics say their variant themselves.
             {"job_name": "mlserver", "honor_labels": True, "static_configs": targets},
             {

@@ -6,10 +6,13 @@ A selector of a preset or of a metric has placeholders, `$name` between double q
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
+from abctl.core.answers import View
 from abctl.core.experiment import OPTIONAL_PARTS, PARTS, Metric, Unit
+from abctl.core.outcome import MEASURED, at_age
 from abctl.core.reasons import Reason
-from abctl.core.selector import any_of, escape
+from abctl.core.selector import any_of, at_once, escape
 from abctl.errors import SourceError
 from abctl.metrics.presets import ERRORS, LATENCY, Parts, Preset
 
@@ -62,11 +65,61 @@ class MetricQueries:
         name: of the preset.
         preset: whose metrics they are, where a metric has no selectors of its own.
         names: what stands for each placeholder, by variant.
+        clients: the same of who counts nearer to the clients, where another preset does: a proxy
+            in front of servers, and its access log in front of its counters.
     """
 
     name: str
     preset: Preset
     names: Mapping[str, Names]
+    clients: Self | None = None
+
+    @property
+    def proxies(self) -> Iterator[Self]:
+        """What a proxy counts, so what clients got: its access log first, then its counters."""
+        if self.clients:
+            yield from self.clients.proxies
+        if self.preset.proxy:
+            yield self
+
+    @property
+    def access_log(self) -> Self | None:
+        """What a proxy counts that knows the units; None without."""
+        return next((each for each in self.proxies if each.preset.buckets), None)
+
+    @property
+    def views(self) -> Iterator[tuple[View, Self]]:
+        """Whoever tells answers apart: proxies first, then the servers."""
+        yield from (("clients", proxy) for proxy in self.proxies)
+        if not self.preset.proxy:
+            yield "servers", self
+
+    def answers(self, variant: str) -> dict[str, tuple[str, ...]]:
+        """The selectors of a variant's answers, by class."""
+        names = self.names[variant]
+        return {
+            kind: tuple(fill(selector, names) for selector in each)
+            for kind, each in self.preset.answers.items()
+        }
+
+    def foreign(self, of: str, variant: str) -> str | None:
+        """Requests of others that the counters of a measure may hold as well, if any may."""
+        found = self.preset.foreign.get(of)
+        return found and fill(found, self.names[variant])
+
+    def lost(self, variant: str) -> str | None:
+        """Reports that a collector refused because they are older than its memory."""
+        return self.preset.lost and fill(self.preset.lost, self.names[variant])
+
+    @property
+    def dropped(self) -> str | None:
+        """Lines of the log that it counts which were lost, of all variants."""
+        return self.preset.dropped and fill(self.preset.dropped, next(iter(self.names.values())))
+
+    @property
+    def since(self) -> str | None:
+        """When whoever counts the log began to; it is one for all variants."""
+        return self.preset.since and fill(self.preset.since, next(iter(self.names.values())))
 
     def requests(self, variant: str) -> str:
         """The requests of a variant."""
@@ -104,11 +157,51 @@ class MetricQueries:
                 f"{metric.kind}" + ("" if metric.selectors else f" in preset {self.name}"),
                 self._hint(metric),
             )
-        names = {**self.names[variant], "outcome": (metric.of,)}
+        names = self._names_of(metric, variant)
         try:
-            return {part: fill(selector, names) for part, selector in found.items()}
+            return {part: at_once(fill(selector, names)) for part, selector in found.items()}
         except SourceError as error:
             raise SourceError(f"metric {metric.name}: {error.message}", error.hint) from None
+
+    def by_unit(self, metric: Metric, variant: str) -> Parts | None:
+        """The selector of each part of latency by bucket of units; None where nobody has them."""
+        offered = self.preset.by_unit.get(metric.kind)
+        if metric.counted != LATENCY or metric.selectors or offered is None:
+            return None
+        names = self._names_of(metric, variant)
+        return {part: at_once(fill(selector, names)) for part, selector in offered.items()}
+
+    def reports(self, metric: Metric, variant: str) -> Parts | None:
+        """What finds the answers (`n`) and the reports on them (`successes`) of an outcome.
+
+        None where the metric is no outcome per report, or nobody counts answers beside reports.
+        """
+        answers = self.preset.by_per.get("request", {}).get("proportion", {}).get("n")
+        reports = self.preset.outcome.get("proportion", {}).get("n")
+        own = metric.selectors or metric.of in MEASURED or metric.per != "outcome"
+        own = own or metric.kind in ("rate", "ratio")  # there a report is an event
+        if own or answers is None or reports is None:
+            return None
+        found = {"n": answers, "successes": reports}
+        names = self._names_of(metric, variant)
+        return {part: at_once(fill(selector, names)) for part, selector in found.items()}
+
+    def ages(self, metric: Metric, variant: str, *, hit: bool) -> Parts | None:
+        """How old predictions were when a hit, or a miss, was reported; None without a collector.
+
+        Of an age before the maturity the reports by then say it.
+        """
+        late = metric.maturity_seconds and metric.age_seconds is None
+        if not late or self.preset.ages is None or self.reports(metric, variant) is None:
+            return None
+        names = {**self._names_of(metric, variant), "hit": ("yes" if hit else "no",)}
+        return {"histogram": at_once(fill(self.preset.ages, names))}
+
+    def _names_of(self, metric: Metric, variant: str) -> Names:
+        due = f"{metric.maturity_seconds:g}"
+        found = {"outcome": metric.of, **({"over": metric.over} if metric.over else {})}
+        counted = {name: (at_age(each, metric.age_seconds),) for name, each in found.items()}
+        return {**self.names[variant], **counted, "maturity": (due,)}
 
     def measures(self, metric: Metric) -> bool:
         """Whether every part of the metric is selected."""
@@ -121,7 +214,10 @@ class MetricQueries:
             SourceError: units are assigned, and the preset does not say which a request was of.
         """
         told = metric.selectors or self.preset.buckets or unit == "request"
-        if metric.kind in ("proportion", "mean") and metric.of != LATENCY and not told:
+        grouped = (
+            metric.kind in ("proportion", "mean", "rate", "ratio") and metric.counted != LATENCY
+        )
+        if grouped and not told:
             raise SourceError(
                 f"metric {metric.name}: preset {self.name} does not tell one {unit} from another, "
                 f"so how much they differ in {metric.of} is not known",
@@ -132,7 +228,7 @@ class MetricQueries:
         """What one unit of the metric's numbers is in seconds; 1 for what is no time."""
         if metric.selectors:
             return metric.unit_seconds
-        return self.preset.latency_unit_seconds if metric.of == LATENCY else 1.0
+        return self.preset.latency_unit_seconds if metric.counted == LATENCY else 1.0
 
     @property
     def late_errors(self) -> frozenset[str]:
@@ -141,21 +237,24 @@ class MetricQueries:
 
     def late(self, metric: Metric) -> frozenset[str]:
         """Parts of a metric of which that is known."""
-        known = not metric.selectors and metric.of == ERRORS
+        known = not metric.selectors and metric.counted == ERRORS
         return self.late_errors if known else frozenset()
 
     def remarks(self, metric: Metric) -> Iterator[Reason]:
         """What a reader should know of how the metric is measured."""
         if metric.selectors:
             return
-        if metric.of in self.preset.remarks:
-            yield Reason("measured", {"how": self.preset.remarks[metric.of]})
+        if metric.counted in self.preset.remarks:
+            yield Reason("measured", {"how": self.preset.remarks[metric.counted]})
         if not self.preset.drawn:
             yield Reason("notOnlyDrawn")
 
     def _offered(self, metric: Metric) -> Parts:
         # A metric that selects for itself does not get half of its parts from somewhere else.
-        offered = self.preset.named.get(metric.of, self.preset.outcome).get(metric.kind, {})
+        others = self.preset.by_per.get(metric.per, self.preset.outcome)
+        if metric.of != metric.counted and self.preset.proxy:
+            return metric.selectors  # a proxy knows nothing of the inside
+        offered = self.preset.named.get(metric.counted, others).get(metric.kind, {})
         return metric.selectors or offered
 
     def _hint(self, metric: Metric) -> str:
@@ -173,7 +272,7 @@ def reading_of(metric: Metric, telemetry: MetricQueries) -> Metric | None:
     if metric.kind in ("proportion", "mean"):
         return metric
     mean = replace(metric, kind="mean")
-    told = metric.kind == "quantile" and metric.of == "latency" and not metric.selectors
+    told = metric.kind == "quantile" and metric.counted == LATENCY and not metric.selectors
     return mean if told and telemetry.measures(mean) else None
 
 

@@ -50,6 +50,26 @@ class Inquiry:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a platform's controller makes of the object that carries the split.
+
+    Attributes:
+        labels: of its Deployments and pods, by the address of that object.
+        variant: the label that has the name of the variant.
+        route: by which the data plane splits requests: whoever reads the object gets it in
+            `status.route`, where it is there and may be read.
+        routed: a copy of the route with another split, as the controller would write it.
+        path: what comes before `/v2` at the gateway.
+    """
+
+    labels: Callable[[Ref], Mapping[str, str]]
+    variant: str
+    route: Callable[[Ref], Ref]
+    routed: Callable[[Object, Split], Object]
+    path: Callable[[Ref], str]
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a platform can do.
 
@@ -62,12 +82,18 @@ class Capabilities:
         max_variants: None for any number.
         reports: what its status says: the split that is in effect, conditions, or nothing.
         entrance: whether requests come in by a gateway that `spec.entrance` names.
+        proxy: what the container of its own proxy is called; empty where it has none.
         images: whether it runs a model's own image; otherwise it loads models that are stored.
         draw: how it places a unit, where it is sticky.
         salted: whether it hashes the salt too; otherwise experiments with the same key place
             their units alike.
         inquiry: how its pods are asked, where no controller reports for them.
         services: the Service behind each variant, as far as experiment and object name one.
+        grpc: whether gRPC is split as REST is; None where it never is.
+        control: the variant that any such object says is the control; None where it says nothing,
+            or where the kind has no word for it.
+        made: what its controller makes, where that is known.
+        names_variant: whether an answer at its entrance names the variant that gave it.
     """
 
     parts: int
@@ -78,11 +104,16 @@ class Capabilities:
     max_variants: int | None
     reports: Literal["split", "conditions", "nothing"] = "nothing"
     entrance: bool = False
+    proxy: str = ""
     images: bool = True
     draw: Draw | None = None
     salted: bool = True
     inquiry: Inquiry | None = None
     services: Callable[[Experiment, Object], Mapping[str, Ref]] | None = None
+    control: Callable[[Object], str | None] | None = None
+    grpc: Callable[[Experiment], bool] | None = None
+    made: Made | None = None
+    names_variant: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,12 @@ from abctl.core.assignment import regions
 from abctl.core.change import Object
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import TOTAL_BP, Split, format_share
+from abctl.core.template import Template
 from abctl.errors import SpecError
 from abctl.platforms import Capabilities, Misfit, Place, capabilities
+
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_LONGEST_HOST = 253
 
 
 def misfits(
@@ -39,6 +43,7 @@ def misfits(
     if experiment.shadow and not can.shadow:
         message = f"{name} cannot copy requests"
         yield Misfit(("shadow",), message, f"{able(lambda c: c.shadow)} can")
+    yield from _pods(name, can, experiment)
     # Treatments are kept in regions of their own, whichever rule a split belongs to.
     regional = can.sticky and regional
     yield from _splits(name, can, ("variants",), experiment.split, regional)
@@ -46,6 +51,27 @@ def misfits(
         if cohort.split is not None:
             place = ("assignment", "cohorts", i, "split")
             yield from _splits(name, can, place, cohort.split, regional)
+
+
+def _pods(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misfit]:
+    """Templates of pods that abctl does not make."""
+    given = experiment.templates
+    if given.proxy != Template() and not can.proxy:
+        message = f"{name} runs no proxy of its own"
+        yield Misfit(("proxy",), message, f"remove it; {able(lambda c: bool(c.proxy))} run one")
+    if given.every != Template() and not can.images:
+        message = f"{name} runs models in servers that all share"
+        yield Misfit(("template",), message, f"remove it; {able(lambda c: c.images)} make pods")
+    for place, variant in served(experiment):
+        shared = variant.model.service and not variant.model.image
+        if variant.name in given.own and (shared or not can.images):
+            message = "abctl makes no pods of this model"
+            hint = (
+                "remove it, or give the model an image in place of service"
+                if shared
+                else (f"remove it; {able(lambda c: c.images)} make pods")
+            )
+            yield Misfit((*place, "template"), message, hint)
 
 
 def _splits(
@@ -77,6 +103,27 @@ def served(experiment: Experiment) -> Iterator[tuple[Place, Variant]]:
         yield ("shadow",), experiment.shadow
 
 
+def address(experiment: Experiment, *, any_host: bool = False) -> Iterator[Misfit]:
+    """Refuse a gateway or a host whose name the API server would refuse.
+
+    Args:
+        experiment: whose entrance.
+        any_host: whether `*` stands for every host.
+    """
+    given = experiment.entrance
+    if given is None:
+        return
+    if given.gateway and not re.fullmatch(rf"({_LABEL}/)?{_LABEL}(\.{_LABEL})*", given.gateway):
+        message = f"{given.gateway!r}, must be namespace/name of a gateway"
+        yield Misfit(("entrance", "gateway"), message, "gateway: gateways/public")
+    host = given.host or "x"
+    if any_host and host == "*":
+        return
+    if not re.fullmatch(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", host) or len(host) > _LONGEST_HOST:
+        message = f"{host!r}, must be a host name: no address, port or path"
+        yield Misfit(("entrance", "host"), message, "host: iris.example.com, or *.example.com")
+
+
 def require(found: Iterable[Misfit]) -> None:
     """Refuse an experiment that does not fit.
 
@@ -101,6 +148,11 @@ def no_objections(obj: Object) -> tuple[str, ...]:  # noqa: ARG001 - the protoco
 def no_upstreams(obj: Object) -> Mapping[str, Sequence[str]]:  # noqa: ARG001 - the protocol's
     """None, for platforms whose metrics call a variant by its name."""
     return {}
+
+
+def always(experiment: Experiment) -> bool:  # noqa: ARG001 - the protocol's
+    """True, for platforms that do something whatever the experiment is."""
+    return True
 
 
 def able(test: Callable[[Capabilities], bool]) -> str:

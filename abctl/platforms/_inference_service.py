@@ -6,16 +6,19 @@ from typing import Any, Literal
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
+from abctl.core.template import SERVER
 from abctl.platforms import Misfit, Place, _fit
-from abctl.platforms._workload import HTTP, PORTS, SCRATCH, container, head
+from abctl.platforms._templates import patched, replicas
+from abctl.platforms._workload import HTTP, PORTS, SECCOMP, container, head, volumes
 
 API = "serving.kserve.io/v1beta1"
 MODE = "serving.kserve.io/deploymentMode"
 # Old names are still written in objects that were made before KServe 0.16.
-STANDARD = ("Standard", "RawDeployment")
+STANDARD, KNATIVE = ("Standard", "RawDeployment"), ("Knative", "Serverless")
 NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _MOST = 100
 _KNATIVE_PORTS = {"http1": HTTP}
+_SERVER = "kserve-container"
 
 Json = dict[str, Any]
 
@@ -37,26 +40,51 @@ def inference_service(
     obj = head(ref, experiment, variant.name if mode == "Standard" else None)
     obj["metadata"]["annotations"] = {MODE: mode}
     model = variant.model
+    templates = experiment.templates.of(variant.name)
+    number = replicas(templates)
     if model.image:
         ports = PORTS if mode == "Standard" else _KNATIVE_PORTS
-        predictor: Json = {
-            "containers": [
-                container(experiment, variant, "kserve-container", ports=ports, silent=silent)
-            ],
-            "volumes": [SCRATCH],
+        spec: Json = {
+            "containers": [container(experiment, variant, _SERVER, ports=ports, silent=silent)],
+            **volumes(experiment, grouped=mode == "Standard"),
         }
     else:
         settings = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
-        predictor = {
-            "model": {
-                "modelFormat": {"name": model.format},
-                "protocolVersion": "v2",
-                "storageUri": model.uri,
-                # KServe would call the model as the InferenceService: then the paths differ.
-                "env": [{"name": key, "value": value} for key, value in settings.items()],
-            }
+        spec = {
+            "containers": [
+                {
+                    "name": _SERVER,
+                    "modelFormat": {"name": model.format},
+                    "protocolVersion": "v2",
+                    "storageUri": model.uri,
+                    # KServe would call the model as the InferenceService: then the paths differ.
+                    "env": [{"name": key, "value": value} for key, value in settings.items()],
+                    # All else of a restricted pod KServe's own runtimes have.
+                    "securityContext": SECCOMP,
+                }
+            ],
+            # Knative lets no pod have one, by default.
+            **({"securityContext": SECCOMP} if mode == "Standard" else {}),
         }
-    return {**obj, "spec": {"predictor": predictor}}
+    pod = patched({"metadata": {}, "spec": spec}, templates, {SERVER: _SERVER})
+    return {
+        **obj,
+        "spec": {
+            "predictor": {
+                **({} if number is None else {"minReplicas": number}),
+                **pod["metadata"],
+                **(pod["spec"] if model.image else _loading(pod["spec"])),
+            }
+        },
+    }
+
+
+def _loading(spec: Json) -> Json:
+    """A pod whose first container is a model that KServe loads: that has a place of its own."""
+    server, *others = spec["containers"]
+    model = {key: value for key, value in server.items() if key != "name"}
+    rest = {key: value for key, value in spec.items() if key != "containers"}
+    return {"model": model, **({"containers": others} if others else {}), **rest}
 
 
 def predictor_service(name: str) -> str:

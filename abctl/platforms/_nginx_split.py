@@ -13,11 +13,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from abctl.core.assignment import Place, regions
+from abctl.core.assignment import Place, hashed, regions
 from abctl.core.experiment import Assignment
 from abctl.core.split import TOTAL_BP, Split
 
 VARIABLE = "abctl_split"
+# An id that was sent several times is one; nginx has all values of a header as one text.
+ONE_ID = r"[ \t]*(.+?)(?:, \1)*[ \t]*"
+_ONE_ID = re.compile(ONE_ID, re.DOTALL)
 _TOP = 0xFFFFFFFF
 _MULTIPLIER = 0x5BD1E995
 # Shares of zero cannot be written, and the order of the variants is not that of the ranges.
@@ -58,7 +61,8 @@ def draw(rules: Assignment, split: Split, unit: str) -> Place:
     Each range ends where nginx's whole numbers say, which is at most a few parts in 2^32 away from
     its share; the point is the hash as a number of [0, 10 000).
     """
-    found = murmur2(f"{rules.salt}:{unit}".encode())
+    once = _ONE_ID.fullmatch(unit)
+    found = murmur2(hashed(f"{rules.salt}:{once[1] if once else unit}"))
     edge = stop = 0
     owner, start = "", 0
     for name, share in ranges(split):

@@ -3,8 +3,10 @@
 Data planes take weights by proportion: 1 and 3 are 25% and 75%. What is written has a fixed total.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from math import gcd
 from typing import Any
 
 from abctl.core.assignment import regions
@@ -14,7 +16,7 @@ from abctl.errors import ClusterError, SpecError
 from abctl.platforms._fit import able
 
 _VARIANTS = "abctl.dev/variants"
-SPLIT = "split"
+SPLIT, SPLIT_GRPC = "split", "split-grpc"
 
 
 def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split:
@@ -103,37 +105,98 @@ def require_fit(obj: Object, names: Sequence[str], split: Split, parts: int) -> 
         regions(split)
 
 
-def splitting(
-    obj: Object,
-    rules: Sequence[dict[str, Any]],
-    targets: Callable[[dict[str, Any]], Sequence[object]],
-    words: tuple[str, str],
-) -> list[dict[str, Any]]:
-    """The rules of a route that carry the split: the one called so, or all with several targets.
+Rule = dict[str, Any]
 
-    Args:
-        obj: the route.
-        rules: all of its rules.
-        targets: what a rule sends requests to.
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rules of a platform's routes are read.
+
+    Attributes:
         words: what the platform calls a rule, and targets.
+        targets: what a rule sends requests to; an empty list where that is no split.
+        weights: of the targets, None where the rule has none.
+        narrow: whether a rule is only for requests with certain headers, parameters or methods.
+    """
+
+    words: tuple[str, str]
+    targets: Callable[[Rule], Sequence[str]]
+    weights: Callable[[Rule], Sequence[int | None]]
+    narrow: Callable[[Rule], bool]
+
+    def shares(self, rule: Rule) -> list[tuple[str, int | None]]:
+        """Each target with its weight, in an order that is not that of the rule.
+
+        Weights are in their lowest terms, as 90 and 10 are the split of 9 and 1.
+        """
+        weights = list(self.weights(rule))
+        given = [weight for weight in weights if weight is not None]
+        if len(given) == len(weights):  # what one that is missing counts, the platform says
+            common = gcd(*given) or 1
+            weights = [weight // common for weight in given]
+        return sorted(zip(self.targets(rule), weights, strict=True), key=str)
+
+    def weighted(self, rule: Rule) -> bool:
+        """Whether it has weights; without them some platforms send to all targets alike."""
+        return any(weight is not None for weight in self.weights(rule))
+
+    def written(self, rule: Rule) -> bool:
+        """Whether its weights sum as those that abctl writes: then it is the one of before."""
+        return sum(weight or 0 for weight in self.weights(rule)) == TOTAL_BP
+
+    def open(self, rule: Rule) -> bool:
+        """Whether several targets get requests; else it is a fixed route beside the split."""
+        return sum(weight != 0 for weight in self.weights(rule)) > 1
+
+
+def splitting(obj: Object, rules: Sequence[Rule], reading: Reading) -> list[Rule]:
+    """The rules of a route that carry the split: those called so, or those with several targets.
+
+    Where they differ, those that have weights are meant; of them those that abctl has written
+    before; or that give several targets a share; or that are not only for some requests.
 
     Raises:
         ClusterError: there are none, or they have different targets.
     """
-    rule, several = words
-    found = [each for each in rules if each.get("name") == SPLIT and targets(each)]
-    found = found or [each for each in rules if len(targets(each)) > 1]
+    rule, several = reading.words
+    found = [each for each in rules if _called_split(each) and reading.targets(each)]
+    if not found:
+        found = [each for each in rules if len(set(reading.targets(each))) > 1]
+        kinds = (reading.weighted, reading.written, reading.open)
+        for kept in (*kinds, lambda each: not reading.narrow(each)):
+            if any(reading.shares(each) != reading.shares(found[0]) for each in found):
+                found = [each for each in found if kept(each)] or found
     if not found:
         raise ClusterError(
             f"{Ref.of(obj)}: no {rule} has several {several}, so there is no split",
             f"name the object that splits, or give a {rule} of it a second one",
         )
-    if any(targets(each) != targets(found[0]) for each in found):
+    if any(sorted(reading.targets(each)) != sorted(reading.targets(found[0])) for each in found):
         raise ClusterError(
             f"{Ref.of(obj)}: several {rule}s split between different {several}",
             f"give the one that is meant `name: {SPLIT}`",
         )
+    if any(reading.shares(each) != reading.shares(found[0]) for each in found):
+        raise ClusterError(
+            f"{Ref.of(obj)}: {rule}s with the same {several} have different weights",
+            f"make them alike, or give the one that is meant `name: {SPLIT}`",
+        )
     return found
+
+
+def _called_split(rule: Rule) -> bool:
+    # One for each way that requests come in.
+    return rule.get("name") in (SPLIT, SPLIT_GRPC)
+
+
+def shortest(forms: Iterable[Sequence[str]]) -> list[str]:
+    """What things are called: the first of their forms that tells apart what the last one does.
+
+    >>> shortest([("iris", "a/iris"), ("iris", "b/iris")])
+    ['a/iris', 'b/iris']
+    """
+    ways = list(zip(*forms, strict=True))
+    return list(next((way for way in ways if len({*way}) == len({*ways[-1]})), ()))
 
 
 def behind(obj: Object, targets: Sequence[str]) -> list[str]:

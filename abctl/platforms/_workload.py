@@ -8,21 +8,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from abctl.core.change import EXPERIMENT, VARIANT, Object, Ref
-from abctl.core.experiment import Experiment, Variant, environment
+from abctl.core.collector import KEYS, collector_name, is_made, keys_of
+from abctl.core.experiment import Experiment, Variant
+from abctl.core.server import LOG_FOLDER, environment, log_environment
+from abctl.core.template import SERVER
 from abctl.platforms import Misfit, _fit
+from abctl.platforms._templates import patched, replicas
 
 HTTP, GRPC, METRICS = 8080, 8081, 8082
 PORTS = {"http": HTTP, "grpc": GRPC, "metrics": METRICS}
 _HTTP_DEFAULT = 80
+# Else a gateway would send HTTP/1.1 there.
+_SPOKEN = {"grpc": {"appProtocol": "kubernetes.io/h2c"}}
 # What must not be written to the image goes to /tmp.
 SCRATCH = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
+SECCOMP = {"seccompProfile": {"type": "RuntimeDefault"}}
 SECURITY = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
     "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
+    **SECCOMP,
 }
+# Where the collector takes feedback and shows its counters, and how its keys are seen.
+COLLECTS = 8090
+KEYS_MOUNT = {"name": "keys", "mountPath": "/etc/abctl-keys", "readOnly": True}
+# A volume belongs to root, and to this group; whoever runs in the pod is in it.
+GROUP = {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}
+READ_BY_GROUP, _READ_BY_ALL = 0o440, 0o444
 # A pod that is to end answers on until everybody asks another one, which must start first.
 LEAVE = {"lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}
 # One thread answers; memory is that of a small scikit-learn model with room to spare.
@@ -85,10 +98,20 @@ def services(experiment: Experiment, _: Object) -> dict[str, Ref]:
     return {name: Ref("v1", "Service", at.namespace, at.name) for name, at in found.items()}
 
 
-def addresses(experiment: Experiment) -> dict[str, tuple[str, int]]:
-    """Host and port of everything that is served, by name."""
+def addresses(experiment: Experiment, *, grpc: bool = False) -> dict[str, tuple[str, int]]:
+    """Host and port of everything that is served, by name; with `grpc` the port for that."""
     backends = {variant.name: backend(experiment, variant) for variant in experiment.served}
-    return {name: (where.host, where.port) for name, where in backends.items()}
+    return {
+        name: (near(experiment, at), GRPC if grpc else at.port) for name, at in backends.items()
+    }
+
+
+def near(experiment: Experiment, at: Backend) -> str:
+    """What pods of the experiment call a Service: by its name alone in their own namespace.
+
+    So what is rendered goes to another namespace as it is (kustomize).
+    """
+    return at.name if at.namespace == experiment.namespace else at.host
 
 
 def unserved(experiment: Experiment, name: str) -> Iterator[Misfit]:
@@ -100,41 +123,69 @@ def unserved(experiment: Experiment, name: str) -> Iterator[Misfit]:
             yield Misfit((*place, "model", "image"), message, hint)
 
 
+def alike(experiment: Experiment, name: str) -> Iterator[Misfit]:
+    """Variants at one Service and port, where the platform's routes call a variant by these."""
+    at: dict[Backend, str] = {}
+    for i, variant in enumerate(experiment.variants):
+        where = backend(experiment, variant)
+        if (other := at.setdefault(where, variant.name)) != variant.name:
+            message = (
+                f"{where.namespace}/{where.name}:{where.port} is also that of {other}, and {name} "
+                "tells variants apart by Service and port"
+            )
+            hint = "a Service for each variant; envoy and nginx can split between two of one server"
+            yield Misfit(("variants", i, "model", "service"), message, hint)
+
+
 def servers(experiment: Experiment, variant: Variant) -> list[Object]:
-    """The Deployment and the Service of a variant; none without an image.
+    """The Deployment of a variant, its Service and its disruption budget; none without an image.
 
     Then its Service is taken to be there.
     """
     if not variant.model.image:
         return []
-    return [deployment(experiment, variant), service(experiment, variant)]
+    own = labels(experiment, variant.name)
+    return [
+        deployment(experiment, variant),
+        service(experiment, variant),
+        budget(experiment, named(experiment, variant.name), own, variant.name),
+    ]
+
+
+def budget(experiment: Experiment, name: str, pods: Json, variant: str | None = None) -> Object:
+    """A drain of nodes takes one of these pods at a time."""
+    ref = Ref("policy/v1", "PodDisruptionBudget", experiment.namespace, name)
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": pods}}
+    return {**head(ref, experiment, variant), "spec": spec}
 
 
 def deployment(experiment: Experiment, variant: Variant) -> Object:
-    """The servers of a variant; their number is left to the user or an autoscaler."""
+    """The servers of a variant."""
     own = labels(experiment, variant.name)
     ref = Ref("apps/v1", "Deployment", experiment.namespace, named(experiment, variant.name))
-    pod = {
+    templates = experiment.templates.of(variant.name)
+    number = replicas(templates)
+    spec = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "containers": [
             {
-                **container(experiment, variant, "mlserver"),
+                **container(experiment, variant, SERVER),
                 **startup(_ready(variant), HTTP),
                 **LEAVE,
             }
         ],
-        "volumes": [SCRATCH],
+        **volumes(experiment),
     }
+    # The label `version` is how Istio tells variants apart in its metrics.
+    pod = {"metadata": {"labels": {**own, "version": variant.name}}, "spec": spec}
     return {
         **head(ref, experiment, variant.name),
         "spec": {
+            # Without a number it is left to the user or an autoscaler.
+            **({} if number is None else {"replicas": number}),
             "selector": {"matchLabels": own},
-            # The label `version` is how Istio tells variants apart in its metrics.
-            "template": {
-                "metadata": {"labels": {**own, "version": variant.name}},
-                "spec": pod,
-            },
+            "template": patched(pod, templates, {}),
         },
     }
 
@@ -147,7 +198,8 @@ def service(experiment: Experiment, variant: Variant) -> Object:
         "spec": {
             "selector": labels(experiment, variant.name),
             "ports": [
-                {"name": name, "port": port, "targetPort": name} for name, port in PORTS.items()
+                {"name": name, "port": port, "targetPort": name, **_SPOKEN.get(name, {})}
+                for name, port in PORTS.items()
             ],
         },
     }
@@ -171,6 +223,8 @@ def container(
         **({"AB_RANDOMIZED": "true"} if silent else {}),
         "MLSERVER_MODEL_NAME": model.name,
         "MLSERVER_MODEL_VERSION": model.version,
+        **_collecting(experiment),
+        **log_environment(experiment.log, LOG_FOLDER),
         # By default MLServer answers a failure with its traceback.
         "MLSERVER_DEBUG": "false",
         "MLSERVER_PARALLEL_WORKERS": "0",
@@ -184,7 +238,58 @@ def container(
         **probes(_ready(variant), "/v2/health/live"),
         "resources": _RESOURCES,
         "securityContext": SECURITY,
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - as above
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - as above
+            *([KEYS_MOUNT] if is_made(experiment) else []),
+            *([{"name": "predictions", "mountPath": LOG_FOLDER}] if experiment.log else []),
+        ],
+    }
+
+
+def volumes(experiment: Experiment, *, grouped: bool = True) -> Json:
+    """The volumes of a pod of model servers, and the group that may read their keys.
+
+    Where a platform lets no pod have a group (Knative, by default) everybody in the pod may.
+    """
+    own = [SCRATCH, *_log_volumes(experiment)]
+    if not is_made(experiment):
+        return {"volumes": own}
+    keys = keys_volume(experiment, READ_BY_GROUP if grouped else _READ_BY_ALL)
+    return {**({"securityContext": GROUP} if grouped else {}), "volumes": [*own, keys]}
+
+
+def _log_volumes(experiment: Experiment) -> list[Json]:
+    """Where predictions are logged: as long as the pod is there, with room to rotate."""
+    if experiment.log is None:
+        return []
+    room = f"{2 * experiment.log.megabytes}M"
+    return [{"name": "predictions", "emptyDir": {"sizeLimit": room}}]
+
+
+def keys_volume(experiment: Experiment, mode: int) -> Json:
+    """The mounted keys of the collector."""
+    return {"name": "keys", "secret": {"secretName": keys_of(experiment).name, "defaultMode": mode}}
+
+
+def collector_backend(experiment: Experiment) -> Backend | None:
+    """The Service of the collector, where abctl makes one."""
+    if not is_made(experiment):
+        return None
+    return Backend(experiment.namespace, collector_name(experiment), COLLECTS)
+
+
+def collector_address(experiment: Experiment) -> tuple[str, int] | None:
+    """Its host and port."""
+    where = collector_backend(experiment)
+    return None if where is None else (near(experiment, where), where.port)
+
+
+def _collecting(experiment: Experiment) -> Mapping[str, str]:
+    if (where := collector_address(experiment)) is None:
+        return {}
+    return {
+        "AB_COLLECTOR": "http://{}:{}".format(*where),
+        "AB_KEYS": f"{KEYS_MOUNT['mountPath']}/{KEYS}",
     }
 
 

@@ -10,12 +10,15 @@ from typing import Any
 from abctl.core.assignment import by_salted_hash
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.server import reader_image
 from abctl.core.split import Split
 from abctl.errors import ClusterError, SpecError
 from abctl.platforms import (
     Capabilities,
     Inquiry,
     Misfit,
+    _access_log,
+    _entrance,
     _envoy_bootstrap,
     _envoy_routes,
     _fit,
@@ -42,9 +45,11 @@ CAPABILITIES = Capabilities(
     shadow=True,
     max_variants=None,
     reports="split",
+    proxy="envoy",
     draw=by_salted_hash,
     inquiry=Inquiry(_proxy.ADMIN, _envoy_routes.PATH, _status, _proxy.WITHIN_SECONDS),
     services=_workload.services,
+    grpc=_entrance.grpc,
 )
 _IMAGE = "envoyproxy/envoy:distroless-v1.40.0"
 _LISTEN = 8080
@@ -52,6 +57,7 @@ _MOUNT, _BOOTSTRAP_FILE = "/etc/envoy", "envoy.json"
 _NOBODY = 65532
 
 ROUTES_FILE, bootstrap = _envoy_bootstrap.ROUTES_FILE, _envoy_bootstrap.bootstrap
+Others = _envoy_bootstrap.Others
 baseline = _fit.no_baseline
 upstreams = _fit.no_upstreams
 objections = _fit.no_objections
@@ -78,11 +84,15 @@ def objects(experiment: Experiment) -> list[Object]:
     """
     _fit.require(misfits(experiment))
     ref = target(experiment)
+    counted = reader_image(experiment) is not None
+    collector = _workload.collector_address(experiment)
     static = bootstrap(
         experiment,
         listen=_LISTEN,
         admin=_proxy.ADMIN,
         upstreams=_workload.addresses(experiment),
+        grpc=_workload.addresses(experiment, grpc=True),
+        others=Others(collector, _access_log.SOCKET if counted else None),
         routes_dir=_MOUNT,
         host="0.0.0.0",  # noqa: S104 - inside a pod, where the network policy decides
     )
@@ -96,6 +106,7 @@ def objects(experiment: Experiment) -> list[Object]:
         ports={"http": _LISTEN, "admin": _proxy.ADMIN},
         health=("/ready", _proxy.ADMIN),
         start_text=start_text,
+        log=f"unix-abstract:{_access_log.SOCKET}",
     )
     data = {_BOOTSTRAP_FILE: start_text, ROUTES_FILE: routes}
     return _proxy.proxy(experiment, ref, data, program)

@@ -16,13 +16,14 @@ from typing import Any
 import xxhash
 
 from abctl import platforms
-from abctl.core.assignment import Place, place_at
+from abctl.core.assignment import Place, hashed, place_at
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Assignment, Experiment, Variant
 from abctl.core.split import TOTAL_BP, Split
 from abctl.platforms import (
     Capabilities,
     Misfit,
+    _collector,
     _fit,
     _gateway_routes,
     _inference_service,
@@ -33,10 +34,11 @@ from abctl.platforms._gateway_routes import ROUTE_API
 
 
 def _hashed_key(rules: Assignment, split: Split, unit: str) -> Place:  # noqa: ARG001 - no salt
-    return place_at(split, xxhash.xxh64_intdigest(unit.encode()) % TOTAL_BP)
+    return place_at(split, xxhash.xxh64_intdigest(hashed(unit)) % TOTAL_BP)
 
 
-def _services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
+def services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
+    """The Service behind each variant."""
     backends = _gateway_routes.splitting(obj)[0]["backendRefs"]
     namespace = Ref.of(obj).namespace
     return {
@@ -57,7 +59,8 @@ CAPABILITIES = Capabilities(
     entrance=True,
     draw=_hashed_key,
     salted=False,
-    services=_services,
+    services=services,
+    grpc=_gateway_routes.grpc,
 )
 _MOST_BACKENDS = 16
 
@@ -71,24 +74,30 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
     """What of the experiment an HTTPRoute cannot express."""
     regional = experiment.assignment.unit != "request"
     general = _fit.misfits("gateway", CAPABILITIES, experiment, regional=regional)
-    return [*general, *_own(experiment)]
+    served = _fit.served(experiment)
+    return [
+        *general,
+        *unfit(experiment, "HTTPRoute"),
+        *(each for at in served for each in _inference_service.without_format(*at)),
+        *_workload.alike(experiment, "gateway"),
+    ]
 
 
-def _own(experiment: Experiment) -> Iterator[Misfit]:
+def unfit(experiment: Experiment, kind: str) -> Iterator[Misfit]:
+    """What no route of Gateway API can express."""
+    yield from _fit.address(experiment)
     gateway = experiment.entrance and experiment.entrance.gateway
     if not gateway:
         hint = "entrance: {gateway: namespace/name, host: iris.example.com}"
-        yield Misfit(("entrance", "gateway"), "is missing, an HTTPRoute needs it", hint)
+        yield Misfit(("entrance", "gateway"), f"is missing, an {kind} needs it", hint)
     for i, cohort in enumerate(experiment.assignment.cohorts):
         if cohort.split is not None and experiment.assignment.unit != "request":
             # Its rule would have to match the key too, and so come before the override's.
             message = "a split of users for a cohort, which gateway does not support"
             hint = "give the cohort a variant; envoy and nginx can split it"
             yield Misfit(("assignment", "cohorts", i, "split"), message, hint)
-    for place, variant in _fit.served(experiment):
-        yield from _inference_service.without_format(place, variant)
     if len(_gateway_routes.order(experiment)) > _MOST_BACKENDS:
-        message = f"{len(experiment.variants)} given, a rule of an HTTPRoute allows 16 backends"
+        message = f"{len(experiment.variants)} given, a rule of an {kind} allows 16 backends"
         yield Misfit(("variants",), message, "for more variants: envoy")
 
 
@@ -105,17 +114,28 @@ def objects(experiment: Experiment) -> list[Object]:
     """
     _fit.require(misfits(experiment))
     backends = {v.name: _backend(experiment, v) for v in experiment.served}
-    ref, rules = target(experiment), experiment.assignment
-    route = _weighted.noted(
-        _workload.head(ref, experiment), {n: backends[n].name for n in experiment.split.names}
-    )
-    found: list[Object] = [o for v in experiment.served for o in _servers(experiment, v)]
-    found += _gateway_routes.grants(experiment, backends)
-    if rules.unit != "request":
+    servers = [o for v in experiment.served for o in _servers(experiment, v)]
+    spec = _gateway_routes.spec(experiment, backends)
+    return routed(experiment, target(experiment), backends, servers, spec)
+
+
+def routed(
+    experiment: Experiment,
+    ref: Ref,
+    backends: Mapping[str, _workload.Backend],
+    servers: Sequence[Object],
+    spec: Json,
+) -> list[Object]:
+    """Servers, leave to reach Services elsewhere, a route, and its policy."""
+    names = experiment.split.names
+    called = _gateway_routes.called(backends[name] for name in names)
+    route = _weighted.noted(_workload.head(ref, experiment), dict(zip(names, called, strict=True)))
+    found = [*_collector.objects(experiment), *servers]
+    found += _gateway_routes.grants(experiment, backends, ref.kind)
+    if experiment.assignment.unit != "request":
         # Before the route, whose first requests would be drawn at random without it.
-        found.append(_policy(experiment))
-    found.append({**route, "spec": _gateway_routes.spec(experiment, backends)})
-    return found
+        found.append(_policy(experiment, ref))
+    return [*found, {**route, "spec": spec}]
 
 
 def _servers(experiment: Experiment, variant: Variant) -> list[Object]:
@@ -136,14 +156,14 @@ def _backend(experiment: Experiment, variant: Variant) -> _workload.Backend:
     return _workload.Backend(experiment.namespace, service, 80)
 
 
-def _policy(experiment: Experiment) -> Object:
+def _policy(experiment: Experiment, route: Ref) -> Object:
     api = "gateway.envoyproxy.io/v1alpha1"
-    ref = Ref(api, "BackendTrafficPolicy", experiment.namespace, experiment.name)
-    group, kind = ROUTE_API.partition("/")[0], "HTTPRoute"
+    ref = Ref(api, "BackendTrafficPolicy", route.namespace, route.name)
+    group = ROUTE_API.partition("/")[0]
     return {
         **_workload.head(ref, experiment),
         "spec": {
-            "targetRefs": [{"group": group, "kind": kind, "name": experiment.name}],
+            "targetRefs": [{"group": group, "kind": route.kind, "name": route.name}],
             "loadBalancer": {
                 "type": "ConsistentHash",
                 "consistentHash": {
@@ -168,8 +188,8 @@ def with_split(obj: Object, split: Split) -> Object:
     _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
     after: Json = deepcopy(dict(obj))
     if split != split_of(obj):
-        weights = _weighted.weights_of(names, split, CAPABILITIES.parts)
         for rule in _gateway_routes.splitting(after):
+            weights = _weighted.weights_of(_behind(obj, rule), split, CAPABILITIES.parts)
             for backend, weight in zip(rule["backendRefs"], weights, strict=True):
                 backend["weight"] = weight
     return after
@@ -181,7 +201,8 @@ def split_of(obj: Object) -> Split:
     Raises:
         ClusterError: no rule splits, or several split differently.
     """
-    return _weighted.split_of(obj, _names(obj), _gateway_routes.weights(obj))
+    rule = _gateway_routes.splitting(obj)[0]
+    return _weighted.split_of(obj, _behind(obj, rule), _gateway_routes.weights(rule))
 
 
 def programmed(obj: Object) -> Split | None:
@@ -218,14 +239,18 @@ def _unavailable(obj: Object) -> str | None:
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
     """The clusters that Envoy Gateway makes of the backends; those of other rules are others."""
-    rule = obj["spec"]["rules"].index(_gateway_routes.splitting(obj)[0])
     ref, found = Ref.of(obj), dict[str, list[str]]()
-    for i, name in enumerate(_names(obj)):
-        cluster = f"httproute/{ref.namespace}/{ref.name}/rule/{rule}/backend/{i}"
-        found.setdefault(name, []).append(cluster)
+    for rule in _gateway_routes.splitting(obj):
+        place = obj["spec"]["rules"].index(rule)
+        for i, name in enumerate(_behind(obj, rule)):
+            cluster = f"{ref.kind.lower()}/{ref.namespace}/{ref.name}/rule/{place}/backend/{i}"
+            found.setdefault(name, []).append(cluster)
     return found
 
 
 def _names(obj: Object) -> list[str]:
-    rule = _gateway_routes.splitting(obj)[0]
-    return _weighted.behind(obj, [backend["name"] for backend in rule["backendRefs"]])
+    return _behind(obj, _gateway_routes.splitting(obj)[0])
+
+
+def _behind(obj: Object, rule: Json) -> list[str]:
+    return _weighted.behind(obj, _gateway_routes.called(_gateway_routes.places_of(obj, rule)))

@@ -15,7 +15,7 @@ from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _fit, _inference_service, _weighted
+from abctl.platforms import Capabilities, Misfit, _collector, _fit, _inference_service, _weighted
 from abctl.platforms._inference_service import MODE, NAME, inference_service, predictor_service
 from abctl.platforms._workload import head, named
 
@@ -27,8 +27,10 @@ CAPABILITIES = Capabilities(
     shadow=False,
     max_variants=None,
     reports="conditions",
+    names_variant=False,  # the router drops the headers of an answer
 )
 _ROOT, _SUM = "root", 100
+_PLACED_BY = ("affinity", "nodeSelector", "serviceAccountName", "tolerations")
 _TARGETS = ("nodeName", "serviceName", "serviceUrl")
 
 baseline = _fit.no_baseline
@@ -61,12 +63,17 @@ def objects(experiment: Experiment) -> list[Object]:
     graph = head(target(experiment), experiment)
     graph["metadata"]["annotations"] = {MODE: "Standard"}
     steps = [_step(experiment, variant) for variant in experiment.variants]
-    graph["spec"] = {"nodes": {_ROOT: {"routerType": "Splitter", "steps": steps}}}
+    asked = experiment.templates.every.spec
+    graph["spec"] = {
+        "nodes": {_ROOT: {"routerType": "Splitter", "steps": steps}},
+        # All that can be said of where the router's pods run.
+        **{key: asked[key] for key in _PLACED_BY if asked.get(key) is not None},
+    }
     services = [
         inference_service(experiment, v, named(experiment, v.name), "Standard", silent=True)
         for v in experiment.variants
     ]
-    return [*services, graph]
+    return [*_collector.objects(experiment), *services, graph]
 
 
 def _step(experiment: Experiment, variant: Variant) -> Json:

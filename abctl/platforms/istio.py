@@ -12,8 +12,16 @@ from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import Split
-from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _fit, _istio_routes, _weighted, _workload
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _collector,
+    _entrance,
+    _fit,
+    _istio_routes,
+    _weighted,
+    _workload,
+)
 
 
 def _services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
@@ -36,6 +44,7 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     entrance=True,
     services=_services,
+    grpc=_entrance.grpc,
 )
 _API = "networking.istio.io/v1"
 _MESH = "mesh"
@@ -51,12 +60,16 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
     return [
         *_fit.misfits("istio", CAPABILITIES, experiment),
         *_workload.unserved(experiment, "istio"),
-        *_entrance(experiment),
+        *_workload.alike(experiment, "istio"),
+        *_gateway(experiment),
     ]
 
 
-def _entrance(experiment: Experiment) -> Iterator[Misfit]:
-    if not (experiment.entrance and experiment.entrance.host):
+def _gateway(experiment: Experiment) -> Iterator[Misfit]:
+    # Of a gateway every host can be had; of the mesh none.
+    entrance = experiment.entrance
+    yield from _fit.address(experiment, any_host=bool(entrance and entrance.gateway))
+    if not (entrance and entrance.host):
         hint = "entrance: {host: iris.example.com, gateway: istio-ingress/public}"
         yield Misfit(("entrance", "host"), "is missing, a VirtualService needs it", hint)
 
@@ -76,7 +89,7 @@ def objects(experiment: Experiment) -> list[Object]:
     backends = {v.name: _workload.backend(experiment, v) for v in experiment.served}
     carrier = _weighted.noted(
         _workload.head(target(experiment), experiment),
-        {name: backends[name].host for name in experiment.split.names},
+        dict(zip(experiment.split.names, _called(experiment, backends), strict=True)),
     )
     entrance = experiment.entrance
     assert entrance is not None
@@ -86,10 +99,23 @@ def objects(experiment: Experiment) -> list[Object]:
         "http": _istio_routes.routes(experiment, backends),
     }
     return [
+        *_collector.objects(experiment),
         *(each for v in experiment.served for each in _workload.servers(experiment, v)),
-        *(_rule(experiment, name, where.host) for name, where in backends.items()),
+        *_rules(experiment, backends),
         carrier,
     ]
+
+
+def _called(experiment: Experiment, backends: Mapping[str, _workload.Backend]) -> list[str]:
+    places = [backends[name] for name in experiment.split.names]
+    return _weighted.shortest((at.host, f"{at.host}:{at.port}") for at in places)
+
+
+def _rules(experiment: Experiment, backends: Mapping[str, _workload.Backend]) -> Iterator[Object]:
+    """For the hosts that abctl makes: others have rules of their own, which one more would undo."""
+    for variant in experiment.served:
+        if variant.model.image:
+            yield _rule(experiment, variant.name, backends[variant.name].host)
 
 
 def _rule(experiment: Experiment, variant: str, host: str) -> Object:
@@ -115,7 +141,7 @@ def with_split(obj: Object, split: Split) -> Object:
     after: Json = deepcopy(dict(obj))
     if split != split_of(obj):
         for route in _istio_routes.splitting(after):
-            for name, destination in zip(names, route["route"], strict=True):
+            for name, destination in zip(_behind(obj, route), route["route"], strict=True):
                 destination["weight"] = split[name]
     return after
 
@@ -126,16 +152,9 @@ def split_of(obj: Object) -> Split:
     Raises:
         ClusterError: no route splits, or several split differently.
     """
-    weights = [
-        [destination.get("weight", 0) for destination in route["route"]]
-        for route in _istio_routes.splitting(obj)
-    ]
-    if any(each != weights[0] for each in weights):
-        raise ClusterError(
-            f"{Ref.of(obj)}: routes to the same destinations differ in weights",
-            "give them the same weights; then a shift changes them together",
-        )
-    return _weighted.split_of(obj, _names(obj), weights[0])
+    route = _istio_routes.splitting(obj)[0]
+    weights = [destination.get("weight", 0) for destination in route["route"]]
+    return _weighted.split_of(obj, _names(obj), weights)
 
 
 def programmed(obj: Object) -> Split | None:  # noqa: ARG001 - the protocol's
@@ -155,11 +174,17 @@ def refusal(obj: Object) -> str | None:
 
 
 def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
-    """The hosts of the destinations, as the metrics call a Service."""
+    """The hosts of the destinations, as the metrics call a Service: by its whole name."""
     destinations = _istio_routes.splitting(obj)[0]["route"]
-    hosts = (each["destination"]["host"] for each in destinations)
+    own = f".{Ref.of(obj).namespace}.svc.cluster.local"
+    named = (each["destination"]["host"] for each in destinations)
+    hosts = (host if "." in host else f"{host}{own}" for host in named)
     return {name: (host,) for name, host in zip(_names(obj), hosts, strict=True)}
 
 
 def _names(obj: Object) -> list[str]:
-    return _weighted.behind(obj, _istio_routes.destinations(obj))
+    return _behind(obj, _istio_routes.splitting(obj)[0])
+
+
+def _behind(obj: Object, route: Json) -> list[str]:
+    return _weighted.behind(obj, _istio_routes.targets(route))

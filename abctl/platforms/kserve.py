@@ -16,8 +16,8 @@ from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, SpecError
-from abctl.platforms import Capabilities, Misfit, _fit, _inference_service, _weighted
-from abctl.platforms._inference_service import API, MODE, STANDARD, inference_service, mode_of
+from abctl.platforms import Capabilities, Misfit, _collector, _fit, _inference_service, _weighted
+from abctl.platforms._inference_service import API, KNATIVE, MODE, inference_service, mode_of
 
 CAPABILITIES = Capabilities(
     parts=100,
@@ -27,11 +27,16 @@ CAPABILITIES = Capabilities(
     shadow=False,
     max_variants=2,
     reports="split",
+    # What was rolled out before, wherever it stands.
+    control=lambda obj: _names(obj)[0],
 )
 _FIELD = "canaryTrafficPercent"
 # Written once and never changed, as any change of an annotation makes a new revision.
 _VARIANTS = "abctl.dev/variants"
 _ALL = 100
+# Parts of an InferenceService that may have a percentage of their own.
+_OTHERS = ("transformer", "explainer")
+_OF_REVISIONS = {"latestReadyRevision", "latestCreatedRevision", "traffic"}
 _ROUTED = "PredictorRouteReady"
 
 Json = dict[str, Any]
@@ -65,7 +70,8 @@ def objects(experiment: Experiment) -> list[Object]:
     Raises:
         SpecError: KServe cannot express the experiment.
     """
-    return [with_split(_service(experiment, 1), experiment.split)]
+    carrier = with_split(_service(experiment, 1), experiment.split)
+    return [*_collector.objects(experiment), carrier]
 
 
 def _service(experiment: Experiment, index: int) -> Json:
@@ -81,9 +87,10 @@ def with_split(obj: Object, split: Split) -> Object:
     """A copy with another `canaryTrafficPercent`, or without it where the treatment has all.
 
     Raises:
-        SpecError: not of two variants, no whole percents, or Standard mode, where the field is
-            silently ignored.
-        ClusterError: not an InferenceService with a predictor.
+        SpecError: not of two variants, no whole percents, or another mode than Knative, where the
+            field is silently ignored.
+        ClusterError: not an InferenceService with a predictor, or one whose transformer or
+            explainer has a percentage of its own.
     """
     _require_knative(obj)
     _weighted.require_fit(obj, _names(obj), split, CAPABILITIES.parts)
@@ -100,8 +107,8 @@ def split_of(obj: Object) -> Split:
     """The split between the revision that was rolled out last and the latest.
 
     Raises:
-        SpecError: Standard mode, where nothing splits.
-        ClusterError: no predictor, or no percentage.
+        SpecError: another mode than Knative, where nothing splits.
+        ClusterError: no predictor, or no percentage, or one of a transformer or explainer too.
     """
     _require_knative(obj)
     predictor = obj.get("spec", {}).get("predictor")
@@ -191,9 +198,19 @@ def _seen(obj: Object) -> Json:
 
 
 def _require_knative(obj: Object) -> None:
-    if (mode := mode_of(obj)) in STANDARD:
+    """Refuse every mode but the one in which the field of the predictor is a split."""
+    mode, seen = mode_of(obj), _seen(obj)
+    if mode is None and seen and not seen.keys() & _OF_REVISIONS:
+        mode = "another"  # by the cluster's default; Knative's status has revisions
+    if mode not in (None, *KNATIVE):
         raise SpecError(
             f"{Ref.of(obj)}: deployed in {mode} mode, where {_FIELD} is silently ignored",
             "platform: gateway splits between two InferenceServices in Standard mode "
             f"(or annotate a new one with {MODE}: Knative)",
+        )
+    spec = obj.get("spec", {})
+    if others := [part for part in _OTHERS if (spec.get(part) or {}).get(_FIELD) is not None]:
+        raise ClusterError(
+            f"{Ref.of(obj)}: {_FIELD} of {' and '.join(others)}, abctl shifts the predictor's",
+            "take it out there: two splits, one behind the other, are none that can be judged",
         )

@@ -1,7 +1,7 @@
 """nginx: a ConfigMap whose split_clients block carries the split.
 
 Every user keeps their variant, by nginx's own hash of salt and key. A changed ConfigMap reaches the
-pods a minute or two later (kubelet), where nginx then reloads it, and says so if it is asked.
+pods when their node looks, where nginx then reloads it, and says so if it is asked.
 """
 
 import re
@@ -10,14 +10,17 @@ from typing import Any
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
+from abctl.core.server import reader_image
 from abctl.core.split import Split
 from abctl.errors import ClusterError, SpecError
 from abctl.platforms import (
     Capabilities,
     Inquiry,
     Misfit,
+    _entrance,
     _fit,
     _nginx_config,
+    _nginx_log,
     _nginx_split,
     _proxy,
     _workload,
@@ -37,9 +40,11 @@ CAPABILITIES = Capabilities(
     shadow=False,
     max_variants=None,
     reports="split",
+    proxy="nginx",
     draw=_nginx_split.draw,
     inquiry=Inquiry(_proxy.ADMIN, _nginx_split.PATH, _status, _proxy.WITHIN_SECONDS),
     services=_workload.services,
+    grpc=_entrance.grpc,
 )
 _IMAGE = "nginxinc/nginx-unprivileged:1.28-alpine"
 _USER = 101
@@ -101,11 +106,15 @@ def objects(experiment: Experiment) -> list[Object]:
         SpecError: nginx cannot express the experiment.
     """
     _fit.require(misfits(experiment))
+    log = f"{_nginx_log.FOLDER}/{_nginx_log.FILE}"
     text = _nginx_config.configuration(
         experiment,
         _workload.addresses(experiment),
         listen=str(_LISTEN),
         admin=str(_proxy.ADMIN),
+        grpc=_workload.addresses(experiment, grpc=True),
+        collector=_workload.collector_address(experiment),
+        log=log if reader_image(experiment) else None,
     )
     program = _proxy.Program(
         container={"image": _IMAGE, "command": ["/bin/sh", "-c", _RUN]},
@@ -113,6 +122,8 @@ def objects(experiment: Experiment) -> list[Object]:
         mount=_MOUNT,
         ports={"http": _LISTEN, "admin": _proxy.ADMIN},
         health=("/nginx-ready", _LISTEN),
+        log=f"file:{log}",
+        log_folder=_nginx_log.FOLDER,
     )
     return _proxy.proxy(experiment, target(experiment), {_FILE: text}, program)
 

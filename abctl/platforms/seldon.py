@@ -1,7 +1,7 @@
 """Seldon Core v1: a SeldonDeployment whose predictors share the traffic.
 
 Every request is drawn anew, in whole percents. Seldon's own feedback does not exist for MLServer's
-protocol, so feedback goes to a variant's Service.
+protocol, so feedback goes to a variant's Service, or with tokens to the collector's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,20 @@ from abctl import platforms
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
+from abctl.core.template import SERVER
 from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _fit, _seldon_rules, _weighted
-from abctl.platforms._workload import SCRATCH, container, head, labels
+from abctl.platforms import (
+    Capabilities,
+    Made,
+    Misfit,
+    _collector,
+    _fit,
+    _seldon_route,
+    _seldon_rules,
+    _weighted,
+)
+from abctl.platforms._templates import patched, replicas
+from abctl.platforms._workload import container, head, labels, volumes
 
 CAPABILITIES = Capabilities(
     parts=100,
@@ -25,6 +36,15 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     reports="conditions",
     entrance=True,
+    grpc=_fit.always,
+    made=Made(
+        labels=lambda target: {"seldon-deployment-id": target.name},
+        variant="version",
+        route=_seldon_route.ref,
+        routed=_seldon_route.with_split,
+        path=lambda target: f"/seldon/{target.namespace}/{target.name}",
+    ),
+    names_variant=False,  # the executor drops the headers of an answer
 )
 _PREPACKED = {"sklearn": "SKLEARN_SERVER", "xgboost": "XGBOOST_SERVER", "mlflow": "MLFLOW_SERVER"}
 
@@ -59,7 +79,7 @@ def target(experiment: Experiment) -> Ref:
 
 
 def objects(experiment: Experiment) -> list[Object]:
-    """The SeldonDeployment: a predictor for each variant, and for the shadow.
+    """The SeldonDeployment: a predictor for each variant, and for the shadow; and the collector.
 
     Raises:
         SpecError: Seldon cannot express the experiment.
@@ -72,6 +92,7 @@ def objects(experiment: Experiment) -> list[Object]:
     }
     annotations = {key: value for key, value in given.items() if value}
     return [
+        *_collector.objects(experiment),
         {
             **head(target(experiment), experiment),
             "spec": {
@@ -85,7 +106,7 @@ def objects(experiment: Experiment) -> list[Object]:
                     *_shadow(experiment),
                 ],
             },
-        }
+        },
     ]
 
 
@@ -99,22 +120,27 @@ def _predictor(experiment: Experiment, variant: Variant, traffic: int) -> Json:
     model = variant.model
     # Seldon calls the model by the name of its node, and finds the node's container by that name.
     graph: Json = {"name": model.name, "type": "MODEL"}
-    spec: Json = {
-        "name": variant.name,
-        "replicas": 1,
-        "traffic": traffic,
-        "labels": labels(experiment, variant.name),
-        "graph": graph,
-    }
     if model.image:
         pod = {
             "containers": [container(experiment, variant, model.name, silent=True)],
-            "volumes": [SCRATCH],
+            **volumes(experiment),
         }
-        spec["componentSpecs"] = [{"spec": pod}]
     else:
         graph |= {"implementation": _PREPACKED[model.format or ""], "modelUri": model.uri}
-    return spec
+        pod = {"containers": [{"name": model.name}]}
+    templates = experiment.templates.of(variant.name)
+    plain = {"metadata": {"labels": labels(experiment, variant.name)}, "spec": pod}
+    asked, number = patched(plain, templates, {SERVER: model.name}), replicas(templates)
+    # Seldon adds to a stored model's server what is said of a container of its name.
+    said = bool(model.image) or asked["spec"] != pod
+    return {
+        "name": variant.name,
+        "replicas": 1 if number is None else number,
+        "traffic": traffic,
+        **asked["metadata"],
+        "graph": graph,
+        **({"componentSpecs": [{"spec": asked["spec"]}]} if said else {}),
+    }
 
 
 def with_split(obj: Object, split: Split) -> Object:
@@ -145,13 +171,20 @@ def split_of(obj: Object) -> Split:
     return _weighted.split_of(obj, names, traffic if len(sharing) > 1 else [1])
 
 
-def programmed(_: Object) -> None:
-    """Never known: the status has no word on the generation of the object that it speaks of."""
+def programmed(obj: Object) -> Split | None:
+    """What the operator's VirtualService carries; None where it cannot be read.
+
+    The status has no word on the generation of the object that it speaks of.
+    """
+    route = (obj.get("status") or {}).get("route")
+    return route and _seldon_route.split_of(route, [each["name"] for each in _sharing(obj)])
 
 
 def refusal(obj: Object) -> str | None:
     """What Seldon complains of."""
     status = obj.get("status") or {}
+    if unread := status.get("unread"):
+        return f"its VirtualService cannot be read: {unread}"
     if status.get("state") == "Failed":
         return f"Seldon says that it failed: {status.get('description', 'without a reason')}"
     return platforms.complaint(obj, "Ready")

@@ -27,6 +27,8 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     reports="conditions",
     images=False,
+    control=lambda obj: _default(obj),  # noqa: PLW0108 - it is defined below
+    grpc=_fit.always,
 )
 _API = "mlops.seldon.io/v1alpha1"
 _READY = ("CandidatesReady", "ExperimentReady")
@@ -151,6 +153,13 @@ def _objections(obj: Object) -> Iterator[str]:
         yield f"{twice} comes more than once among candidates and mirror"
     if mirror and not 0 <= mirror["percent"] <= _MOST:
         yield f"mirror percent {mirror['percent']}, must be from 0 to 100"
+
+
+def _default(obj: Object) -> str | None:
+    """The candidate that requests for no Experiment get."""
+    default = obj.get("spec", {}).get("default")
+    targets = [candidate["name"] for candidate in _candidates(obj)]
+    return _names(obj)[targets.index(default)] if default in targets else None
 
 
 def _candidates(obj: Object) -> list[Json]:

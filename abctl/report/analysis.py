@@ -8,11 +8,12 @@ from rich.text import Text
 
 from abctl.core import figures
 from abctl.core.analysis import Analysis, MetricResult, Reading, VariantResult
+from abctl.core.reasons import Reason
 from abctl.core.split import format_share
 from abctl.core.time import format_moment
 from abctl.core.verdict import deviation
 from abctl.files import as_argument
-from abctl.report.effects import compared, named, of_what
+from abctl.report.effects import compared, named, of_table, of_units, of_what
 from abctl.report.layout import Row, table
 from abctl.report.plot import intervals, room
 from abctl.report.prose import prose
@@ -21,6 +22,13 @@ from abctl.stats.srm import SrmResult
 
 _COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "magenta"}
 _NONE: Mapping[str, str] = {}
+_PLAN = "abctl plan --baseline 5% --mde 2pp --traffic 10000/day"
+_HINTS_OF_TABLES = {
+    "ship": "the next one with a split and a ledger that can be checked: abctl init iris.yaml",
+    "stop": f"how many units it takes: {_PLAN}",
+    "continue": f"how many units it takes: {_PLAN}",
+    "invalid": "find out why first: are the split, and the columns of variant and unit, right?",
+}
 
 
 def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Text:
@@ -109,6 +117,12 @@ def hint(
     return _later(found, experiment, simulated=simulated)
 
 
+def hint_of_table(found: Analysis) -> str | None:
+    """What to do after tables were judged that no ledger stands by; None where one does."""
+    alone = of_table(found) or any(note.code == "noLedger" for note in found.notes)
+    return _HINTS_OF_TABLES[found.verdict.kind] if alone else None
+
+
 def _later(found: Analysis, experiment: str, *, simulated: bool) -> str:
     """What to do to get more evidence."""
     when = ""
@@ -120,7 +134,11 @@ def _later(found: Analysis, experiment: str, *, simulated: bool) -> str:
 
 
 def _heading(found: Analysis) -> Iterator[str]:
-    looks = "any number of looks" if found.test == "sequential" else "one look"
+    looks = "one look" if found.test == "fixed" else "any number of looks"
+    if of_table(found):
+        units = "row" if found.unit == "request" else "unit"
+        yield f"{found.source}: by {units}, {looks} at alpha {found.alpha:g}"
+        return
     yield f"{found.experiment}: by {found.unit}, {looks} at alpha {found.alpha:g}"
     began = ""
     if found.started is not None:
@@ -154,16 +172,27 @@ def _unsettled(found: Analysis) -> str:
 def _totals(found: Analysis) -> Iterator[Text]:
     """What every variant got and did, whenever it was."""
     view = found.remarks.get("latency", "").partition(",")[0].partition(";")[0]
-    yield Text(prose(f"in total, over all periods{f' (latency: {view})' if view else ''}:"))
+    if of_table(found):
+        yield Text("in total:")
+    else:
+        yield Text(prose(f"in total, over all periods{f' (latency: {view})' if view else ''}:"))
     yield table([Row(_total(found, variant)) for variant in found.variants])
 
 
 def _total(found: Analysis, variant: VariantResult) -> dict[str, str]:
+    if of_table(found) or of_units(found):
+        return _total_of_table(found, variant)
     seconds = partial(figures.value, unit="seconds")
+    answers = variant.answers
+    errors = answers.error_ratio if answers else variant.error_ratio
+    refused = {}
+    if any(each.answers and each.answers.refused for each in found.variants):
+        refused["4XX"] = figures.value(answers.refused_ratio if answers else None, "share")
     cells = {
         "VARIANT": variant.name,
         "REQUESTS": figures.count(variant.requests),
-        "ERRORS": figures.value(variant.error_ratio, "share"),
+        "ERRORS": figures.value(errors, "share"),
+        **refused,
         "LATENCY MEAN": seconds(variant.latency_mean_seconds),
         "P50": seconds(variant.latency_p50_seconds),
         "P95": seconds(variant.latency_p95_seconds),
@@ -172,6 +201,21 @@ def _total(found: Analysis, variant: VariantResult) -> dict[str, str]:
         if metric.of not in ("errors", "latency"):
             name = f"{metric.name} ({metric.of})" if metric.name in cells else metric.name
             cells[name] = figures.value(variant.values[metric.name], metric.unit)
+    return cells
+
+
+def _total_of_table(found: Analysis, variant: VariantResult) -> dict[str, str]:
+    """Rows, units, and what is no quantile: that stands below."""
+    rows = "EXPOSURES" if of_units(found) else "ROWS"
+    cells = {"VARIANT": variant.name, rows: figures.count(variant.requests)}
+    if found.unit != "request" and found.srm is not None:
+        counts = found.srm.observed if isinstance(found.srm, SrmResult) else found.srm.n
+        if len(counts) == len(found.variants):
+            at = [each.name for each in found.variants].index(variant.name)
+            cells["UNITS"] = figures.count(counts[at])
+    for metric in found.metrics:
+        if metric.kind != "quantile":
+            cells[metric.name] = figures.value(variant.values[metric.name], metric.unit)
     return cells
 
 
@@ -192,10 +236,13 @@ def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
     result = reading.result
     row = {"METRIC": name, "TEST": result.method}
     if isinstance(result, NotEstimable):
-        return Row(row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {result.reason}"])
+        return Row(
+            row | {"EFFECT": "-", "P": "-"}, [f"not estimable: {Reason.of(result.why).text}"]
+        )
     ends = [figures.difference(end, metric.unit) for end in result.interval]
     effect = f"{figures.difference(result.effect, metric.unit)} ({figures.interval(ends)})"
-    notes = "; ".join((*result.notes, *(each.text for each in reading.caveats)))
+    said = (*map(Reason.of, result.notes), *reading.caveats)
+    notes = "; ".join(each.text for each in said)
     return Row(row | {"EFFECT": effect, "P": f"{result.p:.2g}"}, [notes] if notes else [])
 
 
@@ -204,7 +251,8 @@ def _remarks(found: Analysis) -> Iterator[str]:
         yield from (f"{of_what(metric)}: {each.text}" for each in metric.remarks)
         for comparison in metric.comparisons:
             if not isinstance(comparison.effect, NotEstimable):
-                yield from (f"{of_what(metric)}: {each}" for each in comparison.effect.notes)
+                notes = map(Reason.of, comparison.effect.notes)
+                yield from (f"{of_what(metric)}: {each.text}" for each in notes)
 
 
 def _beliefs(found: Analysis) -> Iterator[Text]:
@@ -231,5 +279,7 @@ def _split(found: Analysis) -> str:
     if isinstance(found.srm, SrmResult):
         verb = "NOT as ordered" if found.srm.mismatch else "as ordered"
         names = [variant.name for variant in found.variants]
-        return f"split: {verb}: {deviation(found.srm, names)}"
-    return f"split: not checked, {found.srm.reason}"
+        units = "rows" if found.unit == "request" else "units"
+        counted = units if of_table(found) or of_units(found) else "requests"
+        return f"split: {verb}: {deviation(found.srm, names, counted)}"
+    return f"split: not checked, {Reason.of(found.srm.why).text}"

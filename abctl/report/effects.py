@@ -7,6 +7,7 @@ from rich.text import Text
 
 from abctl.core import figures
 from abctl.core.analysis import Analysis, Comparison, MetricResult
+from abctl.core.reasons import Reason
 from abctl.report.layout import Row, table
 from abctl.report.prose import prose
 from abctl.report.question import Question, question
@@ -27,11 +28,21 @@ def compared(found: Analysis, wide: bool) -> Iterator[Text]:
     pairs = [(metric, comparison) for metric in found.metrics for comparison in metric.comparisons]
     if not pairs:
         return
-    what = "compared period by period (one split each), so values differ from the totals:"
-    yield Text(prose(what))
+    periods = "compared period by period (one split each), so values differ from the totals:"
+    yield Text(prose("compared:" if of_table(found) else periods))
     yield table([_row(found, *pair, wide) for pair in pairs], left={"PROVEN"})
     if legend := _legend(found, [question(comparison) for _, comparison in pairs]):
         yield Text(prose(legend, hanging=0), "dim")
+
+
+def of_table(found: Analysis) -> bool:
+    """Whether it is of a table of events: one period, and nothing counted beside its metrics."""
+    return found.preset == "table"
+
+
+def of_units(found: Analysis) -> bool:
+    """Whether all of its metrics are of tables, of units with a window each."""
+    return found.preset == "events"
 
 
 def _legend(found: Analysis, rows: Sequence[Question | NotEstimable]) -> str:
@@ -68,12 +79,14 @@ def of_what(metric: MetricResult) -> str:
 def _row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bool) -> Row:
     asked, label = question(comparison), named(found, metric, comparison)
     if isinstance(asked, NotEstimable):
-        said = any(each.facts.get("detail") == asked.reason for each in found.verdict.reasons)
+        reason = Reason.of(asked.why)
+        said = any(r.facts.get("reason") == reason.document() for r in found.verdict.reasons)
         blank = dict.fromkeys(("CONTROL", "TREATMENT", "EFFECT", "P"), "-")
-        why = f"{metric.role}: {'the verdict says why' if said else asked.reason}"
+        why = f"{metric.role}: {'the verdict says why' if said else reason.text}"
         return Row({"METRIC": label, **blank, "PROVEN": "not estimable"}, [why])
     result, unit = asked.result, metric.unit
-    how = [_how(found, metric, comparison, asked)] if wide else []
+    how = [*_other(metric, comparison)]
+    how += [_how(found, metric, comparison, asked)] if wide else []
     return Row(
         {
             "METRIC": label,
@@ -85,6 +98,19 @@ def _row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bo
         },
         [f"{metric.role}, {_asked(metric, asked)}? {'; '.join(_answer(metric, asked))}", *how],
     )
+
+
+def _other(metric: MetricResult, comparison: Comparison) -> Iterator[str]:
+    """The same by whoever else counted."""
+    if (other := comparison.other) is None:
+        return
+    who = "as clients saw it" if other.view == "clients" else "by the servers themselves"
+    if isinstance(other.effect, NotEstimable):
+        yield f"{who}: {Reason.of(other.effect.why).text}"
+        return
+    values = (figures.value(v, metric.unit) for v in (other.effect.control, other.effect.treatment))
+    effect = figures.difference(other.effect.effect, metric.unit)
+    yield f"{who}: {effect} ({' to '.join(values)})"
 
 
 def _proven(metric: MetricResult, asked: Question) -> str:
@@ -118,7 +144,7 @@ def _answer(metric: MetricResult, asked: Question) -> Iterator[str]:
         within = "it was within margin"
         yield f"at another look {within if metric.role == 'guardrail' else opposite[asked.says]}"
     if asked.holds and any(map(asked.by_test_alone, asked.decisive)):
-        yield from result.notes
+        yield from (Reason.of(note).text for note in result.notes)
 
 
 def written(metric: MetricResult, asked: Question) -> figures.Written:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from abctl.analysis.plan import LARGEST, Kind
+from abctl.analysis.ramp import Step
 from abctl.core.delta import format_delta
 from abctl.core.number import parse_number
 from abctl.core.split import TOTAL_BP, format_share, parse_shares_bp
+from abctl.core.time import parse_duration_seconds
 from abctl.errors import UsageError
 from abctl.stats.power import sizes as sizing
 from abctl.stats.summary import SummaryError
@@ -25,6 +27,7 @@ _MANY_DAYS = 100
 _WAYS = {
     "fixed": "1 (fixed)",
     "group-sequential": "5 (O'Brien-Fleming)",
+    "horizon": "any (horizon)",
     "sequential": "any (sequential)",
 }
 _PER_DAY = {"s": 86_400.0, "min": 1440.0, "h": 24.0, "day": 1.0, "week": 1 / 7}
@@ -41,7 +44,11 @@ def document(answer: "Answer") -> dict[str, Any]:
         "kindOfMetric": asked.kind,
         "baseline": asked.baseline,
         "sd": asked.sd,
+        "coefficientsOfVariation": None if asked.cvs is None else list(asked.cvs[:2]),
+        "correlation": None if asked.cvs is None else asked.cvs[2],
+        "quantile": asked.quantile,
         "shares": list(asked.shares),
+        "ramp": [{"shares": list(step.shares), "days": step.days} for step in asked.ramp],
         "direction": asked.direction,
         "oneSided": asked.one_way,
         "comparisons": asked.comparisons,
@@ -127,7 +134,7 @@ def _each(asked: "Question") -> str:
 
 def _remarks(answer: "Answer") -> "Iterator[str]":
     asked, row = answer.question, answer.row
-    value = "{:.4g}".format if asked.kind == "mean" else "{:.4%}".format
+    value = "{:.4%}".format if asked.kind == "proportion" else "{:.4g}".format
     before = _trim(value(asked.baseline))
     after = _trim(value(asked.baseline + (-row.effect if asked.is_margin else row.effect)))
     if asked.is_margin:
@@ -138,6 +145,9 @@ def _remarks(answer: "Answer") -> "Iterator[str]":
     yield f"alpha {asked.alpha:g} {sides}, power {asked.power:g}"
     if asked.alpha_each < asked.alpha:
         yield f"each of {asked.comparisons:,} comparisons has alpha / {asked.comparisons:,}"
+    if asked.ramp:
+        days = sum(step.days for step in asked.ramp)
+        yield f"the first {_days(days)} days are the ramp, whose units tell less than later ones"
     if asked.design_effect != 1:
         users = row.total / asked.requests_per_user
         yield (
@@ -148,6 +158,15 @@ def _remarks(answer: "Answer") -> "Iterator[str]":
         yield "look once, at the end: an earlier look may not decide"
     else:
         yield "look at any time: TOTAL is the most it takes, EXPECTED the mean if it is as planned"
+    fixed = next(each for how, each in answer.looking if how == "fixed")
+    if answer.elsewhere not in (None, fixed.n[0]):
+        yield (
+            f"for one look other calculators say {answer.elsewhere:,} in the control, this one "
+            f"{fixed.n[0]:,}: they take the control's variance for both variants if nothing "
+            "differs; the test pools both"
+        )
+    if not asked.one_way:
+        yield "an experiment decides one-sided: --one-sided, or give its file"
     for days, found in answer.reach:
         finds = "nothing" if found is None else _short(found, asked)
         yield f"{days:g} days find {finds}"
@@ -166,10 +185,11 @@ def _days(days: float) -> str:
 
 
 def parse_baseline(text: str, kind: Kind) -> float:
-    """The control's value: `5%` for proportions, any number for means.
+    """The control's value: `5%` for proportions, a number for other kinds.
 
     Raises:
-        UsageError: a proportion that is not between 0% and 100% or has no unit, or no number.
+        UsageError: a proportion that is not between 0% and 100% or has no unit, or no number; a
+            rate or a quantile that is not over 0.
     """
     hint = "write 5% for a proportion, 12.5 for a mean (--kind mean)"
     percent = _PERCENT.match(text)
@@ -178,6 +198,7 @@ def parse_baseline(text: str, kind: Kind) -> float:
     except ValueError:
         value = math.nan
     wrong = not 0 < value < 1 if kind == "proportion" else bool(percent)
+    wrong |= kind in ("rate", "quantile") and not value > 0
     if wrong or not abs(value) <= LARGEST:
         raise UsageError(f"baseline {text!r} is no {kind}", hint)
     if kind == "proportion" and not percent:
@@ -194,7 +215,7 @@ def parse_traffic_per_day(text: str) -> float:
     match = _TRAFFIC.match(text)
     if match is None or not 0 < float(match[1]) <= LARGEST:
         raise UsageError(
-            f"traffic {text!r} is no rate",
+            f"traffic {text!r} is not a rate",
             "write 10000/day; also /s, /min, /h, /week",
         )
     return float(match[1]) * _PER_DAY[match[2]]
@@ -225,6 +246,43 @@ def parse_shares(split: str | None, treatments: int | None) -> tuple[float, ...]
             f"split {split!r} sums to {format_share(sum(shares))}, must be 100%", "write 90/10"
         )
     return tuple(share / TOTAL_BP for share in shares)
+
+
+def parse_ramp(text: str, variants: int) -> tuple[Step, ...]:
+    """`95/5:1d,80/20:2d` as steps: splits of so many variants, each with its time.
+
+    Raises:
+        UsageError: a step without its time, of another number of variants, or not a split.
+    """
+    steps = []
+    for each in text.split(","):
+        split, colon, time = each.strip().partition(":")
+        if not (split and colon):
+            lacking = "time" if split else "split"
+            message = f"--ramp {each.strip()!r} has no {lacking}"
+            raise UsageError(message, "--ramp 95/5:1d,80/20:2d")
+        shares = parse_shares(split, variants - 1)
+        steps.append(Step(shares, parse_duration_seconds(time) / 86_400.0))
+    return tuple(steps)
+
+
+def variation(
+    cv: float | None, over_cv: float, correlation: float
+) -> tuple[float, float, float] | None:
+    """Coefficients of variation of a ratio's parts, and their correlation; None for none.
+
+    Raises:
+        UsageError: numbers that describe no users, or what is over without what it is of.
+    """
+    hint = "--cv 1.5 --over-cv 0.8 --over-correlation 0.5"
+    for option, value in (("--cv", cv), ("--over-cv", over_cv)):
+        if value is not None and not 0 <= value <= _MOST_REQUESTS:
+            raise UsageError(f"{option} {value:g}, must be 0 to {_MOST_REQUESTS:,}", hint)
+    if not abs(correlation) <= 1:
+        raise UsageError(f"--over-correlation {correlation:g}, must be -1 to 1", hint)
+    if cv is None and (over_cv or correlation):
+        raise UsageError("--over-cv and --over-correlation are nothing without --cv", hint)
+    return None if cv is None else (cv, over_cv, correlation)
 
 
 def clustering(per_user: float, cv: float, correlation: float) -> float:

@@ -1,16 +1,18 @@
 """Objects that abctl did not make, by KIND/NAME: what is there already can be shifted too."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from abctl import platforms
 from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Assignment, Design, Experiment, Model, Variant
-from abctl.core.ledger import Entry, ledger_ref
+from abctl.core.ledger import Entry, ledger_ref, other_ref
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UsageError
 from abctl.forms.ledger import new_object
-from abctl.platforms import Platform, platform
+from abctl.platforms import Platform
 
 # kubectl's words for each kind that carries a split.
 _WORDS = {
@@ -18,6 +20,7 @@ _WORDS = {
     "kserve": ("isvc", "inferenceservice", "inferenceservices"),
     "inferencegraph": ("ig", "inferencegraph", "inferencegraphs"),
     "gateway": ("httproute", "httproutes"),
+    "grpcroute": ("grpcroute", "grpcroutes"),
     "istio": ("vs", "virtualservice", "virtualservices"),
     "seldon2": ("experiment", "experiments"),
     "envoy": ("cm", "configmap", "configmaps"),
@@ -30,6 +33,11 @@ def is_address(word: str) -> bool:
     kind, slash, name = word.partition("/")
     named = bool(kind and slash and name) and "/" not in name
     return named and not name.endswith((".yaml", ".yml", ".json"))
+
+
+def names_object(word: str) -> bool:
+    """Whether it names an object of the cluster: written like KIND/NAME, and not a file."""
+    return not Path(word).exists() and is_address(word)
 
 
 def experiment_of(word: str) -> tuple[str, str]:
@@ -63,7 +71,7 @@ def _platforms_of(word: str) -> tuple[str, ...]:
     if not (names := _platforms(kind)):
         known = ", ".join(dict.fromkeys(words[0] for words in _WORDS.values()))
         raise UsageError(
-            f"{word}: no file, and {kind!r} is no kind that carries a split",
+            f"{word}: no file, and {kind!r} is not a kind that carries a split",
             f"kinds that do: {known}",
         )
     return names
@@ -85,15 +93,15 @@ def experiment(
     kind, _, name = word.partition("/")
     names = _platforms_of(word)
     for each in names:
-        carrier = platform(each)
+        platform = platforms.platform(each)
         # A ConfigMap is called after its platform.
         made_up = _made_up(
             each, name.removesuffix(f"-{each}") if len(names) > 1 else name, namespace
         )
-        ref = carrier.target(made_up)
+        ref = platform.target(made_up)
         if ref.name == name:
             found = _there(client, ref, kind)
-            return carrier, _with_variants(made_up, carrier.split_of(found)), found
+            return platform, _with_variants(made_up, platform.split_of(found)), found
     raise _strange(word, names)
 
 
@@ -120,9 +128,12 @@ class Adopting:
 
     def __init__(self, client: KubeClient, experiment: Experiment, found: Object | None) -> None:
         self._client, self._found = client, found
-        self._ref = ledger_ref(experiment)
+        target = platforms.platform(experiment.platform).target(experiment)
+        self._refs = ledger_ref(experiment), other_ref(experiment, target)
         first = Entry(client.now(), "unknown", None, experiment.split, "found by abctl", "observed")
-        self._first = new_object(experiment, first)
+        self._first = {
+            ref: new_object(experiment, first, target=target, ref=ref) for ref in self._refs
+        }
 
     def __getattr__(self, verb: str) -> Any:
         return getattr(self._client, verb)
@@ -135,13 +146,13 @@ class Adopting:
         try:
             return self._client.get(ref)
         except NotFoundError:
-            if ref != self._ref:
+            if ref not in self._refs:
                 raise
-            return self._first
+            return self._first[ref]
 
     def replace(self, obj: Object) -> Object:
         """Replace it whole; a ledger that is not there yet is made."""
-        if Ref.of(obj) == self._ref and not obj["metadata"].get("resourceVersion"):
+        if Ref.of(obj) in self._refs and not obj["metadata"].get("resourceVersion"):
             return self._client.create(obj)
         return self._client.replace(obj)
 

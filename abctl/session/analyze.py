@@ -13,17 +13,22 @@ from abctl.cluster import KubeClient
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
-from abctl.errors import NotFoundError, SourceError
+from abctl.core.selector import matures_in
+from abctl.errors import AbctlError, NotFoundError, SourceError, UsageError
 from abctl.evidence import saved
+from abctl.evidence.absence import silences
 from abctl.evidence.cache import cache_of
 from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
+from abctl.evidence.matured import matured
 from abctl.evidence.read import Progress, read
+from abctl.evidence.recent import recent_windows
 from abctl.forms.plan import as_locked
 from abctl.local import scraper, stack
 from abctl.metrics.queries import MetricQueries
 from abctl.platforms import platform
-from abctl.session import ledger
+from abctl.session import ledger, tables
 from abctl.session.session import Session
+from abctl.session.sight import as_seen
 from abctl.sources import Source, open_source
 from abctl.spec import reach
 from abctl.spec.measurement import measured, needs_upstreams
@@ -76,9 +81,15 @@ def gather(
     queries = list(asked.queries())
     if not asked.windows:
         return asked
-    cache = cache_of(source, asked.now)
-    samples = read(source, asked.windows, queries, asked.now, cache=cache, progress=progress)
-    return replace(asked, samples=samples)
+    # What is counted late is not there yet, so it cannot be kept as final.
+    cache = cache_of(source, asked.now - max(map(matures_in, queries), default=0.0))
+    moved = matured(source, queries)
+    samples = read(moved, asked.windows, queries, asked.now, cache=cache, progress=progress)
+    shares = ledger.desired.ratios if ledger.desired else {}
+    silent = silences(source, telemetry, shares, asked.now)
+    lately = recent_windows(asked.windows, asked.now)
+    recent = (read(moved, lately, queries, asked.now),) if lately else ()
+    return replace(asked, samples=samples, silences=silent, recent=recent)
 
 
 def analyze(
@@ -86,6 +97,7 @@ def analyze(
     *,
     save: Path | None = None,
     progress: Progress = lambda _done, _all: None,
+    looks: int = 0,
 ) -> Analysis:
     """Read the ledger and the counters, and judge.
 
@@ -93,22 +105,45 @@ def analyze(
         session: the experiment in the world that holds its ledger.
         save: where to put what was read, for `analyze_saved`; also if it cannot be judged.
         progress: is told how many questions the source has answered, and of how many.
+        looks: of so many at most the path of each effect is told; 0: of none.
 
     Raises:
         NotFoundError: the experiment was not started, or its stack does not run.
         SourceError: the evidence cannot be read, or contradicts itself.
     """
     experiment, world, source = session.experiment, session.world, session.experiment.source
+    of_tables = source is not None and source.tables is not None
+    if of_tables and save is not None:
+        raise UsageError(
+            "--save is for counters, which a source forgets; tables keep what is in them",
+            "leave --save out",
+        )
+    if of_tables and not experiment.by_counters.metrics:
+        return tables.analyze(session)
     if not _elsewhere(session) and source and source.kind == "file":
         given = saved.load(Path(source.options["path"]))
         found = replace(given, experiment=_bare(as_locked(given.ledger, experiment)))
     else:
-        entries = ledger.read(world, experiment).ledger
-        where, wanted = source_of(session), telemetry(experiment, world)
+        entries = present_ledger(session)
+        where, wanted = source_of(session), telemetry(as_locked(entries, experiment), world)
         found = gather(experiment, entries, where, wanted, clock=session.clock, progress=progress)
     if save is not None:
         saved.save(save, found)
-    return judge(found)
+    units = tables.of_units(session, found.ledger, found.now) if of_tables else None
+    return judge(found, units, looks)
+
+
+def present_ledger(session: Session) -> Ledger:
+    """The ledger, with what the object that carries the split says where its last entry does not.
+
+    Raises:
+        NotFoundError: the experiment was not started.
+        ClusterError: the ledger cannot be read.
+    """
+    try:
+        return as_seen(session, session.observe())
+    except AbctlError:  # without the object there is the ledger's own word
+        return ledger.read(session.world, session.experiment).ledger
 
 
 def _bare(experiment: Experiment) -> Experiment:
@@ -119,13 +154,17 @@ def _bare(experiment: Experiment) -> Experiment:
     return replace(experiment, source=None, written=None)
 
 
-def analyze_saved(path: Path) -> Analysis:
+def analyze_saved(path: Path, looks: int = 0) -> Analysis:
     """Judge evidence that `analyze` saved; needs nothing but the file.
+
+    Args:
+        path: the file.
+        looks: see `analyze`.
 
     Raises:
         SourceError: it cannot be read, or contradicts itself.
     """
-    return judge(saved.load(path))
+    return judge(saved.load(path), looks=looks)
 
 
 def source_of(session: Session) -> Source:
@@ -141,7 +180,7 @@ def source_of(session: Session) -> Source:
         return reach.prometheus(given, experiment.namespace, world)
     if session.prometheus_url is not None:
         return open_source("prometheus", {"url": session.prometheus_url})
-    if (source := experiment.source) is not None:
+    if (source := experiment.source) is not None and source.kind != "table":
         if source.kind == "prometheus":
             reach.require_agreement(experiment)
             return reach.prometheus(source.options, experiment.namespace, world)

@@ -1,43 +1,37 @@
-"""Bring an experiment into a cluster, and take it out again.
-
-In: its objects in their order, its ledger, its first epoch. Out: its objects in reverse order, its
-ledger last.
+"""Bring an experiment into a cluster: its objects in their order, its ledger, its first epoch.
 
 Server-side apply, so it may be repeated: the split stays as the ledger wants it, and what others
 have set is a conflict. The object that carries the split is applied only when every variant that
 gets requests by it is ready; what must be rolled out before (KServe's control) is waited for.
 """
 
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 
 from abctl.cluster import KubeClient
-from abctl.core.change import Object, Ref
-from abctl.core.ledger import Ledger, ledger_ref
-from abctl.errors import ClusterError, ConflictError, NotFoundError, NotReadyError
+from abctl.core.change import Change, Object, Ref
+from abctl.core.collector import is_made, keys_object, keys_of
+from abctl.core.ledger import Entry, Ledger
+from abctl.errors import AbctlError, ConflictError, NotFoundError, NotReadyError
 from abctl.forms.ledger import new_object
 from abctl.forms.plan import as_locked, first_difference
 from abctl.platforms import require_admissible
 from abctl.session import ledger
 from abctl.session.ledger import Book
-from abctl.session.readiness import serving
+from abctl.session.readiness import COLLECTS, serving
+from abctl.session.rivals import require_alone, wait_until_alone
 from abctl.session.session import Session
-from abctl.session.shift import wait_until_in_effect
+from abctl.session.tombstones import require_fresh
+from abctl.session.wait import wait_until_in_effect
 
 _POLL_SECONDS = 0.5
+_KEY_BYTES = 32
 
 
-@dataclass(frozen=True)
-class Step:
-    """One object before and after its apply; `before` is None where it is created."""
-
-    before: Object | None
-    after: Object
-
-    @property
-    def ref(self) -> Ref:
-        """Which object."""
-        return Ref.of(self.after)
+class Step(Change):
+    """One object before and after its apply."""
 
     @property
     def changes(self) -> bool:
@@ -59,14 +53,18 @@ def wanted(session: Session) -> list[Object]:
         SpecError: the platform cannot express the experiment.
         ConflictError: it is not as it was locked when it started, or abctl did not create it.
     """
+    return _wanted(session, known_ledger(session))
+
+
+def _wanted(session: Session, known: Ledger | None) -> list[Object]:
     platform, experiment = session.platform, session.experiment
-    known = _known(session)
-    _require_created(session, known)
+    require_created(session, known)
     if known and (parts := known.changed_since(experiment)):
         raise ConflictError(
             f"{', '.join(parts)} of the file differ from what was locked at the start"
             f" ({first_difference(known, experiment)})",
-            "a plan that changes with the data proves nothing: abctl delete, then apply it anew",
+            "abctl amend changes the plan on record, and only what comes then counts; or abctl "
+            "delete, then apply it anew with another salt",
         )
     if known:
         session = replace(session, experiment=as_locked(known, experiment))
@@ -76,7 +74,7 @@ def wanted(session: Session) -> list[Object]:
     return [platform.with_split(o, split) if Ref.of(o) == target else o for o in objects]
 
 
-def _require_created(session: Session, known: Ledger | None) -> None:
+def require_created(session: Session, known: Ledger | None) -> None:
     """Refuse to replace or delete an object that was there before abctl.
 
     Raises:
@@ -97,8 +95,14 @@ def steps(session: Session, objects: list[Object], *, force: bool = False) -> li
         ConflictError: somebody else manages fields of one of them, or of several.
         ClusterError: the cluster refuses an object.
     """
+    if known_ledger(session) is None:
+        require_alone(session, _carrier(session, objects), force=force)
     after = _tried(session.world, objects, force=force)
     return [Step(_read(session.world, o), then) for o, then in zip(objects, after, strict=True)]
+
+
+def _carrier(session: Session, objects: list[Object]) -> Object:
+    return next(obj for obj in objects if Ref.of(obj) == session.target)
 
 
 def _tried(world: KubeClient, objects: list[Object], *, force: bool) -> list[Object]:
@@ -114,7 +118,9 @@ def _tried(world: KubeClient, objects: list[Object], *, force: bool) -> list[Obj
     return found
 
 
-def apply(session: Session, *, why: str, wait: bool = True, force: bool = False) -> bool:
+def apply(
+    session: Session, *, why: str, wait: bool = True, force: bool = False, queue: bool = False
+) -> bool:
     """Apply everything and open the first epoch.
 
     Args:
@@ -122,7 +128,9 @@ def apply(session: Session, *, why: str, wait: bool = True, force: bool = False)
         why: for the ledger.
         wait: for readiness and for the split's effect; else the ledger keeps an open intent, and
             applying again finishes it.
-        force: take over fields that somebody else manages.
+        force: take over fields that somebody else manages, and start beside an experiment that
+            has the same host or Services.
+        queue: wait until no other experiment has them; the session's timeout is for that too.
 
     Returns:
         Whether the split is known to be in effect.
@@ -135,14 +143,21 @@ def apply(session: Session, *, why: str, wait: bool = True, force: bool = False)
     """
     deadline = session.clock() + session.timeout_seconds
     world, platform, experiment = session.world, session.platform, session.experiment
-    objects = wanted(session)
+    book = _known(session)
+    objects = _wanted(session, book.ledger if book else None)
 
     def left_seconds() -> float:
         return max(0.0, deadline - session.clock())
 
-    # What is refused is refused before anything is written.
-    _tried(world, objects, force=force)
-    book = _opened(session, why)
+    # What is refused is refused before anything is written. Of two experiments that is the one that
+    # comes later, not the one that runs.
+    if book is None:
+        _begin_alone(session, objects, deadline, force=force, queue=queue)
+        deadline = session.clock() + session.timeout_seconds
+    else:
+        _tried(world, objects, force=force)
+    book = book or _opened(session, why)
+    _make_keys(session)
     split = book.ledger.wanted
     for obj in platform.baseline(experiment):
         if _is_before(world, obj):
@@ -159,18 +174,54 @@ def apply(session: Session, *, why: str, wait: bool = True, force: bool = False)
         return False
     if platform.CAPABILITIES.inquiry:
         _await_servers(session, objects, [None], deadline)  # else there is no pod to ask
+    # Its counts begin with the first epoch.
+    _await_servers(session, objects, [COLLECTS], deadline)
     confirmed = wait_until_in_effect(session, split, left_seconds())
     _begin(session, book, why)
     return confirmed
 
 
+def _begin_alone(
+    session: Session, objects: list[Object], deadline: float, *, force: bool, queue: bool
+) -> None:
+    """Let the world check the objects, while nobody else has what they need."""
+    carrier = _carrier(session, objects)
+    if queue:
+        wait_until_alone(session, carrier, deadline)
+    else:
+        require_alone(session, carrier, force=force)
+    _tried(session.world, objects, force=force)
+    if queue:
+        # Of those who waited for the same, another one may have begun meanwhile.
+        wait_until_alone(session, carrier, deadline)
+
+
+def _make_keys(session: Session) -> None:
+    """Make the keys of the collector, unless they are there; they are never read."""
+    experiment = session.experiment
+    if session.adopted or not is_made(experiment):
+        return
+    unit, signing = (secrets.token_hex(_KEY_BYTES) for _ in range(2))
+    with suppress(ConflictError):
+        session.world.create(keys_object(experiment, unit=unit, signing=signing))
+        session.report(f"{keys_of(experiment)} made, with new keys")
+
+
 def _opened(session: Session, why: str) -> Book:
-    """The ledger; if there is none yet, a new one with an open intent."""
+    """A new ledger, with an open intent; or the one that somebody else has just made."""
     from abctl.analysis.meaning import meaning  # noqa: PLC0415 - statistics are slow to import
 
     experiment = session.experiment
-    first = session.entry(None, experiment.split, why, "intent")
-    return Book.of(_ensure(session.world, new_object(experiment, first, meaning(experiment))))
+    first, target = session.entry(None, experiment.split, why, "intent"), session.target
+    require_fresh(session)
+    made = new_object(experiment, first, meaning(experiment), target=target)
+    there = _ensure(session.world, made)
+    if not ledger.is_of(there, experiment, target):
+        raise ConflictError(
+            f"{Ref.of(there)} is the ledger of another object that is called {experiment.name}",
+            "give the experiment a name of its own (metadata.name)",
+        )
+    return Book.of(there)
 
 
 def _begin(session: Session, book: Book, why: str) -> None:
@@ -179,11 +230,27 @@ def _begin(session: Session, book: Book, why: str) -> None:
     if intent and intent.before is None:
         done = session.entry(None, intent.after, why, "applied")
         ledger.finish(session.world, session.experiment, book, done)
+        announce(session, done)
 
 
-def _known(session: Session) -> Ledger | None:
+def announce(session: Session, entry: Entry) -> None:
+    """An Event of what was done; whatever stands in its way is no error."""
+    with suppress(AbctlError):
+        session.audit.announce(session.world.get(session.target), entry)
+
+
+def known_ledger(session: Session) -> Ledger | None:
+    """The experiment's ledger; None where it was not applied yet.
+
+    Raises:
+        ClusterError: it is damaged, or cannot be read.
+    """
+    return known.ledger if (known := _known(session)) else None
+
+
+def _known(session: Session) -> Book | None:
     try:
-        return Book.of(session.world.get(ledger_ref(session.experiment))).ledger
+        return Book.of(ledger.find(session.world, session.experiment))
     except NotFoundError:
         return None
 
@@ -211,10 +278,10 @@ def _is_before(world: KubeClient, obj: Object) -> bool:
 def _await_servers(
     session: Session, objects: list[Object], names: Iterable[str | None], deadline: float
 ) -> None:
-    """Wait until the variants of these names can answer; None is the proxy before them."""
+    """Wait until variants can answer; None is the proxy before them, `COLLECTS` the collector."""
     told = ""
     for name in names:
-        words = name or "the proxy"
+        words = "the collector" if name == COLLECTS else name or "the proxy"
         while isinstance(answer := serving(session.world, objects, name), str):
             if session.clock() >= deadline:
                 raise NotReadyError(
@@ -238,7 +305,7 @@ def create(session: Session, *, why: str) -> Book:
         SpecError: the platform cannot express the experiment.
     """
     objects, target, platform = session.objects, session.target, session.platform
-    book = _opened(session, why)
+    book = _known(session) or _opened(session, why)
     for obj in objects:
         carries = Ref.of(obj) == target
         split = book.ledger.wanted
@@ -262,32 +329,3 @@ def start(session: Session, *, why: str) -> bool:
     confirmed = wait_until_in_effect(session, book.ledger.wanted)
     _begin(session, book, why)
     return confirmed
-
-
-def refs(session: Session) -> list[Ref]:
-    """What is deleted, in its order: what sends requests goes before what answers them."""
-    made = [Ref.of(obj) for obj in session.objects]
-    return [*reversed(made), ledger_ref(session.experiment)]
-
-
-def delete(session: Session, *, dry_run: bool = False) -> list[Ref]:
-    """Delete everything, and give what was there; it may be repeated, what is gone is no error.
-
-    A dry run asks the cluster whether it would.
-
-    Raises:
-        ConflictError: abctl did not create it.
-        ClusterError: the cluster refuses; what was deleted before stays deleted.
-    """
-    try:
-        known = _known(session)
-    except ClusterError:
-        known = None  # damaged: that too can be deleted
-    _require_created(session, known)
-    deleted = list[Ref]()
-    for ref in refs(session):
-        there = session.world.delete(ref, dry_run=dry_run)
-        done = f"deleted{' (dry run)' if dry_run else ''}" if there else "was not there"
-        session.report(f"{ref} {done}")
-        deleted += [ref] if there else []
-    return deleted

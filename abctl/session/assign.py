@@ -8,12 +8,12 @@ from typing import Literal
 
 from abctl.core.assignment import Assigned, by_salted_hash, explain
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import ledger_ref
 from abctl.core.split import TOTAL_BP, Split
 from abctl.core.time import format_moment
 from abctl.errors import ClusterError, NotFoundError, UsageError
 from abctl.forms.ledger import ledger_of
 from abctl.platforms import platform
+from abctl.session import ledger
 from abctl.session.open import Where, open_session
 from abctl.session.session import Session
 from abctl.stats.estimate import NotEstimable
@@ -77,7 +77,7 @@ def basis_of(
     except ClusterError as error:
         if where.state or where.cluster:
             raise
-        return _starting(experiment, f"nobody knows whether there is a ledger: {error.message}")
+        return _starting(experiment, f"the ledger cannot be read: {error.message}")
     if where.state and found.of == "file" and not where.state.exists():
         raise NotFoundError(
             f"--state {where.state}: no local stack was started there",
@@ -94,7 +94,7 @@ def _by_ledger(session: Session) -> Basis:
     """
     experiment, where = session.experiment, session.words
     try:
-        known = ledger_of(session.world.get(ledger_ref(experiment)))
+        known = ledger_of(ledger.find(session.world, experiment))
     except NotFoundError:
         return _starting(experiment, f"nothing has been applied in {where}")
     if known.wanted.names != experiment.split.names:
@@ -120,7 +120,11 @@ def _starting(experiment: Experiment, why: str) -> Basis:
 
 
 def assign(
-    experiment: Experiment, split: Split, units: Iterable[str], headers: Mapping[str, str]
+    experiment: Experiment,
+    split: Split,
+    units: Iterable[str],
+    headers: Mapping[str, str],
+    encoding: str = "utf-8",
 ) -> Iterator[tuple[str, Assigned]]:
     """Each unit with its assignment, one at a time, so that any number of them fits.
 
@@ -129,12 +133,20 @@ def assign(
         split: the split to go by.
         units: ids, as the header `assignment.key` would carry them.
         headers: further headers of every request.
+        encoding: how clients write an id into a header: data planes compare bytes.
 
+    Raises:
+        UsageError: an id that the encoding does not have.
     """
     rules = experiment.assignment
     draw = platform(experiment.platform).CAPABILITIES.draw or by_salted_hash
     for unit in units:
-        yield unit, explain(rules, split, {**headers, rules.key: unit}, draw)
+        try:
+            sent = unit.encode(encoding).decode(errors="surrogateescape")
+        except UnicodeEncodeError:
+            hint = "which bytes do clients send? --encoding utf-8, or latin-1"
+            raise UsageError(f"id {unit!r} cannot be written in {encoding}", hint) from None
+        yield unit, explain(rules, split, {**headers, rules.key: sent}, draw)
 
 
 def count(split: Split, assigned: Iterable[tuple[str, Assigned]]) -> Census:

@@ -1,13 +1,16 @@
 """The ledger in the world: read it, append to it; whoever comes second finds out."""
 
+import json
 from dataclasses import dataclass
 
 from abctl.cluster import KubeClient
-from abctl.core.change import Object
+from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, ledger_ref
+from abctl.core.ledger import Entry, Ledger, ledger_ref, other_ref
+from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError
-from abctl.forms.ledger import ledger_of, with_ledger
+from abctl.forms.ledger import ledger_of, target_of, with_ledger, with_target
+from abctl.platforms import platform
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,19 @@ class Book:
             ClusterError: its ledger is damaged.
         """
         return cls(obj, ledger_of(obj))
+
+    @classmethod
+    def missing(cls, asked: Split, at: float) -> "Book":
+        """What stands for a ledger that cannot be read: that this split was found."""
+        return cls({"metadata": {}}, Ledger("{}", (Entry(at, "", None, asked, "", "observed"),)))
+
+    def of_carrier(self, carrier: Object) -> "Book":
+        """The same, saying which object it is of, with the uid of that."""
+        ref, uid = Ref.of(carrier), str(carrier["metadata"].get("uid") or "")
+        said = target_of(self.obj)
+        if said is None or (said[0] == ref and uid and not said[1]):
+            return Book(with_target(self.obj, ref, uid), self.ledger)
+        return self
 
     @property
     def version(self) -> str:
@@ -83,13 +99,42 @@ def require_latest(world: KubeClient, experiment: Experiment, book: Book) -> Non
         raise _overtaken(Book.of(now))
 
 
+def find(world: KubeClient, experiment: Experiment) -> Object:
+    """The ConfigMap with the ledger of an experiment.
+
+    One of another kind of object that has the same name is none of ours; then there may be one
+    that is called after the kind as well.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    target = platform(experiment.platform).target(experiment)
+    own = ledger_ref(experiment)
+    obj = world.get(own)
+    if is_of(obj, experiment, target):
+        return obj
+    return world.get(other_ref(experiment, target))
+
+
+def is_of(obj: Object, experiment: Experiment, target: Ref) -> bool:
+    """Whether a ConfigMap is the ledger of an experiment, as far as it says."""
+    if said := target_of(obj):
+        return said[0] == target
+    try:  # an earlier abctl wrote no target, but the platform stands in the plan
+        plan = json.loads(obj["data"]["plan.json"])
+        return bool(plan.get("resolved", plan).get("platform") == experiment.platform)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return True  # damaged, which whoever reads it says
+
+
 def _read(world: KubeClient, experiment: Experiment) -> Object:
     try:
-        return world.get(ledger_ref(experiment))
+        return find(world, experiment)
     except NotFoundError as error:
         raise NotFoundError(
             f"experiment {experiment.name} was not started ({error.message})",
-            "abctl local up EXPERIMENT starts it on this machine, abctl apply in a cluster",
+            "abctl local up EXPERIMENT starts it on this machine, abctl apply in a cluster, "
+            "abctl adopt for what runs there already",
         ) from error
 
 

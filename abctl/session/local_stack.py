@@ -1,5 +1,6 @@
 """The local stack of an experiment: `up`, `status`, `logs`, `down`."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -7,19 +8,21 @@ from pathlib import Path
 
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError, NotFoundError, SpecError, UsageError
-from abctl.local import disk, examples, lifecycle, mlserver, ports, stack
+from abctl.local import disk, examples, lifecycle, mlserver, model_folder, ports, predictions, stack
 from abctl.local import logs as written
+from abctl.local.fetched import fetched
+from abctl.local.model_folder import ModelFolder
 from abctl.local.ports import PortTakenError
 from abctl.local.stack import Stack
 from abctl.session import apply, ledger, local_world
 from abctl.session.open import STATE_ROOT
 from abctl.session.session import Session
-from abctl.session.stack_plan import planned, ports_for
+from abctl.session.stack_plan import Options, planned, ports_for
 
 TIMEOUT_SECONDS = 300.0
-SCRAPE_SECONDS = 1.0
 _ACTOR, _WHY = "abctl local up", "the stack was started"
 _MOST_STARTS = 5
+_AS_USUAL = Options()
 
 
 def default_state(name: str) -> Path:
@@ -59,7 +62,7 @@ def up(
     models_dir: Path | None,
     port: int | None = None,
     tied: bool = False,
-    scrape_seconds: float = SCRAPE_SECONDS,
+    options: Options = _AS_USUAL,
     timeout_seconds: float = TIMEOUT_SECONDS,
     report: Callable[[str], None],
 ) -> Stack:
@@ -73,17 +76,18 @@ def up(
     Args:
         experiment: what to run; its split and its ledger start afresh.
         state_dir: the folder of the stack; what an experiment left there is moved aside in it.
-        models_dir: holds a folder for each `model.version`; the example models if None.
+        models_dir: holds a folder for each `model.version` that has no `model.path`; the example
+            models if None.
         port: of the entrance; a free one if None.
         tied: stop the stack when this process ends, however it ends; then what this experiment
             itself left there is removed.
-        scrape_seconds: how often counters are read.
+        options: what else may be otherwise.
         timeout_seconds: how long to wait for readiness.
         report: told of the progress, in words.
 
     Raises:
         UsageError: what it takes is not installed, or the folder cannot be written.
-        SpecError: not an experiment for Envoy, or its models are others.
+        SpecError: not an experiment for Envoy, or its models are others than it says.
         NotFoundError: a model is missing.
         NotReadyError: something did not answer in time; everything is stopped again.
         ClusterError: the port is taken, a program is missing, or a process ended while starting
@@ -109,7 +113,7 @@ def up(
                 models_dir=models_dir,
                 port=port,
                 tied=tied,
-                scrape_seconds=scrape_seconds,
+                options=options,
                 report=report,
             )
         except PortTakenError as error:
@@ -129,6 +133,30 @@ def _make_room(
     if aside := lifecycle.prepare(state_dir, keep=keep):
         how = "was not stopped (killed, or the machine went down)" if killed else "was stopped"
         report(f"an earlier stack {how}: its ledger, evidence and logs are kept in {aside}")
+
+
+def _models(
+    experiment: Experiment,
+    state_dir: Path,
+    models_dir: Path | None,
+    report: Callable[[str], None],
+) -> dict[str, ModelFolder]:
+    """The folder of each server's model, checked; the example models where nobody names one."""
+    if models_dir is not None and models_dir.exists() and not models_dir.is_dir():
+        raise UsageError(f"--models {models_dir}: not a folder", "it has a folder for each version")
+    unnamed = [variant for variant in experiment.served if variant.model.path is None]
+    if unnamed and models_dir is None:
+        models_dir = examples.made(unnamed, state_dir / "models", report)
+    found = {}
+    for variant in experiment.served:
+        folder = model_folder.model_folder(variant, models_dir)
+        folder = fetched(variant, folder, state_dir / "fetched" / variant.name)
+        found[variant.name] = folder
+        for remark in model_folder.check(variant, folder):
+            report(remark)
+        for what in model_folder.uncounted(folder):
+            report(f"warning: of {variant.name} nobody counts {what}")
+    return found
 
 
 def status(state_dir: Path) -> Stack:
@@ -152,6 +180,16 @@ def entrance_url(experiment: Experiment, state_dir: Path) -> str:
     return running.entrance_url
 
 
+def model_place(experiment: Experiment, state_dir: Path | None) -> Path | None:
+    """The folder of the control's model on this machine; None where that is not known."""
+    if experiment.control.model.path is not None:
+        return Path(experiment.control.model.path)
+    if state_dir is None:
+        return None
+    servers = state_dir / mlserver.SERVERS / experiment.control.name
+    return next((each for each in servers.glob("*/") if each.is_dir()), None)
+
+
 def logs(
     state_dir: Path,
     name: str | None = None,
@@ -172,6 +210,22 @@ def logs(
     """
     stack.require_folder(state_dir)
     return written.lines(state_dir, name, lines, sleep, lambda: _runs(state_dir))
+
+
+def log_of_predictions(
+    state_dir: Path,
+    variant: str | None = None,
+    *,
+    lines: int,
+    sleep: Callable[[float], None] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Each variant's name and last lines of its log of predictions, as `logs` has them.
+
+    Raises:
+        NotFoundError: there is no such variant, or no log.
+    """
+    stack.require_folder(state_dir)
+    return predictions.lines(state_dir, variant, lines, sleep, lambda: _runs(state_dir))
 
 
 def down(state_dir: Path, *, purge: bool = False) -> bool:
@@ -199,10 +253,11 @@ def _up(
     models_dir: Path | None,
     port: int | None,
     tied: bool,
-    scrape_seconds: float,
+    options: Options,
     report: Callable[[str], None],
 ) -> Stack:
     experiment, launched = session.experiment, False
+    fresh = next((each for each in (state_dir.parent, state_dir) if not each.exists()), None)
     with ExitStack() as until_it_runs:
         try:
             with lifecycle.locked(state_dir) as lock:
@@ -212,15 +267,14 @@ def _up(
                     report(f"a stack runs in {state_dir} already")
                 else:
                     _make_room(experiment, state_dir, tied=tied, report=report)
-                    if models_dir is None:
-                        models_dir = examples.made(experiment.served, state_dir / "models", report)
+                    models = _models(experiment, state_dir, models_dir, report)
                     free = until_it_runs.enter_context(ports_for(experiment, port))
                     plan = planned(
                         experiment,
                         state_dir,
-                        models_dir,
+                        models,
                         free=free,
-                        scrape_seconds=scrape_seconds,
+                        options=options,
                         tied=tied,
                     )
                     apply.create(session, why=_WHY)
@@ -237,6 +291,8 @@ def _up(
             if launched:
                 report("stopping what was started ...")
                 lifecycle.stop(state_dir)
+            elif fresh is not None:  # there is nothing in it that anybody could want
+                shutil.rmtree(fresh, ignore_errors=True)
             if refused := disk.refusal(error, state_dir, starting=launched):
                 raise refused from None
             raise

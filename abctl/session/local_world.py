@@ -21,8 +21,7 @@ from abctl.local import stack
 from abctl.platforms import platform
 from abctl.session.session import Session
 
-WORLD = "world"
-_TIMEOUT_SECONDS = 2.0
+WORLD, _TIMEOUT_SECONDS = "world", 2.0
 
 
 def session(experiment: Experiment, state_dir: Path) -> Session:
@@ -110,14 +109,12 @@ def envoy_status(admin_url: str, name: str) -> dict[str, Any]:
     except (OSError, HTTPException, ValueError, RecursionError) as error:
         return {"refusal": f"Envoy does not answer on {admin_url} ({error})"}
     configs = [config.get("route_config", {}) for config in dump.get("configs", ())]
-    routes = next((config for config in configs if config.get("name") == name), None)
+    routes = [config for config in configs if config.get("name") == name]
     refused = [line.rpartition(".")[2] for line in counters.splitlines() if line[-3:] != ": 0"]
-    status = {} if routes is None else {"routes": routes}
+    why = "" if routes else "Envoy has no routes yet"
     if refused:
-        status["refusal"] = f"Envoy has refused routes ({', '.join(refused)}); its log says why"
-    elif routes is None:
-        status["refusal"] = "Envoy has no routes yet"
-    return status
+        why = f"Envoy has refused routes ({', '.join(refused)}); its log says why"
+    return ({"routes": routes[0]} if routes else {}) | ({"refusal": why} if why else {})
 
 
 def _get(base_url: str, path: str) -> str:

@@ -6,17 +6,22 @@ kubeconfig if there is one, else the local stack.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from abctl import platforms
 from abctl.cluster import KubeClient, kubeconfig
 from abctl.core.experiment import Experiment
 from abctl.errors import UsageError
 from abctl.files import as_argument
-from abctl.platforms import Platform, platform
+from abctl.platforms import Platform
 from abctl.session import adopt, readiness
+from abctl.session.audit import ClusterAudit
+from abctl.session.proxy_pods import ProxyPods
+from abctl.session.route import Following
 from abctl.session.session import Session
 
 if TYPE_CHECKING:
@@ -64,7 +69,7 @@ def open_session(word: str, where: Where, experiment: Experiment | None = None) 
             "--state is for a local stack, the other options are for a cluster",
             "leave --state out, or --context, --kubeconfig and -n",
         )
-    if experiment is None and not Path(word).exists() and adopt.is_address(word):
+    if experiment is None and adopt.names_object(word):
         return _adopted(word, where)
     from abctl.spec import load  # noqa: PLC0415 - not needed for KIND/NAME
 
@@ -104,14 +109,16 @@ def _is_local(state_dir: Path, where: Where) -> bool:
 
 def _in_cluster(experiment: Experiment, where: Where) -> Session:
     client = _client(where)
-    carrier = platform(experiment.platform)
-    world = _asking_pods(client, carrier, experiment)
+    platform = platforms.platform(experiment.platform)
+    world = _informed(client, platform, experiment)
     return Session(
         world,
-        carrier,
+        platform,
         experiment,
-        ready=partial(readiness.ready, world, carrier, experiment, carrier.objects(experiment)),
+        ready=partial(readiness.ready, world, platform, experiment, platform.objects(experiment)),
         words=f"{client.words}, namespace {experiment.namespace}",
+        audit=ClusterAudit(client),
+        remind=_reminding(world),
         clock=world.now,
     )
 
@@ -124,20 +131,27 @@ def _adopted(word: str, where: Where) -> Session:
         )
     client = _client(where)
     namespace = where.namespace or client.namespace
-    carrier, experiment, found = adopt.experiment(client, word, namespace)
-    world = _asking_pods(client, carrier, experiment)
-    # Where its status is the pods' to tell, they were not asked yet.
-    known = None if carrier.CAPABILITIES.inquiry else found
+    platform, experiment, found = adopt.experiment(client, word, namespace)
+    world = _informed(client, platform, experiment)
+    # Where its status is the pods' or a route's to tell, they were not asked yet.
+    told_elsewhere = platform.CAPABILITIES.inquiry or platform.CAPABILITIES.made
+    known = None if told_elsewhere else found
     return Session(
         adopt.Adopting(world, experiment, known),
-        carrier,
+        platform,
         experiment,
-        ready=partial(readiness.ready, world, carrier, experiment, ()),
+        ready=partial(readiness.ready, world, platform, experiment, ()),
         words=f"{client.words}, namespace {namespace}",
+        audit=ClusterAudit(client),
+        remind=_reminding(world),
         clock=world.now,
         word=word,
         adopted=True,
     )
+
+
+def _reminding(world: KubeClient) -> Callable[[], str | None]:
+    return world.remind if isinstance(world, ProxyPods) else lambda: None
 
 
 def _client(where: Where) -> "ClusterClient":
@@ -146,9 +160,11 @@ def _client(where: Where) -> "ClusterClient":
     return ClusterClient(kubeconfig=where.kubeconfig, context=where.context)
 
 
-def _asking_pods(client: "ClusterClient", carrier: Platform, experiment: Experiment) -> KubeClient:
-    """Where no controller reports what is in effect, the pods themselves are asked."""
-    inquiry = carrier.CAPABILITIES.inquiry
+def _informed(client: "ClusterClient", platform: Platform, experiment: Experiment) -> KubeClient:
+    """Where no controller reports what is in effect, the pods or its route tell."""
+    if made := platform.CAPABILITIES.made:
+        return Following(client, made, platform.target(experiment))
+    inquiry = platform.CAPABILITIES.inquiry
     if inquiry is None:
         return client
-    return readiness.ProxyPods(client, carrier, inquiry, carrier.target(experiment))
+    return ProxyPods(client, platform, inquiry, platform.target(experiment))

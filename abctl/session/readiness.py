@@ -1,30 +1,34 @@
-"""What a cluster's servers and proxies are ready for: a variant's requests, and a new split.
+"""Whether a variant can take requests: one that cannot never gets more of them."""
 
-`ready` says whether a variant can take requests: one that cannot never gets more of them.
-`ProxyPods` asks the proxies which split they have loaded: a node takes over a minute to give them a
-changed ConfigMap.
-"""
-
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from abctl.cluster import KubeClient
-from abctl.core.change import EXPERIMENT, PROXY, VARIANT, Object, Ref
+from abctl.core.change import COLLECTOR, VARIANT, Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.split import Split
-from abctl.errors import ClusterError, NotFoundError, NotReadyError
-from abctl.platforms import Inquiry, Platform
+from abctl.errors import ClusterError, NotFoundError
+from abctl.platforms import Platform
 
-if TYPE_CHECKING:
-    from abctl.cluster.kube import ClusterClient
-
-
+_SERVICE_NAME = "kubernetes.io/service-name"
 # The condition by which each kind that serves a variant says that it does.
 CONDITIONS = {
     "Deployment": "Available",
     "InferenceService": "Ready",
     "Model": "Ready",
 }
+_REFUSED = "ReplicaFailure"  # of a Deployment
+# What serves no variant is the proxy, or takes feedback for all; no variant is called so.
+COLLECTS = "_collector"
+
+
+class Partly(str):
+    """Why a variant is not as ready as it should be, though some pod of it answers.
+
+    >>> bool(Partly("one of two pods is down")), Partly("one of two pods is down")
+    (True, 'one of two pods is down')
+    """
+
+    __slots__ = ()
 
 
 def ready(
@@ -45,11 +49,59 @@ def ready(
     """
     if (served := serving(client, objects, variant)) is not None:
         return served
+    target, made = platform.target(experiment), platform.CAPABILITIES.made
+    if made and (own := _made(client, target, {**made.labels(target), made.variant: variant})):
+        troubles = [f"{Ref.of(obj)}: {why}" for obj in own if (why := unmet(obj, "Available"))]
+        some = all((obj.get("status") or {}).get("readyReplicas") for obj in own)
+        return (Partly if some else str)("; ".join(troubles)) if troubles else True
     if variant == experiment.control.name:
         return True
     # The platform runs the variants itself, or somebody else made them: what it says of the whole
-    # holds back a treatment, but never the way back to the control.
-    return platform.refusal(client.get(platform.target(experiment))) or True
+    # holds back a treatment, but never the way back, whichever variant that is to.
+    carrier = client.get(target)
+    services = platform.CAPABILITIES.services
+    if services and (service := services(experiment, carrier).get(variant)):
+        try:
+            if isinstance(lacking := answering(client, service), str):
+                return f"{service}: {lacking}"
+        except ClusterError:
+            pass  # one may not see them, which the doctor says
+    said = platform.refusal(carrier)
+    return Partly(said) if said else True
+
+
+def _made(client: KubeClient, target: Ref, labels: Mapping[str, str]) -> Sequence[Object]:
+    """The Deployments that a controller has made for a variant; none where one may not look."""
+    try:
+        return client.list("apps/v1", "Deployment", target.namespace, labels)
+    except ClusterError:
+        return ()
+
+
+def answering(client: KubeClient, service: Ref) -> bool | str | None:
+    """Whether pods answer behind a Service, or why not; None where nobody keeps account of them.
+
+    Args:
+        client: the cluster.
+        service: its address.
+
+    Raises:
+        ClusterError: its EndpointSlices, or where there are none the Service, may not be read.
+    """
+    labels = {_SERVICE_NAME: service.name}
+    slices = client.list("discovery.k8s.io/v1", "EndpointSlice", service.namespace, labels)
+    known = [each for slice_ in slices for each in slice_.get("endpoints") or ()]
+    if any((each.get("conditions") or {}).get("ready") is not False for each in known):
+        return True
+    if slices:
+        return f"none of its {len(known)} endpoints is ready" if known else "it has no endpoint"
+    try:
+        spec = client.get(service).get("spec") or {}
+    except NotFoundError:
+        return "there is no such Service"
+    # Of pods that a Service selects Kubernetes keeps account; what has a name elsewhere has none.
+    outside = spec.get("type") == "ExternalName"
+    return None if spec.get("selector") or outside else "it has no endpoint"
 
 
 def serving(
@@ -57,105 +109,42 @@ def serving(
 ) -> bool | str | None:
     """Whether what serves a variant is ready, or why not; None where no object of its own does.
 
-    What serves no variant is the proxy.
+    What serves no variant is the proxy, or the collector (`COLLECTS`).
     """
     servers = [Ref.of(obj) for obj in objects if _serves(obj, variant)]
     for ref in servers:
         try:
-            lacking = unmet(client.get(ref), CONDITIONS[ref.kind])
+            obj = client.get(ref)
+            lacking = unmet(obj, CONDITIONS[ref.kind])
         except NotFoundError as error:
             return error.message
         if lacking:
-            return f"{ref}: {lacking}"
+            some = (obj.get("status") or {}).get("readyReplicas")
+            return (Partly if some else str)(f"{ref}: {lacking}")
     return True if servers else None
 
 
 def _serves(obj: Object, variant: str | None) -> bool:
+    return obj["kind"] in CONDITIONS and served_by(obj) == variant
+
+
+def served_by(obj: Object) -> str | None:
+    """Of which variant an object is by its labels; None of none, or `COLLECTS`."""
     labels: Mapping[str, str] = obj["metadata"].get("labels") or {}
-    return obj["kind"] in CONDITIONS and labels.get(VARIANT) == variant
+    return COLLECTS if labels.items() >= COLLECTOR.items() else labels.get(VARIANT)
 
 
 def unmet(obj: Object, wanted: str) -> str | None:
     """Why an object does not have the wanted condition; None if it has."""
     status: Mapping[str, Any] = obj.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition["type"] == wanted:
-            said = condition.get("message") or condition.get("reason") or "without a reason"
-            return None if condition["status"] == "True" else f"not {wanted} ({said})"
-    return "nothing has reported on it yet"
-
-
-class ProxyPods:
-    """A client to a cluster where pods of a platform's own proxy tell the status of its object.
-
-    They are asked, through the API server, whenever the object that carries the split is read. A
-    pod that has what is wanted is not asked again before something else is wanted: it would not
-    give that up.
-
-    Args:
-        client: the cluster.
-        platform: what carries the split.
-        inquiry: how its pods are asked.
-        target: the object that carries the split.
-    """
-
-    def __init__(
-        self, client: "ClusterClient", platform: Platform, inquiry: Inquiry, target: Ref
-    ) -> None:
-        self._client, self._platform, self._inquiry = client, platform, inquiry
-        self._target = target
-        self._version = ""
-        self._settled: dict[str, Mapping[str, Any]] = {}
-
-    def __getattr__(self, verb: str) -> Any:
-        return getattr(self._client, verb)
-
-    def get(self, ref: Ref) -> Object:
-        """Read an object with its status."""
-        obj = self._client.get(ref)
-        status = self.status(obj)
-        return obj if status is None else {**obj, "status": status}
-
-    def status(self, obj: Object) -> Mapping[str, Any] | None:
-        """The status of the object that carries the split; None for others, or where it is foreign.
-
-        Returns:
-            Of the first pod that has not what is wanted, else of any; `refusal` names it. Or
-            `unseen`: why nobody can tell. There are none, they may not be asked (`list pods`,
-            `get pods/proxy`), or a network policy keeps the API server from them.
-        """
-        experiment = (obj["metadata"].get("labels") or {}).get(EXPERIMENT)
-        if experiment is None or Ref.of(obj) != self._target:
-            return None
-        if self._version != (version := obj["metadata"]["resourceVersion"]):
-            self._version, self._settled = version, {}
-        labels = {EXPERIMENT: experiment} | PROXY
-        found: Mapping[str, Any] = {"unseen": "there is no pod of the proxy to ask"}
-        try:
-            wanted = self._platform.split_of(obj)
-            for pod in self._client.list("v1", "Pod", self._target.namespace, labels):
-                if "deletionTimestamp" in pod["metadata"]:
-                    continue
-                known = self._settled.get(pod["metadata"]["uid"])
-                found = known or self._ask(obj, pod)
-                if self._split(obj, found) != wanted:
-                    return found
-                self._settled[pod["metadata"]["uid"]] = found
-        except NotReadyError as error:
-            return {"refusal": error.message}
-        except ClusterError as error:
-            return {"unseen": error.message}
-        return found
-
-    def _ask(self, obj: Object, pod: Object) -> Mapping[str, Any]:
-        ref = Ref.of(pod)
-        if (pod.get("status") or {}).get("phase") != "Running":
-            raise NotReadyError(f"{ref} does not run yet", f"kubectl describe {ref} says why")
-        answer = self._client.ask_pod(ref, self._inquiry.port, self._inquiry.path)
-        found = self._inquiry.status(obj, answer)
-        if refusal := found.get("refusal"):
-            raise NotReadyError(f"{ref} {refusal}", f"kubectl logs {ref.name} may say more")
-        return found
-
-    def _split(self, obj: Object, status: Mapping[str, Any]) -> Split | None:
-        return self._platform.programmed({**obj, "status": status})
+    found = {condition["type"]: condition for condition in status.get("conditions") or ()}
+    if (condition := found.get(wanted)) is None:
+        return "nothing has reported on it yet"
+    if condition["status"] == "True":
+        return None
+    # That its pods are refused (policy, quota) says more than that they are too few.
+    refused = found.get(_REFUSED, {})
+    if refused.get("status") == "True":
+        condition = refused
+    said = condition.get("message") or condition.get("reason") or "without a reason"
+    return f"not {wanted} ({said})"

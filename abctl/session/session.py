@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from getpass import getuser
 from pathlib import Path
+from typing import Any
 
 from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
@@ -14,6 +15,7 @@ from abctl.core.split import Split
 from abctl.errors import NoPlaceError, NotFoundError, UsageError
 from abctl.platforms import Platform
 from abctl.session import ledger
+from abctl.session.audit import Audit
 from abctl.session.ledger import Book
 
 Ready = Callable[[str], bool | str]
@@ -104,7 +106,9 @@ class Session:
         prometheus_url: where the counters are; else the experiment says, or the stack.
         prometheus_config: a file that says it, and who one is there.
         actor: who acts, for the ledger; the user of this machine if empty.
+        audit: knows whom the API server takes that for, and makes Events.
         timeout_seconds: how long something may take until it is in effect.
+        remind: makes the world look at once at what was changed; says why it cannot.
         report: told what is done and what it waits for, in words.
         clock: unix seconds, by which the ledger is written; where it is opened, the world's own.
         sleep: waits for some seconds.
@@ -122,7 +126,9 @@ class Session:
     prometheus_url: str | None = None
     prometheus_config: Path | None = None
     actor: str = ""
+    audit: Audit = field(default_factory=Audit)
     timeout_seconds: float = 150.0
+    remind: Callable[[], str | None] = lambda: None
     report: Report = lambda _: None
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -156,8 +162,17 @@ class Session:
                 break
         return state
 
-    def entry(self, before: Split | None, after: Split, why: str, phase: Phase) -> Entry:
+    def entry(
+        self, before: Split | None, after: Split, why: str, phase: Phase, **more: Any
+    ) -> Entry:
         """What the ledger is to say of something that is done now.
+
+        Args:
+            before: the split before.
+            after: the split that it leads to.
+            why: the reason.
+            phase: see `abctl.core.ledger`.
+            more: of the entry.
 
         Raises:
             UsageError: nobody says who does it.
@@ -166,7 +181,8 @@ class Session:
             actor = self.actor or getuser()
         except (KeyError, OSError):
             raise UsageError("this user has no name", "say who you are with --actor") from None
-        return Entry(self.clock(), actor, before, after, why, phase)
+        more.setdefault("user", self.audit.user)
+        return Entry(self.clock(), actor, before, after, why, phase, **more)
 
     def _look(self) -> State:
         book = ledger.read(self.world, self.experiment)

@@ -1,27 +1,41 @@
-"""Change the split: intent, patch, read back, wait until it is in effect, applied.
+"""Change the split: trial, intent, patch, read back, wait until it is in effect, applied.
 
-Killed anywhere, the next command sees the open intent: the same shift finishes it, a shift to where
-it came from reverts it, any other takes its place. Of two at once, the one whose intent was written
-last wins; the other ends with a ConflictError.
+What the world would refuse is known before anything is written; what it refuses after all is given
+up in the ledger. Killed anywhere, the next command sees the open intent: the same shift finishes
+it, a shift to where it came from reverts it, any other takes its place. Of two at once, the one
+whose intent was written last wins; the other ends with a ConflictError.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from abctl.core.assignment import regions, variant_at
-from abctl.core.change import Change
+from abctl.core.change import Change, Object
+from abctl.core.ledger import Entry, Phase
 from abctl.core.split import TOTAL_BP, Split
-from abctl.errors import ConflictError, NotReadyError, UsageError
+from abctl.errors import (
+    AbctlError,
+    ClusterError,
+    ConflictError,
+    NotFoundError,
+    NotReadyError,
+    UnreachableError,
+)
 from abctl.platforms import require_admissible
-from abctl.session import ledger
-from abctl.session.ledger import Book
+from abctl.session.owners import Owner, owners
+from abctl.session.route import hasten
+from abctl.session.scribe import Scribe
 from abctl.session.session import Session, State
+from abctl.session.sight import as_seen, found, require_peace, version_of
+from abctl.session.wait import wait_until_in_effect
 
 _log = logging.getLogger(__name__)
 _PATCH_ATTEMPTS = 5
-_FIRST_POLL_SECONDS, _SLOWEST_POLL_SECONDS = 0.005, 0.5
+# After these nobody knows whether the object was changed, or whose change it is.
+_IN_DOUBT = (ConflictError, NotFoundError, UnreachableError)
 
 # Gives the wanted split for the one that is asked for now.
 Choose = Callable[[Split], Split]
@@ -35,11 +49,15 @@ class Plan:
         state: the world as it is.
         after: the wanted split.
         change: of the platform's object; empty where it asks for that split already.
+        unrecorded: why the ledger cannot be read; a rollback goes on without it.
+        owners: who else writes the split.
     """
 
     state: State
     after: Split
     change: Change
+    unrecorded: str = ""
+    owners: tuple[Owner, ...] = ()
 
     @property
     def before(self) -> Split:
@@ -78,6 +96,7 @@ class ShiftResult:
         changed: False where it was in effect already.
         confirmed: False where the platform cannot say whether it is in effect.
         drift: a split that somebody else had set, found and entered in the ledger.
+        unrecorded: why the ledger does not say it, where a rollback could not write it.
     """
 
     before: Split
@@ -85,25 +104,7 @@ class ShiftResult:
     changed: bool
     confirmed: bool
     drift: Split | None
-
-
-def promoted(asked: Split, variant: str | None = None) -> Split:
-    """Everything to a treatment; to the only one if none is named.
-
-    Raises:
-        UsageError: the control is named, or there are several treatments and none is.
-    """
-    chosen = _only(asked.names[1:]) if variant is None else variant
-    if chosen == asked.control:
-        raise UsageError(
-            f"{chosen!r} is the control, not a treatment", "abctl rollback sends everything there"
-        )
-    return asked.with_shares(dict.fromkeys(asked.names, 0) | {chosen: TOTAL_BP})
-
-
-def rolled_back(asked: Split) -> Split:
-    """Everything back to the control."""
-    return asked.with_shares(dict.fromkeys(asked.names[1:], 0))
+    unrecorded: str = ""
 
 
 def plan(session: Session, wanted: Split | Choose) -> Plan:
@@ -123,7 +124,7 @@ def plan(session: Session, wanted: Split | Choose) -> Plan:
     if not change.empty:
         require_admissible(session.platform, [change.after])
     _log.info("split %s wanted, %s asked for now", split, state.asked)
-    return Plan(state, split, change)
+    return Plan(state, split, change, owners=owners(session, change))
 
 
 def check(session: Session, planned: Plan) -> None:
@@ -138,96 +139,99 @@ def check(session: Session, planned: Plan) -> None:
 
 
 def shift(
-    session: Session, wanted: Split | Choose, *, why: str, planned: Plan | None = None
+    session: Session,
+    wanted: Split | Choose,
+    *,
+    why: str,
+    planned: Plan | None = None,
+    force: bool = False,
 ) -> ShiftResult:
     """Bring a split into effect and enter it in the ledger.
-
-    `shift(session, promoted, why=...)` and `shift(session, rolled_back, why=...)` send everything
-    to the treatment, and back to the control.
 
     Args:
         session: the experiment in its world.
         wanted: the split, or what chooses it.
         why: for the ledger.
         planned: the plan for this, if it was made a moment ago.
+        force: also where a controller writes the split itself, or somebody always puts it back.
 
     Raises:
         SpecError: the platform cannot express it.
-        ConflictError: somebody else shifts at the same time.
+        ConflictError: somebody else shifts at the same time, or owns the split.
+        ClusterError: the world refuses it; nothing was changed.
         NotReadyError: a variant that would get more is not ready; or the platform did not report
             the split in time, and the intent stays open.
     """
     planned = planned or plan(session, wanted)
-    split = planned.after
     _require_ready(session, planned)
-    world, experiment = session.world, session.experiment
-    state, before, intent = planned.state, planned.before, planned.state.ledger.intent
-    book, drift = state.book, before if state.drifted else None
-    if drift is not None:
-        found = session.entry(state.ledger.desired, drift, "", "observed")
-        found = replace(found, actor="unknown", why=f"noticed by {found.actor}")
-        book, intent = ledger.append(world, experiment, book, found), None
-    if intent is None and planned.change.empty:
-        confirmed = wait_until_in_effect(session, split)
-        return ShiftResult(before, split, changed=False, confirmed=confirmed, drift=drift)
-    reverts = intent is not None and intent.before == split
-    if intent is None or split not in (intent.before, intent.after):
-        intent = session.entry(before, split, why, "intent")
-        book = ledger.append(world, experiment, book, intent)
-    else:
-        ledger.require_latest(world, experiment, book)
-    _carry(session, planned, book)
-    confirmed = wait_until_in_effect(session, split)
-    origin = intent.after if reverts else intent.before
-    outcome = session.entry(origin, split, why, "reverted" if reverts else "applied")
-    ledger.finish(world, experiment, book, outcome)
-    return ShiftResult(before, split, changed=True, confirmed=confirmed, drift=drift)
+    if not force:
+        _require_free(planned)
+    scribe = Scribe(session.world, session.experiment, planned.state.book)
+    return carry_out(session, planned, scribe, why=why, force=force)
 
 
-def wait_until_in_effect(
-    session: Session, split: Split, timeout_seconds: float | None = None
-) -> bool:
-    """Read the object until its status reports the split; False where it cannot say.
+def carry_out(
+    session: Session, planned: Plan, scribe: Scribe, *, why: str, force: bool = False
+) -> ShiftResult:
+    """Do what was planned; see `shift`.
 
-    What it waits for is reported, unless that takes but a moment. `timeout_seconds` is the
-    session's if None.
-
-    Raises:
-        ConflictError: somebody else changed the object meanwhile.
-        NotReadyError: not in time, with the platform's reason.
+    Args:
+        session: the experiment in its world.
+        planned: what to do.
+        scribe: writes the ledger.
+        why: for the ledger.
+        force: also where somebody always puts it back.
     """
-    if timeout_seconds is None:
-        timeout_seconds = session.timeout_seconds
-    platform, ref = session.platform, session.target
-    deadline, pause, told = session.clock() + timeout_seconds, _FIRST_POLL_SECONDS, ""
-    while True:
-        obj = session.world.get(ref)
-        if (asked := platform.split_of(obj)) != split:
-            raise ConflictError(f"{ref}: somebody else changed it to {asked}", "see `abctl status`")
-        reported = platform.programmed(obj)
-        if reported == split:
-            return True
-        reason = platform.refusal(obj)
-        if reported is None and reason is None:
-            return False
-        lacking = reason or f"still {reported}"
-        if session.clock() >= deadline:
-            raise NotReadyError(
-                f"{ref}: {split} is not in effect after {timeout_seconds:g} s ({lacking})",
-                "the same command again goes on waiting, a shift back reverts it",
-            )
-        if lacking != told and pause >= _SLOWEST_POLL_SECONDS:
-            session.report(f"waiting: {lacking}")
-            told = lacking
-        session.sleep(pause)
-        pause = min(pause * 1.5, _SLOWEST_POLL_SECONDS)
+    state, before, split = planned.state, planned.before, planned.after
+    # A conflict is seen when it is patched, and tried again. The way back depends on no trial: some
+    # webhooks refuse every one.
+    with suppress(ClusterError if scribe.lenient else ConflictError):
+        check(session, planned)
+    scribe.book = scribe.book.of_carrier(state.carrier)
+    intent, drift = state.ledger.intent, before if state.drifted else None
+    if drift is not None:
+        scribe.append(found(session, state))
+        intent = None
+    if not (force or scribe.lenient or planned.change.empty):
+        require_peace(session, scribe.book.ledger, before)
+    if intent is None and planned.change.empty:
+        confirmed = _in_effect(session, split, scribe)
+        return ShiftResult(before, split, False, confirmed, drift, scribe.lacking)
+    reverts = intent is not None and intent.before == split
+    fresh = intent is None or split not in (intent.before, intent.after)
+    if intent is None or fresh:
+        version = version_of(state.carrier)
+        intent = session.entry(before, split, why, "intent", version=version)
+        scribe.append(intent)
+    else:
+        scribe.require_latest()
+    # Whoever finishes what reached the object already says since when it is there.
+    seen = None if fresh or not planned.change.empty else as_seen(session, state).seen
+    try:
+        after = _carry(session, planned, scribe)
+    except ClusterError as error:
+        if fresh and not isinstance(error, _IN_DOUBT):
+            _give_up(session, scribe, intent, error)
+        raise
+    try:
+        confirmed = _in_effect(session, split, scribe)
+    except ConflictError:
+        _enter_found(session, scribe)
+        raise
+    origin = intent.after if reverts else intent.before
+    phase: Phase = "reverted" if reverts else "applied"
+    since = seen.since if seen else None
+    outcome = session.entry(origin, split, why, phase, version=version_of(after), since=since)
+    scribe.finish(outcome)
+    session.audit.announce(after, outcome)
+    return ShiftResult(before, split, True, confirmed, drift, scribe.lacking)
 
 
-def _only(treatments: tuple[str, ...]) -> str:
-    if len(treatments) != 1:
-        listed = ", ".join(treatments) or "none"
-        raise UsageError(f"which treatment? {listed}", "abctl promote EXPERIMENT VARIANT")
-    return treatments[0]
+def _in_effect(session: Session, split: Split, scribe: Scribe) -> bool:
+    """Wait for it; a rollback waits for no controller that could be helped."""
+    if scribe.lenient:
+        hasten(session, split)
+    return wait_until_in_effect(session, split)
 
 
 def _require_ready(session: Session, planned: Plan) -> None:
@@ -240,22 +244,54 @@ def _require_ready(session: Session, planned: Plan) -> None:
             )
 
 
-def _carry(session: Session, planned: Plan, book: Book) -> None:
+def _require_free(planned: Plan) -> None:
+    for owner in planned.owners:
+        if owner.controls:
+            raise ConflictError(
+                f"{owner.name} writes the split of {planned.change.ref}; nothing was changed",
+                f"{owner.advice}; or --force, and it may be put back at once",
+            )
+
+
+def _enter_found(session: Session, scribe: Scribe) -> None:
+    """Enter what somebody else made of the split, while one waited for one's own."""
+    with suppress(AbctlError):  # the next command finds it as well
+        state = session.observe()
+        if state.book.version == scribe.book.version and scribe.book.ledger.intent:
+            origin = scribe.book.ledger.intent.after
+            entry = replace(found(session, state), before=origin, exact=False)
+            if entry.after != origin:
+                scribe.append(entry)
+
+
+def _give_up(session: Session, scribe: Scribe, intent: Entry, error: ClusterError) -> None:
+    """Close the intent of a change that was refused, where the object is as it was."""
+    with suppress(AbctlError):  # an open intent hides nothing: the object says what holds
+        version = version_of(session.world.get(session.target))
+        written = scribe.book.ledger.intent
+        if version == intent.version and intent.before and written:
+            why = f"refused: {error.message}"
+            more = {"version": version, "since": written.at}
+            scribe.finish(session.entry(intent.after, intent.before, why, "reverted", **more))
+
+
+def _carry(session: Session, planned: Plan, scribe: Scribe) -> Object:
     """Patch the platform's object, as long as the intent in the ledger is the last one.
 
     Which it was a moment ago. That the object is as it was seen is tested by the patch itself.
+
+    Returns:
+        The object as it is then.
     """
     world, change = session.world, planned.change
     for attempt in range(1, _PATCH_ATTEMPTS + 1):
         try:
-            if not change.empty:
-                world.patch(change.ref, change.json_patch())
+            return change.after if change.empty else world.patch(change.ref, change.json_patch())
         except ConflictError:
             # Whose shift was overtaken may still have been faster here; the last intent wins.
             if attempt == _PATCH_ATTEMPTS:
                 raise
-        else:
-            return
         obj = world.get(change.ref)
         change = Change(obj, session.platform.with_split(obj, planned.after))
-        ledger.require_latest(world, session.experiment, book)
+        scribe.require_latest()
+    raise AssertionError  # the last round returns or raises

@@ -12,20 +12,24 @@ from statistics import NormalDist
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry, Epoch, Ledger
 from abctl.core.polls import Window
+from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.core.time import format_duration, format_moment
 from abctl.errors import NotFoundError, SourceError
+from abctl.evidence.absence import silences
 from abctl.evidence.cache import cache_of
+from abctl.evidence.collected import doubts_lately
 from abctl.evidence.read import read
 from abctl.metrics.queries import MetricQueries
 from abctl.session.analyze import source_of
 from abctl.session.session import Session, State
+from abctl.session.sight import as_seen
 from abctl.session.tree import Tree, of_servers, of_tree, tree
 from abctl.sources import Source
 from abctl.spec.measurement import measured
 
 _CONFIDENCE = 0.95
-_COUNT_SECONDS = 15.0
+_COUNT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Status:
     unable: Mapping[str, str] = field(default_factory=dict)
     counts_from: float | None = None
     left_out: Mapping[str, int] | None = None
+    silent: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,13 @@ class Requests:
         counts: requests of each variant that count; None where there are none.
         why: why there are none; empty if no source was asked.
         left_out: requests that came before they counted; None if not known.
+        silent: variants that gave no good answer lately, and what a collector lost or nobody read.
     """
 
     counts: Mapping[str, int] | None = None
     why: str = ""
     left_out: Mapping[str, int] | None = None
+    silent: tuple[Reason, ...] = ()
 
 
 class StatusReader:
@@ -110,18 +117,24 @@ class StatusReader:
             ClusterError: its ledger or its object cannot be read.
         """
         state = self._session.observe()
+        ledger = as_seen(self._session, state)
         split = state.ledger.desired, state.asked, state.ledger.intent
         # Counters are scraped every so often; what was counted of another split says nothing.
         if split != self._counted_of or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
-            self._requests = counted(self._session, state)
+            self._requests = counted(self._session, state, ledger)
             self._counted_at, self._counted_of = time.monotonic(), split
-        found = status(self._session, state, self._requests.counts)
+        found = status(self._session, state, self._requests.counts, ledger)
         unseen = (*found.unseen, *filter(None, [self._requests.why]))
-        return replace(found, unseen=unseen, left_out=self._requests.left_out)
+        return replace(
+            found, unseen=unseen, left_out=self._requests.left_out, silent=self._requests.silent
+        )
 
 
 def status(
-    session: Session, state: State | None = None, counts: Mapping[str, int] | None = None
+    session: Session,
+    state: State | None = None,
+    counts: Mapping[str, int] | None = None,
+    ledger: Ledger | None = None,
 ) -> Status:
     """How an experiment stands.
 
@@ -129,12 +142,14 @@ def status(
         session: the experiment in its world.
         state: what was seen of it; it is looked at if None.
         counts: requests by variant since the last change, if anybody counted.
+        ledger: what it says with what was seen (`as_seen`), where that was asked already.
 
     Raises:
         NotFoundError: the experiment was not started.
         ClusterError: its ledger or its object cannot be read.
     """
     seen, experiment = state or session.observe(), session.experiment
+    ledger = ledger or as_seen(session, seen)
     # The local stack has processes instead: abctl local status shows them.
     below = tree(session, seen.carrier) if session.state_dir is None else None
     unable = of_tree(below) if below else of_servers(session.ready, seen.asked.names)
@@ -146,36 +161,44 @@ def status(
         observed=None if counts is None else _observed(seen.asked, counts),
         drifted=seen.drifted,
         intent=seen.ledger.intent,
-        epochs=seen.ledger.epochs(session.clock(), experiment.design.settle_seconds),
+        epochs=ledger.epochs(session.clock(), experiment.design.settle_seconds),
         # Without a file there is no plan that could have changed.
         plan_changed=() if session.adopted else seen.ledger.changed_since(experiment),
         unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
         other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
         tree=below,
         unable=unable,
-        counts_from=seen.ledger.counts_from(experiment.design.settle_seconds),
+        counts_from=ledger.counts_from(experiment.design.settle_seconds),
     )
 
 
-def counted(session: Session, state: State) -> Requests:
+def counted(session: Session, state: State, ledger: Ledger | None = None) -> Requests:
     """Requests since the last change of the split, or why they are not known.
 
     An unreadable source is no error: the rest of the status is shown without it.
     """
     experiment = session.experiment
+    ledger = ledger or as_seen(session, state)
     named = session.prometheus_url or session.prometheus_config
     if session.adopted or not (named or experiment.source or session.state_dir):
         return Requests()
+    silent: tuple[Reason, ...] = ()
     try:
-        source, asked = source_of(session), measured(experiment, state.carrier)
-        counts = observed(experiment, state.ledger, source, asked)
+        as_locked = replace(experiment, meaning=ledger.meaning_of(experiment))
+        source, asked = source_of(session), measured(as_locked, state.carrier)
+        present = ledger.present
+        now = source.now()
+        seen = silences(source, asked, present.ratios if present else {}, now)
+        silent = tuple(each.reason for each in seen)
+        silent += doubts_lately(experiment, source, asked, now)
+        counts = observed(experiment, ledger, source, asked, now)
     except (SourceError, NotFoundError) as error:
-        return Requests(why=f"requests: {error.message}")
+        return Requests(why=f"requests: {error.message}", silent=silent)
     settle_seconds = experiment.design.settle_seconds
-    since = state.ledger.counts_from(settle_seconds)
-    before = left_out(experiment, state.ledger, source, asked)
+    since = ledger.counts_from(settle_seconds)
+    before = left_out(experiment, ledger, source, asked, now)
     if counts and any(counts.values()):
-        return Requests(counts, left_out=before)
+        return Requests(counts, left_out=before, silent=silent)
     if since is None:
         why = "none counts until the change of the split is finished"
     elif since <= session.clock():
@@ -186,21 +209,21 @@ def counted(session: Session, state: State) -> Requests:
             f"{format_duration(settle_seconds)} after a change of the split is left out "
             "(design.settle)"
         )
-    return Requests(why=f"requests: {why}", left_out=before)
+    return Requests(why=f"requests: {why}", left_out=before, silent=silent)
 
 
 def left_out(
-    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries, now: float
 ) -> Mapping[str, int] | None:
     """Requests of each variant since the last change of the split began that do not count.
 
     None if not known. The arguments are those of `observed`.
     """
     until = ledger.counts_from(experiment.design.settle_seconds)
+    end = now if until is None else min(now, until)
+    if (begin := ledger.changing_since) >= end:
+        return None
     try:
-        end = min(source.now(), inf if until is None else until)
-        if (begin := ledger.changing_since) >= end:
-            return None
         selectors = {v.name: telemetry.requests(v.name) for v in experiment.variants}
         samples = read(source, [Window(0, begin, end)], selectors.values(), end)
         found = {n: samples.within(selector, begin, end) for n, selector in selectors.items()}
@@ -230,7 +253,7 @@ def _wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def observed(
-    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries
+    experiment: Experiment, ledger: Ledger, source: Source, telemetry: MetricQueries, now: float
 ) -> Mapping[str, int] | None:
     """Requests of each variant in the present epoch; None until its first poll is over.
 
@@ -241,11 +264,11 @@ def observed(
         ledger: what happened to its split; the time that it settles is left out.
         source: where the counters are.
         telemetry: what to ask for.
+        now: the clock of the source.
 
     Raises:
         SourceError: the source cannot be read, or contradicts itself.
     """
-    now = source.now()
     epochs = ledger.epochs(now, experiment.design.settle_seconds)
     # While a change settles, or is not finished, the last epoch is the one before it.
     if not epochs or epochs[-1].end < now:
@@ -259,6 +282,9 @@ def observed(
     samples = read(source, [window], selectors.values(), now, cache=cache)
     if not samples.over or not any(samples.found.values()):
         return None
+    for name, selector in selectors.items():
+        if why := samples.trouble(selector):
+            raise SourceError(f"{name}: {why.text}", "abctl doctor examines the source")
     polls = samples.polls(selectors.values())
     return {
         name: round(samples.rows(selector, polls).total().sum())

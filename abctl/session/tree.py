@@ -11,13 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from abctl.core.change import EXPERIMENT, VARIANT, Object, Ref
+from abctl.core.change import EXPERIMENT, Object, Ref
 from abctl.errors import ClusterError
-from abctl.session.readiness import CONDITIONS, unmet
+from abctl.session.readiness import COLLECTS, CONDITIONS, answering, served_by, unmet
 from abctl.session.session import Session
 
 _REVISION = "serving.knative.dev/revision"
-_SERVICE_NAME = "kubernetes.io/service-name"
 # What kubelet calls it, in words.
 _WAITING = {
     "ImagePullBackOff": "its image cannot be pulled",
@@ -30,7 +29,7 @@ _WAITING = {
 }
 
 
-Role = Literal["variant", "shadow", "proxy"]
+Role = Literal["variant", "shadow", "proxy", "collector"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Branch:
-    """What serves a variant, what only gets copies, or the proxy that sends requests to them.
+    """What serves a variant, what only gets copies, the proxy, or the collector of feedback.
 
     Attributes:
         name: of the variant or the shadow.
@@ -108,35 +107,49 @@ def tree(session: Session, carrier: Object) -> Tree:
     # An object that carries the split and makes the pods is there already.
     kinds = {(r.api_version, r.kind) for r in refs if r.kind in CONDITIONS}
     kinds.discard((carrier["apiVersion"], carrier["kind"]))
-    servers = [obj for api, kind in sorted(kinds) for obj in _list(session, api, kind, unread)]
-    pods = _list(session, "v1", "Pod", unread) if refs else []
+    made = platform.CAPABILITIES.made
+    # What somebody else's object leads to has no labels of abctl.
+    theirs = None if refs else made
+    wanted = theirs.labels(session.target) if theirs else {EXPERIMENT: experiment.name}
+    kinds |= {("apps/v1", "Deployment")} if made else set()
+    servers = [
+        obj for api, kind in sorted(kinds) for obj in _list(session, api, kind, wanted, unread)
+    ]
+    pods = _list(session, "v1", "Pod", wanted, unread) if refs or theirs else []
     upstreams = platform.upstreams(carrier)
     services_of = platform.CAPABILITIES.services
     services = services_of(experiment, carrier) if services_of else {}
 
+    def of_variant(obj: Object) -> str | None:
+        return _labels(obj).get(theirs.variant) if theirs else served_by(obj)
+
     def branch(name: str | None, role: Role) -> Branch:
         parts = tuple(part for part in upstreams.get(name or "", ()) if part != name)
-        own = [_node(obj) for obj in servers if _labels(obj).get(VARIANT) == name]
+        own = [_node(obj) for obj in servers if of_variant(obj) == name]
         if not own and (service := services.get(name or "")):
             own = list(_service(session, service, unread))
-        below = tuple(_pod(obj) for obj in pods if _is_of(obj, name, parts))
-        return Branch(name or role, role, parts, tuple(own), below)
+        below = tuple(_pod(obj) for obj in pods if _is_of(obj, of_variant(obj), name, parts))
+        return Branch(role if name in (None, COLLECTS) else name, role, parts, tuple(own), below)
 
     branches = [branch(name, "variant") for name in platform.split_of(carrier).names]
     branches += [branch(experiment.shadow.name, "shadow")] if experiment.shadow else []
-    proxy = branch(None, "proxy")
+    proxy, collector = branch(None, "proxy"), branch(COLLECTS, "collector")
     return Tree(
         Node(Ref.of(carrier), platform.refusal(carrier), tuple(_conditions(carrier))),
-        (*([proxy] if proxy.servers else []), *branches),
+        (
+            *([proxy] if proxy.servers else []),
+            *branches,
+            *([collector] if collector.servers else []),
+        ),
         tuple(dict.fromkeys(unread)),
     )
 
 
-def _list(session: Session, api_version: str, kind: str, unread: list[str]) -> list[Object]:
-    experiment = session.experiment
+def _list(
+    session: Session, api_version: str, kind: str, labels: Mapping[str, str], unread: list[str]
+) -> list[Object]:
     try:
-        labels = {EXPERIMENT: experiment.name}
-        return list(session.world.list(api_version, kind, experiment.namespace, labels))
+        return list(session.world.list(api_version, kind, session.target.namespace, labels))
     except ClusterError as error:
         # That somebody may not see the pods is no reason to say nothing of the rest.
         unread.append(error.message)
@@ -150,27 +163,22 @@ def _node(obj: Object) -> Node:
 def _service(session: Session, ref: Ref, unread: list[str]) -> Iterator[Node]:
     """A Service and whether anything answers behind it; nothing where nobody keeps account."""
     try:
-        labels = {_SERVICE_NAME: ref.name}
-        slices = session.world.list("discovery.k8s.io/v1", "EndpointSlice", ref.namespace, labels)
+        found = answering(session.world, ref)
     except ClusterError as error:
         unread.append(error.message)
         return
-    known = [each for slice_ in slices for each in slice_.get("endpoints") or ()]
-    ready = [each for each in known if (each.get("conditions") or {}).get("ready") is not False]
-    if slices:
-        lacking = f"none of its {len(known)} endpoints is ready" if known else "it has no endpoint"
-        yield Node(ref, None if ready else lacking, ())
+    if found is not None:
+        yield Node(ref, found if isinstance(found, str) else None, ())
 
 
 def _labels(obj: Object) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
 
 
-def _is_of(pod: Object, variant: str | None, parts: tuple[str, ...]) -> bool:
-    labels = _labels(pod)
-    if revision := labels.get(_REVISION):
+def _is_of(pod: Object, of: str | None, variant: str | None, parts: tuple[str, ...]) -> bool:
+    if revision := _labels(pod).get(_REVISION):
         return revision in parts
-    return labels.get(VARIANT) == variant
+    return of == variant
 
 
 def _conditions(obj: Object) -> Iterator[Condition]:
@@ -226,13 +234,18 @@ def _ending(container: Mapping[str, Any]) -> str | None:
     return ended and f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}"
 
 
-def unable(session: Session) -> Mapping[str, str]:
-    """Every variant of the experiment that cannot answer, with the reason in words."""
+def unable(session: Session, carrier: Object | None = None) -> Mapping[str, str]:
+    """Every variant of the experiment that cannot answer, with the reason in words.
+
+    Args:
+        session: the experiment in its world.
+        carrier: the object that carries the split, where it was just read.
+    """
     found = of_servers(session.ready, session.experiment.split.names)
     if session.state_dir is None:
         with suppress(ClusterError):
             # Which says more.
-            found |= of_tree(tree(session, session.world.get(session.target)))
+            found |= of_tree(tree(session, carrier or session.world.get(session.target)))
     return found
 
 

@@ -3,15 +3,29 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from abctl import installation
 from abctl.core.address import Entrance
 from abctl.core.experiment import Experiment
 from abctl.errors import SpecError, UnreachableError, UsageError
+from abctl.simulate._examples import Examples, beside, from_file, made_up, takes_of
 from abctl.simulate._tally import LatencyMs, Summary, VariantSummary
 from abctl.simulate._traffic import Effect, Outcome, Rows, Traffic, outcomes, plan
 
-__all__ = ["Effect", "Entrance", "LatencyMs", "Summary", "Traffic", "VariantSummary", "simulate"]
+__all__ = [
+    "Effect",
+    "Entrance",
+    "Examples",
+    "LatencyMs",
+    "Summary",
+    "Traffic",
+    "VariantSummary",
+    "examples",
+    "simulate",
+    "truths",
+]
+FLOWERS = "iris"
 
 
 def simulate(
@@ -19,12 +33,13 @@ def simulate(
     entrance_url: str,
     traffic: Traffic,
     *,
+    rows: Examples | None = None,
     report: Callable[[int, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Summary:
     """Send the traffic through the entrance, with feedback, and say what came back.
 
-    Requests are rows of the Iris data with noise; the model is asked by the V2 protocol. Blocks
+    The model is asked by the V2 protocol, about `rows`, or about Iris flowers with noise. Blocks
     until it is over; it may run in a thread while another one shifts the split. Feedback that is
     due after the last request is still sent.
 
@@ -32,6 +47,7 @@ def simulate(
         experiment: names the model, the header with the user, the outcomes.
         entrance_url: where requests go in, as `http://127.0.0.1:8080`.
         traffic: how much, from whom.
+        rows: what it is asked about.
         report: told about ten times a second how many requests are done, of how many.
         stop: set it to end at once; the summary of what was done is still given.
 
@@ -44,7 +60,7 @@ def simulate(
     entrance = Entrance.parse(entrance_url)
     told = outcomes(experiment)
     effects = _effects(experiment, traffic, told)
-    path = f"/v2/models/{_model_name(experiment)}/infer"
+    path = f"/v2/models/{model_name(experiment)}/infer"
     try:
         import uvloop  # noqa: PLC0415 - these are of the extra `local`
         from sklearn.datasets import load_iris  # noqa: PLC0415
@@ -53,7 +69,8 @@ def simulate(
     except ImportError as error:
         raise installation.lacks(f"what simulate needs ({error.name})", "local") from None
     asked = RequestTemplate(path, experiment.assignment.key, experiment.split.names, told, effects)
-    requests = plan(traffic, Rows(*load_iris(return_X_y=True)), len(told))
+    asked_about = rows or Rows(*load_iris(return_X_y=True))
+    requests = plan(traffic, asked_about, len(told))
 
     async def send() -> Summary:
         run = Run(entrance, asked, traffic, requests)
@@ -70,7 +87,65 @@ def simulate(
         return runner.run(send())
 
 
-def _model_name(experiment: Experiment) -> str:
+def examples(
+    experiment: Experiment,
+    entrance_url: str,
+    *,
+    data: Path | None,
+    label: str | None,
+    folder: Path | None,
+    seed: int,
+) -> Examples | None:
+    """What an experiment's model can be asked about; None for flowers.
+
+    It is the given file; or an example in the model's folder; or random values of the shapes that
+    the model says it takes. Only a model called iris may say nothing.
+
+    Args:
+        experiment: names the model.
+        entrance_url: where it is asked what it takes.
+        data: the file with rows.
+        label: its column with the truth.
+        folder: of the model, where that is known.
+        seed: of random values.
+
+    Raises:
+        UsageError: something is wrong with the file, or nothing says what the model takes.
+    """
+    Entrance.parse(entrance_url)
+    name = model_name(experiment)
+    takes = takes_of(entrance_url, name)
+    if data is None and folder is not None:
+        data = beside(folder)
+    if data is not None:
+        return from_file(data, label, takes)
+    if label is not None:
+        raise UsageError(f"--label {label}: of which data?", "--data FILE has the rows")
+    if takes:
+        return made_up(takes, seed, name)
+    if name == FLOWERS:
+        return None
+    raise UsageError(
+        f"nothing says what model {name} takes",
+        "--data FILE has rows to send; or `inputs` in its model-settings.json say it",
+    )
+
+
+def truths(experiment: Experiment) -> tuple[str, ...]:
+    """The outcomes of an experiment for which the truth must be known.
+
+    Raises:
+        SpecError: one outcome of two kinds.
+    """
+    return tuple(each.name for each in outcomes(experiment) if each.needs_truth)
+
+
+def model_name(experiment: Experiment) -> str:
+    """The name under which all variants serve their models.
+
+    Raises:
+        SpecError: they have several.
+    """
     names = sorted({variant.model.name for variant in experiment.variants})
     if len(names) != 1:
         raise SpecError(

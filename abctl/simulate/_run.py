@@ -1,145 +1,33 @@
-"""One run of simulated traffic: connections take what is due, feedback before new requests.
-
-A connection is HTTP/1.1, kept open, and as lean as can be, for it shares the CPU with servers.
-Parsing is llhttp's (httptools): a general client takes several times the CPU for each request.
-"""
+"""One run of simulated traffic: connections take what is due, feedback before new requests."""
 
 import asyncio
 import json
 import secrets
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httptools
-
 from abctl.core.address import Entrance
+from abctl.core.assignment import BUCKET_HEADER, TOKEN_HEADER, VARIANT_HEADER
+from abctl.simulate._connection import Connection, Response
 from abctl.simulate._tally import UNKNOWN, Summary, Tally
-from abctl.simulate._traffic import Outcome, Request, Traffic, synthetic_value
+from abctl.simulate._traffic import (
+    Outcome,
+    Request,
+    Traffic,
+    distance,
+    is_right,
+    prediction_of,
+    synthetic_value,
+)
 
 Report = Callable[[int, int], None]
 TIMEOUT_SECONDS = 10.0
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 0.05  # a dead entrance must not eat the plan within a moment
 _OK = range(200, 300)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An answer; header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Connection:
-    """Sends one request at a time; opens itself again after it was closed."""
-
-    def __init__(self, entrance: Entrance, timeout_seconds: float) -> None:
-        self._entrance = entrance
-        self._timeout_seconds = timeout_seconds
-        self._wire: _Wire | None = None
-
-    async def open(self) -> "_Wire":
-        """Connect, if need be.
-
-        Raises:
-            OSError: nobody answers.
-            TimeoutError: not in time.
-        """
-        if self._wire is None or self._wire.closed:
-            to = self._entrance
-            loop = asyncio.get_running_loop()
-            context = ssl.create_default_context() if to.tls else None
-            async with asyncio.timeout(self._timeout_seconds):
-                _, self._wire = await loop.create_connection(_Wire, to.host, to.port, ssl=context)
-        return self._wire
-
-    async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Send JSON and wait for the answer.
-
-        Raises:
-            OSError: no connection, or it broke.
-            TimeoutError: no answer in time.
-        """
-        wire = await self.open()
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = (
-            f"POST {self._entrance.path}{path} HTTP/1.1\r\nhost: {self._entrance.authority}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
-        )
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await wire.exchange(head.encode() + body)
-        except BaseException:
-            self.close()  # an answer that comes later must not be taken for the next one
-            raise
-
-    def close(self) -> None:
-        """Close it, now."""
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
-
-
-class _Wire(asyncio.Protocol):
-    def __init__(self) -> None:
-        self.closed = False
-        self._answer: asyncio.Future[Response] | None = None
-        self._headers: dict[str, str] = {}
-        self._body = b""
-
-    def exchange(self, message: bytes) -> "asyncio.Future[Response]":
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(message)
-        return self._answer
-
-    def close(self) -> None:
-        self.closed = True
-        self._transport.abort()
-
-    def _fail(self, error: OSError) -> None:
-        self.closed = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport: asyncio.Transport = transport
-        self._parser = httptools.HttpResponseParser(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(ConnectionError(f"not HTTP: {error}"))
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(ConnectionResetError(str(exc or "closed by the server")))
-
-    # httptools' callbacks
-
-    def on_message_begin(self) -> None:
-        self._headers, self._body = {}, b""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        if not self._parser.should_keep_alive():
-            self.close()
-        if self._answer is not None and not self._answer.done():
-            status = self._parser.get_status_code()
-            self._answer.set_result(Response(status, self._headers, self._body))
 
 
 @dataclass(frozen=True)
@@ -214,7 +102,7 @@ class Run:
             for connection in self._connections:
                 connection.close()
         interrupted = bool(pending) and stop.is_set()
-        synthetic = tuple(each.name for each in self._asked.outcomes if each.kind != "truth")
+        synthetic = tuple(each.name for each in self._asked.outcomes if not each.needs_truth)
         return self._tally.summary(self._asking_seconds, traffic.effects, synthetic, interrupted)
 
     def _elapsed(self) -> float:
@@ -264,45 +152,51 @@ class Run:
             self._tally.error(UNKNOWN, "unsent")
             return
         meant = sent if self._traffic.rate_per_second is None else request.due_seconds
-        values = ",".join(map(str, request.features))
-        body = (
-            '{"inputs":[{"name":"predict","datatype":"FP32",'
-            f'"shape":[1,{len(request.features)}],"data":[{values}]}}]}}'
-        )
         headers = {self._asked.key: request.user} if request.user and self._asked.key else {}
-        response = await self._post(connection, self._asked.path, headers, body.encode())
+        response = await self._post(connection, self._asked.path, headers, request.body)
         self._done += 1
         self._asking_seconds = self._elapsed()
         if isinstance(response, str):
             self._tally.error(UNKNOWN, response)
             return
-        variant = response.headers.get("x-ab-variant", UNKNOWN)
-        prediction = _prediction(response)
+        variant = response.headers.get(VARIANT_HEADER, UNKNOWN)
+        prediction = prediction_of(response.body)
         if response.status not in _OK or prediction is None:
             what = f"{response.status // 100}xx" if response.status not in _OK else "unreadable"
-            self._tally.error(variant, what)
+            self._tally.error(variant, what, response.body)
             return
         self._tally.answer(variant, request.user, self._elapsed() - meant)
-        in_bucket = response.headers.get("x-ab-bucket") != "none"
-        self._plan_feedback(request, variant, prediction, request.user if in_bucket else None)
+        in_bucket = response.headers.get(BUCKET_HEADER) != "none"
+        user = request.user if in_bucket else None
+        token = response.headers.get(TOKEN_HEADER)
+        self._plan_feedback(request, (variant, user, token), prediction)
 
     def _plan_feedback(
-        self, request: Request, variant: str, prediction: Any, user: str | None
+        self, request: Request, answer: tuple[str, str | None, str | None], prediction: Any
     ) -> None:
+        variant, user, token = answer
         for outcome, coin in zip(self._asked.outcomes, request.coins, strict=True):
             effect = self._asked.effects.get((variant, outcome.name), 0.0)
             made_up = bool(effect)
-            if outcome.kind == "truth":
-                right = prediction == request.label
-                value, made_up = self._tally.truth(variant, right, coin, effect)
+            if outcome.needs_truth:
+                if request.label is None:
+                    continue  # nobody knows the truth
+                if outcome.kind == "truth":
+                    right = is_right(prediction, request.label)
+                    value, made_up = self._tally.truth(variant, right, coin, effect)
+                else:
+                    squared = outcome.name.startswith("squared")
+                    far = distance(prediction, request.label, squared=squared)
+                    if far is None:
+                        continue
+                    value = far + effect
             else:
                 value = synthetic_value(outcome, request.trait, coin, effect)
             self._tally.feedback_due(variant, made_up=made_up)
             if variant == UNKNOWN:
                 continue  # nothing says where it would have to go
             told = {
-                "variant": variant,
-                "user": user,
+                **({"token": token} if token else {"variant": variant, "user": user}),
                 "outcome": outcome.name,
                 "value": value,
                 "id": f"{self._name}-{request.index}",
@@ -315,7 +209,7 @@ class Run:
             )
 
     async def _tell(self, connection: Connection, feedback: _Feedback) -> None:
-        headers = {"x-ab-variant": feedback.variant}
+        headers = {VARIANT_HEADER: feedback.variant}
         response = await self._post(connection, "/feedback", headers, feedback.body)
         if not isinstance(response, str) and response.status in _OK:
             self._tally.feedback_sent(feedback.variant)
@@ -331,10 +225,3 @@ class Run:
         except OSError:
             await asyncio.sleep(_RETRY_SECONDS)
             return "connection"
-
-
-def _prediction(response: Response) -> Any:
-    try:
-        return json.loads(response.body)["outputs"][0]["data"][0]
-    except (ValueError, LookupError, TypeError):
-        return None

@@ -1,14 +1,17 @@
 """Counts what simulated traffic met, by variant."""
 
+import json
 import math
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from abctl.foreign import in_one_line, said
 from abctl.simulate._traffic import Effect
 
 UNKNOWN = "unknown"
+_MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class VariantSummary:
 
     `errors` are requests by what went wrong: the class of the status (4xx, 5xx), `timeout`,
     `connection`, `unreadable` (no V2 answer), or `unsent` (every connection was busy to the end).
+    `said` has the first words of the server about each of them, in one line.
     `made_up` is how many feedback values a synthetic effect has touched.
     """
 
@@ -43,6 +47,7 @@ class VariantSummary:
     feedback_sent: int
     feedback_lost: int
     made_up: int
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Summary:
 class _Variant:
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     errors: Counter[str] = field(default_factory=Counter)
+    said: dict[str, str] = field(default_factory=dict)
     users: set[str] = field(default_factory=set)
     feedback_due: int = 0
     feedback_sent: int = 0
@@ -116,9 +122,12 @@ class Tally:
             self._moved.add(user)
             self._moves[before, variant] += 1
 
-    def error(self, variant: str, what: str) -> None:
-        """A request without a good answer."""
-        self._variants[variant].errors[what] += 1
+    def error(self, variant: str, what: str, answer: bytes = b"") -> None:
+        """A request without a good answer; `answer` is what the server said."""
+        found = self._variants[variant]
+        found.errors[what] += 1
+        if answer and what not in found.said:
+            found.said[what] = _words(answer)
 
     def truth(self, variant: str, right: bool, coin: float, effect: float) -> tuple[float, bool]:
         """The accuracy to report for one prediction, and whether an effect has changed it.
@@ -174,7 +183,20 @@ def _summary(name: str, each: _Variant) -> VariantSummary:
         feedback_sent=each.feedback_sent,
         feedback_lost=each.feedback_due - each.feedback_sent,
         made_up=each.made_up,
+        said=dict(sorted(each.said.items())),
     )
+
+
+def _words(answer: bytes) -> str:
+    """What a server says of an error, bounded, and without what a terminal would obey."""
+    text = answer[:_MOST_BYTES].decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = text
+    if isinstance(found, dict):  # MLServer's word, and FastAPI's
+        found = found.get("error", found.get("detail", text))
+    return in_one_line(said(found if isinstance(found, str) else text))
 
 
 def _latency_ms(ordered: list[float]) -> LatencyMs:

@@ -1,21 +1,24 @@
 """The plan of simulated traffic: who asks what, and when; pure and repeatable from its seed."""
 
+import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from abctl.core.experiment import Experiment
+from abctl.core.outcome import MEASURED
 from abctl.core.time import LONGEST_SECONDS
 from abctl.errors import SpecError, UsageError
 
 ACCURACY = "accuracy"
-MEASURED = frozenset({"errors", "latency", "requests"})  # by servers; everything else is feedback
+RIGHT = frozenset({ACCURACY, "correct"})
+DISTANCES = frozenset({"absolute_error", "squared_error"})
 _BASE_SHARE = 0.1  # of requests that end in a click, a purchase, ...
 _MEAN_SPEND = 20.0  # of a purchase
 _SHARE_LIMIT = 1 - 1e-12
@@ -91,27 +94,57 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Rows:
-    """Examples with known classes: features (n, d) and labels (n,)."""
+    """Flowers, or what is like them: features (n, d) and labels (n,), which get noise."""
 
     features: NDArray[np.float64]
     labels: NDArray[np.int64]
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @staticmethod
+    def body(features: Sequence[float]) -> bytes:
+        """The request of a row with its noise."""
+        values = ",".join(map(str, features))
+        return (
+            '{"inputs":[{"name":"predict","datatype":"FP32",'
+            f'"shape":[1,{len(features)}],"data":[{values}]}}]}}'
+        ).encode()
+
+
+class Recorded(Protocol):
+    """Rows that are sent as they are; `labels` is None where nobody knows the truth."""
+
+    @property
+    def labels(self) -> Sequence[Any] | None:
+        """The truth of each row."""
+
+    def __len__(self) -> int: ...
+
+    def body(self, row: int) -> bytes:
+        """The request of a row."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One planned request; `user` None has no id, `coins` are uniform in [0, 1), one an outcome."""
+    """One planned request; `user` None has no id, `coins` are uniform in [0, 1), one an outcome.
+
+    `body` is what is sent; `features` are empty where the row is sent as it is. `label` is None
+    where nobody knows the truth.
+    """
 
     index: int
     user: str | None
     trait: float
     features: tuple[float, ...]
-    label: int
+    label: Any
     due_seconds: float
     feedback_delay_seconds: float
     coins: tuple[float, ...]
+    body: bytes
 
 
-def plan(traffic: Traffic, rows: Rows, outcomes: int) -> Iterator[Request]:
+def plan(traffic: Traffic, rows: Rows | Recorded, outcomes: int) -> Iterator[Request]:
     """All requests in the order in which they are due, drawn chunk by chunk.
 
     Users return: their activity is log-normal with sigma 1 (the busiest of 2,000 asks about 30
@@ -130,11 +163,13 @@ def plan(traffic: Traffic, rows: Rows, outcomes: int) -> Iterator[Request]:
         users = np.minimum(np.searchsorted(cumulated, rng.random(n)), traffic.users - 1)
         anonymous = rng.random(n) < traffic.anonymous_ratio
         trait = np.where(anonymous, rng.uniform(0.5, 1.5, n), traits[users])
-        picks = rng.integers(len(rows.labels), size=n)
-        progress = (first + np.arange(n)) / traffic.requests
-        spread = traffic.noise * trait * (1 + traffic.drift * progress)
-        noise = rng.normal(size=(n, rows.features.shape[1]))
-        features = np.round(rows.features[picks] + spread[:, None] * noise, 4)
+        picks = rng.integers(len(rows), size=n)
+        features = np.empty((n, 0))
+        if isinstance(rows, Rows):
+            progress = (first + np.arange(n)) / traffic.requests
+            spread = traffic.noise * trait * (1 + traffic.drift * progress)
+            noise = rng.normal(size=(n, rows.features.shape[1]))
+            features = np.round(rows.features[picks] + spread[:, None] * noise, 4)
         delays = rng.uniform(0, 2 * traffic.feedback_delay_seconds, n)
         coins = rng.random((n, outcomes))
         due = np.zeros(n)
@@ -142,24 +177,44 @@ def plan(traffic: Traffic, rows: Rows, outcomes: int) -> Iterator[Request]:
             due = clock + np.cumsum(rng.exponential(1 / traffic.rate_per_second, n))
             clock = float(due[-1])
         for i in range(n):
+            values = tuple(features[i].tolist())
             yield Request(
                 index=first + i,
                 user=None if anonymous[i] else f"user-{traffic.seed}-{users[i]}",
                 trait=float(trait[i]),
-                features=tuple(features[i].tolist()),
-                label=int(rows.labels[picks[i]]),
+                features=values,
+                label=_label(rows, int(picks[i])),
                 due_seconds=float(due[i]),
                 feedback_delay_seconds=float(delays[i]),
                 coins=tuple(coins[i].tolist()),
+                body=rows.body(values) if isinstance(rows, Rows) else rows.body(int(picks[i])),
             )
+
+
+def _label(rows: Rows | Recorded, row: int) -> Any:
+    if isinstance(rows, Rows):
+        return int(rows.labels[row])
+    return None if rows.labels is None else rows.labels[row]
+
+
+Kind = Literal["truth", "distance", "proportion", "mean"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What feedback tells: `accuracy` is ground truth, anything else is made up."""
+    """What feedback tells: truths and distances from the truth; anything else is made up.
+
+    A truth (`accuracy`, `correct`) is 1 for a right prediction; a distance (`absolute_error`,
+    `squared_error`) is that of a prediction from the truth.
+    """
 
     name: str
-    kind: Literal["truth", "proportion", "mean"]
+    kind: Kind
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether the truth must be known to tell it; else it is made up."""
+        return self.kind in ("truth", "distance")
 
 
 def outcomes(experiment: Experiment) -> tuple[Outcome, ...]:
@@ -169,20 +224,71 @@ def outcomes(experiment: Experiment) -> tuple[Outcome, ...]:
         SpecError: one outcome that is a proportion in one metric and a mean in another.
     """
     found: dict[str, Outcome] = {}
-    for metric in experiment.metrics:
-        if metric.of in MEASURED:
+    binary = {outcome.name: outcome.kind == "binary" for outcome in experiment.outcomes}
+    returns = {outcome.name for outcome in experiment.outcomes if outcome.kind == "return"}
+    for metric, name in (
+        (m, name) for m in experiment.by_counters.metrics for name in (m.of, m.over)
+    ):
+        if name is None or name in MEASURED | returns:
             continue
-        kind: Literal["truth", "proportion", "mean"] = "mean"
-        if metric.of == ACCURACY:
+        kind: Kind = "mean"
+        if name in RIGHT:
             kind = "truth"
-        elif metric.kind == "proportion":
+        elif name in DISTANCES:
+            kind = "distance"
+        elif binary.get(name, metric.kind == "proportion"):
             kind = "proportion"
-        if found.setdefault(metric.of, outcome := Outcome(metric.of, kind)) != outcome:
+        if found.setdefault(name, outcome := Outcome(name, kind)) != outcome:
             raise SpecError(
-                f"metrics: {metric.of!r} is of two kinds, cannot be simulated as both",
+                f"metrics: {name!r} is of two kinds, cannot be simulated as both",
                 "give both metrics the same kind, or one of them another outcome",
             )
     return tuple(found.values())
+
+
+def prediction_of(body: bytes) -> list[Any] | None:
+    """The numbers or texts of an answer's first output; None where there are none."""
+    try:
+        found = json.loads(body)["outputs"][0]["data"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    while isinstance(found, list) and found and isinstance(found[0], list):
+        found = found[0]
+    return found if isinstance(found, list) and found else None
+
+
+def is_right(prediction: Any, label: Any) -> bool:
+    """Whether a prediction is the truth.
+
+    Of several numbers, which are the classes' probabilities, the place of the largest is the class;
+    a single share between 0 and 1 is that of class 1, where the truth is 0 or 1.
+
+    >>> is_right([0.1, 0.7, 0.2], 1), is_right([0.9], 1), is_right(["pos"], "pos"), is_right([2], 2)
+    (True, True, True, True)
+    """
+    if len(prediction) > 1:
+        try:
+            return bool(max(range(len(prediction)), key=prediction.__getitem__) == label)
+        except TypeError:
+            return False
+    (found,) = prediction
+    if isinstance(found, float) and 0 < found < 1 and label in (0, 1):
+        return (found >= 0.5) == bool(label)  # noqa: PLR2004 - the more likely class
+    return bool(found == label or str(found) == str(label))
+
+
+def distance(prediction: Any, label: Any, *, squared: bool) -> float | None:
+    """How far a prediction is from the truth; None where one of them is no number.
+
+    >>> distance([3.0], 5, squared=True), distance(["a"], 5, squared=False)
+    (4.0, None)
+    """
+    try:
+        found = abs(float(prediction[0]) - float(label))
+    except (ValueError, TypeError):
+        return None
+    found = found * found if squared else found
+    return found if math.isfinite(found) else None
 
 
 def synthetic_value(outcome: Outcome, trait: float, coin: float, effect: float) -> float:

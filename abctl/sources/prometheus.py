@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from prometheus_api_client import PrometheusConnect
 from requests.exceptions import RequestException
 
+from abctl.core.selector import of_numbers, plain_labels
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, _refusal
 from abctl.sources._answers import RefusedError, within
@@ -54,6 +55,10 @@ _ONE_CELL = 2
 _UNSETTLED_MS = 60_000
 _READS_AN_ANSWER = 2  # each may take as long as the timeout: its first byte, and the others
 _HALF_MS = 0.5
+# What is of a histogram, and for how long a scrape may be missing until it is looked for elsewhere.
+_OF_HISTOGRAM = re.compile(r"\s*([a-zA-Z_:][\w:]*)_(?:bucket|count|sum)(?=\s*(?:\{|$))")
+_LE = re.compile(r',?\s*le\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"')
+_RECENT_SECONDS = 300.0
 _UNIT_SECONDS = {"ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
@@ -93,6 +98,7 @@ class Prometheus:
         )
         self._longest_seconds = _READS_AN_ANSWER * self._by.timeout_seconds
         self._chunk_ms = _FIRST_CHUNK_MS
+        self._classic: set[str] = set()  # selectors that no native histogram hides
 
     @property
     def cached_as(self) -> str:
@@ -122,7 +128,8 @@ class Prometheus:
     def series(self, selector: str, start: float, end: float) -> list[Series]:
         """Raw samples in (start, end]."""
         pieces: dict[Key, list[Series]] = defaultdict(list)
-        for after, found in self._chunks(selector, round(start * 1000), round(end * 1000)):
+        asked = of_numbers(selector)
+        for after, found in self._chunks(asked, round(start * 1000), round(end * 1000)):
             with self._expected_form():
                 for each in series_of(found):
                     # Until version 3 a range includes its first moment; the chunk before has it.
@@ -131,12 +138,29 @@ class Prometheus:
                         piece = Series(each.labels, each.times[before:], each.values[before:])
                         pieces[key_of(each.labels)].append(piece)
         found = [without_markers(joined(each)) for each in pieces.values()]
-        return [series for series in found if len(series.times)]
+        found = [series for series in found if len(series.times)]
+        self._require_classic(selector, end, max((s.times[-1] for s in found), default=-np.inf))
+        return found
+
+    def _require_classic(self, selector: str, end: float, last: float) -> None:
+        """Make sure that what a selector no longer finds is not in a native histogram.
+
+        Raises:
+            NotACounterError: it is.
+        """
+        base = _OF_HISTOGRAM.match(selector)
+        if base is None or last > end - _RECENT_SECONDS or selector in self._classic:
+            return
+        bare = _LE.sub("", f"{base[1]}{selector[base.end() :]}").replace("{,", "{")
+        query = f"{bare}[{round(1000 * _RECENT_SECONDS)}ms]"
+        with self._expected_form():
+            series_of(self._ask(query, {"time": f"{end:.3f}"}))  # which refuses what is native
+        self._classic.add(selector)
 
     def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
         """What series did, cell by cell."""
         try:
-            return self._outline(selector, whole_ms(edges), round(since * 1000))
+            return self._outline(of_numbers(selector), whole_ms(edges), round(since * 1000))
         except SourceError as error:
             if _refusal.TOO_MANY not in error.message or len(edges) == _ONE_CELL:
                 raise
@@ -154,6 +178,8 @@ class Prometheus:
                 f"last_over_time({selector}[{length}ms])", edges[first + 1], edges[last], length
             )
         drops: dict[Key, float] | None = {}
+        ends = [float(each.times[-1]) for each in found if len(each.times)]
+        self._require_classic(selector, edges[-1] / 1000, max(ends, default=-np.inf))
         if found:
             query = f"resets({selector}[{edges[-1] - since}ms]) > 0"
             try:
@@ -164,8 +190,11 @@ class Prometheus:
                 # Series that differ only in name: their drops are not counted.
                 drops = None
             else:
+                found_drops: dict[Key, float] = defaultdict(float)
                 with self._expected_form():
-                    drops = {key_of(e["metric"]): float(e["value"][1]) for e in answer}
+                    for each in answer:
+                        found_drops[key_of(plain_labels(each["metric"]))] += float(each["value"][1])
+                drops = found_drops
         return outline_of_matrix(found, drops, edges)
 
     def _matrix(self, query: str, start: int, end: int, step: int) -> list[Series]:
@@ -175,7 +204,8 @@ class Prometheus:
         later = end + (2 * step + _UNSETTLED_MS if step < _UNSETTLED_MS else 0)
         params = {"start": f"{start / 1000:.3f}", "end": f"{later / 1000:.3f}"}
         epoch = datetime.fromtimestamp(0, UTC)  # the client rounds; `params` have the last word
-        ask = partial(self._client.custom_query_range, query, epoch, epoch, f"{step / 1000:.3f}")
+        # As a duration: Prometheus cuts off "4.294" to 4,293 ms.
+        ask = partial(self._client.custom_query_range, query, epoch, epoch, f"{step}ms")
         found = self._answer(query, lambda: ask(params))
         with self._expected_form():
             series = series_of(found)

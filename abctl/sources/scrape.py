@@ -11,14 +11,15 @@ no harm.
 
 import fcntl
 import json
+import logging
 import math
 import os
-import re
 import sys
 import threading
 import time
+from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,48 +28,68 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.core.selector import Selector, unescape
+from abctl.core.number import parse_number
+from abctl.core.selector import Selector, plain_labels
 from abctl.errors import SourceAwayError, SourceError, UsageError
 from abctl.files import opened, writing
+from abctl.foreign import said
 from abctl.sources import Outline, Series
-from abctl.sources._metrics_page import LARGEST_BYTES, page, parted
-from abctl.sources.series import outline_of
+from abctl.sources._metrics_page import LARGEST_BYTES, page
+from abctl.sources._page_lines import Kept, Sample, kept_of, labels_of, sample_of
+from abctl.sources.series import Key, joined, key_of, outline_of
 
-_MOST_AT_ONCE = 16
+_log = logging.getLogger(__name__)
 _SCRAPES = "name a file that abctl scrape has written"
 _FIRST = b'{"at": '  # of each line
 START_TIME = "process_start_time_seconds"
-KEPT = ("ab_", START_TIME)
-_LABEL = re.compile(r'([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"')
+# Of abctl's servers, and of the proxy in front: what clients got.
+KEPT = ("ab_", START_TIME, "envoy_cluster_upstream_rq", "envoy_cluster_grpc_", "envoy_access_logs_")
+_PATH = "/metrics"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A metrics page: `host:port`, and labels for all that it says."""
+    """A metrics page: `host:port` or a URL, and labels for all that it says."""
 
     address: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def url(self) -> str:
+        """Where the page is: at `/metrics`, unless the address has a path."""
+        parts = urlsplit(self.address if "://" in self.address else f"//{self.address}")
+        return urlunsplit(parts._replace(scheme=parts.scheme or "http", path=parts.path or _PATH))
+
+    @property
+    def instance(self) -> str:
+        """What Prometheus would call it."""
+        return urlsplit(self.url).netloc
+
 
 def parse_target(text: str) -> Target:
-    """`host:port`, or `variant=host:port`.
+    """`host:port`, `http://host:port/path`, and either of them as `variant=...`.
 
     Raises:
         UsageError: anything else.
     """
-    variant, _, address = text.rpartition("=")
-    parts = urlsplit(f"//{address}")
+    head, sign, rest = text.partition("=")
+    variant, address = (head, rest) if sign and not set(head) & set(":/?[") else ("", text)
+    bare = "://" not in address
+    parts = urlsplit(f"//{address}" if bare else address)
     try:
-        known = parts.hostname and parts.port and parts.netloc == address
+        known = parts.hostname and (parts.port or not bare)
+        known = known and (parts.netloc == address if bare else parts.scheme in ("http", "https"))
     except ValueError:
         known = False
-    if not known or "@" in address:
-        raise UsageError(f"{text!r} is not a target", "write HOST:PORT, or VARIANT=HOST:PORT")
+    unnamed = sign and not (variant or parts.query)
+    if not known or "@" in parts.netloc or parts.fragment or unnamed:
+        hint = "write HOST:PORT, VARIANT=HOST:PORT, or https://HOST:PORT/PATH"
+        raise UsageError(f"{text!r} is not a target", hint)
     return Target(address, {"variant": variant} if variant else {})
 
 
@@ -102,7 +123,9 @@ class Scraper:
         self._end_last_line()
         # Of the last round: who answered with something else than a metrics page, and what it was.
         self.strangers: dict[str, str] = {}
-        self._pool = ThreadPoolExecutor(min(_MOST_AT_ONCE, max(1, len(targets))))
+        # And what is the matter with pages that are some.
+        self.remarks: list[str] = []
+        self._pool = ThreadPoolExecutor(min(16, max(1, len(targets))))
 
     def _end_last_line(self) -> None:
         """Remove what a killed process has not finished."""
@@ -132,17 +155,19 @@ class Scraper:
         Raises:
             SourceError: it cannot be written; what was read is lost, and the file as it was.
         """
-        silent, lines, self.strangers = [], [], {}
-        pages = self._pool.map(page, [target.address for target in self._targets])
-        for target, (text, instead) in zip(self._targets, pages, strict=True):
+        silent, lines = [], []
+        self.strangers, self.remarks = {}, []
+        pages = self._pool.map(page, [target.url for target in self._targets])
+        for target, (text, instead, passing) in zip(self._targets, pages, strict=True):
             if text is None:
                 silent.append(f"{target.address} ({instead})" if instead else target.address)
-                self.strangers |= {target.address: instead} if instead else {}
+                self.strangers |= {target.address: instead} if instead and not passing else {}
                 continue
-            kept = [line for line in text.splitlines() if line.startswith(self._kept)]
-            document = {"at": at, "job": "scrape", "instance": target.address}
+            kept = kept_of(text, self._kept)
+            self.remarks += _remarks(target.address, kept, self._kept)
+            document = {"at": at, "job": "scrape", "instance": target.instance}
             document |= {"labels": target.labels} if target.labels else {}
-            lines.append(json.dumps(document | {"samples": kept}) + "\n")
+            lines.append(json.dumps(document | {"samples": kept.samples}) + "\n")
         self._append("".join(lines).encode())
         return silent
 
@@ -159,6 +184,16 @@ class Scraper:
             ) from None
 
 
+def _remarks(address: str, kept: Kept, beginnings: Sequence[str]) -> Iterator[str]:
+    """What is the matter with a page."""
+    if kept.wrong:
+        told = f"{address}: {len(kept.wrong)} lines left out that cannot be read, or come twice"
+        yield f"{told}, such as {said(kept.wrong[0])[:60]}"
+    if all(line.startswith(START_TIME) for line in kept.samples):
+        wanted = " or ".join(each for each in beginnings if each != START_TIME)
+        yield f"{address}: none of its {kept.others} other series begins with {wanted} (--keep)"
+
+
 def _require_own(path: Path) -> None:
     """Make sure that a file is new, or one of scrapes: its last line may be removed."""
     if not path.exists():
@@ -169,6 +204,15 @@ def _require_own(path: Path) -> None:
         raise SourceError(f"{path}: is not a file of scrapes", "name another file")
 
 
+@dataclass
+class _Held:
+    """The samples of a series."""
+
+    labels: Mapping[str, str]
+    at: "array[float]" = field(default_factory=lambda: array("d"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+
+
 class Scraped:
     """A file that a `Scraper` writes; see `Source` for what the methods promise."""
 
@@ -176,7 +220,9 @@ class Scraped:
         self.place = f"{path}, scraped by abctl itself"
         self._path = path
         self._read_bytes = 0
-        self._samples: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+        self._good = self._damaged = 0
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._known: set[str] = set()  # texts that name a series
 
     def now(self) -> float:
         """The clock of this machine, which the scraper stamps samples with."""
@@ -190,15 +236,15 @@ class Scraped:
         """Raw samples in (start, end]."""
         wanted = Selector.parse(selector)
         self._read_on()
-        found = []
-        for (series, target), samples in self._samples.items():
-            labels = _labels(series) | json.loads(target)
-            if wanted.matches(labels):
-                array = np.array(samples)
-                array = array[(array[:, 0] > start) & (array[:, 0] <= end)]
-                if len(array):
-                    found.append(Series(labels, array[:, 0].copy(), array[:, 1].copy()))
-        return found
+        pieces: dict[Key, list[Series]] = defaultdict(list)
+        for held in [each for each in self._held.values() if wanted.matches(each.labels)]:
+            at, values = np.array(held.at), np.array(held.values)
+            within = (at > start) & (at <= end)
+            if within.any():
+                found = Series(held.labels, at[within], values[within])
+                pieces[key_of(held.labels)].append(found)
+        # In order of time, each once: the clock of this machine may have been set.
+        return [joined(each) for each in pieces.values()]
 
     def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
         """What series did, cell by cell."""
@@ -222,27 +268,44 @@ class Scraped:
             ) from None
         except OSError as error:
             raise SourceError(f"{self._path}: {error.strerror}", _SCRAPES) from None
+        if self._damaged and not self._good:
+            raise SourceError(f"{self._path}: no line of it is a page of samples", _SCRAPES)
 
     def _take(self, line: bytes) -> None:
-        """A page."""
+        """A page; one that is damaged is a gap, and takes no other with it."""
         try:
             found = json.loads(line)
-            labels = {"job": found["job"], "instance": found["instance"]}
+            labels = {"job": str(found["job"]), "instance": str(found["instance"])}
             target = json.dumps(found.get("labels", {}) | labels)
             at = float(found["at"])
-            for sample in found["samples"]:
-                series, value = parted(sample)
-                self._samples[series, target].append((at, value))
+            samples = [each for text in found["samples"] if (each := self._read(text))]
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise SourceError(
-                f"{self._path}: {line[:60]!r} is not a page of samples", _SCRAPES
-            ) from None
+            self._damaged += 1
+            _log.warning("%s: a line is damaged, and left out: %r", self._path, line[:60])
+            return
+        self._good += 1
+        if wrong := len(found["samples"]) - len(samples):
+            _log.warning("%s: %d samples cannot be read, and are left out", self._path, wrong)
+        for series, value in samples:
+            if (held := self._held.get((series, target))) is None:
+                named = plain_labels(labels_of(series) | json.loads(target))
+                held = self._held[series, target] = _Held(named)
+            held.at.append(at)
+            held.values.append(value)
 
-
-def _labels(series: str) -> dict[str, str]:
-    name, _, rest = series.partition("{")
-    labels = {name: unescape(text) for name, text in _LABEL.findall(rest)}
-    return {"__name__": name.strip(), **labels}
+    def _read(self, line: str) -> Sample | None:
+        """A line of a page, as an abctl of before kept it; None where it cannot be read."""
+        try:
+            # Nearly every line names a series that was read before.
+            series, _, number = line.rpartition(" ")
+            if series in self._known:
+                return Sample(series, parse_number(number))
+            sample = sample_of(line)
+            labels_of(sample.series)
+        except ValueError:
+            return None
+        self._known.add(sample.series)
+        return sample
 
 
 def open_source(options: Mapping[str, str]) -> Scraped:

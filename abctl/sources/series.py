@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.core.selector import plain_labels
 from abctl.errors import SourceError
 from abctl.sources import Outline, Series, Source
+
+
+class NotACounterError(SourceError):
+    """Series that are no counters; those of other selectors may well be."""
+
 
 Milliseconds = NDArray[np.int64]
 Key = frozenset[tuple[str, str]]
@@ -33,7 +39,7 @@ def series_of(found: Sequence[Mapping[str, Any]]) -> list[Series]:
     """
     for entry in found:
         if "histograms" in entry and "values" not in entry:
-            raise SourceError(
+            raise NotACounterError(
                 f"{entry['metric'].get('__name__', 'a series')} is a native histogram",
                 "expose classic buckets as well: always_scrape_classic_histograms: true",
             )
@@ -43,7 +49,7 @@ def series_of(found: Sequence[Mapping[str, Any]]) -> list[Series]:
     values = np.array([float(sample[1]) for sample in samples])
     ends = np.cumsum([len(entry["values"]) for entry in found]).tolist()
     return [
-        Series(entry["metric"], times[begin:end], values[begin:end])
+        Series(plain_labels(entry["metric"]), times[begin:end], values[begin:end])
         for entry, begin, end in zip(found, [0, *ends], ends, strict=False)
     ]
 
@@ -79,16 +85,17 @@ def outline_of_matrix(
             "the source answered for other times than requested",
             "does something between abctl and it align queries to their step? turn that off",
         )
-    if not np.all((values >= 0) & (values < np.inf)):
-        for series in found:
-            require_counter(series)
+    require_counters(found)
     last = np.full((len(rows), len(edges) - 1), np.nan)
     last[row, end - 1] = values
     counted = np.full(len(rows), np.inf if drops is None else 0.0)
+    # A number in a label that came to be written otherwise: which of both was last, nobody said.
+    cell = row * last.shape[1] + end - 1
+    counted[np.unique(row[np.bincount(cell, minlength=1)[cell] > 1])] = np.inf
     if drops:
         for number, each in labels.items():
             unnamed = {k: v for k, v in each.items() if k != "__name__"}
-            counted[number] = drops.get(key_of(unnamed), 0.0)
+            counted[number] += drops.get(key_of(unnamed), 0.0)
     return Outline(list(labels.values()), last, counted)
 
 
@@ -116,19 +123,33 @@ def joined(pieces: Sequence[Series]) -> Series:
     if len(pieces) == 1 and (pieces[0].times[1:] > pieces[0].times[:-1]).all():
         return pieces[0]
     times, first = np.unique(np.concatenate([s.times for s in pieces]), return_index=True)
-    return Series(pieces[0].labels, times, np.concatenate([s.values for s in pieces])[first])
+    labels = {k: v for piece in reversed(pieces) for k, v in piece.labels.items()}
+    return Series(labels, times, np.concatenate([s.values for s in pieces])[first])
+
+
+def require_counters(found: Sequence[Series]) -> None:
+    """Make sure that no value is one that no counter has.
+
+    Raises:
+        NotACounterError: a value that is negative or not a number.
+    """
+    values = np.concatenate([np.array([]), *(series.values for series in found)])
+    if not np.all((values >= 0) & (values < np.inf)):
+        for series in found:
+            require_counter(series)
 
 
 def require_counter(series: Series) -> None:
     """Make sure that values are such as a counter has, in the order of time.
 
     Raises:
-        SourceError: a value that is negative or not a number, or times that do not ascend.
+        NotACounterError: a value that is negative or not a number.
+        SourceError: times that do not ascend.
     """
     times, values = series.times, series.values
     if len(values) and not (values.min() >= 0 and values.max() < np.inf):
         bad = values[~(np.isfinite(values) & (values >= 0))][0]
-        raise SourceError(
+        raise NotACounterError(
             f"{_name(series)}: value {bad:g}, a counter is finite and not negative",
             "check that the selector names a counter (..._total, ..._count, ..._bucket)",
         )

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from abctl.core.experiment import Experiment
+from abctl import platforms
+from abctl.core.experiment import SHARES, Experiment
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.core.time import format_duration
 from abctl.errors import SpecError, UsageError
-from abctl.platforms import platform
-from abctl.spec import reach
+from abctl.spec import _pods, reach, selectors
+from abctl.spec._outcome_checks import of_outcomes
+from abctl.spec._table_checks import of_tables
 from abctl.spec.shape import Place, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,14 +29,19 @@ def of_meaning(file: "File", given: Mapping[str, Any]) -> list[Problem]:
     found = [
         *_doubles(("spec", "variants"), [variant.name for variant in spec.variants]),
         *_doubles(("spec", "metrics"), [metric.name for metric in spec.metrics]),
+        *_doubles(("spec", "outcomes"), [outcome.name for outcome in spec.outcomes]),
+        *of_outcomes(spec),
         *_lengths(file),
         *_shadow(spec),
         *_sum(spec),
         *_assignment(spec.assignment),
         *(p for i, metric in enumerate(spec.metrics) for p in _metric(i, metric)),
         *_points(given["spec"]["metrics"]),
+        *selectors.problems(spec),
         *_durations(spec),
         *_source(spec),
+        *of_tables(spec),
+        *_pods.problems(spec),
     ]
     if not any(metric.role == "primary" for metric in spec.metrics):
         message = "no primary metric, must have at least one"
@@ -136,7 +143,7 @@ def _size(place: Place, size: "Delta") -> Iterator[Problem]:
 def _points(metrics: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     for i, metric in enumerate(metrics):
         for key in ("mde", "margin"):
-            if metric["kind"] != "proportion" and (metric.get(key) or "").strip().endswith("pp"):
+            if metric["kind"] not in SHARES and (metric.get(key) or "").strip().endswith("pp"):
                 message = f"{metric[key]!r} is in points, but kind {metric['kind']} is not a share"
                 hint = "write 2% (relative to the control) or 0.5abs (in the metric's unit)"
                 yield Problem(("spec", "metrics", i, key), message, hint)
@@ -158,7 +165,7 @@ def _durations(spec: "Spec") -> Iterator[Problem]:
 def _source(spec: "Spec") -> Iterator[Problem]:
     if spec.source is not None:
         given = [kind for kind in SOURCES if getattr(spec.source, kind) is not None]
-        if len(given) != 1:
+        if len(given) > 1 or not (given or spec.source.table):
             message = f"{' and '.join(given) or 'none'} given, must be one of {', '.join(SOURCES)}"
             yield Problem(("spec", "source"), message, "source: {prometheus: {url: http://...}}")
         if spec.source.prometheus is not None:
@@ -195,8 +202,8 @@ def _cohorts(spec: "Spec") -> Iterator[Problem]:
 def of_platform(experiment: Experiment) -> list[Problem]:
     """What the platform cannot express of an experiment that makes sense by itself."""
     try:
-        carrier = platform(experiment.platform)
+        platform = platforms.platform(experiment.platform)
     except UsageError as error:
         message = f"no platform {experiment.platform!r}"
         return [Problem(("spec", "platform"), message, error.hint)]
-    return [Problem(("spec", *m.place), m.message, m.hint) for m in carrier.misfits(experiment)]
+    return [Problem(("spec", *m.place), m.message, m.hint) for m in platform.misfits(experiment)]

@@ -6,26 +6,29 @@ The texts below classes and keys are the descriptions in the JSON Schema.
 from collections.abc import Mapping
 from itertools import chain
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from abctl.core import experiment as core
+from abctl.core.outcome import OutcomeKind, Per
+from abctl.spec._log_fields import PredictionLog
+from abctl.spec._source_fields import Source, UnitCap
 from abctl.spec.fields import (
+    Cap,
     Duration,
     ExperimentName,
     Flag,
     Header,
     Label,
+    MetaKey,
     Name,
     Part,
-    Path,
     Plain,
     Salt,
     Service,
+    Sha256,
     Share,
     Size,
     Text,
-    Url,
-    Variable,
     Version,
     among,
     between,
@@ -82,6 +85,10 @@ class Model(Part):
     """The name under which the model is served."""
     version: Version
     """Its version; on the local stack also the folder below --models."""
+    path: Text | None = None
+    """The MLServer folder that the local stack serves; a relative one begins at this file."""
+    sha256: Sha256 | None = None
+    """The SHA-256 of the model's file in it, which is checked before anything is loaded."""
     image: Text | None = None
     """The container image that serves it."""
     uri: Text | None = None
@@ -90,6 +97,26 @@ class Model(Part):
     """How the model at uri is stored."""
     service: Service | None = None
     """A Kubernetes Service that serves it already: [namespace/]name[:port], port 80 by default."""
+
+
+class PodMetadata(Part):
+    """Labels and annotations of pods."""
+
+    labels: Mapping[MetaKey, Plain] = MappingProxyType({})
+    """Further labels; those of abctl stay."""
+    annotations: Mapping[MetaKey, Plain] = MappingProxyType({})
+    """Annotations."""
+
+
+class Template(Part):
+    """How pods run, merged into what abctl renders as kubectl patch merges (strategic merge)."""
+
+    replicas: Annotated[int, whole(0, 10_000)] | None = None
+    """How many pods; left out, it is left to kubectl scale or an autoscaler."""
+    metadata: PodMetadata = PodMetadata()
+    """Labels and annotations of the pods."""
+    spec: Mapping[Plain, Any] = MappingProxyType({})
+    """As the spec of a Kubernetes Pod; the model server's container is called mlserver."""
 
 
 class Variant(Part):
@@ -101,6 +128,8 @@ class Variant(Part):
     """Its share of the traffic when the experiment starts; all shares make 100%."""
     model: Model
     """The model behind it."""
+    template: Template | None = None
+    """How the pods of its model servers run; goes before that of the experiment."""
 
 
 class Shadow(Part):
@@ -112,6 +141,8 @@ class Shadow(Part):
     """How many of the requests that are split are copied, in whole percents."""
     model: Model
     """The model behind it."""
+    template: Template | None = None
+    """How the pods of its model server run; goes before that of the experiment."""
 
 
 class Entrance(Part):
@@ -121,6 +152,27 @@ class Entrance(Part):
     """The gateway, as namespace/name."""
     host: Annotated[str, text("iris.example.com")] | None = None
     """The host name of the requests."""
+
+
+class Outcome(Part):
+    """What may be reported after a prediction, to a collector, which counts it when it is due."""
+
+    name: Name
+    """The name in reports of feedback."""
+    kind: OutcomeKind
+    """binary: 0 or 1. number: any finite number. return: the user was answered again (not sent)."""
+    times: Literal["once", "many"] = "once"
+    """Whether one prediction may have several of it; then each needs an id of its own."""
+    maturity: Duration
+    """How long after its prediction it may come; it is judged when every prediction is as old."""
+    window: Duration | None = None
+    """How long after a user's first request it may happen to count for the user; else: maturity."""
+    after: Duration | None = None
+    """How long after the first request a return counts as one, for kind return; else: 1d."""
+    cap: Cap | None = None
+    """What a larger number counts as: of a report, or of a user's sum where it is per user."""
+    early: tuple[Duration, ...] = ()
+    """Ages before the maturity at which it is counted as well, for an earlier look: [1h, 6h]."""
 
 
 class Metric(Part):
@@ -133,7 +185,9 @@ class Metric(Part):
     kind: core.Kind
     """What kind of number it is, which decides the statistics."""
     of: Text
-    """What it is made of: errors, latency, requests, or the name of an outcome in the feedback."""
+    """What is counted: errors, latency, server_errors, server_latency, requests, or an outcome."""
+    over: Name | None = None
+    """The outcome that it is divided by, for kind ratio: revenue over orders."""
     direction: core.Direction
     """Which way is better."""
     mde: Size | None = None
@@ -144,93 +198,25 @@ class Metric(Part):
     """Which quantile, between 0 and 1, for kind quantile."""
     selectors: Mapping[PartOfMetric, Plain] = MappingProxyType({})
     """PromQL selectors in place of the preset's, by part (n, successes, ...)."""
+    per: Per | None = None
+    """Divided by the reports of an outcome (left out), the requests answered, or the users."""
+    age: Duration | None = None
+    """One of the outcome's early ages, if it is to decide; else an outcome decides at maturity."""
+    window: Duration | None = None
+    """Of source.table: how long after its first exposure what a unit does counts: 7d."""
+    before: Duration | None = None
+    """Of source.table: how long before it the same is a covariate (CUPED): 14d."""
+    cap: UnitCap | None = None
+    """Of source.table: what a larger number of a unit counts as: a number, or 99.9% (of units)."""
     time_unit: Literal["s", "ms"] | None = None
     """What own selectors count time in; the result is in seconds."""
-
-
-class BasicAuth(Part):
-    """A user and a password, which has no place in the file."""
-
-    username: Text
-    """The user."""
-    password_file: Text | None = None
-    """The file that holds the password."""
-    password_env: Variable | None = None
-    """The environment variable that holds the password."""
-
-
-class TlsConfig(Part):
-    """Whom to trust, and who one is."""
-
-    ca_file: Text | None = None
-    """The certificates (PEM) of the authorities to trust, in place of the system's."""
-    cert_file: Text | None = None
-    """The own certificate (PEM), for servers that want one."""
-    key_file: Text | None = None
-    """Its key (PEM), without a password; left out where certFile holds it as well."""
-    insecure_skip_verify: Flag = False
-    """Trust every certificate: anyone on the network path can read and change everything."""
-
-
-class Prometheus(Part):
-    """A Prometheus server, or another with its API (Thanos, Mimir, VictoriaMetrics)."""
-
-    url: Url | None = None
-    """Its address, with the path in front of /api/v1; secrets have no place in the file."""
-    service: Service | None = None
-    """Or its Service in the cluster of the experiment, reached through the cluster's API server."""
-    path: Path | None = None
-    """With service: the path in front of /api/v1."""
-    basic_auth: BasicAuth | None = None
-    """A user and a password."""
-    bearer_token_file: Text | None = None
-    """The file that holds a bearer token; it is read anew for each request."""
-    bearer_token_env: Variable | None = None
-    """The environment variable that holds a bearer token."""
-    tls_config: TlsConfig | None = None
-    """Whom to trust, and who one is."""
-    headers: Mapping[Header, Text] = MappingProxyType({})
-    """Headers of each request, such as that of a tenant (X-Scope-OrgID); nothing secret."""
-    headers_env: Mapping[Header, Variable] = MappingProxyType({})
-    """Headers whose values are secret, by the environment variables that hold them."""
-    proxy_url: Url | None = None
-    """The proxy; left out, that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
-    timeout: Duration = 30.0
-    """How long an answer may take."""
-
-
-class Scrape(Part):
-    """Metrics endpoints that abctl reads by itself."""
-
-    file: Text
-    """Where it keeps what it has read."""
-
-
-class Recorded(Part):
-    """Samples that were recorded before."""
-
-    path: Text
-    """The file that holds them."""
-
-
-class Source(Part):
-    """Where the evidence comes from: one of prometheus, scrape and file."""
-
-    prometheus: Prometheus | None = None
-    """A Prometheus server."""
-    scrape: Scrape | None = None
-    """Metrics endpoints that abctl reads by itself."""
-    file: Recorded | None = None
-    """Samples that were recorded before."""
-    preset: Annotated[str, text("abctl", "istio")] | None = None
-    """Whose metrics they are. Left out: abctl's own, or the platform's where that loads models."""
 
 
 class Design(Part):
     """How it is decided."""
 
-    test: Literal["sequential", "fixed"] = "sequential"
-    """sequential: valid however often you look. fixed: one look, at the planned end."""
+    test: Literal["horizon", "sequential", "fixed"] = "horizon"
+    """horizon, sequential: valid however often you look. fixed: one look, at the planned end."""
     alpha: Annotated[float, between(0, 0.5)] = 0.05
     """The rate of false alarms that is accepted."""
     power: Annotated[float, between(0, 1)] = 0.8
@@ -254,6 +240,12 @@ class Spec(Part):
     """What is compared: the first is the control. The order is fixed for the experiment's life."""
     metrics: Annotated[tuple[Metric, ...], {"minItems": 1}]
     """What is measured; at least one is primary."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What may be reported after a prediction, to a collector; without it servers count reports."""
+    log: PredictionLog | None = None
+    """The log of predictions that model servers write; none if left out."""
+    access_log: Flag = True
+    """Whether what clients got is counted from the access log of envoy or nginx."""
     shadow: Shadow | None = None
     """A model that only gets copies of requests, on platforms that can do that."""
     entrance: Entrance | None = None
@@ -262,6 +254,10 @@ class Spec(Part):
     """Where the evidence comes from. The local stack fills it in where it is left out."""
     design: Design = Design()
     """How it is decided."""
+    template: Template | None = None
+    """How all pods run that abctl makes; its replicas are those of each variant's servers."""
+    proxy: Template | None = None
+    """How the pods of envoy or nginx run; two replicas if left out."""
 
 
 class File(Part):

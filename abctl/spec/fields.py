@@ -118,7 +118,7 @@ class Key(NamedTuple):
 
 
 def _key(name: str, holds: Any, default: Any) -> Key:
-    first, *words = name.split("_")
+    first, *words = name.rstrip("_").split("_")
     written = first + "".join(word.capitalize() for word in words)
     if optional := get_origin(holds) in (Union, UnionType):
         holds = next(each for each in get_args(holds) if each is not type(None))
@@ -231,6 +231,17 @@ def _examples(given: tuple[str, ...]) -> dict[str, list[str]]:
     return {"examples": list(given)} if given else {}
 
 
+def _cap(written: str) -> float:
+    if "%" in written:
+        message = "must be a number: counters keep no values, of which to take a share"
+        raise UnfitError(f"{written!r}, {message}")
+    number = _number(parse_number, written, "a number")
+    if not 0 < number <= _LARGEST:
+        raise UnfitError(f"{written!r}, must be above 0 and at most {_LARGEST:g}")
+    return number
+
+
+_LARGEST = 1e12  # of what a collector takes
 _DIGITS = r"^\s*\d+(\.\d+)?\s*"
 # Of all numbers only 0 needs no unit.
 _ZERO: dict[str, Any] = {"type": ["string", "number"], "minimum": 0, "maximum": 0}
@@ -251,6 +262,9 @@ Duration = Annotated[
     _written(
         parse_duration_seconds, _DIGITS + "[smhd]$", "90s", "1m", "2h", "7d", show=format_duration
     ),
+]
+Cap = Annotated[
+    float, Form(_cap, {"exclusiveMinimum": 0, "maximum": _LARGEST, "type": "number"}, "a number")
 ]
 Flag = Annotated[bool, Form(_flag, {"type": "boolean"}, "true or false")]
 Plain = Annotated[str, Form(str, {"type": "string"})]
@@ -274,6 +288,16 @@ VERSION = _matching(
     "1.10.0",
 )
 Version = Annotated[str, VERSION]
+MetaKey = Annotated[
+    str,
+    _matching(
+        r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?",
+        "the key of a label or annotation: [prefix/]name",
+        "team",
+        "example.com/team",
+    ),
+]
+Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "64 digits from 0 to f, as sha256sum prints it")]
 Service = Annotated[
     str,
     _matching(

@@ -35,7 +35,7 @@ _IMAGE, _STORED = 'image: "abctl/iris:', 'format: sklearn, uri: "gs://models/iri
 # The platform's own servers do not have the counters of abctl's runtime.
 _OF_ITS_OWN = """\
       selectors:              # counters of your own: the platform knows of no feedback
-        n: 'iris_feedback_total{model="$upstream"}'
+        "n": 'iris_feedback_total{model="$upstream"}'
         successes: 'iris_feedback_total{model="$upstream",correct="true"}'
 """
 _EFFECT, _LATENCY = "the smallest effect worth finding\n", "    - {name: latency,"
@@ -54,6 +54,23 @@ def starter(name: str, platform_name: str) -> str:
         UsageError: no such platform, or a name that no experiment can have.
     """
     can = platform(platform_name).CAPABILITIES
+    text = starter_text(name, platform_name)
+    if not can.images:
+        text = text.replace(_IMAGE, _STORED).replace(_EFFECT, _EFFECT + _OF_ITS_OWN)
+        text = text.replace(
+            _LATENCY, f"    # Its counters have no latency.\n    # {_LATENCY.strip()}"
+        )
+    spec.parse(text, "the new file")
+    return text
+
+
+def starter_text(name: str, platform_name: str, **parts: str) -> str:
+    """The text of a first experiment file; `parts` take the place of its `variants` and `metrics`.
+
+    Raises:
+        UsageError: as for `starter`.
+    """
+    can = platform(platform_name).CAPABILITIES
     try:
         EXPERIMENT_NAME.parse(name)
     except UnfitError as error:
@@ -67,16 +84,12 @@ def starter(name: str, platform_name: str) -> str:
     rules = (_BY_USER if can.sticky else _BY_REQUEST).format(name=name, platform=platform_name)
     rules += _ENTRANCE if can.entrance else ""
     text = (files("abctl.spec") / "starter.yaml").read_text(encoding="utf-8")
-    text = text.replace(_SETTLE, settle)
-    for word, value in (("ASSIGNMENT\n", rules), ("SOURCE\n", source), ("PLATFORM", platform_name)):
+    known = {_SETTLE: settle, "PLATFORM": platform_name, "name: NAME": f"name: {name}"}
+    for word, value in {**known, "ASSIGNMENT\n": rules, "SOURCE\n": source}.items():
         text = text.replace(word, value)
-    text = text.replace("name: NAME", f"name: {name}")
-    if not can.images:
-        text = text.replace(_IMAGE, _STORED).replace(_EFFECT, _EFFECT + _OF_ITS_OWN)
-        text = text.replace(
-            _LATENCY, f"    # Its counters have no latency.\n    # {_LATENCY.strip()}"
-        )
-    spec.parse(text, "the new file")
+    for key, lines in parts.items():
+        before, _, rest = text.partition(f"  {key}:\n")
+        text = f"{before}{lines}\n" + rest.partition("\n\n")[2]
     return text
 
 
@@ -87,14 +100,31 @@ def init(path: Path, name: str, platform_name: str, *, force: bool = False) -> l
         UsageError: the file exists (and not `force`), no such platform, a name that no experiment
             can have, or it cannot be written.
     """
+    text = starter(name, platform_name)
+    require_new(path, force=force)
+    return with_schema(path, text)
+
+
+def require_new(path: Path, *, force: bool) -> None:
+    """Make sure that a file can be written without a loss.
+
+    Raises:
+        UsageError: it exists (and not `force`), or is a folder.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder", f"name a file in it: {path / 'experiment.yaml'}")
-    beside = path.with_name(SCHEMA_FILE)
-    texts = {path: starter(name, platform_name)}
-    if not beside.exists():
-        texts[beside] = schema.text()
     if path.exists() and not force:
         raise UsageError(f"{path} exists already", "another name, or --force to overwrite it")
-    for file, text in texts.items():
-        replace(file, text)
+
+
+def with_schema(path: Path, text: str) -> list[Path]:
+    """Write an experiment file and, where it is not there yet, the schema; what was written.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    beside = path.with_name(SCHEMA_FILE)
+    texts = {path: text} if beside.exists() else {path: text, beside: schema.text()}
+    for file, content in texts.items():
+        replace(file, content)
     return list(texts)

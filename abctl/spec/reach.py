@@ -1,10 +1,11 @@
-"""How to reach a Prometheus, which secrets that would send to it, and whether they may be sent.
+"""How to reach evidence, which secrets that would send to it, and whether they may be sent.
 
 An experiment file names files and environment variables of the user who runs it, and may come from
 another author. So no secret leaves this machine unless the user has named the server, or has
 agreed.
 """
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +17,8 @@ from abctl.core.address import is_loopback
 from abctl.core.experiment import Experiment
 from abctl.errors import SourceError, SpecError
 from abctl.files import STDIN
-from abctl.spec import _document, shape
-from abctl.spec._file import Prometheus
+from abctl.spec import shape
+from abctl.spec._source_fields import Prometheus
 from abctl.spec.shape import Place, Problem, as_error
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _KEYS = "it has the keys of source.prometheus: url: ..."
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
 OPTION = "--allow-credentials"
+# What drivers of warehouses take that leads nowhere.
+_NO_ADDRESS = ("user", "username", "role", "port", "database", "dbname", "schema", "catalog")
 
 
 def read(path: Path, url: str | None = None) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def read(path: Path, url: str | None = None) -> dict[str, Any]:
     """
     if str(path) != STDIN and not path.exists():
         raise SpecError(f"{path}: no such file", _KEYS)
-    given = _document.parse_document(_document.read_text(path), str(path), _KEYS)
+    given = shape.parse_document(shape.read_text(path), str(path), _KEYS)
     if url is not None:
         given = {k: v for k, v in given.items() if k not in ("service", "path")} | {"url": url}
     server = shape.read(Prometheus, given, str(path))
@@ -167,14 +170,30 @@ def _names(to: str) -> Iterator[str]:
         yield from (host, f"[{host}]")
 
 
-def sending(experiment: Experiment) -> Sending | None:
-    """The secrets that would leave this machine; None for none, or where the user has agreed."""
+def sending(experiment: Experiment, *, counters: bool = True) -> Sending | None:
+    """The secrets that would leave this machine; None for none, or where the user has agreed.
+
+    Args:
+        experiment: whose file names them.
+        counters: whether the Prometheus of the file is asked, or its tables alone.
+    """
     source = experiment.source
-    if source is None or source.kind != "prometheus" or source.agreed:
+    if source is None or source.agreed:
         return None
-    secrets = tuple(_secrets(source.options))
-    to = tuple(_readers(source.options, experiment.namespace))
-    return Sending(secrets, to) if secrets and to else None
+    pairs = []
+    if counters and source.kind == "prometheus":
+        to = _readers(source.options, experiment.namespace)
+        pairs.append((_secrets(source.options), to))
+    if source.tables is not None:
+        of_tables = [f"${env} as {name}" for name, env in source.tables.connection_env.items()]
+        pairs.append((of_tables, _warehouses(source.tables.connection)))
+    leaving = [(secrets, to) for secrets, to in pairs if secrets and to]
+    if not leaving:
+        return None
+    return Sending(
+        tuple(each for secrets, _ in leaving for each in secrets),
+        tuple(each for _, to in leaving for each in to),
+    )
 
 
 def agreed(experiment: Experiment) -> Experiment:
@@ -184,18 +203,22 @@ def agreed(experiment: Experiment) -> Experiment:
     return replace(experiment, source=replace(experiment.source, agreed=True))
 
 
-def require_agreement(experiment: Experiment) -> None:
+def require_agreement(experiment: Experiment, *, counters: bool = True) -> None:
     """Make sure that no secret is sent without the user's agreement.
+
+    Args:
+        experiment: see `sending`.
+        counters: see `sending`.
 
     Raises:
         SourceError: a secret would be sent.
     """
-    if found := sending(experiment):
-        options = " ".join(f"{OPTION} {to}" for to in found.to)
+    if found := sending(experiment, counters=counters):
+        options = " ".join(f"{OPTION} {shlex.quote(to)}" for to in found.to)
+        own = "; or name a file of your own with --prometheus-config" if counters else ""
         raise SourceError(
             f"the experiment file would send {found}, and you have not allowed that",
-            f"to allow it: {options} (or ABCTL_ALLOW_CREDENTIALS); or name a file of your own with "
-            "--prometheus-config",
+            f"to allow it: {options} (or ABCTL_ALLOW_CREDENTIALS){own}",
         )
 
 
@@ -210,6 +233,12 @@ def _secrets(options: Mapping[str, Any]) -> list[str]:
         *kept("the token", "bearer_token_file", "bearer_token_env"),
         *(f"${env} as {name}" for name, env in options.get("headers_env", {}).items()),
     ]
+
+
+def _warehouses(connection: Mapping[str, Any]) -> list[str]:
+    """Where a connection leads: all that is not known to be something else may say it."""
+    given = [str(value) for name, value in connection.items() if name not in _NO_ADDRESS]
+    return [each for each in given if not is_loopback(each)]
 
 
 def _readers(options: Mapping[str, Any], namespace: str) -> list[str]:

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 
 import yaml
 
+from abctl import platforms
 from abctl.core.change import Object
+from abctl.core.collector import KEYS, is_made, keys_of
 from abctl.core.experiment import Experiment
-from abctl.platforms import platform, require_admissible
+from abctl.platforms import require_admissible
 
 
 def render(experiment: Experiment, *, baseline: bool = False) -> list[Object]:
@@ -19,15 +21,27 @@ def render(experiment: Experiment, *, baseline: bool = False) -> list[Object]:
     Raises:
         SpecError: the platform cannot express the experiment, or would refuse an object.
     """
-    carrier = platform(experiment.platform)
-    objects = carrier.baseline(experiment) if baseline else carrier.objects(experiment)
-    require_admissible(carrier, objects)
+    platform = platforms.platform(experiment.platform)
+    objects = platform.baseline(experiment) if baseline else platform.objects(experiment)
+    require_admissible(platform, objects)
     return objects
 
 
 def needs_baseline(experiment: Experiment) -> bool:
     """Whether something must be rolled out before the objects are first applied."""
-    return bool(platform(experiment.platform).baseline(experiment))
+    return bool(platforms.platform(experiment.platform).baseline(experiment))
+
+
+def keys_command(experiment: Experiment) -> str | None:
+    """How people make the Secret with the collector's keys themselves; None where it needs none."""
+    if not is_made(experiment):
+        return None
+    ref = keys_of(experiment)
+    key = '"$(openssl rand -hex 32)"'
+    text = f"""'{{"unit": "'{key}'", "signing": {{"a": "'{key}'"}}, "current": "a"}}'"""
+    return (
+        f"kubectl -n {ref.namespace} create secret generic {ref.name} --from-literal={KEYS}={text}"
+    )
 
 
 def to_yaml(objects: Iterable[Object]) -> str:

@@ -47,6 +47,17 @@ def _key(key: Key, meaning: str, parts: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(schema.items()))
 
 
+def _pairs(holds: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    key, value = (_holds(each, parts) for each in holds)
+    if pattern := key.get("pattern"):
+        return {
+            "additionalProperties": False,
+            "patternProperties": {pattern: value},
+            "type": "object",
+        }
+    return {"additionalProperties": value, "type": "object"}
+
+
 def _holds(holds: Any, parts: dict[str, Any]) -> dict[str, Any]:
     if form := form_of(holds):
         return dict(form.schema)
@@ -57,14 +68,7 @@ def _holds(holds: Any, parts: dict[str, Any]) -> dict[str, Any]:
     if kind is tuple:
         return {"items": _holds(inner[0], parts), "type": "array"}
     if kind is Mapping:
-        key, value = (_holds(each, parts) for each in inner)
-        if pattern := key.get("pattern"):
-            return {
-                "additionalProperties": False,
-                "patternProperties": {pattern: value},
-                "type": "object",
-            }
-        return {"additionalProperties": value, "type": "object"}
+        return {"type": "object"} if inner[1] is Any else _pairs(inner, parts)
     if holds.__name__ not in parts:
         parts[holds.__name__] = _part(holds, parts)
     return {"$ref": f"#/$defs/{holds.__name__}"}

@@ -1,6 +1,15 @@
 """Numbers in, estimates out: knows no Kubernetes, no files, no clock.
 
-Summaries of two variants make a stream. A method turns the stream into an estimate:
+In a notebook, one line a question:
+
+    >>> from abctl.stats import compare_means, compare_proportions, sample_size_proportions
+    >>> compare_proportions(control=(100, 1000), treatment=(130, 1000)).rejects
+    True
+
+`compare_means`, `compare_proportions`, `compare_ratios` and `compare_quantiles` take arrays,
+`Comparison` takes a frame, `sample_size_proportions` and `sample_size_means` plan.
+
+Below that, summaries of two variants make a stream. A method turns the stream into an estimate:
 
     >>> from abctl.stats.estimate import Plan
     >>> from abctl.stats.methods import proportion_sequence
@@ -15,3 +24,44 @@ Summaries of two variants make a stream. A method turns the stream into an estim
 `methods` lists the methods. `power.sizes` plans sample sizes. `srm` checks the split.
 `multiplicity` adjusts p-values. `bayes` gives posterior probabilities. `cuped` reduces variance.
 """
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from abctl.stats.delta import Delta
+    from abctl.stats.library.arguments import Options
+    from abctl.stats.library.arrays import (
+        compare_means,
+        compare_proportions,
+        compare_quantiles,
+        compare_ratios,
+    )
+    from abctl.stats.library.frame import Comparison
+    from abctl.stats.library.result import Result
+    from abctl.stats.library.sizes import SampleSize, sample_size_means, sample_size_proportions
+
+__all__ = [
+    "Comparison",
+    "Delta",
+    "Options",
+    "Result",
+    "SampleSize",
+    "compare_means",
+    "compare_proportions",
+    "compare_quantiles",
+    "compare_ratios",
+    "sample_size_means",
+    "sample_size_proportions",
+]
+_PARTS = ("delta", "library.arrays", "library.frame", "library.sizes")
+
+
+def __getattr__(name: str) -> object:
+    """The public names, loaded when they are first asked for: numpy and scipy take their time."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    modules = (importlib.import_module(f"{__name__}.{part}") for part in _PARTS)
+    found: object = next(vars(module)[name] for module in modules if name in vars(module))
+    globals()[name] = found
+    return found

@@ -22,10 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import betainc, betaincinv, betaln, ndtr, xlog1py, xlogy
 
+from abctl.stats.estimate import Remark
 from abctl.stats.fixed.contrast import Contrast
 from abctl.stats.fixed.score import Strata
-from abctl.stats.sequential.linear_e import as_users
 from abctl.stats.summaries.buckets import bucket_paths, comparable
+from abctl.stats.summaries.clients import clients, strata_of
+from abctl.stats.summaries.grouped import GroupedHistogram, grouped_paths
+from abctl.stats.summaries.grouped import comparable as comparable_groups
 from abctl.stats.summaries.histograms import MIN_BEYOND, distributions
 from abctl.stats.summaries.moments import moment_paths
 from abctl.stats.summary import (
@@ -41,6 +44,8 @@ from abctl.stats.summary import (
 
 CAVEAT = "not valid for stopping when a threshold is crossed: read it once, at the planned end"
 
+# From here on Stirling's series has all digits of a double.
+_MANY = 1e4
 _TAIL = 1e-14
 _PANELS = 48
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -97,9 +102,18 @@ class Beta:
         return float(low), float(1 - mirrored)
 
     def density(self, x: Array) -> Array:
-        """Probability density."""
-        log_density = xlogy(self.a - 1, x) + xlog1py(self.b - 1, -x) - betaln(self.a, self.b)
-        return np.asarray(np.exp(log_density))
+        """Probability density; 0 outside of [0, 1]."""
+        a, b, inside = self.a, self.b, np.clip(x, 0, 1)
+        if min(a, b) < _MANY:
+            log_density = xlogy(a - 1, inside) + xlog1py(b - 1, -inside) - betaln(a, b)
+        else:
+            # By Stirling's series around the mean: of millions the terms above leave no digits.
+            away = inside - self.mean
+            peak = 1.5 * math.log(a + b) - 0.5 * math.log(2 * math.pi * a * b)
+            peak += (1 / (a + b) - 1 / a - 1 / b) / 12
+            log_density = xlog1py(a - 1, away / self.mean) + peak
+            log_density += xlog1py(b - 1, -away * (a + b) / b)
+        return np.where(inside == x, np.exp(log_density), 0.0)
 
     def below(self, x: Array) -> Array:
         """Distribution function."""
@@ -229,7 +243,7 @@ def _grid(ranges: Sequence[tuple[float, float]]) -> tuple[Array, Array]:
 
 
 def _probabilities(values: Array) -> tuple[float, ...]:
-    return tuple(min(1.0, float(value)) for value in values)
+    return tuple(map(float, np.minimum(1.0, values)))
 
 
 def posteriors(
@@ -276,28 +290,28 @@ def _known(stream: Stream[Any], quantile: float | None) -> Strata | Contrast | N
             return paths.last((0.0, 0.0), ()) if paths.ready[-1] else None
         case Buckets():
             return _of_buckets(stream)
+        case GroupedHistogram() if quantile is not None:
+            return _of_grouped(stream, quantile)
     return None if quantile is None else _of_quantile(stream, quantile)
 
 
 def _of_buckets(stream: Stream[Buckets]) -> Strata | Contrast | None:
     stream, _, reason = comparable(stream)
-    if reason:
+    if reason is not None:
         return None
     paths = bucket_paths(stream, support=False)
     if paths.ready[-1]:
         return paths.last((0.0, 0.0), ())
-    if (users := as_users(stream)) is None:
-        return None
-    cells = (users.n_a, users.s_a, users.n_b, users.s_b)
-    return _or_none(Strata.where_both(*cells, stream.epoch))
+    found = clients(stream)
+    return None if found is None else _or_none(strata_of(found, stream))
 
 
-def _or_none(strata: Strata | str) -> Strata | None:
-    return None if isinstance(strata, str) else strata
+def _or_none(strata: Strata | Remark) -> Strata | None:
+    return None if isinstance(strata, Remark) else strata
 
 
 def _of_quantile(stream: Stream[Histogram], quantile: float) -> Contrast | None:
-    if isinstance(pair := distributions(stream), str):
+    if isinstance(pair := distributions(stream), Remark):
         return None
     sides = (pair.a.last(), pair.b.last())
     ends = np.array([side.around(quantile, np.ones(1)) for side in sides])[:, :, 0]
@@ -306,6 +320,16 @@ def _of_quantile(stream: Stream[Histogram], quantile: float) -> Contrast | None:
     var_a, var_b = (float(variance) for variance in np.square(ends[:, 1] - ends[:, 0]) / 4.0)
     a, b = (float(side.at(np.array([quantile]))[0]) for side in sides)
     return Contrast(a, b, var_a, var_b, math.inf, pair.n, pair.epochs)
+
+
+def _of_grouped(stream: Stream[GroupedHistogram], quantile: float) -> Contrast | None:
+    known = comparable_groups(stream.by_epoch())
+    if isinstance(known, Remark):
+        return None
+    found = grouped_paths(*known, quantile, support=False)
+    if not found.paths.ready[-1]:
+        return None
+    return found.paths.last(found.pair.n, found.pair.epochs)
 
 
 def _errors(contrast: Contrast) -> tuple[float, float]:

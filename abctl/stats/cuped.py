@@ -20,11 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import Contrast, t_test
 from abctl.stats.fixed.reference import critical, p_value
+from abctl.stats.summaries.linear import linearized
 from abctl.stats.summaries.moments import CANCELLED
-from abctl.stats.summary import Array, Buckets, Stream, Summary, SummaryError
+from abctl.stats.summaries.pairs import Pairs
+from abctl.stats.summary import Array, Buckets, Stream, SummaryError
+
+__all__ = ["ASSUMPTIONS", "Pairs", "estimate", "estimate_buckets"]
 
 ASSUMPTIONS = (
     "the covariate was fixed before units were assigned",
@@ -39,35 +43,6 @@ _LOST = 1e-10
 _IMBALANCE = 0.001
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs(Summary):
-    """n units, sums of y (during) and x (before), of their squares and of their product.
-
-    >>> two = Pairs.of(y=np.array([3.0, 5.0]), x=np.array([1.0, 2.0]))
-    >>> two.n, two.y, two.xy
-    (array([2.]), array([8.]), array([13.]))
-
-    To keep digits where values are large and spread little, take all sums about constants.
-    """
-
-    n: Array
-    y: Array
-    x: Array
-    yy: Array
-    xx: Array
-    xy: Array
-
-    @classmethod
-    def of(cls, y: Array, x: Array) -> "Pairs":
-        """One poll of units, from their values."""
-        sums = (y.size, y.sum(), x.sum(), y @ y, x @ x, x @ y)
-        return cls(*(np.array([value], dtype=np.float64) for value in sums))
-
-    def _check(self) -> None:
-        if np.any(self.xx < 0) or np.any(self.yy < 0) or np.any(self.n < 0):
-            raise SummaryError("a negative count or sum of squares")
-
-
 def estimate(
     stream: Stream[Pairs], plan: Plan, *, interacted: bool | None = None
 ) -> Estimate | NotEstimable:
@@ -77,8 +52,8 @@ def estimate(
     >>> during = before + np.where(np.arange(100) % 2, 1.0, -1.0)
     >>> control, treatment = Pairs.of(during, before), Pairs.of(during + 0.5, before)
     >>> found = estimate(Stream(control, treatment, 0), Plan())
-    >>> round(found.effect, 4), found.notes
-    (0.5, ('the time before takes 68% off the variance',))
+    >>> round(found.effect, 4), found.notes[0].code, round(found.notes[0].facts["reduced_ratio"], 2)
+    (0.5, 'varianceReduced', 0.68)
 
     The notes say how much the adjustment gains, and warn where the variants differed before the
     experiment, or where the adjustment changed the sign of the effect.
@@ -113,22 +88,15 @@ def estimate_buckets(
     for now, then in zip(during, before, strict=True):
         if now.denominator.shape[1] != then.denominator.shape[1]:
             raise SummaryError("as many buckets before as during the experiment")
-        y, x = _linearized(now), _linearized(then)
+        y, x = (
+            linearized(each.numerator.sum(axis=0), each.denominator.sum(axis=0))
+            for each in (now, then)
+        )
         if y is None or x is None:
-            return NotEstimable("cuped", "no data in a variant, during or before the experiment")
+            return NotEstimable("cuped", Remark("noDataBefore"))
         pairs.append(Pairs.of(y, x))
     stream = Stream(pairs[0], pairs[1], np.zeros(1, dtype=np.int64))
     return _estimate(stream, plan, interacted=False, least=_MIN_BUCKETS)
-
-
-def _linearized(buckets: Buckets) -> Array | None:
-    numerator, denominator = buckets.numerator.sum(axis=0), buckets.denominator.sum(axis=0)
-    total = denominator.sum()
-    if total <= 0:
-        return None
-    ratio = numerator.sum() / total
-    found = ratio + denominator.size * (numerator - ratio * denominator) / total
-    return np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +116,7 @@ class _Arm:
         y, x = pairs.y / n, pairs.x / n
         return cls(
             pairs.n,
-            y,
+            y + pairs.shift,
             x,
             np.maximum(pairs.yy - pairs.y * y, 0),
             np.maximum(pairs.xx - pairs.x * x, 0),
@@ -169,26 +137,25 @@ def _estimate(
     n = (float(a.n.sum()), float(b.n.sum()))
     numbers = tuple(int(number) for number in epochs.epoch[enough])
     if min(n) < least:
-        return NotEstimable("cuped", f"n of {min(n):g} in a variant, needs {least}", n)
+        facts = {"n_count": min(n), "needed_count": least}
+        return NotEstimable("cuped", Remark("tooFewValues", facts), n)
     for arm, side in zip((a, b), sides, strict=True):
         if arm.yy.sum() <= _LOST * side.yy.sum():
             return NotEstimable("cuped", CANCELLED, n)
         if arm.xx.sum() <= _LOST * side.xx.sum():
-            reason = "the values before are all the same: there is nothing to adjust by"
-            return NotEstimable("cuped", reason, n)
+            return NotEstimable("cuped", Remark("nothingToAdjustBy"), n)
     if interacted is None:
         interacted = min(n) < _LIKE_SIZES * max(n)
     adjusted = _contrast(a, b, _Slopes.of(a, b, interacted=interacted), numbers)
     plain = _contrast(a, b, _Slopes(), numbers)
     if adjusted.variance() <= 0 or plain.variance() <= 0:
-        return NotEstimable("cuped", "nothing is left of the variance", n)
+        return NotEstimable("cuped", Remark("noVarianceLeft"), n)
     notes = tuple(_notes(a, b, plain, adjusted, plan))
     return t_test("cuped", adjusted, plan, assumptions=ASSUMPTIONS, notes=notes)
 
 
 def _rows(pairs: Pairs, rows: NDArray[np.intp]) -> Pairs:
-    fields = (pairs.n, pairs.y, pairs.x, pairs.yy, pairs.xx, pairs.xy)
-    return Pairs(*(field[rows] for field in fields))
+    return pairs.merge(rows)
 
 
 @dataclass(frozen=True)
@@ -244,21 +211,18 @@ def _contrast(a: _Arm, b: _Arm, slopes: _Slopes, epochs: tuple[int, ...]) -> Con
     )
 
 
-def _notes(a: _Arm, b: _Arm, plain: Contrast, adjusted: Contrast, plan: Plan) -> Iterator[str]:
+def _notes(a: _Arm, b: _Arm, plain: Contrast, adjusted: Contrast, plan: Plan) -> Iterator[Remark]:
     """How much was gained, and the health checks."""
     gain = 1 - adjusted.variance() / plain.variance()
-    yield f"the time before takes {gain:.0%} off the variance"
+    yield Remark("varianceReduced", {"reduced_ratio": gain})
     before = _contrast(_swapped(a), _swapped(b), _Slopes(), plain.epochs)
     p, _ = p_value((before.b - before.a) / math.sqrt(before.variance()), "two-sided", before.df)
     if p < _IMBALANCE:
-        yield (
-            f"the variants differed before the experiment already (p = {p:.1g}): either chance, or "
-            "units were not assigned at random"
-        )
+        yield Remark("differedBefore", {"p": p})
     raw, new = plain.b - plain.a, adjusted.b - adjusted.a
     certain = max(abs(raw) / math.sqrt(plain.variance()), abs(new) / math.sqrt(adjusted.variance()))
     if raw * new < 0 and certain > critical(plan.alpha, "two-sided"):
-        yield f"the adjustment turned the sign of the effect, which was {raw:+.4g} without it"
+        yield Remark("signTurned", {"effect_before": raw})
 
 
 def _swapped(arm: _Arm) -> _Arm:

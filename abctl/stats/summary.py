@@ -309,4 +309,6 @@ def compared(
 
 
 def _starts(epoch: NDArray[np.int64]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1)))
+    if not epoch.size:
+        return ()
+    return (0, *(np.flatnonzero(epoch[1:] != epoch[:-1]) + 1).tolist())

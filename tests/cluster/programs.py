@@ -88,8 +88,6 @@ KUBELET = {
     "containerRuntimeEndpoint": f"unix://{CONTAINERD}",
     "volumePluginDir": str(RUN / "volume-plugins"),
     "makeIPTablesUtilChains": False,
-    # How often it looks at the ConfigMaps that pods have mounted; else once a minute.
-    "syncFrequency": "1s",
     # The disk is the machine's: what else is on it must not empty the node.
     "evictionHard": {"memory.available": "100Mi", "nodefs.available": "500Mi"},
     "imageGCHighThresholdPercent": 100,

@@ -1,16 +1,21 @@
 """Data at the edges, for every method that eats them; a new method is held to them by itself."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
-from abctl import plugins
+from abctl.core.reasons import Reason
+from abctl.stats import methods
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.summaries.buckets import BucketPairs
+from abctl.stats.summaries.grouped import GroupedHistogram
+from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream, SummaryError
 
-PACKAGE = "abctl.stats.methods"
-METHODS = [plugins.module(PACKAGE, name) for name in plugins.names(PACKAGE)]
+NAMES = methods.names()
+METHODS = [methods.method(name) for name in NAMES]
 EDGES = (0.1, 0.2, 0.5, 1.0)
 PLANS = [
     Plan(alternative=side, quantile=0.5, threshold=0.2, mde=Delta(0.1, relative=True))
@@ -19,7 +24,13 @@ PLANS = [
 # For small samples only.
 SMALL = {"fisher", "barnard", "boschloo"}
 # Tell bursts from a difference by what differs from poll to poll.
-BURSTS = {"quantile_sequence", "bursty_mean_sequence"}
+BURSTS = {
+    "quantile_sequence",
+    "grouped_quantile_sequence",
+    "bursty_mean_sequence",
+    "bursty_ratio_sequence",
+}
+BURSTS |= {each.replace("_sequence", "_horizon") for each in BURSTS}
 BUCKETS = 16
 
 
@@ -36,7 +47,7 @@ def each(*kinds, sequential=None):
     return pytest.mark.parametrize("method", chosen, ids=name)
 
 
-def shares(kind, n, events):
+def shares(kind, n, events):  # noqa: PLR0911 - one for each kind
     """A summary in which `events` of `n` units (polls,) had an event, or were slow."""
     n, events = np.atleast_1d(n).astype(float), np.atleast_1d(events).astype(float)
     if kind is Counts:
@@ -45,6 +56,15 @@ def shares(kind, n, events):
         return Events(events, n)
     if kind is Moments:
         return Moments(n, events, events)
+    if kind is Pairs:
+        return Pairs(n, events, 0.5 * n, events, n, 0.5 * events)
+    if kind is BucketPairs:
+        now, then = (shares(Buckets, n, each) for each in (events, n // 2))
+        return BucketPairs(now.numerator, now.denominator, then.numerator, then.denominator)
+    if kind is GroupedHistogram:
+        whole = shares(Histogram, n, events).counts.astype(int)
+        parts = np.random.default_rng(2).multinomial(whole, np.full(BUCKETS, 1 / BUCKETS))
+        return GroupedHistogram(np.moveaxis(parts, 2, 1), EDGES)
     if kind is Histogram:
         # The fast ones are spread over two cells, the slow ones lie in the last with an end.
         fast = n - events
@@ -67,7 +87,7 @@ def stream(kind, control, treatment, epoch=None):
 def checked(found):
     """Whatever comes out is a reason, or numbers that are numbers."""
     if isinstance(found, NotEstimable):
-        assert found.reason
+        assert Reason.of(found.why).text
         return
     assert 0.0 <= found.p <= 1.0
     assert math.isfinite(found.log_p)
@@ -109,7 +129,9 @@ def test_no_event_in_one_variant_against_many_is_a_difference(method, swap) -> N
     found = method.estimate(data.swapped() if swap else data, PLANS[0])
     checked(found)
     # A median does not see what a quarter does; means wait until neither is all zero.
-    if "quantile" not in name(method) and method.SUMMARY is not Moments:
+    bursty = name(method).startswith("bursty_ratio")
+    means = method.SUMMARY in (Moments, Pairs) or bursty
+    if "quantile" not in name(method) and not means:
         assert isinstance(found, Estimate), found
         assert found.rejects
         assert (found.effect < 0) == swap
@@ -123,7 +145,7 @@ def test_effects_so_strong_that_p_underflows(method) -> None:
     assert isinstance(found, Estimate), found
     assert found.rejects
     assert found.p == pytest.approx(math.exp(found.log_p))
-    if method.SUMMARY is Buckets or name(method) in BURSTS:
+    if method.SUMMARY in (Buckets, BucketPairs, GroupedHistogram) or name(method) in BURSTS:
         assert found.log_p < -50.0, "tails of Student's t with some 30 degrees of freedom are heavy"
     elif name(method) not in SMALL:
         assert found.p == 0.0
@@ -143,7 +165,8 @@ def test_polls_of_one_request_or_one_variant_are_polls(method) -> None:
 @each()
 def test_an_epoch_of_one_variant_is_not_part_of_the_estimate(method) -> None:
     each_n = 20 if name(method) in SMALL else 4000
-    polls = 40 if method.SUMMARY is Histogram or name(method) in BURSTS else 1
+    many = method.SUMMARY in (Histogram, GroupedHistogram) or name(method) in BURSTS
+    polls = 40 if many else 1
     n, fourth, third = (np.full(polls, size) for size in (each_n, each_n // 4, each_n // 3))
     alone = stream(method.SUMMARY, (n, fourth), (n, third))
     data = stream(
@@ -156,6 +179,29 @@ def test_an_epoch_of_one_variant_is_not_part_of_the_estimate(method) -> None:
     assert isinstance(found, Estimate)
     assert found.epochs == (7,)
     assert found.effect == pytest.approx(wanted.effect)
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [methods.method(each) for each in NAMES if hasattr(methods.method(each), "contrasts")],
+    ids=name,
+)
+def test_an_epoch_of_one_variant_makes_no_look_ready(sequence) -> None:
+    """Else the few events of an epoch that has just begun would be taken for many."""
+    polls = 40
+    n, some = np.full(polls, 400), np.arange(polls) % 3
+    data = stream(
+        sequence.SUMMARY,
+        ([100_000, *n], [25_000, *some]),
+        ([0, *n], [0, *(2 * some)]),
+        [4, *np.full(polls, 7)],
+    )
+    alone = data.only([7])
+    found, wanted = (sequence.contrasts(each, PLANS[0]).paths for each in (data, alone))
+    for path in fields(wanted):
+        mine, theirs = (getattr(each, path.name) for each in (found, wanted))
+        if theirs is not None:
+            assert mine[-polls:] == pytest.approx(theirs[-polls:]), path.name
 
 
 @each(sequential=True)
@@ -180,7 +226,7 @@ def test_without_variance_there_is_no_result(method, value) -> None:
         requests = np.random.default_rng(9).integers(1, 30, (10, BUCKETS)).astype(float)
         side = Buckets(requests * value, requests)
     found = method.estimate(Stream(side, side, n * 0), PLANS[0])
-    if value == 0.0 and method.SUMMARY is Buckets:
+    if value == 0.0 and method.SUMMARY is Buckets and name(method) not in BURSTS:
         # No event at all is judged by users.
         assert not found.rejects
     else:
@@ -221,7 +267,7 @@ def test_other_edges_meet_on_the_common_ones_or_are_refused(method) -> None:
     assert merged.n == (mine.counts.sum(), finer.counts.sum())
     refused = method.estimate(Stream(mine, strange, np.zeros(60)), PLANS[0])
     assert isinstance(refused, NotEstimable)
-    assert "edge" in refused.reason
+    assert refused.why.code == "tooFewCommonEdges"
 
 
 @each(Histogram)
@@ -233,7 +279,7 @@ def test_what_lies_above_the_last_edge_is_never_a_number(method) -> None:
     checked(found)
     if "quantile" in name(method):
         assert isinstance(found, NotEstimable)
-        assert "last finite edge" in found.reason
+        assert found.why.code == "quantileAboveEdges"
     else:
         assert not found.rejects
 

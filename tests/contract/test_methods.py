@@ -9,13 +9,17 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from laws import law
 
-from abctl import plugins
+from abctl.core.reasons import Reason
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.looks import looks
+from abctl.stats.methods import method, names
+from abctl.stats.summaries.buckets import BucketPairs
+from abctl.stats.summaries.grouped import GroupedHistogram
+from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
 
-PACKAGE = "abctl.stats.methods"
-METHODS = [plugins.module(PACKAGE, name) for name in plugins.names(PACKAGE)]
-NAMES = plugins.names(PACKAGE)
+NAMES = names()
+METHODS = [method(name) for name in NAMES]
 FIXED = [method for method in METHODS if not method.SEQUENTIAL]
 EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 MIRRORED = {"two-sided": "two-sided", "greater": "less", "less": "greater"}
@@ -29,7 +33,7 @@ def each(methods=METHODS):
     return pytest.mark.parametrize("method", methods, ids=lambda m: m.__name__.rsplit(".", 1)[-1])
 
 
-def summary_of(kind, rng, n, level):
+def summary_of(kind, rng, n, level):  # noqa: PLR0911 - one for each kind
     """A summary of `n` (polls,) units whose metric is around `level` in (0, 1)."""
     polls = n.size
     if kind is Counts:
@@ -42,10 +46,28 @@ def summary_of(kind, rng, n, level):
     if kind is Buckets:
         trials = rng.multinomial(n, np.full(16, 1 / 16))
         return Buckets(rng.binomial(trials, level), trials)
+    if kind in (Pairs, BucketPairs):
+        return with_covariate(kind, rng, n, level)
+    if kind is GroupedHistogram:
+        whole = summary_of(Histogram, rng, n, level)
+        parts = rng.multinomial(whole.counts.astype(int), np.full(16, 1 / 16))
+        return GroupedHistogram(np.moveaxis(parts, 2, 1), EDGES)
     assert kind is Histogram, f"no data for {kind}: add them here"
     values = [rng.lognormal(math.log(0.2 * level), 0.7, size) for size in n]
     cells = [np.bincount(np.searchsorted(EDGES, x), minlength=len(EDGES) + 1) for x in values]
     return Histogram(np.reshape(cells, (polls, len(EDGES) + 1)), EDGES)
+
+
+def with_covariate(kind, rng, n, level):
+    """Values, or ratios, that go with what was known before, which is alike in both variants."""
+    if kind is Pairs:
+        drawn = [(rng.normal(level, 0.3, size), rng.normal(0.0, 0.3, size)) for size in n]
+        pairs = [Pairs.of(y + x, x) for y, x in drawn]
+        names = ("n", "y", "x", "yy", "xx", "xy")
+        return Pairs(*(np.reshape([getattr(p, f) for p in pairs], n.size) for f in names))
+    now, then = (summary_of(Buckets, rng, n, share) for share in (level, 0.5))
+    more = then.numerator - 0.5 * then.denominator
+    return BucketPairs(now.numerator + more, now.denominator, then.numerator, then.denominator)
 
 
 @st.composite
@@ -54,7 +76,8 @@ def streams(draw, kind):
     layout = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
     # To tell bursts from a difference takes polls.
     epoch = np.repeat(
-        np.arange(len(layout)), np.multiply(layout, 12 if kind in (Histogram, Moments) else 1)
+        np.arange(len(layout)),
+        np.multiply(layout, 1 if kind in (Counts, Events) else 12),
     )
     size = draw(st.sampled_from([1, 10, 100, 400]))
     level = draw(st.sampled_from([0.02, 0.3, 0.5, 0.98]))
@@ -106,8 +129,9 @@ def test_the_answer_is_an_estimate_or_a_reason(method, data):
     found = method.estimate(stream, plan)
     assert found.method == method.__name__.rsplit(".", 1)[-1]
     if isinstance(found, NotEstimable):
-        assert found.reason
+        assert Reason.of(found.why).text
         return
+    assert all(Reason.of(note).text for note in found.notes)
     assert 0.0 <= found.p <= 1.0
     assert found.log_p <= 0.0
     assert math.isfinite(found.log_p)
@@ -154,7 +178,7 @@ def test_it_rejects_exactly_if_the_interval_excludes_the_null(method, data):
         assert excludes(found.interval, 0.0) == excludes(found.lift_interval, 0.0)
 
 
-@each([method for method in METHODS if method.__name__ != f"{PACKAGE}.chi_squared"])
+@each([method for method in METHODS if method.__name__ != "abctl.stats.methods.chi_squared"])
 @LAW
 @given(data=st.data())
 def test_a_bound_is_beyond_the_null_exactly_if_that_is_rejected(method, data):
@@ -200,7 +224,7 @@ def test_where_there_is_variance_the_interval_has_a_width_and_holds_the_effect(m
         assert low < high
 
 
-@each([method for method in METHODS if method.__name__ != f"{PACKAGE}.chi_squared"])
+@each([method for method in METHODS if method.__name__ != "abctl.stats.methods.chi_squared"])
 @LAW
 @given(data=st.data())
 def test_one_sided_intervals_are_open_on_the_other_side(method, data):
@@ -255,6 +279,18 @@ def test_enough_data_are_estimable(method):
     assert isinstance(found, Estimate), found
     assert found.rejects
     assert found.effect < 0.0
+
+
+@each([method for method in METHODS if method.SEQUENTIAL])
+def test_its_path_ends_with_its_estimate(method):
+    rng, n = np.random.default_rng(6), np.full(40, 200)
+    sides = (summary_of(method.SUMMARY, rng, n, level) for level in (0.3, 0.25))
+    stream = Stream(*sides, n * 0)
+    plan = Plan(quantile=0.5, threshold=0.05, mde=Delta(0.05, relative=False))
+    found, path = method.estimate(stream, plan), looks(method.estimate, stream, plan, at_most=4)
+    assert path.poll.tolist() == [0, 13, 26, 39]
+    last = (path.effect[-1], path.low[-1], path.high[-1], path.p[-1])
+    assert last == (found.effect, *found.interval, found.p)
 
 
 @each()

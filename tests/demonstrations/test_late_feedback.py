@@ -1,78 +1,61 @@
 """Feedback comes minutes after the answer, and after a shift: it counts for who answered."""
 
 import asyncio
-import hashlib
-import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pytest
 from fastapi import HTTPException
 from histories import Histories, total
-from mlserver import ModelSettings
-from mlserver.settings import ModelParameters
-from prometheus_client import CollectorRegistry
-from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from ab_runtime import runtime as runtime_module
-from ab_runtime.counters import Counters
-from ab_runtime.feedback import Feedback
-from ab_runtime.runtime import ABRuntime
+from ab_runtime.calls import Counting
+from ab_runtime.feedback import Feedback, taker
+from ab_runtime.variant import Variant
 from abctl.core.assignment import by_salted_hash
 from abctl.core.experiment import Assignment
 from abctl.core.split import Split
 
-ROWS, LABELS = load_iris(return_X_y=True)
 NAMES = ("control", "treatment")
 BEFORE, AFTER = Split(NAMES, (5_000, 5_000)), Split(NAMES, (9_000, 1_000))
 RULES = Assignment("user", "x-user-id", "salt-1")
 SHIFT_SECONDS, DELAY_SECONDS = 900, 660
 USERS = 600
-ROW = {"inputs": [{"name": "rows", "shape": [1, 4], "datatype": "FP64", "data": ROWS[0].tolist()}]}
 TRUTH = {"control": 0.5, "treatment": 0.8}
 
 
 class Server:
-    """The runtime of one variant, and what it counted."""
+    """What stands around the server of one variant, and what it counted."""
 
-    def __init__(self, variant: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.registry = CollectorRegistry()
-        monkeypatch.setenv("AB_VARIANT", variant)
-        monkeypatch.setattr(
-            runtime_module, "counters_of", lambda each: Counters(each, self.registry)
-        )
-        parameters = ModelParameters(uri=str(path), version="v1")
-        settings = ModelSettings(name="iris", implementation=ABRuntime, parameters=parameters)
-        self.runtime = ABRuntime(settings)
-        assert asyncio.run(self.runtime.load())
+    def __init__(self, name: str) -> None:
+        variant = Variant(name, "salt-1", buckets=4, outcomes={"conversion": "binary"})
+        self._counting = Counting(variant)
+        self._take = taker(variant, self._counting.counters)
 
     def answer(self, user: str) -> str:
         """The variant that the answer says it is from."""
-        answered = self.runtime.answer(ROW, {"x-user-id": user, "x-ab-randomized": "true"})
-        assert answered is not None
-        return str(answered[1]["x-ab-variant"])
+        headers = [(b"x-user-id", user.encode()), (b"x-ab-randomized", b"true")]
+        call = self._counting.begin("iris", headers, 0.0)
+        assert call is not None
+        call.end("2xx")
+        return call.headers["x-ab-variant"]
 
     def feedback(self, variant: str, user: str, value: int) -> None:
         """What the client reports later."""
         report = Feedback(variant=variant, user=user, outcome="conversion", value=value)
-        asyncio.run(self.runtime.feedback(report))
+        asyncio.run(self._take(report))
+
+    def page(self) -> list[Sample]:
+        """What a scrape sees."""
+        families = text_string_to_metric_families(self._counting.counters.page())
+        return [sample for family in families for sample in family.samples]
 
 
 @pytest.fixture
-def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Server]:
-    path = tmp_path / "model.joblib"
-    joblib.dump(LogisticRegression(max_iter=500).fit(ROWS, LABELS), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_name("model.joblib.sha256").write_text(digest)
-    for name, value in (("SALT", "salt-1"), ("BUCKETS", "4"), ("OUTCOMES", "conversion")):
-        monkeypatch.setenv(f"AB_{name}", value)
-    monkeypatch.setattr(ABRuntime, "_has_served", False)
-    monkeypatch.setattr(logging, "disable", lambda: None)
-    return {name: Server(name, path, monkeypatch) for name in NAMES}
+def servers() -> dict[str, Server]:
+    return {name: Server(name) for name in NAMES}
 
 
 @pytest.mark.process
@@ -103,11 +86,10 @@ def test_it_counts_for_the_variant_that_answered(
             happened.remove(event)
             event[1]()
         for name, server in servers.items():
-            for metric in server.registry.collect():
-                for each in metric.samples:
-                    if each.name.startswith(("ab_requests", "ab_outcome")):
-                        who = {"instance": name, **each.labels}
-                        h.samples("late", each.name, [scrape], [each.value], **who)
+            for each in server.page():
+                if each.name.startswith(("ab_requests", "ab_outcome")):
+                    who = {"instance": name, **each.labels}
+                    h.samples("late", each.name, [scrape], [each.value], **who)
 
     # By the split of the time when it came, most of what the treatment did is the control's.
     assert sum(map(len, truth.values())) == USERS
@@ -129,7 +111,7 @@ def test_it_counts_for_the_variant_that_answered(
 def test_what_reaches_the_other_variant_is_refused(servers: dict[str, Server]) -> None:
     with pytest.raises(HTTPException, match="this server is 'control'"):
         servers["control"].feedback("treatment", "u1", 1)
-    page = servers["control"].registry.collect()
-    counts = [s.value for m in page for s in m.samples if s.name == "ab_outcome_count_total"]
+    page = servers["control"].page()
+    counts = [each.value for each in page if each.name == "ab_outcome_count_total"]
     assert counts
     assert not any(counts)

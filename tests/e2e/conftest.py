@@ -82,6 +82,5 @@ def nodes():
         fcntl.flock(held.enter_context(Path(kubeconfig).open()), fcntl.LOCK_EX)
         cluster = Nodes(Path(kubeconfig), held)
         cluster.kubectl("apply", "-k", str(OVERLAY))
-        for namespace in (NAMESPACE, "monitoring"):
-            wait_for(lambda namespace=namespace: cluster.ready(namespace), f"pods of {namespace}")
+        wait_for(lambda: cluster.ready(NAMESPACE), f"pods of {NAMESPACE}")
         yield cluster

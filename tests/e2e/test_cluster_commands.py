@@ -19,6 +19,16 @@ spec:
     - backendRefs:
         - {name: shop-v1, port: 80, weight: 9}
         - {name: shop-v2, port: 80, weight: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop-v1}
+spec: {selector: {app: shop-v1}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop-v2}
+spec: {selector: {app: shop-v2}, ports: [{port: 80}]}
 """
 
 
@@ -70,8 +80,13 @@ def test_the_doctor_says_what_lacks_in_a_cluster(abctl, crds, namespace, monkeyp
 
 
 @pytest.mark.parametrize("platform", ["seldon", "kserve", "envoy", "gateway"])
-def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
-    file = str(EXAMPLES / f"{platform}.yaml")
+def test_an_experiment_from_apply_to_delete(  # noqa: PLR0915 - one story
+    abctl, crds, namespace, platform, tmp_path
+):
+    # Another test may have the host of the example, and one host has one experiment.
+    text = (EXAMPLES / f"{platform}.yaml").read_text()
+    (tmp_path / "iris.yaml").write_text(text.replace("iris.example.com", f"{namespace}.test"))
+    file = str(tmp_path / "iris.yaml")
     kinds = ["deployments", "seldondeployments", "inferenceservices", "httproutes"]
     assert abctl("diff", file)[0] == 3
     assert abctl("status", file)[0] == 5
@@ -128,7 +143,11 @@ def test_an_experiment_from_apply_to_delete(abctl, crds, namespace, platform):
         assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"]
         assert answer(abctl("delete", file, "--yes", "-o", "json"))["objects"] == []
     left = crds.read("-n", namespace, ",".join([*kinds, "services", "configmaps"]))["items"]
-    assert {obj["metadata"]["name"] for obj in left} <= {"kube-root-ca.crt"}
+    names = {obj["metadata"]["name"] for obj in left} - {"kube-root-ca.crt"}
+    # Nothing but the tombstone, which keeps the salt.
+    assert [name.rpartition("-")[0] for name in names] == ["abctl-ended-iris"]
+    [over] = answer(abctl("list", "--all", "-o", "json"))["experiments"]
+    assert (over["name"], over["phase"], over["namespace"]) == ("iris", "ended", namespace)
 
 
 def test_what_is_there_already_is_shifted_without_a_file(abctl, crds, namespace):
@@ -214,7 +233,10 @@ def test_the_next_release_of_what_is_shifted_is_said_to_be_another(abctl, crds, 
         code, out, _ = abctl("doctor", "httproute/shop")
         assert said in " ".join(out.split())
         # The way back is open, and enters what was found.
-        code, out, err = abctl("rollback", "httproute/shop", "--yes", "-o", "json")
+        code, out, err = abctl("rollback", "httproute/shop", "--yes")
+        assert (code, "--to shop-v2 or --to shop-v3" in err) == (2, True)
+        way = ("rollback", "httproute/shop", "--to", "shop-v2", "--yes", "-o", "json")
+        code, out, err = abctl(*way)
         assert (code, json.loads(out)["to"]) == (0, {"shop-v2": 1.0, "shop-v3": 0.0}), err
         assert f"warning: {said}\nhint: " in err
         assert answer(abctl("status", "httproute/shop", "-o", "json"))["otherVariants"] is None

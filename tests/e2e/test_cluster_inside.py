@@ -1,6 +1,8 @@
 """Seen from inside the cluster: what abctl's accounts may do there, and who reaches whom."""
 
 import json
+import re
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +23,10 @@ OWN_VARIANT = {"x-ab-variant": "control"}
 FEEDBACK_TO_SERVER = ("POST", "http://iris-control.models:8080/feedback", FEEDBACK, {})
 PREDICTIONS = "http://iris-treatment.models:8080/v2/models/iris"
 COUNTERS = "http://iris-control.models:8082/metrics"
-EVIDENCE = "http://prometheus.monitoring:9090/api/v1/query?query=up"
+LOG_PORT = 9902
+EVIDENCE = "http://prometheus.models:9090/api/v1/query?query=up"
+ENVOYS = "app.kubernetes.io/component=proxy"
+COUNT = re.compile(r'ab_client_requests_total\{variant="([a-z]+)",.*\} ([0-9.e+]+)')
 ENTRANCE = "http://iris-envoy.models/v2/models/iris"
 FEEDBACK_TO_ENTRANCE = ("POST", "http://iris-envoy.models/feedback", FEEDBACK, OWN_VARIANT)
 API_SERVER = "https://kubernetes.default.svc"
@@ -118,10 +123,14 @@ class Inside:
         wait_for(lambda: {"succeeded", "failed"} & status().keys(), f"{name}: {job}")
         return "succeeded" in status(), self.nodes.kubectl("logs", name, "-n", "models")
 
+    def pods(self, labels):
+        """Those of the experiment with such labels, which are not leaving."""
+        found = self.nodes.read("pods", "-n", "models", "-l", f"abctl.dev/experiment,{labels}")
+        return [each for each in found["items"] if "deletionTimestamp" not in each["metadata"]]
+
     def envoy(self, path="", port=9901):
         """Where a pod of Envoy listens, by its address."""
-        labels = "abctl.dev/experiment=iris,app.kubernetes.io/component=proxy"
-        pod = self.nodes.read("pods", "-n", "models", "-l", labels)["items"][0]
+        pod = self.pods(ENVOYS)[0]
         return pod["metadata"]["name"], f"http://{pod['status']['podIP']}:{port}{path}"
 
 
@@ -165,20 +174,31 @@ def test_the_accounts_may_do_their_work_and_nothing_else(inside):
     rbac = f"{API_SERVER}/apis/rbac.authorization.k8s.io/v1/namespaces/models"
     apps = f"{API_SERVER}/apis/apps/v1/namespaces/models/deployments"
     policies = f"{API_SERVER}/apis/networking.k8s.io/v1/namespaces/models/networkpolicies"
+    budgets = f"{API_SERVER}/apis/policy/v1/namespaces/models/poddisruptionbudgets"
     may = {
         f"GET {models}/configmaps/iris-envoy": 200,
         f"GET {models}/pods": 200,
+        # Whether another experiment has the same host or Services.
+        f"GET {models}/configmaps": 200,
         f"GET {models}/pods/{envoy}:9901/proxy/ready": 200,
         f"GET {apps}/iris-control": 200,
+        # An annotation makes the node look at a changed ConfigMap.
+        f"PATCH {models}/pods/{envoy}/status": 200,
     }
-    may_apply = {f"DELETE {apps}/none": 404, f"DELETE {models}/services/none": 404}
+    may_apply = {
+        f"DELETE {apps}/none": 404,
+        f"DELETE {models}/services/none": 404,
+        # It brings the policies of what it applies.
+        f"DELETE {policies}/none": 404,
+        f"DELETE {budgets}/none": 404,
+    }
     may_not = (
         f"GET {models}/secrets",
         f"GET {models}/secrets/any",
-        f"GET {models}/configmaps",
         f"GET {models}/pods/{envoy}/log",
         f"POST {models}/pods",
         f"DELETE {models}/pods/{envoy}",
+        f"PATCH {models}/pods/{envoy}",
         f"POST {models}/pods/{envoy}/exec?command=id&stdout=true",
         f"POST {models}/pods/{envoy}/portforward",
         # It may look at a proxy, not end it.
@@ -187,13 +207,13 @@ def test_the_accounts_may_do_their_work_and_nothing_else(inside):
         f"POST {rbac}/roles",
         f"PATCH {rbac}/roles/abctl-shift",
         f"POST {rbac}/rolebindings",
-        f"DELETE {policies}/deny-ingress",
+        f"GET {policies}",
         f"PATCH {core}/namespaces/models",
         f"GET {core}/namespaces",
         f"GET {core}/nodes",
         f"GET {core}/pods",
-        f"GET {core}/namespaces/monitoring/pods",
-        f"GET {core}/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/labels",
+        f"GET {core}/namespaces/kube-system/pods",
+        f"GET {models}/services/prometheus:9090/proxy/api/v1/labels",
         f"GET {core}/namespaces/default/configmaps/kube-root-ca.crt",
         f"PATCH {core}/namespaces/{STRANGERS}/configmaps/kube-root-ca.crt",
     )
@@ -225,20 +245,19 @@ STRANGER = {
 def test_a_stranger_reaches_the_entrance_and_nothing_behind_it(inside, kind):
     namespace, labels = STRANGER[kind]
     inside.start("stranger", namespace, labels)
-    _, admin = inside.envoy("/stats")
-    inner = [FEEDBACK_TO_SERVER, PREDICTIONS, COUNTERS, admin, EVIDENCE]
+    (_, admin), (_, log) = inside.envoy("/stats"), inside.envoy("/metrics", LOG_PORT)
+    inner = [FEEDBACK_TO_SERVER, PREDICTIONS, COUNTERS, admin, log, EVIDENCE]
     expected = [200, *(None for _ in inner)]
     inside.await_answers("stranger", [ENTRANCE, *inner], expected, namespace)
 
 
 def test_without_the_policies_the_same_stranger_gets_through(inside):
     inside.start("stranger", STRANGERS)
-    _, admin = inside.envoy("/stats")
-    inner = [FEEDBACK_TO_SERVER, PREDICTIONS, COUNTERS, admin, EVIDENCE]
+    (_, admin), (_, log) = inside.envoy("/stats"), inside.envoy("/metrics", LOG_PORT)
+    inner = [FEEDBACK_TO_SERVER, PREDICTIONS, COUNTERS, admin, log, EVIDENCE]
     closed, open_ = [None] * len(inner), [200] * len(inner)
     inside.await_answers("stranger", inner, closed, STRANGERS)
-    for namespace in ("models", "monitoring"):
-        inside.nodes.kubectl("delete", "networkpolicies", "--all", "-n", namespace)
+    inside.nodes.kubectl("delete", "networkpolicies", "--all", "-n", "models")
     inside.await_answers("stranger", inner, open_, STRANGERS)
     inside.nodes.kubectl("apply", "-k", str(OVERLAY))
     inside.await_answers("stranger", inner, closed, STRANGERS)
@@ -267,15 +286,43 @@ def test_a_model_server_asks_nobody_and_is_nobody(inside):
     assert inside.nodes.kubectl(*words, check=False).returncode
 
 
-def test_prometheus_scrapes_every_server(inside):
-    labels = "abctl.dev/variant"
-    pods = inside.nodes.read("pods", "-n", "models", "-l", labels)["items"]
+def test_prometheus_scrapes_every_server_and_every_reader_of_a_log(inside):
+    pods = inside.pods("abctl.dev/variant") + inside.pods(ENVOYS)
     names = {pod["metadata"]["name"] for pod in pods}
-    query = "/api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query?query=up"
+    query = "/api/v1/namespaces/models/services/prometheus:9090/proxy/api/v1/query?query=up"
 
     def scraped():
         answer = json.loads(inside.nodes.kubectl("get", "--raw", query))["data"]["result"]
         return {each["metric"]["pod"] for each in answer if each["value"][1] == "1"}
 
-    assert names
+    assert len(names) == 4
     wait_for(lambda: names <= scraped(), f"{names} in Prometheus", scraped)
+
+
+def test_each_request_is_counted_once_by_whichever_pod_it_came_to(inside):
+    pods = [pod["metadata"]["name"] for pod in inside.pods(ENVOYS)]
+
+    def counted():
+        found = {pod: Counter() for pod in pods}
+        for pod in pods:
+            page = f"/api/v1/namespaces/models/pods/{pod}:{LOG_PORT}/proxy/metrics"
+            for line in inside.nodes.kubectl("get", "--raw", page).splitlines():
+                if series := COUNT.fullmatch(line):
+                    found[pod][series[1]] += int(float(series[2]))
+        return found
+
+    before = counted()
+    entrance = inside.nodes.url("iris-envoy")
+    words = ("--requests", 400, "--rate", 100, "--users", 200, "--seed", 2, "-o", "json")
+    code, out, err = inside.nodes.abctl("simulate", EXPERIMENT, "--yes", "--url", entrance, *words)
+    assert code == 0, err
+    got = Counter({each["variant"]: each["requests"] for each in json.loads(out)["variants"]})
+    assert got.total() == 400
+
+    def since():
+        after = counted()
+        return {pod: after[pod] - before[pod] for pod in pods}
+
+    wait_for(lambda: sum(since().values(), Counter()) == got, f"{got}", since)
+    # Else it would say nothing of several pods.
+    assert all(each.total() for each in since().values()), since()

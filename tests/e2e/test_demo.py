@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from abctl.local.identity import wait_for
+from abctl.session import ledger, local_world
+from abctl.spec import load
 
 Started = Callable[[], dict[int, str]]
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
@@ -47,24 +49,55 @@ def analysis(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("prometheus", [True, False])
-def test_the_worse_candidate_is_stopped_and_every_metric_is_estimable(
-    started: Started, monkeypatch: pytest.MonkeyPatch, *, prometheus: bool
+@pytest.mark.parametrize(
+    ("versions", "prometheus", "kind", "harm"),
+    [
+        (("v1", "v2"), False, "stop", {"accuracy"}),
+        (("v1", "v3"), True, "stop", {"latency"}),
+        (("v2", "v1"), True, "ship", set[str]()),
+    ],
+)
+def test_every_candidate_has_its_ending(
+    started: Started,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: tuple[str, str],
+    *,
+    prometheus: bool,
+    kind: str,
+    harm: set[str],
 ) -> None:
     if not prometheus:
         monkeypatch.delenv("ABCTL_PROMETHEUS", raising=False)
         monkeypatch.setenv("PATH", "/nowhere")
-    found = analysis("--candidate", "v3" if prometheus else "v2")
+    found = analysis("--control", versions[0], "--candidate", versions[1])
 
     assert found["kind"] == "Analysis"
-    assert found["verdict"]["kind"] == "stop"
-    harm = found["verdict"]["reasonCodes"][0]
-    assert (harm["code"], harm["facts"]["metric"]) == ("harmProven", "accuracy")
-    effects = [m["comparisons"][0]["effect"] for m in found["metrics"]]
-    assert [e["reason"] for e in effects if "reason" in e] == []
+    verdict = found["verdict"]
+    assert verdict["kind"] == kind
+    proven = {
+        each["facts"]["metric"] for each in verdict["reasonCodes"] if each["code"] == "harmProven"
+    }
+    # On a machine with many other processes, clients of both wait for it, not for the model.
+    assert harm <= proven or ("latency" in harm and not _much_slower(found))
+    (accuracy,) = [metric for metric in found["metrics"] if metric["name"] == "accuracy"]
+    (mature,) = [each for each in accuracy["remarkCodes"] if each["code"] == "matures"]
+    assert mature["facts"]["maturitySeconds"] > 0  # its labels came late
     assert len(found["epochs"]) == 3  # the split that it began with, and two shifts
     assert ("scraped by abctl" in found["source"]) is not prometheus
+    assert last_split() == ("0/100" if kind == "ship" else "50/50")
     assert not started()
+
+
+def _much_slower(found: dict[str, Any]) -> bool:
+    """Whether the treatment's p95 is far over the margin, which is twice the control's."""
+    control, treatment = (each["latencyP95Seconds"] for each in found["variants"])
+    return bool(treatment > 3.0 * control)
+
+
+def last_split() -> str:
+    """What the ledger says that the demo has asked for."""
+    session = local_world.session(load(Path(".abctl/demo.yaml")), STATE.parent)
+    return ledger.read(session.world, session.experiment).ledger.entries[-1].after.short
 
 
 @pytest.mark.timeout(300)

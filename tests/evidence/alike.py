@@ -1,13 +1,15 @@
 """Whether two readings are the same, number for number, and how short histories look long."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from evaluator import Server, source
 from generated import SELECTORS
 
 from abctl.core import polls as polls_module
+from abctl.core.polls import Window
 from abctl.evidence import read as read_module
 from abctl.evidence.increments import Samples
 
@@ -19,6 +21,20 @@ def few_even_polls(read_all: bool, few: int = 8, chunk_seconds: float = 1200.0) 
         patch.setattr(read_module, "FIRST_SECONDS", 1e9 if read_all else 300.0)
         patch.setattr(read_module, "_CHUNK_SECONDS", chunk_seconds)
         yield
+
+
+def read_both_ways(
+    server: Callable[[], Server], windows: Sequence[Window], now: float, few: int = 8
+) -> tuple[Samples, Samples]:
+    """What is read where as little is read as that takes, and where all is: it is the same."""
+    found = []
+    for read_all in (False, True):
+        with few_even_polls(read_all, few):
+            found.append(read_module.read(source(server()), windows, SELECTORS, now))
+    thin, full = found
+    with few_even_polls(read_all=False, few=few):
+        assert_same(thin, full)
+    return thin, full
 
 
 def assert_same(thin: Samples, full: Samples, together: Sequence[str] = ()) -> None:

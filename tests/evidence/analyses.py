@@ -21,11 +21,12 @@ from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.core.verdict import verdict
 from abctl.stats.delta import Delta
-from abctl.stats.estimate import Estimate, NotEstimable
+from abctl.stats.estimate import Estimate, NotEstimable, Remark
 from abctl.stats.srm import SrmResult
 
 ALPHA = 0.05
 NONE = Delta(0.0, relative=False)
+WHY = (Remark("noVariance"), Remark("contradictingData", {"problem": "one says this " * 8 + "."}))
 KINDS = {
     "share": ("proportion", "accuracy"),
     "seconds": ("quantile", "latency"),
@@ -73,8 +74,7 @@ def _claim(draw: st.DrawFn, says: Any, null: Delta, result: Estimate, side: Any)
 @st.composite
 def _comparison(draw: st.DrawFn, treatment: str, role: str, unit: str, good: str) -> Comparison:
     if draw(st.sampled_from([True, False, False, False, False])):
-        why = draw(st.sampled_from(["nothing yet", "under half of the buckets have data " * 4]))
-        nothing: Result = NotEstimable("ratio_sequence", why.strip())
+        nothing: Result = NotEstimable("ratio_sequence", draw(st.sampled_from(WHY)))
         says = {"primary": ("better", "harm"), "guardrail": ("non-inferior", "harm")}.get(role, ())
         claims = tuple(Claim(each, NONE, nothing, None, proven=False) for each in says)  # type: ignore[arg-type]
         return Comparison(treatment, nothing, claims)

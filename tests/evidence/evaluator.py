@@ -15,6 +15,13 @@ from abctl.sources.prometheus import Prometheus
 Stored = tuple[dict[str, str], np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
+def _ms(text: str) -> int:
+    """A time, or a duration, as the API takes it."""
+    if text.endswith("ms"):
+        return int(text.removesuffix("ms"))
+    return round(float(text) * 1000)
+
+
 @dataclass
 class Server:
     """Evaluates raw ranges, `last_over_time` and `resets`, at one time or at many."""
@@ -57,9 +64,7 @@ class Server:
         self._count()
         function, selector, length = self._parse(query)
         assert function == "last_over_time"
-        first, last, every = (
-            round(float(x) * 1000) for x in (params["start"], params["end"], step)
-        )
+        first, last, every = (_ms(x) for x in (params["start"], params["end"], step))
         found = []
         for labels, times, values in self._of(selector):
             pairs = []
@@ -78,7 +83,7 @@ class Server:
             raise SourceError("the server went away", "-")
 
     def _parse(self, query: str) -> tuple[str, str, int]:
-        parts = re.fullmatch(r"(?:(\w+)\()?(\w+\{.*\})\[(\d+)ms\]\)?", query)
+        parts = re.fullmatch(r"(?:(\w+)\()?(\w+(?:\{.*\})?)\[(\d+)ms\]\)?", query)
         assert parts, query
         return parts[1] or "", parts[2], int(parts[3])
 

@@ -6,15 +6,20 @@ NOBODY = "http://127.0.0.1:1"
 # What an argument is given where nothing is wrong; an optional one only if it is an experiment.
 ARGUMENTS = {
     "experiment": "iris.yaml",
+    "rows": "labels.csv",
     "output": "new.yaml",
     "target": "127.0.0.1:1",
     "words": "alice",
 }
+# A plan that is as it was locked is nothing to amend.
+ARGUMENTS_OF = {"amend": {"experiment": "changed.yaml"}}
 # What a command is given besides, so that it gets as far as it can without a process. Of a group of
 # options one is enough: where another of them is wrong, they are left out.
 OPTIONS: dict[str, list[dict[str, str]]] = {
     "demo": [{"models": "folder"}],
     "local up": [{"models": "folder"}],
+    "adopt": [{"yes": "yes", "dry_run": "client"}],
+    "amend": [{"yes": "yes", "dry_run": "client"}, {"why": "a-typing-error"}],
     "apply": [{"yes": "yes"}],
     "delete": [{"yes": "yes"}],
     "plan": [{"baseline": "60%"}],
@@ -22,6 +27,7 @@ OPTIONS: dict[str, list[dict[str, str]]] = {
     "rollback": [{"yes": "yes", "dry_run": "client"}],
     "scrape": [{"for_": "0s"}, {"file": "scrapes.jsonl"}],
     "shift": [{"yes": "yes", "dry_run": "client"}, {"to": "treatment=30%", "split": ""}],
+    "feedback": [{"url": NOBODY, "state": ""}],
     "simulate": [{"url": NOBODY, "state": ""}],
 }
 # Kinds of options that say nothing without another one.
@@ -59,10 +65,11 @@ def _option(slot: Slot, value: str) -> str:
 
 def _arguments(command: Command, wrong: Slot | None, value: str) -> list[str]:
     given = []
+    sound = ARGUMENTS | ARGUMENTS_OF.get(" ".join(command.words), {})
     for slot in command.slots:
         if slot == wrong and not slot.flag:
             given.append(value)
         elif not slot.flag and (slot.required or slot.kind == "experiment"):
             # Saved evidence is judged without an experiment.
-            given += [] if wrong and wrong.kind == "evidence" else [ARGUMENTS[slot.kind]]
+            given += [] if wrong and wrong.kind == "evidence" else [sound[slot.kind]]
     return given

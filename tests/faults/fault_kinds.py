@@ -126,9 +126,21 @@ FAULTS: dict[str, list[Fault]] = {
         fine="treatment=0.001%",
         control=CONTROL,
     ),
+    "ramp": _all(
+        [USAGE],
+        word="slowly",
+        nothing="",
+        no_time="90/10",
+        no_split=":1d",
+        sum="90/20:1d",
+        many="80/10/10:1d",
+        unit="90/10:1x",
+        endless=f"90/10:{DIGITS}d",
+        control=CONTROL,
+    ),
     "header": _all([USAGE], no_colon="x-cohort", no_name=": beta", nothing=""),
     "target": _all(
-        [USAGE], word="server", nothing="", port="a:99999", user="a@b:80", url="http://a:80"
+        [USAGE], word="server", nothing="", port="a:99999", user="a@b:80", url="ftp://a:80"
     ),
     "version": _all([USAGE, CLUSTER], unknown="v9", path="../../etc", nothing="", control=CONTROL),
     "label": _all([USAGE], nothing="", capitals="Iris 1", path="../x", control=CONTROL, long=LONG),
@@ -174,6 +186,11 @@ FAULTS: dict[str, list[Fault]] = {
         control=CONTROL,
         long=LONG,
     ),
+    "model": _all([USAGE, CLUSTER], **NO_FILES, **NO_CONTENT),
+    "outcome": _all([USAGE], **NO_NAMES),
+    # Nothing runs that could be asked about them.
+    "rows": _all([USAGE, CLUSTER], **NO_FILES, **NO_CONTENT),
+    "events": _all([USAGE, CLUSTER, SOURCE], **NO_FILES, **NO_CONTENT),
     "source": [
         *_all([SOURCE], **NO_ADDRESSES),
         *_all(

@@ -31,6 +31,7 @@ spec:
     - {name: treatment, split: 50%, model: {name: iris, version: v2, image: "abctl/iris:v2"}}
   metrics:
     - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 2pp}
+  outcomes: [{name: accuracy, kind: binary, maturity: 1h}]
   source: {scrape: {file: pages.jsonl}}
   design: {settle: 6d}
 """
@@ -40,6 +41,7 @@ SAVED = Path(__file__).parents[1] / "golden" / "saved_evidence.json.gz"
 def make(folder: Path) -> None:
     """Fill a folder."""
     (folder / "iris.yaml").write_text(EXPERIMENT)
+    (folder / "changed.yaml").write_text(EXPERIMENT.replace("mde: 2pp", "mde: 3pp"))
     experiment = load(folder / "iris.yaml")
     first = Entry(time.time(), "me", None, experiment.split, "start", "applied")
     client = DirectoryClient(folder / "state" / local_world.WORLD)
@@ -49,6 +51,7 @@ def make(folder: Path) -> None:
     (folder / "state" / "logs").mkdir()
     (folder / "state" / "logs" / "envoy.log").write_text("it \x1b[31mran\n")
     (folder / "pages.jsonl").touch()
+    (folder / "labels.csv").write_text("token,value\nx,1\n")
     (folder / "kubeconfig").write_text(_kubeconfig("http://127.0.0.1:1"))
     _wrong(folder)
 

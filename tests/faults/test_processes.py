@@ -159,7 +159,7 @@ def test_without_stderr_the_answer_is_the_same(own: Path) -> None:
 def test_where_nobody_can_be_asked_nothing_is_changed(own: Path) -> None:
     code, _, err = shell(own, "abctl rollback iris.yaml --state state <&-")
     assert code == 2
-    assert "error: stdin is not a terminal, so nobody can be asked\nhint: " in err
+    assert "error: stdin is not a terminal: the question has no answer\nhint: " in err
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.forms.document import document
 from abctl.report.analysis import screen
-from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Remark
 from abctl.stats.srm import SrmResult
 
 HERE = Path(__file__).parent
@@ -52,6 +52,9 @@ ACCURACY = Estimate(
     n=(12345.0, 5302.0),
     epochs=(0, 1),
     log_e=4.398,
+    se=0.0041,
+    statistic=4.17,
+    df=126.0,
 )
 LATENCY = replace(
     ACCURACY,
@@ -66,7 +69,7 @@ LATENCY = replace(
     log_e=60.5,
 )
 NONE = Delta(0.0, relative=False)
-ERRORS = NotEstimable("ratio_sequence", "under half of the buckets have data in both variants")
+ERRORS = NotEstimable("ratio_sequence", Remark("tooFewBucketsFilled", {"needed_count": 10}))
 MISSING = Reason(
     "notYetEstimable",
     {
@@ -74,7 +77,8 @@ MISSING = Reason(
         "role": "guardrail",
         "treatment": "treatment",
         "method": ERRORS.method,
-        "detail": ERRORS.reason,
+        "detail": Reason.of(ERRORS.why).text,
+        "reason": Reason.of(ERRORS.why).document(),
     },
 )
 BELIEFS = (
@@ -125,7 +129,8 @@ def claim(
 
 @pytest.fixture
 def analysis() -> Analysis:
-    once = replace(ACCURACY, method="chi_squared", p=3.2e-5, notes=("smallest expected count 349",))
+    yates = Remark("chiSquared", {"expected_count": 349.0, "yates_p": 3.5e-5})
+    once = replace(ACCURACY, method="chi_squared", p=3.2e-5, notes=(yates,))
     accuracy = Comparison(
         "treatment",
         ACCURACY,
@@ -223,7 +228,7 @@ LONG = "conversion_of_returning_customers_within_seven_days_of_exposure"
 
 def several(found: Analysis) -> Analysis:
     """Three treatments, of which one was better at an earlier look and is worse now."""
-    faded = replace(ACCURACY, notes=("the null was rejected at an earlier look and stays so",))
+    faded = replace(ACCURACY, notes=(Remark("rejectedEarlier"),))
     mixed = (
         claim("better", NONE, faded, 1e-9, p=0.01, p_adjusted=0.02),
         claim("harm", NONE, faded, -0.001, p=0.04),

@@ -11,7 +11,7 @@ import pytest
 
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import PARTS, Metric, Source
-from abctl.core.selector import Selector
+from abctl.core.selector import Selector, alone
 from abctl.metrics import presets
 from abctl.metrics.queries import MEAN
 from abctl.platforms import platform
@@ -23,6 +23,7 @@ EXAMPLES = Path(__file__).parents[2] / "k8s/experiments"
 GOLDEN = Path(__file__).parent / "preset_selectors.txt"
 WHERE = {
     "abctl": "envoy",
+    "access-log": "envoy",
     "mlserver": "inferencegraph",
     "seldon": "seldon",
     "seldon2": "seldon2",
@@ -39,7 +40,9 @@ REVISIONS = {
 }
 OF = ("errors", "latency", "accuracy")
 METRICS = [
-    Metric(of, "secondary", kind, of, "increase", quantile=0.95) for of in OF for kind in PARTS
+    Metric(of, "secondary", kind, of, "increase", quantile=0.95, over="orders")
+    for of in OF
+    for kind in PARTS
 ]
 
 
@@ -89,7 +92,7 @@ def test_every_preset_is_resolved_somewhere() -> None:
 def test_no_series_is_of_both_variants(name: str) -> None:
     found = resolved(name)
     for key, text in found.items():
-        assert Selector.parse(text)
+        assert all(map(Selector.parse, alone(text)))
         assert "$" not in text
         if " control " in key:
             assert text != found[key.replace(" control ", " treatment ")]

@@ -1,6 +1,6 @@
 """The worked examples, rendered: the very text, and whether the upstream CRDs take it.
 
-`shadow.txt` holds what a shadow adds to each of them.
+`shadow.txt` holds what a shadow adds to each of them, `collector.txt` what declared outcomes do.
 
 After a change that is meant run this file with ABCTL_GOLDEN=write, and read the difference.
 """
@@ -8,6 +8,7 @@ After a change that is meant run this file with ABCTL_GOLDEN=write, and read the
 import difflib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from abctl import plugins
 from abctl.cli.main import run
 from abctl.core.change import Ref
 from abctl.core.experiment import Experiment, Shadow
+from abctl.core.outcome import Outcome
 from abctl.core.split import Split
 from abctl.platforms import platform
 from abctl.spec import load
@@ -30,7 +32,10 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES, GOLDEN = ROOT / "k8s/experiments", Path(__file__).parent / "render"
 CRDS = Path(os.environ.get("ABCTL_CRDS", ROOT.parent / "shared/crds"))
 NAMES = plugins.names("abctl.platforms")
-CORE = {"ConfigMap", "Deployment", "Service"}
+CORE = {
+    *("ConfigMap", "Deployment", "NetworkPolicy", "PersistentVolumeClaim"),
+    *("PodDisruptionBudget", "Service"),
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,14 +58,21 @@ def with_shadow(experiment: Experiment) -> Experiment:
     return replace(experiment, shadow=Shadow("next", experiment.variants[1].model, 10))
 
 
-def test_a_shadow_adds_no_more_than_this() -> None:
+def with_outcomes(experiment: Experiment) -> Experiment:
+    return replace(experiment, outcomes=(Outcome("accuracy", "binary"),))
+
+
+@pytest.mark.parametrize(
+    ("added", "change"), [("shadow", with_shadow), ("collector", with_outcomes)]
+)
+def test_no_more_is_added_than_this(added: str, change: Callable[[Experiment], Experiment]) -> None:
     lines = []
-    for name in (n for n in NAMES if platform(n).CAPABILITIES.shadow):
+    for name in (n for n in NAMES if added != "shadow" or platform(n).CAPABILITIES.shadow):
         experiment = load(EXAMPLES / f"{name}.yaml")
-        plain, shadowed = (to_yaml(render(e)) for e in (experiment, with_shadow(experiment)))
-        files = (plain.splitlines(), shadowed.splitlines())
-        lines += difflib.unified_diff(*files, name, f"{name} with a shadow", n=1, lineterm="")
-    golden = GOLDEN.parent / "shadow.txt"
+        plain, more = (to_yaml(render(e)) for e in (experiment, change(experiment)))
+        files = (plain.splitlines(), more.splitlines())
+        lines += difflib.unified_diff(*files, name, f"{name} with a {added}", n=1, lineterm="")
+    golden = GOLDEN.parent / f"{added}.txt"
     text = "\n".join(lines) + "\n"
     if os.environ.get("ABCTL_GOLDEN") == "write":
         golden.write_text(text, encoding="utf-8")
@@ -137,6 +149,8 @@ class TestCrds:
     def test_the_upstream_crds_take_what_is_rendered(self, name: str) -> None:
         experiment, carrier = load(EXAMPLES / f"{name}.yaml"), platform(name)
         rendered = [*render(experiment, baseline=True), *render(experiment)]
+        rendered += render(with_outcomes(experiment), baseline=True)
+        rendered += render(with_outcomes(experiment))
         if carrier.CAPABILITIES.shadow:
             rendered += render(with_shadow(experiment))
         carried = next(o for o in rendered[::-1] if Ref.of(o) == carrier.target(experiment))

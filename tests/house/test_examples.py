@@ -79,7 +79,7 @@ def test_a_class_without_an_example_would_be_found() -> None:
     assert without_example({"Bare": Bare}) == ["Bare"]
     assert len(CLASSES) > 50
     assert "abctl.stats.summary.Stream" in CLASSES
-    assert "abctl.stats.srm._counted.SrmResult" in CLASSES
+    assert "abctl.stats.srm._clustered.SrmResult" in CLASSES
 
 
 @pytest.mark.parametrize("name", MODULES)

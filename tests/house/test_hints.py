@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from abctl import errors
-from abctl.doctor import check
+from abctl.core.reasons import HINTS, WORDS
 from abctl.platforms import Misfit
 from abctl.spec.shape import Problem
 
@@ -19,7 +19,7 @@ KINDS = {
     if inspect.isclass(kind) and issubclass(kind, errors.AbctlError)
 }
 # mypy proves that whoever makes one of these gives a hint.
-TOLD = [*KINDS.values(), Problem, Misfit, check.error]
+TOLD = [*KINDS.values(), Problem, Misfit]
 
 
 @pytest.mark.parametrize("kind", TOLD, ids=lambda kind: kind.__name__)
@@ -44,3 +44,21 @@ def test_no_hint_is_empty(path: Path) -> None:
     for given in hints(path):
         empty = [n for n in ast.walk(given) if isinstance(n, ast.Constant) and n.value == ""]
         assert not empty, f"line {given.lineno}"
+
+
+def checks(path: Path) -> Iterator[str]:
+    """The codes of what the doctor says is wrong."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(
+                func=ast.Name(id="error" | "warning" | "found"),
+                args=[_, ast.Constant(value=code), *_],
+            ):
+                yield code
+
+
+def test_whatever_the_doctor_says_is_wrong_has_a_hint() -> None:
+    codes = {code for path in (ROOT / "abctl" / "doctor").glob("*.py") for code in checks(path)}
+    assert len(codes) > 25
+    assert not codes - HINTS.keys()
+    assert not HINTS.keys() - WORDS.keys()

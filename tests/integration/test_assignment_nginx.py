@@ -5,21 +5,15 @@ name and with what the request was told.
 """
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.request import urlopen
+from typing import Any
 
 import pytest
 from api_server import DEADLINE_SECONDS, path_from
 from data_plane import own_address
-from own_ports import free_ports
+from real_nginx import Headers, RealNginx, until
 
 from abctl.cluster.kube import ClusterClient
 from abctl.core.assignment import explain
@@ -31,163 +25,11 @@ from abctl.platforms._nginx_config import configuration
 from abctl.session.open import Where, open_session
 from abctl.session.shift import shift
 
-HOST = "127.0.0.1"
-PIPELINED = 200
 NAMES = ("control", "treatment")
 THREE = ("control", "t-1", "t-2")
 USERS = [f"user-{i}" for i in range(19_990)] + [
     *("a", "ab", "abc", "Zoë", "用户", "a" * 300, 'quote"s', "back\\slash", "do$lar", "sp ace")
 ]
-Headers = Mapping[str, str]
-
-
-class Answer(NamedTuple):
-    """Who answered, who nginx says has answered, and what the model server was told."""
-
-    variant: str
-    stamped: str
-    randomized: str
-
-
-class RealNginx:
-    """A running nginx with the configuration of an experiment."""
-
-    def __init__(
-        self,
-        program: str,
-        experiment: Experiment,
-        folder: Path,
-        *,
-        in_pod: bool = False,
-        address: str = HOST,
-    ) -> None:
-        self.experiment, self._address = experiment, address
-        self._file = folder / nginx._FILE
-        self.port, self.admin, *behind = free_ports(2 + len(experiment.variants))
-        self._servers = dict(zip(experiment.split.names, behind, strict=True))
-        upstreams = {name: (HOST, port) for name, port in self._servers.items()}
-        text = configuration(
-            experiment, upstreams, listen=f"{HOST}:{self.port}", admin=f"{address}:{self.admin}"
-        )
-        text = text.replace("/tmp/", f"{folder}/").replace(
-            "error_log stderr", f"error_log {folder}/log"
-        )
-        text = text.replace("worker_processes auto", "worker_processes 1")
-        self.object = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {
-                "name": "iris-nginx",
-                "namespace": experiment.namespace,
-                "labels": {"abctl.dev/experiment": "iris"},
-            },
-            "data": {nginx._FILE: text},
-        }
-        self._write()
-        command = [program, "-p", str(folder), "-c", str(self._file), "-g", "daemon off;"]
-        path = os.environ["PATH"]
-        if in_pod:
-            command = ["/bin/sh", "-c", nginx._RUN.replace(nginx._MOUNT, str(folder))]
-            path = f"{Path(program).parent}:{path}"
-        with (folder / "said").open("wb") as said:
-            self._process = subprocess.Popen(command, stderr=said, env={"PATH": path})
-
-    def wait(self) -> None:
-        _until(lambda: self.ask([{"x-user-id": "a"}]) != [], self._process)
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(DEADLINE_SECONDS)
-
-    def shift(self, split: Split) -> None:
-        """Change the split as abctl does, have it loaded, and wait until it is."""
-        self.load(nginx.with_split(self.object, split))
-        assert nginx.split_of(self.object) == split
-
-    def load(self, obj: Object) -> None:
-        self.object = obj
-        before = self._workers()
-        self._write()
-        self._process.send_signal(signal.SIGHUP)
-        # The old worker may take connections as long as it lives.
-        _until(lambda: bool(self._workers()) and not before & self._workers(), self._process)
-
-    def _workers(self) -> set[str]:
-        pid = self._process.pid
-        return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-    def _write(self) -> None:
-        """Write the configuration, and the servers behind it."""
-        told = '"$http_x_ab_randomized"'
-        behind = "".join(
-            f"server {{ listen {HOST}:{port}; location / {{ default_type text/plain; "
-            f"add_header x-told {told}; return 200 {name}; }} }}\n"
-            for name, port in self._servers.items()
-        )
-        text = self.object["data"][nginx._FILE].rstrip().removesuffix("}")
-        self._file.write_text(f"{text}{behind}}}\n")
-
-    def ask(self, requests: Sequence[Headers], path: str = "/v2") -> list[Answer]:
-        """The answer to each request, over one connection at a time."""
-        found: list[Answer] = []
-        for i in range(0, len(requests), PIPELINED):
-            batch = requests[i : i + PIPELINED]
-            with socket.create_connection((HOST, self.port), DEADLINE_SECONDS) as connection:
-                connection.sendall(b"".join(_written(each, path) for each in batch))
-                received = b""
-                while len(answers := _read(received)) < len(batch):
-                    more = connection.recv(1 << 16)
-                    if not more:  # as when it is loaded anew just then
-                        raise ConnectionResetError(received.decode())
-                    received += more
-            found += answers
-        return found
-
-    def loaded(self) -> Split:
-        """The split that nginx says it has loaded."""
-        inquiry = nginx.CAPABILITIES.inquiry
-        with urlopen(f"http://{self._address}:{self.admin}/{inquiry.path}") as answer:
-            status = inquiry.status(self.object, json.load(answer))
-        return nginx.programmed({**self.object, "status": status})
-
-    def variants(self, users: Sequence[str]) -> list[str]:
-        answers = self.ask([{"x-user-id": user} for user in users])
-        assert all(answer.variant == answer.stamped for answer in answers)
-        return [answer.variant for answer in answers]
-
-
-def _written(headers: Headers, path: str) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"GET {path} HTTP/1.1\r\nhost: h\r\n{lines}\r\n".encode()
-
-
-def _read(received: bytes) -> list[Answer]:
-    """The answers that are complete."""
-    found = []
-    while b"\r\n\r\n" in received:
-        head, _, rest = received.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines)
-        length = int(headers["content-length"])
-        if len(rest) < length:
-            break
-        told = headers.get("x-told", "not told" if " 200" in status else status.split()[1])
-        found.append(Answer(rest[:length].decode(), headers.get("x-ab-variant", ""), told))
-        received = rest[length:]
-    return found
-
-
-def _until(test: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < end:
-        assert process.poll() is None, "nginx has ended"
-        try:
-            if test():
-                return
-        except OSError:
-            pass
-        time.sleep(0.02)
-    raise AssertionError("not in time")
 
 
 @pytest.fixture(scope="module")
@@ -300,11 +142,11 @@ def test_in_a_pod_a_changed_configuration_is_loaded_and_a_wrong_one_is_not(
         running._file.write_text("nonsense")
         # It is looked at every two seconds; whatever is wrong is said and left alone.
         log = tmp_path / "said"
-        _until(lambda: "test failed" in log.read_text(), running._process)
+        until(lambda: "test failed" in log.read_text(), running._process)
         assert set(running.variants(users)) == {"control"}
         assert running.loaded() == running.experiment.split
         running._file.write_text(text.replace("* control;", "* treatment;"))
-        _until(lambda: set(running.variants(users)) == {"treatment"}, running._process)
+        until(lambda: set(running.variants(users)) == {"treatment"}, running._process)
     finally:
         running.stop()
     with pytest.raises(OSError, match="refused"):
@@ -359,6 +201,7 @@ def test_what_is_rendered_for_a_cluster_is_what_was_tested(make_experiment) -> N
     experiment = make_experiment(shares_bp=(7000, 3000))
     target = nginx.target(experiment)
     found = next(obj for obj in nginx.objects(experiment) if Ref.of(obj) == target)
-    upstreams = {n: (f"iris-{n}.models.svc.cluster.local", 8080) for n in NAMES}
-    text = configuration(experiment, upstreams, listen="8080", admin="9901")
+    upstreams = {n: (f"iris-{n}", 8080) for n in NAMES}
+    grpc = {name: (host, 8081) for name, (host, _) in upstreams.items()}
+    text = configuration(experiment, upstreams, listen="8080", admin="9901", grpc=grpc)
     assert found["data"] == {nginx._FILE: text}

@@ -6,19 +6,17 @@ from dataclasses import replace
 import pytest
 from api_server import ADMIN_TOKEN
 from doubtful import FAULTS, gateway
+from shifts import A, B, with_images
 
 from abctl.cluster.kube import ClusterClient
-from abctl.core.experiment import Model
 from abctl.core.ledger import ledger_ref
-from abctl.core.split import Split
 from abctl.errors import ConflictError
 from abctl.forms.ledger import ledger_of
 from abctl.platforms import envoy
-from abctl.session.apply import delete, start
+from abctl.session.apply import start
+from abctl.session.delete import delete
 from abctl.session.session import Session
 from abctl.session.shift import shift
-
-A, B = (Split(("control", "treatment"), shares) for shares in ((9000, 1000), (7000, 3000)))
 
 
 @pytest.fixture
@@ -43,10 +41,7 @@ def session(client, experiment):
 
 @pytest.fixture
 def experiment(make_experiment, namespace):
-    made = make_experiment(shares_bp=A.shares_bp)
-    model = Model("iris", "v1", image="abctl/iris:v1")
-    variants = tuple(replace(v, model=model) for v in made.variants)
-    return replace(made, namespace=namespace, variants=variants)
+    return replace(with_images(make_experiment(shares_bp=A.shares_bp)), namespace=namespace)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -65,7 +60,7 @@ def test_whatever_answer_is_lost_a_shift_is_one_shift(lossy, session, fault):
         assert envoy.split_of(client.get(envoy.target(experiment))) == entries[-1].after == to
         if lossy.writes < number:
             break
-    assert number == 4  # intent, weights, outcome
+    assert number == 5  # trial, intent, weights, outcome
 
 
 def test_every_lost_answer_of_a_start_and_of_a_deletion(lossy, session):

@@ -68,11 +68,15 @@ def test_the_roles_allow_no_more(crds, as_account, namespace):
         )
         for account in ("abctl", "abctl-shift")
     }
+    # The keys of a collector are made, and never read.
+    (secrets,) = [line for line in may["abctl"].splitlines() if line.startswith("secrets ")]
+    assert secrets.endswith("[create delete]")
+    assert "secrets" not in may["abctl-shift"]
     for listed in may.values():
-        assert "secrets" not in listed
         pods = {line.split()[0]: line.split()[-1] for line in listed.splitlines() if "pods" in line}
         # Proxy: Envoy's pods are asked which routes they have.
-        assert pods == {"pods": "[list]", "pods/proxy": "[get]"}
+        # Status: its annotations make a node look at what is mounted.
+        assert pods == {"pods": "[list]", "pods/proxy": "[get]", "pods/status": "[patch]"}
         assert not any(line.startswith("*") for line in listed.splitlines())
     assert "delete" not in may["abctl-shift"]
     others = crds.kubectl(
@@ -99,6 +103,9 @@ def test_a_shift_by_an_account_with_the_least_rights(as_account, namespace, crds
     assert phases == ["observed", "intent", "applied"]
 
 
+SHIFTS = "you may look, shift, see and hasten a shift"
+
+
 @pytest.mark.parametrize("account", ["abctl", "abctl-shift", "nobody"])
 def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, capsys, account):
     """The Job's own account (k8s/job.yaml) is abctl-shift, which neither applies nor deletes."""
@@ -121,18 +128,19 @@ def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, ca
     found, adopted = diagnosis(file), diagnosis("cm/iris-nginx") if account != "nobody" else {}
     errors = [name for name, (level, _) in found.items() if level == "error"]
     if account == "abctl":
-        assert before == found["permissions"] == ("ok", "you may look, shift, apply")
-        assert adopted["permissions"] == ("ok", "you may look, shift")
+        assert before == found["permissions"] == ("ok", f"{SHIFTS}, apply")
+        assert adopted["permissions"] == ("ok", SHIFTS)
     elif account == "abctl-shift":
         assert before[0] == "warning"  # somebody has to apply it first
         level, message = found["permissions"]
-        assert (level, message.partition("; ")[0]) == ("ok", "you may look, shift")
-        assert "not apply (create/patch/delete Deployment, get/create/patch/delete " in message
-        assert "delete ConfigMap" in message
+        assert (level, message.partition("; ")[0]) == ("ok", SHIFTS)
+        lacking = message.partition("not apply (")[2].rstrip(")").split(", ")
+        assert {"create/patch/delete Deployment", "delete ConfigMap"} < set(lacking)
+        assert "create/patch/delete Service" in lacking
         level, message = found["objects"]
-        assert (level, "you may not see service/iris-control" in message) == ("ok", True)
+        assert (level, "you may not see networkpolicy/" in message) == ("ok", True)
         assert not {"permissions", "objects"} & set(errors)
-        assert adopted["permissions"] == ("ok", "you may look, shift")
+        assert adopted["permissions"] == ("ok", SHIFTS)
     else:
         assert before[0] == found["permissions"][0] == "error"
         lacking = "you may not look (get ConfigMap); not shift (patch/create/update ConfigMap)"

@@ -1,77 +1,33 @@
 """Shifts on a real API server: killed anywhere, two at once, and the server itself dies."""
 
 import itertools
-import time
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from api_server import DEADLINE_SECONDS
 from clients import contend, survives
+from shifts import NAMES, STARTED, A, B, World, split, with_images
 
 from abctl.cluster.kube import ClusterClient
-from abctl.core.experiment import Model
 from abctl.core.ledger import ledger_ref
-from abctl.core.split import Split
 from abctl.errors import ConflictError, NotReadyError, UnreachableError
 from abctl.forms.ledger import ledger_of
 from abctl.platforms import envoy
-from abctl.session.apply import apply, start
+from abctl.session.apply import apply
 from abctl.session.session import Session
-from abctl.session.shift import shift
 
-NAMES = ("control", "treatment")
-
-
-def split(treatment_bp):
-    return Split(NAMES, (10_000 - treatment_bp, treatment_bp))
-
-
-A, B, C = split(1000), split(3000), split(5000)
-STARTED = [("intent", None, A), ("applied", None, A)]
-
-
-class World:
-    """An experiment in a namespace, started with split A."""
-
-    def __init__(self, cluster, experiment, name):
-        self.experiment = replace(experiment, name=name)
-        self.client = ClusterClient(kubeconfig=cluster.kubeconfig)
-        start(self.by(self.client, "ann"), why="test")
-
-    def by(self, client, actor):
-        """A session, timed by the clock of this machine."""
-        time_ = {"clock": time.time, "timeout_seconds": DEADLINE_SECONDS}
-        return Session(client, envoy, self.experiment, actor=actor, **time_)
-
-    def shift(self, to, client=None, actor="ann"):
-        return shift(self.by(client or self.client, actor), to, why="test")
-
-    @property
-    def ledger(self):
-        return ledger_of(self.client.get(ledger_ref(self.experiment)))
-
-    @property
-    def asked(self):
-        return envoy.split_of(self.client.get(envoy.target(self.experiment)))
-
-    @property
-    def steps(self):
-        return [(e.phase, e.before, e.after) for e in self.ledger.entries]
+C = split(5000)
 
 
 @pytest.fixture
 def experiment(make_experiment, namespace):
-    made = make_experiment(shares_bp=A.shares_bp)
-    model = Model("iris", "v1", image="abctl/iris:v1")
-    variants = tuple(replace(v, model=model) for v in made.variants)
-    return replace(made, namespace=namespace, variants=variants)
+    return replace(with_images(make_experiment(shares_bp=A.shares_bp)), namespace=namespace)
 
 
 @pytest.fixture
 def make_world(cluster, experiment):
     numbers = itertools.count()
-    return lambda: World(cluster, experiment, f"iris-{next(numbers)}")
+    return lambda: World(cluster, replace(experiment, name=f"iris-{next(numbers)}"))
 
 
 def test_a_shift_is_in_the_object_and_in_the_ledger(make_world):
@@ -172,12 +128,9 @@ class KillingClient:
 def test_the_api_server_dies_in_the_middle_of_a_shift(make_api_server, make_experiment):
     server = make_api_server()
     server.kubectl("create", "namespace", "models")
-    model = Model("iris", "v1", image="abctl/iris:v1")
-    made = make_experiment(shares_bp=A.shares_bp)
-    variants = tuple(replace(v, model=model) for v in made.variants)
-    world = World(server, replace(made, variants=variants), "iris")
+    world = World(server, with_images(make_experiment(shares_bp=A.shares_bp)))
     # The ledger has the intent, the object is patched, the outcome is missing.
-    for at, wanted in ((4, B), (5, C), (6, B)):
+    for at, wanted in ((6, B), (7, C), (8, B)):
         known = world.ledger.entries
         with pytest.raises(UnreachableError, match="no answer from https"):
             world.shift(wanted, client=KillingClient(server, at))
@@ -186,5 +139,5 @@ def test_the_api_server_dies_in_the_middle_of_a_shift(make_api_server, make_expe
         world.shift(wanted)
         assert (world.asked, world.ledger.desired, world.ledger.intent) == (wanted, wanted, None)
     # One that comes back soon is waited for, and nobody notices.
-    assert world.shift(A, client=KillingClient(server, 4, after_pauses=3)).changed
+    assert world.shift(A, client=KillingClient(server, 6, after_pauses=3)).changed
     assert (world.asked, world.ledger.desired, world.ledger.intent) == (A, A, None)

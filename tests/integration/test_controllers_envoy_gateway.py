@@ -100,6 +100,28 @@ def test_users_keep_their_variant_and_are_where_abctl_says(carry, abctl):
         assert after == expected(carried, users, 10_000 - treated, treated)
 
 
+def test_calls_of_grpc_are_split_as_requests_are(carry, abctl):
+    carried = carry(SPEC.replace("platform: gateway", "platform: grpcroute") + TWO + USERS)
+    carried.wait_for(control=7000, treatment=3000)
+    users = IDS[:3000]
+    before = carried.ask(users, path=_INFER)
+    assert before == expected(carried, users)
+    assert carried.counts() == Counter(answer.variant for answer in before)
+    file = str(carried.file)
+    assert "no differences" in abctl("diff", file)
+    for treated in (5000, 0):
+        abctl("shift", file, f"treatment={treated / 100:g}%", "--yes", "--timeout", "5m")
+        seen = json.loads(abctl("status", file, "-o", "json"))
+        assert seen["programmed"]["treatment"] == treated / 10_000
+        carried.wait_for(**+Counter(control=10_000 - treated, treatment=treated))
+        after = carried.ask(users, path=_INFER)
+        assert after == expected(carried, users, 10_000 - treated, treated)
+    # What is no inference finds no route.
+    assert carried.ask(IDS[:1], path="/inference.GRPCInferenceService/RepositoryIndex") == [
+        Answer("404")
+    ]
+
+
 def test_override_cohorts_and_missing_keys_are_as_abctl_says(carry):
     carried = carry(SPEC + TWO + USERS)
     carried.wait_for(control=7000, treatment=3000)
@@ -229,3 +251,4 @@ def test_without_a_filter_for_each_backend_a_hash_keeps_no_weights(carry):
 
 
 _POLICY = "BackendTrafficPolicy"
+_INFER = "/inference.GRPCInferenceService/ModelInfer"

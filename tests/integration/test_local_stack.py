@@ -132,7 +132,10 @@ def test_two_stacks_side_by_side(started: Started) -> None:
             _, err = process.communicate(timeout=SECONDS)
             assert process.returncode == 0, err
     red, blue = state("red"), state("blue")
-    processes = ["supervisor", "mlserver-control", "mlserver-treatment", "envoy", "prometheus"]
+    processes = [
+        *("supervisor", "mlserver-control", "mlserver-treatment"),
+        *("access-log", "envoy", "prometheus"),
+    ]
     assert list(pids(red)) == list(pids(blue)) == processes
     assert {*pids(red).values(), *pids(blue).values()} == set(started())
 
@@ -145,8 +148,11 @@ def test_two_stacks_side_by_side(started: Started) -> None:
     assert wait_for(lambda: sum(query(blue, counted).values()) == 1, SECONDS)
     # All of its own servers and nobody else's; the experiment's outcomes and no other.
     mine = 'ab_outcome_count_total{outcome="accuracy"}'
-    servers = {"control": 1.0, "treatment": 1.0}
-    assert wait_for(lambda: query(red, 'up{job="mlserver"}') == servers, SECONDS)
+    both = {"control": 1.0, "treatment": 1.0}
+    assert wait_for(lambda: query(red, 'up{job="mlserver"}') == both, SECONDS)
+    assert wait_for(
+        lambda: query(red, "sum by (variant) (ab_client_requests_total)") == counts, SECONDS
+    )
     assert wait_for(lambda: query(red, 'count(up{job="envoy"} == 1)') == {"": 1}, SECONDS)
     assert wait_for(lambda: set(query(red, mine)) == set(counts), SECONDS)
     assert not query(red, 'ab_outcome_count_total{outcome!="accuracy"}')

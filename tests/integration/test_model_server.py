@@ -1,14 +1,9 @@
 """A real MLServer with the runtime: REST, gRPC, feedback, the page of metrics, and bad starts."""
 
-import os
 import shutil
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,120 +13,12 @@ import requests
 from api_server import DEADLINE_SECONDS
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
-from own_ports import free_ports
-from prometheus_client.parser import text_string_to_metric_families
-
-from abctl.core.assignment import bucket
-
-SERVERS = Path(__file__).parents[2] / "model_servers"
-OURS = (sys.executable, "-m", "ab_runtime")
-STOCK = (str(Path(sys.executable).with_name("mlserver")), "start")
-IDENTITY = {
-    "AB_VARIANT": "control",
-    "AB_SALT": "salt-1",
-    "AB_BUCKETS": "8",
-    "AB_OUTCOMES": "accuracy,revenue",
-}
-ROW = [5.1, 3.5, 1.4, 0.2]
-
-Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def plain(data: Any = ROW, shape: tuple[int, ...] = (1, 4), **more: Any) -> dict[str, Any]:
-    tensor = {"name": "rows", "shape": list(shape), "datatype": "FP32", "data": data} | more
-    return {"inputs": [tensor]}
-
-
-@dataclass
-class Server:
-    """A model server of this machine."""
-
-    folder: Path
-    program: tuple[str, ...] = OURS
-    environment: dict[str, str] = field(default_factory=lambda: dict(IDENTITY))
-    ports: list[int] = field(default_factory=lambda: free_ports(3))
-
-    def start(self) -> "subprocess.Popen[bytes]":
-        names = ("MLSERVER_HTTP_PORT", "MLSERVER_GRPC_PORT", "MLSERVER_METRICS_PORT")
-        ports = {name: str(port) for name, port in zip(names, self.ports, strict=True)}
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        with (self.folder / "log").open("wb") as log:
-            return subprocess.Popen(
-                [*self.program, str(self.folder)],
-                env={**inherited, "MLSERVER_HOST": "127.0.0.1", **ports, **self.environment},
-                cwd=self.folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-
-    @contextmanager
-    def running(self) -> Iterator["Server"]:
-        process = self.start()
-        try:
-            deadline = time.monotonic() + DEADLINE_SECONDS
-            while not self.ready():
-                assert process.poll() is None, self.log()
-                assert time.monotonic() < deadline, self.log()
-                time.sleep(0.05)
-            yield self
-        finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text()
-
-    def ready(self) -> bool:
-        try:
-            return requests.get(self.url("/v2/models/iris/ready")).ok
-        except requests.ConnectionError:
-            return False
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.ports[0]}{path}"
-
-    def infer(self, request: Any, **headers: str) -> requests.Response:
-        named = {key.replace("_", "-"): value.encode() for key, value in headers.items()}
-        return requests.post(self.url("/v2/models/iris/infer"), json=request, headers=named)
-
-    def feedback(self, **content: Any) -> requests.Response:
-        return requests.post(self.url("/feedback"), json={"variant": "control", **content})
-
-    def page(self) -> Series:
-        text = requests.get(f"http://127.0.0.1:{self.ports[2]}/metrics").text
-        families = text_string_to_metric_families(text)
-        samples = [sample for family in families for sample in family.samples]
-        return {(each.name, frozenset(each.labels.items())): each.value for each in samples}
-
-    @contextmanager
-    def counting(self) -> Iterator[dict[str, float]]:
-        """What is counted meanwhile, by name and labels (without the variant)."""
-        before, found = self.page(), {}
-        yield found
-        for key, value in self.page().items():
-            if key[0].startswith("ab_") and value != before[key]:
-                labels = dict(key[1])
-                assert labels.pop("variant") == "control"
-                name = ",".join([key[0], *(f"{k}={labels[k]}" for k in sorted(labels))])
-                found[name] = value - before[key]
-        # Times differ from run to run; how many there were does not.
-        for name in [each for each in found if each.startswith("ab_request_duration_seconds_")]:
-            if name != "ab_request_duration_seconds_count":
-                del found[name]
+from model_server import IDENTITY, ROW, Server, as_stock, of, plain, trained
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, SERVERS / "train.py", folder], check=True, capture_output=True)
-    for version in ("v1", "v2", "v3"):
-        for name in ("settings.json", "model-settings.json"):
-            shutil.copy(SERVERS / version / name, folder / version)
-    return folder
+    return trained(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")
@@ -143,8 +30,9 @@ def server(models: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def stock(models: Path) -> Iterator[Server]:
-    """The forest, as MLServer itself starts it: no short way at all."""
-    with Server(models / "v3", STOCK).running() as running:
+    """The forest in a folder as it is written for stock MLServer, whose runtime knows nothing."""
+    folder = as_stock(models / "v3")
+    with Server(folder).running() as running:
         yield running
 
 
@@ -152,10 +40,6 @@ def stock(models: Path) -> Iterator[Server]:
 def either(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(request.param)
     return found
-
-
-def of(user: str) -> str:
-    return str(bucket("salt-1", user, 8))
 
 
 ONCE = {
@@ -234,13 +118,13 @@ def test_grpc_refuses_a_wrong_shape(either: Server) -> None:
     request = pb.ModelInferRequest(model_name="iris", inputs=[tensor])
     request.inputs[0].contents.fp32_contents.extend(ROW[:3])
     with (
-        either.counting() as counted,
+        either.counting(1) as counted,
         grpc.insecure_channel(f"127.0.0.1:{either.ports[1]}") as to,
         pytest.raises(grpc.RpcError) as raised,
     ):
         GRPCInferenceServiceStub(to).ModelInfer(request, timeout=DEADLINE_SECONDS)
     assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "[rows, 4]" in raised.value.details()
+    assert "features" in raised.value.details() or "[rows, 4]" in raised.value.details()
     assert counted == {"ab_requests_total,bucket=none,code=4xx": 1}
 
 
@@ -267,16 +151,21 @@ def test_a_wrong_request_is_a_400_with_a_reason(either: Server, request_: dict[s
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"[]", b'{"inputs": 1}'])
-def test_what_is_no_request_never_reaches_the_model(either: Server, content: bytes) -> None:
+def test_what_is_no_request_is_a_422_and_counts(either: Server, content: bytes) -> None:
     headers = {"content-type": "application/json"}
     with either.counting() as counted:
         url = either.url("/v2/models/iris/infer")
         assert requests.post(url, data=content, headers=headers).status_code == 422
-    assert counted == {}
+    assert counted == {"ab_requests_total,bucket=none,code=4xx": 1}
 
 
-def test_an_unknown_model_is_a_404(server: Server) -> None:
-    assert requests.post(server.url("/v2/models/iriz/infer"), json=plain()).status_code == 404
+def test_an_unknown_model_is_a_404_and_counts(server: Server) -> None:
+    url = server.url("/v2/models/iriz/infer")
+    with server.counting() as counted:
+        response = requests.post(url, json=plain(), headers={"x-user-id": "u1"})
+        assert response.status_code == 404
+    assert response.headers["x-ab-bucket"] == of("u1")
+    assert counted == {f"ab_requests_total,bucket={of('u1')},code=4xx": 1}
 
 
 @pytest.mark.parametrize(
@@ -362,20 +251,23 @@ def test_no_number_is_a_422(either: Server, value: str) -> None:
 def test_every_series_is_there_before_the_first_request(models: Path) -> None:
     with Server(models / "v2", environment=IDENTITY | {"AB_BUCKETS": "2"}).running() as fresh:
         ours = {key: value for key, value in fresh.page().items() if key[0].startswith("ab_")}
+        started = ours.pop(("ab_start_time_seconds", frozenset({("variant", "control")})))
+        assert 0 < started <= time.time()
         assert set(ours.values()) == {0.0}
-        assert len([1 for name, _ in ours if name == "ab_requests_total"]) == 3 * 3
+        assert len([1 for name, _ in ours if name == "ab_requests_total"]) == 3 * 4
         assert len([1 for name, _ in ours if name == "ab_outcome_sum_total"]) == 3 * 2 * 2
         assert len([1 for name, _ in ours if name == "ab_predictions_total"]) == 3
         fresh.infer(plain(), x_user_id="a-secret-user")
         fresh.feedback(user="a-secret-user", outcome="accuracy", value=1)
         after = fresh.page()
-        assert {key for key in after if key[0].startswith("ab_")} == set(ours)
+        now = {key for key in after if key[0].startswith("ab_")}
+        assert {key for key in now if key[0] != "ab_start_time_seconds"} == set(ours)
         assert "a-secret-user" not in str(after)
 
 
 def test_a_model_is_loaded_again_without_losing_a_count(models: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(models / "v1", tmp_path / "v1")
-    with Server(folder).running() as fresh:
+    with Server(folder, environment=IDENTITY | {"AB_ADMIN": "true"}).running() as fresh:
         reload = fresh.url("/v2/repository/models/iris/load")
         seen = {"user": "u1", "outcome": "accuracy", "value": 1, "id": "f1"}
         fresh.infer(plain(), x_user_id="u1")

@@ -17,8 +17,9 @@ from api_server import path_from
 
 from abctl.core.experiment import Experiment, Metric, Source
 from abctl.core.polls import Window, cut
-from abctl.evidence.increments import summarize
+from abctl.core.selector import alone
 from abctl.evidence.read import read
+from abctl.evidence.summaries import summarize
 from abctl.local import stack
 from abctl.local.identity import wait_for
 from abctl.metrics.queries import MEAN, MetricQueries
@@ -70,7 +71,9 @@ class World:
 
     def latest(self, selector: str) -> list[Series]:
         now = self.source.now()
-        return self.source.series(selector, now - 30, now)
+        return [
+            series for each in alone(selector) for series in self.source.series(each, now - 30, now)
+        ]
 
     def total(self, selector: str) -> float:
         return sum(float(series.values[-1]) for series in self.latest(selector))
@@ -111,7 +114,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert running.prometheus_url
         made = World(load(file), running, Prometheus(running.prometheus_url), Counter())
         # What a page says when it is seen first did not happen then.
-        assert made.comes_to("up", len(running.servers) + 1)
+        assert made.comes_to("up", len(running.servers) + 2)
         for user in range(60):
             made.ask(f"user-{user}")
         yield made
@@ -120,7 +123,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         subprocess.run(down, check=True, cwd=folder, timeout=SECONDS, capture_output=True)
 
 
-@pytest.mark.parametrize("preset", ["abctl", "mlserver", "envoy"])
+@pytest.mark.parametrize("preset", ["abctl", "mlserver", "envoy", "access-log"])
 def test_every_selector_finds_its_variant_and_nothing_else(world: World, preset: str) -> None:
     asked = world.telemetry(preset)
     expected = {variant: world.counted(variant, 200) for variant in VARIANTS}
@@ -135,7 +138,7 @@ def test_every_selector_finds_its_variant_and_nothing_else(world: World, preset:
         assert 0.00001 < mean_seconds < 1
 
 
-@pytest.mark.parametrize("preset", ["mlserver", "envoy"])
+@pytest.mark.parametrize("preset", ["mlserver", "envoy", "access-log"])
 def test_latency_comes_out_in_seconds(world: World, preset: str) -> None:
     asked = world.telemetry(preset)
     for variant in VARIANTS:
@@ -151,14 +154,14 @@ def test_latency_comes_out_in_seconds(world: World, preset: str) -> None:
         )
         assert isinstance(found, Histogram)
         # Both have edges between a millisecond and ten seconds, whatever they are counted in.
-        assert 0.0009 < found.edges[0] < 0.006
+        assert 0.00009 < found.edges[0] < 0.006
         assert 9 < found.edges[-1] < 21
 
 
 def test_a_page_without_an_error_has_none_and_the_first_one_is_found(world: World) -> None:
     failed = {
         preset: {v: world.telemetry(preset).parts(ERRORS, v)["successes"] for v in VARIANTS}
-        for preset in ("mlserver", "envoy")
+        for preset in ("mlserver", "envoy", "access-log")
     }
     for by_variant in failed.values():
         for selector in by_variant.values():
@@ -173,10 +176,12 @@ def test_a_page_without_an_error_has_none_and_the_first_one_is_found(world: Worl
         selector = failed["mlserver"][variant]
         assert world.comes_to(selector, count), selector
         assert world.total(failed["envoy"][variant]) == 0
+        assert world.total(failed["access-log"][variant]) == 0
     (server,) = [p for p in world.running.processes if p.name == "mlserver-treatment"]
     os.kill(server.pid, signal.SIGKILL)
     for user in range(60):
         world.ask(f"user-{user}")
     assert (gone := world.counted("treatment", 503)) > 0
     assert world.comes_to(failed["envoy"]["treatment"], gone)
+    assert world.comes_to(failed["access-log"]["treatment"], gone)
     assert world.total(failed["envoy"]["control"]) == 0

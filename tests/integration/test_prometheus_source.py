@@ -24,7 +24,8 @@ from abctl.sources.prometheus import Prometheus
 from abctl.sources.scrape import Scraped, Scraper, Target
 
 # What page after page says: total and rare events (None: no such series yet), start.
-FIRST, SECOND = 1_700_000_000.0, 1_700_000_500.0
+# A second process starts between the fourth page and the fifth: when that is, the test says.
+FIRST, SECOND = -5.0, float("inf")
 PAGES: list[tuple[int, int | None, float]] = [
     (0, None, FIRST),
     (7, None, FIRST),
@@ -34,6 +35,7 @@ PAGES: list[tuple[int, int | None, float]] = [
     (21, 6, SECOND),
     (2**40, 6, SECOND),
 ]
+RESTART = 4
 TOTAL, RARE = 1003 + 2**40, 5 + 6
 
 
@@ -45,11 +47,12 @@ class Exporter:
     at: int = 0
     turns: bool = True
     port: int = 0
+    second: float = SECOND
 
     def page(self) -> str:
         text = self.pages[min(self.at, len(self.pages) - 1)]
         self.at += self.turns
-        return text
+        return text.replace(str(SECOND), str(self.second))
 
 
 def page(total: int, rare: int | None, started: float) -> str:
@@ -101,6 +104,8 @@ def server(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
     with serving(tmp_path, config=config) as url:
         source = Prometheus(url)
         for at, (total, _, _) in enumerate(PAGES):
+            if at == RESTART:
+                exporter.second = source.now() + 0.001
             exporter.at = at
             # A scrape may fail, where the machine has other things to do.
             assert wait_for(lambda total=total: latest(source) == total, DEADLINE_SECONDS)
@@ -155,6 +160,7 @@ def test_without_prometheus_the_scraper_gives_the_same_counts(
     file = tmp_path / "scrapes.jsonl"
     targets = [Target(f"127.0.0.1:{port}") for port in (exporter.port, free_ports(1)[0])]
     source = Scraped(file)
+    exporter.second = RESTART - 0.5
     with Scraper(file, targets) as scraper:
         for at in range(len(PAGES)):
             assert scraper.scrape(float(at)) == [targets[1].address]
@@ -204,3 +210,12 @@ def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch
 def test_another_server_is_not_taken_for_a_prometheus(exporter: Exporter) -> None:
     with pytest.raises(SourceError, match="does not answer as Prometheus does"):
         Prometheus(f"http://127.0.0.1:{exporter.port}").now()
+
+
+# Written as seconds, Prometheus takes some of these for a millisecond less.
+@pytest.mark.parametrize("length_ms", [4001, 4293, 4294, 5999, 60_001])
+def test_cells_of_any_length_are_answered_as_asked(server: str, length_ms: int) -> None:
+    source = Prometheus(server)
+    end_ms = round(source.now() * 1000)
+    edges = (end_ms + length_ms * np.arange(-5, 1)) / 1000
+    assert source.outline("up", edges, float(edges[0])).last.shape[1] == 5

@@ -116,7 +116,7 @@ class Gateway:
         """Who answers each user."""
         connection = self.connect()
         try:
-            return [_ask(connection, "/", {"x-user-id": user})[1] for user in USERS]
+            return [_ask(connection, "/v2", {"x-user-id": user})[1] for user in USERS]
         finally:
             connection.close()
 
@@ -198,7 +198,7 @@ def test_100_shifts_under_load_lose_no_request(gateway):
         connection = gateway.connect()
         while not finished.is_set() or not count:
             for user in USERS[:50]:
-                status, stamped, body = _ask(connection, "/", {"x-user-id": user})
+                status, stamped, body = _ask(connection, "/v2", {"x-user-id": user})
                 count[status, stamped == body] += 1
         connection.close()
 
@@ -317,7 +317,7 @@ def test_a_connection_that_lasts_too_long_ends_with_an_answer(tmp_path, monkeypa
         """It is no different, but that it closes connections without a word."""
         static = original(*args, **kwargs)
         listeners = static["static_resources"]["listeners"]
-        (filter_,) = listeners[0]["filter_chains"][0]["filters"]
+        (filter_,) = listeners[0]["filter_chains"][-1]["filters"]
         config = filter_["typed_config"]
         config |= {"drain_timeout": "0.5s"}  # instead of 5 s
         plain = {k: v for k, v in config.items() if k != "http1_safe_max_connection_duration"}
@@ -335,10 +335,10 @@ def test_a_connection_that_lasts_too_long_ends_with_an_answer(tmp_path, monkeypa
         later = http.client.HTTPConnection(HOST, other, timeout=DEADLINE_SECONDS)
         for each in (connection, later):
             while each.sock is None:  # where an answer takes as long, it is the last one
-                assert _ask(each, "/", {})[0] == 200
+                assert _ask(each, "/v2", {})[0] == 200
         assert later.sock.recv(1) == b"", "it was to be closed"
         later.close()
-        assert _ask(connection, "/", {})[0] == 200
+        assert _ask(connection, "/v2", {})[0] == 200
         assert connection.sock is None, "it goes on"
     finally:
         gateway.stop()

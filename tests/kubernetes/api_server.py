@@ -42,6 +42,7 @@ CRDS = (
     "gateway-api-*-standard_*_gatewayclasses",
     "gateway-api-*-standard_*_gateways",
     "gateway-api-*-standard_*_httproutes",
+    "gateway-api-*-standard_*_grpcroutes",
     "gateway-api-*-standard_*_referencegrants",
     "envoy-gateway-*_*_backendtrafficpolicies",
     "istio-*_*_destinationrules",

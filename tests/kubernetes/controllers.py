@@ -114,6 +114,7 @@ _SINCE = "2026-01-01T00:00:00Z"
 _REPORTS = {
     ("apps", "Deployment"): _deployment,
     ("autoscaling.internal.knative.dev", "PodAutoscaler"): _autoscaled,
+    ("gateway.networking.k8s.io", "GRPCRoute"): _route,
     ("gateway.networking.k8s.io", "HTTPRoute"): _route,
     ("machinelearning.seldon.io", "SeldonDeployment"): _seldon,
     ("networking.internal.knative.dev", "Ingress"): _knative_ingress,

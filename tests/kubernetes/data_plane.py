@@ -79,7 +79,11 @@ def endpoints(service, port, name="http"):
         "kind": "EndpointSlice",
         "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
         "addressType": "IPv4",
-        "ports": [{"name": name, "port": port or 1, "protocol": "TCP"}],
+        # One listener of Envoy answers both.
+        "ports": [
+            {"name": each, "port": port or 1, "protocol": "TCP"}
+            for each in ((name, "grpc") if name == "http" else (name,))
+        ],
         "endpoints": ready,
     }
 

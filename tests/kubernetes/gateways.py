@@ -139,20 +139,25 @@ class Carried:
         return self.upstream.server.read("-n", self.namespace, kind, ref.name)
 
     def told(self):
-        """The weights that the proxy has been told for the split, by variant where it is one."""
-        obj, found = self.obj(), Counter()
+        """The weights that the proxy has been told for the split, by variant where it is one.
+
+        A rule has a route for each of its paths: they are told once all of them have the same.
+        """
+        obj, routes = self.obj(), []
         called = self.platform.upstreams(obj).items()
         for route in self.proxy.routes():
             if self.upstream.splits(route, obj):
                 to = route.get("route", {})
                 if self.experiment.assignment.unit != "request" and "hash_policy" not in to:
                     continue  # the policy is told after the route
+                found = Counter()
                 every = to.get("weighted_clusters", {}).get("clusters")
                 for cluster in every or [{"name": to.get("cluster", ""), "weight": 1}]:
                     name = cluster["name"]
                     known = [v for v, names in called if any(n in name for n in names)]
                     found[known[0] if known else name] += cluster.get("weight", 0)
-        return +found
+                routes.append(+found)
+        return routes[0] if routes and all(each == routes[0] for each in routes) else routes
 
     def wait_for(self, **weights):
         """Waits until the proxy has been told these weights."""

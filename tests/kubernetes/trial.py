@@ -70,7 +70,7 @@ class Trial:
     @contextmanager
     def load(self, seconds):
         """Requests come in, whatever happens meanwhile; the list holds the summary afterwards."""
-        summary, prometheus = [], self.nodes.url("prometheus", "monitoring")
+        summary, prometheus = [], self.nodes.url("prometheus")
         with ThreadPoolExecutor() as pool:
             sent = pool.submit(self._simulate, "--duration", f"{seconds}s")
             wait_for(lambda: _flowing(prometheus), "the load")

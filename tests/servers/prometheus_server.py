@@ -12,7 +12,11 @@ from own_ports import free_ports
 
 @contextmanager
 def serving(
-    folder: Path, *more: str, config: str = "{}", history: Iterable[str] = ()
+    folder: Path,
+    *more: str,
+    config: str = "{}",
+    history: Iterable[str] = (),
+    program: Path | None = None,
 ) -> Iterator[str]:
     """Gives its address; what it keeps and says is in the folder.
 
@@ -21,8 +25,9 @@ def serving(
         more: options.
         config: its configuration.
         history: the text of OpenMetrics that it has from the start, in parts.
+        program: another one than Debian's.
     """
-    binary, (port,) = Path(path_from("debian", "prometheus")), free_ports(1)
+    binary, (port,) = program or Path(path_from("debian", "prometheus")), free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yaml").write_text(config)
     with (folder / "history").open("w") as file:

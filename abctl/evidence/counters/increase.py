@@ -3,10 +3,12 @@
 What a counter did between two scrapes is the difference of its values, or, where its process
 restarted, its new value. Nothing is extrapolated: `rate()` and `increase()` are not used.
 
-- Restart: the process says that it started anew, or, where it does not say when it started, a
-  value dropped. All series of a target restart together, so one that dropped tells of those that
-  had already overtaken their old value. A restart that is only inferred is reported as `doubtful`
-  with all that was counted from zero because of it: it may have been a fall instead.
+- Restart: the process says that it started after the scrape before, or, where it does not say when
+  it started, a value dropped. All series of a target restart together, so one that dropped tells of
+  those that had already overtaken their old value. A restart that is only inferred is reported as
+  `doubtful` with all that was counted from zero because of it: it may have been a fall instead.
+- A start time that moves otherwise is none: a clock was set, or another process answers. Where
+  processes answer in turn behind one address, nobody knows what any of them counted: nothing is.
 - Fall: a value dropped although the process goes on (a worker died, and its share of a sum went
   with it). What was counted up to that scrape, nobody knows: it is left out for all series of the
   target, so that numerators still fit their denominators.
@@ -32,7 +34,13 @@ from abctl.sources.series import require_counter
 Array = NDArray[np.float64]
 
 # Some clients compute the start of their process anew at each scrape, to the second.
-_SAME_START_SECONDS = 2.0
+SAME_START_SECONDS = 2.0
+# So far the clock of a process may be from that of who scrapes it.
+_CLOCK_SECONDS = 5.0
+# Processes that answer in turn, and no clock that was set, nor a worker that died: how often
+# a start came back, or values dropped with another start, and in which part of scrapes.
+_RETURNS, _SWAPS, _NEAR_SWAPS, _FALLS = 3, 2, 3, 5
+_RETURNS_RATIO, _FALLS_RATIO = 0.05, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +68,7 @@ class Scrapes:
         inferred: those of the restarts that only a drop tells of.
         falls: times of the scrapes in which values had dropped without a restart, ascending.
         started: when the process of the first scrape began; None where unknown.
+        in_turn: whether several processes answer behind the address: nothing can be counted.
     """
 
     times: Array
@@ -67,6 +76,7 @@ class Scrapes:
     inferred: Array
     falls: Array
     started: float | None
+    in_turn: bool = False
 
     def begin(self, moment: float) -> float:
         """That moment, or when the process started, if it was so short before that it is the same.
@@ -74,7 +84,7 @@ class Scrapes:
         A start is known to a second or two.
         """
         started = moment if self.started is None else self.started
-        return started if 0.0 <= moment - started <= _SAME_START_SECONDS else moment
+        return started if 0.0 <= moment - started <= SAME_START_SECONDS else moment
 
     def missed(self, moment: float) -> bool:
         """Whether its process is known to have run then, and was first scraped later."""
@@ -140,14 +150,15 @@ def scrapes_of(
         others: times of more of its scrapes, where they are known.
     """
     times = [c.times for c in found] + ([] if others is None else [others])
-    told, started, known = np.array([]), None, (np.inf, -np.inf)
+    drops = _drops(found)
+    told, started, known, in_turn = np.array([]), None, (np.inf, -np.inf), False
     if starts is not None and len(starts.times):
         times.append(starts.times)
-        told = starts.times[1:][np.abs(np.diff(starts.values)) > _SAME_START_SECONDS]
+        told, in_turn = _told(starts, drops)
         started, known = float(starts.values[0]), (float(starts.times[0]), float(starts.times[-1]))
     inferred: list[float] = []
     falls: list[float] = []
-    for before, at in _drops(found):
+    for before, at in drops:
         explained = np.searchsorted(told, at, "right") > np.searchsorted(told, before, "right")
         if not explained:
             goes_on = known[0] <= before and at <= known[1]
@@ -155,13 +166,56 @@ def scrapes_of(
             # A series that was missing for a while shows a drop later than the others.
             if not events or events[-1] <= before:
                 events.append(at)
+    every = np.unique(np.concatenate(times))
+    if in_turn or len(falls) >= max(_FALLS, _FALLS_RATIO * len(every)):
+        nothing = np.array([])
+        return Scrapes(every, nothing, nothing, nothing, started, in_turn=True)
     return Scrapes(
-        times=np.unique(np.concatenate(times)),
+        times=every,
         restarts=np.union1d(told, np.array(inferred)),
         inferred=np.array(inferred),
         falls=np.array(falls),
         started=started,
     )
+
+
+def _told(starts: Series, drops: Sequence[tuple[float, float]]) -> tuple[Array, bool]:
+    """The first scrape of each new process, by what starts say; whether some answer in turn."""
+    times, moved = starts.times, np.diff(starts.values)
+    if not moved.any():
+        return np.array([]), False
+    far = np.abs(moved) > SAME_START_SECONDS
+    dropped = np.zeros(len(moved), dtype=bool)
+    for before, at in drops:
+        first, last = np.searchsorted(times[1:], (before, at), side="right")
+        dropped[first:last] = True
+    later = starts.values[1:] - times[:-1]  # than the scrape before
+    sane = (later > 0) & (starts.values[1:] <= times[1:] + _CLOCK_SECONDS)
+    anew = far & (moved > 0) & (sane | (dropped & (later > -_CLOCK_SECONDS)))
+    swapped = (moved != 0) & ~anew & dropped
+    swaps, near = int((swapped & far).sum()), int((swapped & ~far).sum())
+    returns = _returns(starts)
+    # Who answers in turn is an older process at times; a clock that is behind only says so later.
+    back = bool((far & (moved < 0)).any())
+    in_turn = (swaps >= _SWAPS and back) or near >= _NEAR_SWAPS or (swaps > 0 and returns > 0)
+    return times[1:][anew], in_turn or turns(starts)
+
+
+def turns(starts: Series | None) -> bool:
+    """Whether starts alone tell that processes answer in turn: they come back, again and again."""
+    if starts is None:
+        return False
+    return _returns(starts) >= max(_RETURNS, _RETURNS_RATIO * len(starts.times))
+
+
+def _returns(starts: Series) -> int:
+    """How often a start was one of before again, after one that is another process's."""
+    values = starts.values
+    far = np.abs(np.diff(values)) > SAME_START_SECONDS
+    if not far.any():
+        return 0
+    _, first, which = np.unique(np.round(values, 1), return_index=True, return_inverse=True)
+    return int(np.count_nonzero(far & (first[which[1:]] < np.arange(1, len(values)))))
 
 
 def previous(values: Array) -> NDArray[np.int64]:
@@ -187,6 +241,8 @@ def _drops(found: Sequence[Counters]) -> list[tuple[float, float]]:
 def increase(counters: Counters, scrapes: Scrapes, polls: Polls) -> Increase:
     """Increments of counters in each poll; whole numbers for counters of whole numbers."""
     times, values, size = counters.times, counters.values, len(polls.epoch)
+    if scrapes.in_turn:
+        return Increase(np.zeros((len(values), size)), 0.0, 0.0, 0.0)
     row, column = np.nonzero(~np.isnan(values))
     before = previous(values)[row, column]
     value, first = values[row, column], before < 0

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abctl import forms
-from abctl.evidence.counters.ambiguous import Cells
-from abctl.evidence.counters.group import Group, Known, Mask
+from abctl.evidence.counters.group import Cells, Group, Known, Mask
 from abctl.evidence.counters.increase import Array
 from abctl.evidence.counters.targets import Target, target_of
 from abctl.forms import counters as form

@@ -1,35 +1,38 @@
-"""Which series belong together: what was scraped at once, and what was scraped twice.
+"""Which series belong together, as they were scraped at once.
 
 The first samples of an experiment tell how often it is scraped, and what was there before.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 
 import numpy as np
 
 from abctl.core.polls import interval_seconds
-from abctl.errors import SourceError
-from abctl.evidence.counters.increase import Counters, counters_of
+from abctl.core.reasons import Reason
+from abctl.core.selector import MATURES_IN
+from abctl.evidence.counters.increase import Array, Counters, counters_of
 from abctl.sources import Series
 from abctl.sources.series import Key, joined, key_of
 
 Target = tuple[tuple[str, str], ...]
 
-# Labels that differ when two jobs scrape the same process.
-_OF_SCRAPING = ("job", "endpoint", "service", "container", "namespace", "pod", "node")
 # A sample may be missing here or there: two servers have no scrape in common.
 _ODD_SCRAPES_RATIO = 0.1
-_OF_REPLICA = ("prometheus", "prometheus_replica", "replica")
 # The usual interval is that of the first scrapes, so that every look finds the same one.
 FIRST_SECONDS = 300.0
 _COMMON_INTERVAL_SECONDS = 15.0
 
 
 def target_of(labels: Mapping[str, str]) -> Target:
-    """What was scraped: job and instance, or, for series without, the series itself."""
+    """What was scraped: job and instance, or, for series without, the series itself.
+
+    Counters that were moved in time are as if scraped at other times, so they are apart.
+    """
     if "instance" in labels:
-        return ("job", labels.get("job", "")), ("instance", labels["instance"])
+        moved = [(MATURES_IN, labels[MATURES_IN])] if MATURES_IN in labels else []
+        return ("job", labels.get("job", "")), ("instance", labels["instance"]), *moved
     return tuple(sorted(labels.items()))
 
 
@@ -46,54 +49,49 @@ def by_target(found: Iterable[Series]) -> dict[Target, Counters]:
     return {target: counters_of(series) for target, series in grouped(found).items()}
 
 
-def refuse_doubles(selector: str, found: Iterable[Series]) -> None:
-    """Make sure that no process is counted twice.
+def written_before(found: Mapping[str, Iterable[Series]]) -> dict[Target, Array]:
+    """Of series without an instance, when others were written before they were there themselves.
 
-    Series that follow each other are none: an address may pass on to another pod.
-
-    Raises:
-        SourceError: two series differ in nothing but who scraped them.
-    """
-    seen: dict[frozenset[tuple[str, str]], list[Series]] = defaultdict(list)
-    ignored = {*_OF_SCRAPING, *_OF_REPLICA}
-    for series in found:
-        instance = series.labels.get("instance", "")
-        if not instance or not len(series.times):
-            continue
-        alike = seen[frozenset((k, v) for k, v in series.labels.items() if k not in ignored)]
-        for other in alike:
-            if _overlap(other, series):
-                one, two = dict(other.labels), dict(series.labels)
-                different = {k for k in {*one, *two} if one.get(k) != two.get(k)}
-                pairs = "; ".join(f"{k} {one.get(k)!r}, {two.get(k)!r}" for k in sorted(different))
-                raise SourceError(
-                    f"{instance} is scraped twice ({pairs}): {selector} would count "
-                    "everything double",
-                    "let only one job scrape it, or give the metric selectors with a job",
-                )
-        alike.append(series)
-
-
-def refuse_other_scrapes(
-    place: str, found: Iterable[Series], starts: Mapping[Target, Series]
-) -> None:
-    """Make sure that all answers are of one server's scrapes.
-
-    Two servers behind one address scrape the same targets at other times, and who asks twice may
-    get an answer of each: numerators would not fit their denominators.
+    Those are of one selector, so of one variant, or have the same labels but for their name; and
+    they have a sample at the moment at which the one appeared.
 
     Args:
-        place: of the source, for the message.
-        found: counters.
-        starts: `process_start_time_seconds`, which every scrape of a target has or none.
+        found: the series of each selector.
+    """
+    groups: dict[object, dict[Target, Series]] = defaultdict(dict)
+    for selector, every in found.items():
+        for series in every:
+            if "instance" not in series.labels and len(series.times):
+                named = {k: v for k, v in series.labels.items() if k != "__name__"}
+                for group in (selector, frozenset(named.items())):
+                    groups[group][target_of(series.labels)] = series
+    before: dict[Target, Array] = {}
+    for together in groups.values():
+        elders = sorted(together.values(), key=lambda each: float(each.times[0]))
+        for target, series in together.items():
+            first = series.times[0]
+            older = takewhile(lambda each: each.times[0] < first, elders)  # noqa: B023 - used at once
+            elder = next((each for each in older if first in each.times), None)
+            if elder is not None and target not in before:
+                before[target] = elder.times[elder.times < first]
+    return before
 
-    Raises:
-        SourceError: a counter was scraped when the start of its process was not.
+
+def other_scrapes(found: Iterable[Series], starts: Mapping[Target, Series]) -> Reason | None:
+    """Why counters are not of the scrapes that tell of their processes; None where they are.
+
+    Two servers behind one address scrape the same targets at other times, and who asks twice may
+    get an answer of each: numerators would not fit their denominators. Where starts are missing
+    in scrapes, nobody knows which of these a restart came before.
+
+    Args:
+        found: the series of a selector.
+        starts: `process_start_time_seconds` of their targets, where they have it.
     """
     checked: set[int] = set()  # all series of a target may share their times
     for series in found:
         known = starts.get(target_of(series.labels))
-        if known is None or id(series.times) in checked:
+        if known is None or not known.times.size or id(series.times) in checked:
             continue
         checked.add(id(series.times))
         times, values, scrapes = series.times, series.values, known.times
@@ -101,21 +99,8 @@ def refuse_other_scrapes(
         mine = times[(times >= scrapes[0]) & (times <= scrapes[-1]) & (values > 0)]
         odd = np.count_nonzero(scrapes[np.searchsorted(scrapes, mine)] != mine)
         if odd > _ODD_SCRAPES_RATIO * len(mine):
-            instance = series.labels.get("instance", "")
-            raise SourceError(
-                f"{place}: {instance} was scraped at other times for one answer than for another",
-                "are there two servers behind that address? give the address of one of them, or of "
-                "a Thanos or Mimir that merges them",
-            )
-
-
-def _overlap(one: Series, other: Series) -> bool:
-    """Whether both were there at the same time, by more than the sample in which one ended."""
-    first = max(one.times[0], other.times[0])
-    last = min(one.times[-1], other.times[-1])
-    inside = [np.count_nonzero((s.times >= first) & (s.times <= last)) for s in (one, other)]
-    few = min(len(one.times), len(other.times)) == 1
-    return bool(min(inside) > (0 if few else 1))
+            return Reason("otherScrapes", {"instance": series.labels.get("instance", "")})
+    return None
 
 
 def whole_series(pieces: Sequence[Series]) -> list[Series]:

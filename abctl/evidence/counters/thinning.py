@@ -3,7 +3,7 @@
 Increments telescope: what a counter did in a stretch of time is its last value there less the one
 before, however many samples lie between. So the last value of each cell of a grid is enough, if
 
-- no value dropped in between (see `ambiguous`);
+- no value dropped in between (see `group`);
 - the scrapes before and after a restart were read: every series of the target counts anew there;
 - the scrapes around the begin of a window were read: an increment across it counts in neither;
 - the first scrape of a target was read: whether series were born with it or later matters.
@@ -18,9 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from abctl.evidence.counters.ambiguous import doubts
-from abctl.evidence.counters.group import Known, Mask
-from abctl.evidence.counters.increase import Array, Scrapes, scrapes_of
+from abctl.evidence.counters.group import Known, Mask, doubts
+from abctl.evidence.counters.increase import Array, Scrapes, scrapes_of, turns
 from abctl.evidence.counters.store import SampleStore
 from abctl.evidence.counters.targets import Target
 
@@ -49,7 +48,8 @@ def needs(knowledge: SampleStore, near_seconds: float) -> Needs:
     """
     by_target: dict[Target, dict[str, Known]] = defaultdict(dict)
     for selector, target in knowledge.groups:
-        if target not in knowledge.settled:
+        # Of processes that answer in turn nothing is counted, whatever their samples are.
+        if target not in knowledge.settled and not turns(knowledge.starts.get(target)):
             by_target[target][selector] = knowledge.known(selector, target)
     points: list[tuple[float, Target]] = []
     scrapes: dict[Target, Scrapes] = {}

@@ -4,7 +4,7 @@ They do not name the revision, so the scrape has to: the pod's label `serving.kn
 as a target label (`podTargetLabels` of a PodMonitor).
 """
 
-from abctl.metrics.presets import Preset, errors
+from abctl.metrics.presets import AS_HTTP, Preset, answers, errors
 
 _NAME = "kn_serving_invocation_duration_seconds"
 _ALL = 'serving_knative_dev_revision="$upstream",namespace=~"$namespace|"'
@@ -20,8 +20,11 @@ PRESET = Preset(
         "latency": {"quantile": {"histogram": f"{_NAME}_bucket{{{_ANSWERED}}}"}},
     },
     platforms=("kserve",),
+    answers=answers(f"{_NAME}_count", _ALL, "http_response_status_code"),
+    proxy=True,
     remarks={
         "errors": "5xx among answers of 2xx and 5xx",
         "latency": "by the queue proxy; Knative before 1.19.9 and 1.20.2 counts whole seconds",
     },
+    grpc=AS_HTTP,
 )

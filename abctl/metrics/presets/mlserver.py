@@ -12,6 +12,7 @@ _REST = f'{_VARIANT},path=~".*/infer",status_code=~"2..|5.."'
 
 PRESET = Preset(
     requests=_ALL,
+    feedback=False,
     named={
         "errors": errors(_ALL, f"model_infer_request_failure_total{{{_MODEL}}}"),
         "latency": {
@@ -19,6 +20,8 @@ PRESET = Preset(
         },
     },
     platforms=("inferencegraph",),
+    # Its histogram does not tell models of one server apart.
+    foreign={"latency": f'model_infer_request_duration_count{{{_VARIANT},model!="$model"}}'},
     remarks={
         "errors": "failures of the model by REST and gRPC, also where it refuses what was asked "
         "(400); what MLServer cannot read at all (422) is in neither",

@@ -18,5 +18,12 @@ PRESET = Preset(
         ),
     },
     platforms=("seldon2",),
+    answers={
+        "good": (f'seldon_model_infer_total{{{_MODEL},code=~"[23]..|OK"}}',),
+        "refused": (f'seldon_model_infer_total{{{_MODEL},code=~"{_OF_CLIENTS}"}}',),
+        "failed": (f'seldon_model_infer_total{{{_MODEL},code!~"[23]..|OK|{_OF_CLIENTS}"}}',),
+        "unanswered": (f'seldon_model_infer_total{{{_MODEL},code=~"50[234]|Unavailable"}}',),
+    },
+    proxy=True,
     remarks={"errors": "by REST and gRPC; errors of clients are in neither"},
 )

@@ -8,7 +8,7 @@ difference with a margin that was itself estimated.
 import math
 from typing import NamedTuple
 
-from abctl.stats.estimate import Alternative, Estimate, Plan
+from abctl.stats.estimate import Alternative, Estimate, Plan, Remark
 from abctl.stats.fixed.reference import critical, p_value
 
 Interval = tuple[float, float]
@@ -29,11 +29,29 @@ class Null(NamedTuple):
     offset: float
 
 
+NO_EFFECT = Null(1.0, 0.0)
+
+
 def null_of(plan: Plan, control: float) -> Null:
     """The plan's null; relative sizes are of the control's absolute value."""
+    if plan.null.value == 0.0:
+        return NO_EFFECT
     if plan.null.relative:
         return Null(1.0 + math.copysign(plan.null.value, plan.null.value * control), 0.0)
     return Null(1.0, plan.null.value)
+
+
+def no_null(plan: Plan, *, poisson: bool) -> Remark | None:
+    """Why no difference of two shares can be the plan's null; None where one can.
+
+    >>> from abctl.stats.delta import Delta
+    >>> no_null(Plan(null=Delta(2.0, relative=False)), poisson=False)  # two points are 0.02
+    Remark(code='noShareDifference', facts={'null': 2.0})
+    """
+    null = plan.null
+    if poisson or null.relative or abs(null.value) < 1.0:
+        return None
+    return Remark("noShareDifference", {"null": null.value})
 
 
 class Contrast(NamedTuple):
@@ -84,11 +102,14 @@ class Contrast(NamedTuple):
         lead = a * a - square * self.var_a
         if lead <= 0.0:
             return None
-        middle = a * b - square * self.cov
-        inside = middle * middle - lead * (b * b - square * self.var_b)
-        root = math.sqrt(inside) if inside > 0.0 else 0.0
-        low, high = (middle - root) / lead - 1.0, (middle + root) / lead - 1.0
-        return one_sided((low, high) if a > 0.0 else (-high, -low), alternative)
+        # Multiplied out, since a lift is small beside 1 and a deviation beside a mean.
+        middle = a * (b - a) + square * (self.var_a - self.cov)
+        spread = a * a * self.var_b - 2.0 * a * b * self.cov + b * b * self.var_a
+        inside = spread - square * (self.var_a * self.var_b - self.cov * self.cov)
+        root = crit * math.sqrt(max(inside, 0.0))
+        low, high = (middle - root) / lead, (middle + root) / lead
+        ends = (low, high) if a > 0.0 else (-high, -low)
+        return ends if alternative == "two-sided" else one_sided(ends, alternative)
 
 
 def one_sided(interval: Interval, alternative: Alternative) -> Interval:
@@ -109,19 +130,23 @@ def t_test(
     plan: Plan,
     *,
     assumptions: tuple[str, ...],
-    notes: tuple[str, ...] = (),
+    notes: tuple[Remark, ...] = (),
 ) -> Estimate:
     """Student's t on a contrast: p, interval and lift interval are inversions of one test."""
     alternative, a, b, df = plan.alternative, contrast.a, contrast.b, contrast.df
-    p, log_p = p_value(contrast.statistic(null_of(plan, a)), alternative, df)
+    effect, se, null = b - a, math.sqrt(contrast.variance()), null_of(plan, a)
+    # Without a call for each number: it is asked for one comparison after the other.
+    statistic = effect / se if null is NO_EFFECT else contrast.statistic(null)
+    p, log_p = p_value(statistic, alternative, df)
     crit = critical(plan.alpha, alternative, df)
+    interval = effect - crit * se, effect + crit * se
     return Estimate(
         method=method,
         control=a,
         treatment=b,
-        effect=b - a,
-        interval=contrast.interval(crit, alternative),
-        lift=lift_of(a, b),
+        effect=effect,
+        interval=interval if alternative == "two-sided" else one_sided(interval, alternative),
+        lift=effect / abs(a) if a != 0.0 else None,
         lift_interval=contrast.lift_interval(crit, alternative),
         p=p,
         log_p=log_p,
@@ -132,6 +157,9 @@ def t_test(
         n=contrast.n,
         epochs=contrast.epochs,
         notes=notes,
+        se=se,
+        statistic=statistic,
+        df=df,
     )
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import gammaln, xlog1py, xlogy
 
-from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Alternative, Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import Null, agreeing
 from abctl.stats.fixed.score import Strata, score_test
 from abctl.stats.summary import Array, Counts, Stream
@@ -121,13 +121,13 @@ def unconditional(
         log_p_of: logarithm of p, from trials and successes of control and treatment.
     """
     strata = Strata.of(stream)
-    if isinstance(strata, str):
+    if isinstance(strata, Remark):
         return NotEstimable(method, strata)
     if len(strata.epochs) > 1:
-        return NotEstimable(method, "for one epoch only: use fisher or proportion", strata.n)
+        return NotEstimable(method, Remark("oneEpochOnly"), strata.n)
     n = int(strata.n[0]), int(strata.n[1])
     if (n[0] + 1) * (n[1] + 1) > _MOST_TABLES:
-        return NotEstimable(method, "for small samples: use proportion", strata.n)
+        return NotEstimable(method, Remark("smallSamplesOnly"), strata.n)
     found = score_test(method, strata, plan, ())
     if isinstance(found, NotEstimable):
         return found

@@ -15,7 +15,10 @@ from abctl.stats.summary import Array
 _SMALLEST = 1e-290
 _LOG_2 = math.log(2.0)
 _GRID = np.linspace(0.0, 1.0, 33)
-_ROUNDS = 10
+# Around a guess, in widths of where the root may be: from a quarter to next to nothing.
+_AROUND = 4.0 ** -np.arange(1.0, 17.0)
+_AROUND = np.concatenate((-_AROUND, [0.0], _AROUND[::-1]))
+_ROUNDS, _NARROW, _SLOW = 40, 2.0**-50, 1.0 / 16.0
 
 # scipy.special functions lose their last digits as they come near the smallest double.
 
@@ -110,20 +113,44 @@ def t_of_normal(z: float, df: float) -> float:
     return math.copysign(math.sqrt(df * math.expm1(min((z * stretch) ** 2 / df, 700.0))), z)
 
 
-def crossing(decreasing: Callable[[Array], Array], low: float, high: float) -> float:
+def crossing(
+    decreasing: Callable[[Array], Array], low: float, high: float, guess: float | None = None
+) -> float:
     """Where a decreasing function changes its sign in [low, high]; an end if it never does.
 
     >>> round(crossing(lambda x: 2.0 - x * x, 0.0, 2.0), 6)
     1.414214
 
-    Evaluates the function on arrays: a grid, refined around the last change of sign.
+    Evaluates the function on arrays: a grid, then points that are ever denser around where a line
+    through both ends is 0. Where that does not help, a grid again.
+
+    Args:
+        decreasing: the function, of arrays of shape (points,).
+        low: where to look, from here
+        high: to here.
+        guess: where it may be; a bad one costs time only.
     """
+    reach = high - low
+    points = low + reach * _GRID if guess is None else _points_around(guess, low, high)
     for _ in range(_ROUNDS):
-        points = low + (high - low) * _GRID
-        positive = np.flatnonzero(decreasing(points) > 0)
+        values = decreasing(points)
+        positive = np.flatnonzero(values > 0.0)
         if positive.size == 0:
-            return low
-        if positive[-1] == _GRID.size - 1:
-            return high
-        low, high = float(points[positive[-1]]), float(points[positive[-1] + 1])
+            return float(points[0])
+        last = int(positive[-1])
+        if last == points.size - 1:
+            return float(points[-1])
+        before = high - low
+        low, high = float(points[last]), float(points[last + 1])
+        if high - low <= _NARROW * reach:
+            break
+        above, below = float(values[last]), float(values[last + 1])
+        zero = low + (high - low) * above / (above - below) if math.isfinite(above - below) else low
+        slow = high - low > _SLOW * before or not low < zero < high
+        points = low + (high - low) * _GRID if slow else _points_around(zero, low, high)
     return 0.5 * (low + high)
+
+
+def _points_around(guess: float, low: float, high: float) -> Array:
+    """Ascending points of [low, high] with both ends, dense around a guess."""
+    return np.concatenate(([low], (guess + (high - low) * _AROUND).clip(low, high), [high]))

@@ -11,12 +11,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.fixed.contrast import Contrast, Interval, lift_of, null_of, one_sided
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
+from abctl.stats.fixed.contrast import Contrast, Interval, lift_of, no_null, null_of, one_sided
 from abctl.stats.fixed.reference import critical, crossing, p_value
 from abctl.stats.summary import Array, Counts, Events, Stream
 
 FEW = 5.0
+_RARE = 1e-4
 _ALMOST_ONE = 1.0 - 1e-9
 
 
@@ -47,7 +48,10 @@ def proportion_at_difference(
         cosine = np.where(p == 0.0, 0.0, np.clip(q / p**3, -1.0, 1.0))
     x = 2.0 * p * np.cos((math.pi + np.arccos(cosine)) / 3.0) - third
     low, high = np.maximum(0.0, -d), np.minimum(1.0, 1.0 - d)
-    for _ in range(2):
+    # The cosine has digits of 1, not of a tiny level: that is almost the one of Poisson rates.
+    rare = (successes < _RARE * total) & (np.abs(d) < _RARE)
+    x = np.where(rare, np.clip(rate_at_difference(n_a, s_a, n_b, s_b, d), low, high), x)
+    for _ in range(3):
         slope = (3.0 * total * x + 2.0 * l2) * x + l1
         value = ((total * x + l2) * x + l1) * x + l0
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -96,7 +100,7 @@ class Strata:
     poisson: bool = False
 
     @classmethod
-    def of(cls, stream: Stream[Counts] | Stream[Events]) -> Self | str:
+    def of(cls, stream: Stream[Counts] | Stream[Events]) -> Self | Remark:
         """Sums by epoch; a reason where no epoch has traffic in both variants."""
         merged = stream.by_epoch()
         poisson = isinstance(merged.control, Events)
@@ -114,11 +118,11 @@ class Strata:
         epoch: NDArray[np.int64],
         *,
         poisson: bool = False,
-    ) -> Self | str:
+    ) -> Self | Remark:
         """The epochs with trials in both variants; a reason where there is no such epoch."""
         both = (n_a > 0) & (n_b > 0)
         if not np.any(both):
-            return "no epoch with data in both variants"
+            return Remark("noSharedEpoch")
         return cls(
             n_a[both],
             s_a[both],
@@ -155,11 +159,11 @@ class Strata:
         return float(np.min(np.minimum(self.n_a, self.n_b) * rarest))
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Remark, ...]:
         """What a reader should know of these data."""
-        notes: tuple[str, ...] = ()
+        notes: tuple[Remark, ...] = ()
         if self.left_out:
-            notes += (f"{self.left_out} epochs without data in both variants were left out",)
+            notes += (Remark("epochsLeftOut", {"epochs_count": self.left_out}),)
         return notes
 
     def contrast(self) -> Contrast:
@@ -219,15 +223,24 @@ class Strata:
         control, treatment = self.means()
         effect = treatment - control
         low, high = self._furthest(effect, crit)
+        # Where the roots are about: those of Wald's statistic.
+        wald = self.contrast()
+        differences = wald.interval(crit, "two-sided")
+        lifts = wald.lift_interval(crit, "two-sided") or (0.0, 0.0)
 
         def by_offset(side: float) -> float:
             ends = (low, effect) if side > 0 else (effect, high)
-            return crossing(lambda d: self.z(np.ones_like(d), d) - side * crit, *ends)
+            guess = differences[0 if side > 0 else 1]
+            return crossing(lambda d: self.z(np.ones_like(d), d) - side * crit, *ends, guess)
 
         def by_share(side: float) -> float:
             # A ratio in [0, inf) is t / (1 - t) of a share t in [0, 1).
+            ratio = max(0.0, 1.0 + lifts[0 if side > 0 else 1])
             share = crossing(
-                lambda t: self.z(t / (1.0 - t), np.zeros_like(t)) - side * crit, 0.0, _ALMOST_ONE
+                lambda t: self.z(t / (1.0 - t), np.zeros_like(t)) - side * crit,
+                0.0,
+                _ALMOST_ONE,
+                ratio / (1.0 + ratio),
             )
             return share / (1.0 - share) - 1.0 if share < _ALMOST_ONE else math.inf
 
@@ -260,21 +273,24 @@ def tried(summary: Counts | Events) -> tuple[Array, Array]:
 
 def score_test(
     method: str,
-    strata: Strata | str,
+    strata: Strata | Remark,
     plan: Plan,
     assumptions: tuple[str, ...],
 ) -> Estimate | NotEstimable:
     """The score test of the plan's null; p and both intervals are inversions of it."""
-    if isinstance(strata, str):
+    if isinstance(strata, Remark):
         return NotEstimable(method, strata)
+    if reason := no_null(plan, poisson=strata.poisson):
+        return NotEstimable(method, reason, strata.n)
     control, treatment = strata.means()
     null = null_of(plan, 1.0)
-    statistic = strata.z(np.array([null.ratio]), np.array([null.offset]))
-    p, log_p = p_value(float(statistic[0]), plan.alternative)
+    statistic = float(strata.z(np.array([null.ratio]), np.array([null.offset]))[0])
+    p, log_p = p_value(statistic, plan.alternative)
     interval, lift_interval = strata.intervals(plan)
     notes = strata.notes
     if strata.expected < FEW:
-        notes += (f"the smallest expected count is {strata.expected:.3g}, under 5: approximate",)
+        facts = {"expected_count": strata.expected, "needed_count": FEW}
+        notes += (Remark("approximate", facts),)
     return Estimate(
         method=method,
         control=control,
@@ -292,4 +308,7 @@ def score_test(
         n=strata.n,
         epochs=strata.epochs,
         notes=notes,
+        se=math.sqrt(strata.contrast().variance()),
+        statistic=statistic,
+        df=math.inf,
     )

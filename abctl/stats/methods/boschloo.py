@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import Null
 from abctl.stats.fixed.exact import SAME, Table, fisher_tails, largest_log_p, unconditional
 from abctl.stats.summary import Counts, Stream
@@ -31,7 +31,7 @@ def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     0.0356
     """
     if plan.null.value != 0.0:
-        return NotEstimable("boschloo", "it tests equality only: see barnard")
+        return NotEstimable("boschloo", Remark("equalityOnly"))
 
     def log_p(n: Table, seen: Table) -> float:
         if plan.alternative == "greater":

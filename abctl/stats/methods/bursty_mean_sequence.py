@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.sequential.sequence import Paths, sequential
+from abctl.stats.sequential.sequence import Contrasts, Paths, kept, sequential
 from abctl.stats.summaries.bursts import TOO_SHORT, Bursts, bursts
 from abctl.stats.summaries.moments import UNREADY, Sample, comparable, moment_paths
 from abctl.stats.summary import Moments, Stream, over_epochs, running, weight_of
@@ -40,8 +40,15 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     >>> round(found.effect, 4), found.rejects
     (0.5, True)
     """
+    found = contrasts(stream, plan)
+    return found if isinstance(found, NotEstimable) else found.estimate(plan)
+
+
+@kept
+def contrasts(stream: Stream[Moments], _plan: Plan) -> Contrasts | NotEstimable:
+    """The contrast at every look, or why there is none."""
     stream, n, reason = comparable(stream)
-    if reason:
+    if reason is not None:
         return NotEstimable("bursty_mean_sequence", reason, n)
     paths = moment_paths(stream)
     if not np.any(paths.ready[-1:]):
@@ -57,7 +64,11 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
         ready=paths.ready & found.enough,
     )
     contrast = paths.last(n, stream.epochs)
-    return sequential("bursty_mean_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)
+
+    def of(plan: Plan) -> Estimate | NotEstimable:
+        return sequential("bursty_mean_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS)
+
+    return Contrasts(paths, n, of)
 
 
 def _bursts(stream: Stream[Moments], paths: Paths) -> Bursts:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.reference import chi2_tail
 from abctl.stats.fixed.score import FEW, Strata
 from abctl.stats.methods import proportion
@@ -25,27 +25,24 @@ def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     """The difference of two proportions, with the chi-squared test of "no difference".
 
     >>> found = estimate(Stream(Counts(1000, 100), Counts(1000, 130), epoch=0), Plan())
-    >>> round(found.p, 4), found.notes
-    (0.0355, ('smallest expected count 115', "with Yates' correction p = 0.04209"))
+    >>> note = found.notes[0]
+    >>> round(found.p, 4), note.code, note.facts["expected_count"], round(note.facts["yates_p"], 4)
+    (0.0355, 'chiSquared', 115.0, 0.0421)
     """
     strata = Strata.of(stream)
-    if isinstance(strata, str):
+    if isinstance(strata, Remark):
         return NotEstimable("chi_squared", strata)
     if plan.alternative != "two-sided" or plan.null.value != 0.0:
-        reason = "chi-squared has neither a side nor a margin: use proportion"
-        return NotEstimable("chi_squared", reason, strata.n)
+        return NotEstimable("chi_squared", Remark("twoSidedEqualityOnly"), strata.n)
     if strata.expected < FEW:
-        reason = f"the smallest expected count is {strata.expected:.3g}, needs 5: use fisher"
-        return NotEstimable("chi_squared", reason, strata.n)
+        facts = {"expected_count": strata.expected, "needed_count": FEW}
+        return NotEstimable("chi_squared", Remark("tooFewExpected", facts), strata.n)
     found = proportion.estimate(stream, plan)
     if isinstance(found, NotEstimable):
         return replace(found, method="chi_squared")
     yates, _ = chi2_tail(_yates(strata), 1.0)
-    notes = (
-        f"smallest expected count {strata.expected:.4g}",
-        f"with Yates' correction p = {yates:.4g}",
-    )
-    return replace(found, method="chi_squared", notes=notes)
+    note = Remark("chiSquared", {"expected_count": strata.expected, "yates_p": yates})
+    return replace(found, method="chi_squared", notes=(note,))
 
 
 def _yates(strata: Strata) -> float:

@@ -9,7 +9,7 @@ Sources: Fisher (1935); over epochs Gart (1970), doi:10.1093/biomet/57.3.471.
 
 from dataclasses import replace
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.exact import fisher_log_p, support, with_exact_p
 from abctl.stats.fixed.score import Strata
 from abctl.stats.methods import proportion
@@ -28,12 +28,12 @@ def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     0.2429
     """
     strata = Strata.of(stream)
-    if isinstance(strata, str):
+    if isinstance(strata, Remark):
         return NotEstimable("fisher", strata)
     if plan.null.value != 0.0:
-        return NotEstimable("fisher", "it tests equality only: see barnard", strata.n)
+        return NotEstimable("fisher", Remark("equalityOnly"), strata.n)
     if support(strata) > _MOST_OUTCOMES:
-        return NotEstimable("fisher", "for small samples: use proportion", strata.n)
+        return NotEstimable("fisher", Remark("smallSamplesOnly"), strata.n)
     found = proportion.estimate(stream, plan)
     if isinstance(found, NotEstimable):
         return replace(found, method="fisher")

@@ -20,6 +20,8 @@ if d > 0. With q_0 = w_a q_a + w_b q_b the factor prod_k (q_ak / q_0k)^y_ak (q_b
 under any common distribution of the poll, expectation at most 1, by the argument of `linear_e`
 cell by cell. q_bk / q_0k rises with k (the likelihood ratio of proportional odds is monotone), so
 for d > 0 the expectation is smaller still where the treatment's values are stochastically smaller.
+The first poll has no past: there the shares above the edges are compared, given the pooled cells,
+and the e-values of the edges averaged (see `first_poll`).
 
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3, for k cells; McCullagh (1980),
 doi:10.1111/j.2517-6161.1980.tb01109.x, for proportional odds.
@@ -30,12 +32,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import agreeing, lift_of
-from abctl.stats.sequential.mixture import boundary, log_always_valid_p, log_mean, points
+from abctl.stats.sequential.first_poll import bennett
+from abctl.stats.sequential.mixture import (
+    begun,
+    boundary,
+    log_always_valid_p,
+    log_mean,
+    mixed,
+    points,
+)
 from abctl.stats.sequential.sequence import EARLIER
-from abctl.stats.summaries.histograms import Ranks, as_effect
-from abctl.stats.summary import Array, Histogram, Stream, SummaryError, common_edges
+from abctl.stats.summaries.histograms import FEW_EDGES, Ranks, as_effect
+from abctl.stats.summary import (
+    Array,
+    Histogram,
+    Stream,
+    SummaryError,
+    common_edges,
+    weight_of,
+)
 
 _DEFAULT_LOG_ODDS = 0.2
 # The probability of superiority is 1/2 + d / 6 for small log odds d.
@@ -49,12 +66,16 @@ ASSUMPTIONS = (
 )
 # The effect 2 theta - 1 of a small change of log odds.
 _EFFECT_PER_LOG_ODDS = 1.0 / 3.0
+# Pairs of values that tell as much of log odds as one unit of information.
+_INFORMATION = 3.0
 
 
 def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Array, Array]:
     """Logarithm of the e-value after each poll, and the size of log odds that was looked for."""
     cells = control.counts + treatment.counts
     past = np.cumsum(cells, axis=0) - cells + 1.0 / cells.shape[1]
+    # The first poll is compared given its pooled cells: they may be known.
+    past[:1] += cells[:1]
     total = past.sum(axis=1, keepdims=True)
     # Both tails are summed on their own: 1 - F would lose the small one.
     up = np.concatenate((np.zeros_like(total), np.cumsum(past, axis=1)), axis=1) / total
@@ -65,16 +86,37 @@ def log_e_path(control: Histogram, treatment: Histogram, plan: Plan) -> tuple[Ar
     share_a = 1.0 - share_b
     use = (n_a > 0.0) & (n_b > 0.0) & (np.cumsum(n_a + n_b) > n_a + n_b)
     size = np.clip(_log_odds(control.edges, up, plan), *_LOG_ODDS_RANGE)
-    effects, weights = points(plan)
+    information = np.cumsum(weight_of(n_a, n_b) * np.square(size)) / _INFORMATION
+    effects, weights = points(plan, float(information[-1:].sum()))
+    active = begun(effects, plan, information)
     paths = []
-    for effect in effects:
+    for effect, bets in zip(effects, active, strict=True):
         ratio_b = _tilt(up, down, share_a * size * effect)
         ratio_a = _tilt(up, down, -share_b * size * effect)
-        mixed = share_a[:, None] * ratio_a + share_b[:, None] * ratio_b
-        factor = np.einsum("tk,tk->t", control.counts, np.log(ratio_a / mixed))
-        factor += np.einsum("tk,tk->t", treatment.counts, np.log(ratio_b / mixed))
-        paths.append(np.cumsum(np.where(use, factor, 0.0)))
-    return log_mean(np.array(paths), weights), size
+        both = share_a[:, None] * ratio_a + share_b[:, None] * ratio_b
+        factor = np.einsum("tk,tk->t", control.counts, np.log(ratio_a / both))
+        factor += np.einsum("tk,tk->t", treatment.counts, np.log(ratio_b / both))
+        factor = np.where(use & bets, factor, 0.0)
+        if bets[:1].any():
+            factor[:1] = _first(control, treatment, effect * size[:1])
+        paths.append(np.cumsum(factor))
+    return mixed(np.array(paths), weights), size
+
+
+def _first(control: Histogram, treatment: Histogram, log_odds: Array) -> Array:
+    """The factor of the first poll: equal shares above each edge, given the pooled cells."""
+    a, b = control.counts[:1], treatment.counts[:1]
+    n_a, n_b = a.sum(), b.sum()
+    if not min(n_a, n_b):
+        return np.zeros(1)
+    above_a, above_b = (each[:, ::-1].cumsum(axis=1)[:, -2::-1] for each in (a, b))
+    pooled = above_a + above_b
+    # An edge with all values on one side of it shows nothing.
+    divides = (pooled > 0.0) & (pooled < n_a + n_b)
+    if not divides.any():
+        return np.zeros(1)
+    each = bennett(n_a, n_b, pooled, above_b, log_odds)[divides]
+    return log_mean(each[:, None], np.full(each.size, 1.0 / each.size))
 
 
 def _tilt(up: Array, down: Array, log_odds: Array) -> Array:
@@ -112,13 +154,13 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     (0.6, 0.2, True)
     """
     if plan.null.value != 0.0:
-        return NotEstimable("histogram_sequence", "it tests equality only, without a margin")
+        return NotEstimable("histogram_sequence", Remark("equalityOnly"))
     try:
         control, treatment = common_edges(stream.control, stream.treatment)
-    except SummaryError as error:
-        return NotEstimable("histogram_sequence", str(error))
+    except SummaryError:
+        return NotEstimable("histogram_sequence", FEW_EDGES)
     ranks = Ranks.of(replace(stream, control=control, treatment=treatment))
-    if isinstance(ranks, str):
+    if isinstance(ranks, Remark):
         return NotEstimable("histogram_sequence", ranks)
     log_e, log_odds = log_e_path(control, treatment, plan)
     log_p = log_always_valid_p(log_e)

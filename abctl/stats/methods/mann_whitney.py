@@ -14,10 +14,10 @@ Newcombe (2006), doi:10.1002/sim.2324.
 
 from dataclasses import replace
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import lift_of
 from abctl.stats.fixed.reference import critical, p_value
-from abctl.stats.summaries.histograms import Ranks, as_effect
+from abctl.stats.summaries.histograms import FEW_EDGES, Ranks, as_effect
 from abctl.stats.summary import Histogram, Stream, SummaryError, common_edges
 
 SUMMARY = Histogram
@@ -39,13 +39,13 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     (0.6, 0.2)
     """
     if plan.null.value != 0.0:
-        return NotEstimable("mann_whitney", "it tests equality only, without a margin")
+        return NotEstimable("mann_whitney", Remark("equalityOnly"))
     try:
         control, treatment = common_edges(stream.control, stream.treatment)
-    except SummaryError as error:
-        return NotEstimable("mann_whitney", str(error))
+    except SummaryError:
+        return NotEstimable("mann_whitney", FEW_EDGES)
     ranks = Ranks.of(replace(stream, control=control, treatment=treatment))
-    if isinstance(ranks, str):
+    if isinstance(ranks, Remark):
         return NotEstimable("mann_whitney", ranks)
     theta = ranks.superiority
     p, log_p = p_value(ranks.statistic(), plan.alternative)

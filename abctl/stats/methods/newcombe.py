@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import lift_of, null_of
 from abctl.stats.fixed.mover import Mover
 from abctl.stats.fixed.reference import critical, p_value
@@ -52,10 +52,10 @@ def estimate(stream: Stream[Counts], plan: Plan) -> Estimate | NotEstimable:
     [0.0524, 0.3339]
     """
     strata = Strata.of(stream)
-    if isinstance(strata, str):
+    if isinstance(strata, Remark):
         return NotEstimable("newcombe", strata)
     if len(strata.epochs) > 1:
-        return NotEstimable("newcombe", "for one epoch only: use proportion", strata.n)
+        return NotEstimable("newcombe", Remark("oneEpochOnly"), strata.n)
     (n_a, n_b), (a, b) = strata.n, strata.means()
     around_a, around_b = partial(wilson, a * n_a, n_a), partial(wilson, b * n_b, n_b)
     mover = Mover(a, b, around_a, around_b, _FURTHEST)

@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import lift_of, null_of
 from abctl.stats.fixed.mover import Mover
 from abctl.stats.fixed.reference import critical, p_value
@@ -45,19 +45,20 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     (0.22, 0.25, True)
     """
     if plan.quantile is None:
-        return NotEstimable("quantile", "no quantile in the plan")
+        return NotEstimable("quantile", Remark("noQuantile"))
     pair = distributions(stream.by_epoch())
-    if isinstance(pair, str):
+    if isinstance(pair, Remark):
         return NotEstimable("quantile", pair)
     if (few := float(pair.few(plan.quantile)[-1])) < MIN_BEYOND:
-        reason = f"{few:.3g} values expected beyond the quantile in a variant, needs {MIN_BEYOND:g}"
-        return NotEstimable("quantile", reason, pair.n)
+        facts = {"expected_count": few, "needed_count": MIN_BEYOND}
+        return NotEstimable("quantile", Remark("tooFewBeyondQuantile", facts), pair.n)
     mover = _mover(pair, plan.quantile)
     if not math.isfinite(mover.a) or not math.isfinite(mover.b):
-        reason = f"the quantile is above the last finite edge, {pair.a.edges[-1]:g}"
+        reason = Remark("quantileAboveEdges", {"edge": float(pair.a.edges[-1])})
         return NotEstimable("quantile", reason, pair.n)
     crit = critical(plan.alpha, plan.alternative)
-    p, log_p = p_value(mover.statistic(null_of(plan, mover.a)), plan.alternative)
+    statistic = mover.statistic(null_of(plan, mover.a))
+    p, log_p = p_value(statistic, plan.alternative)
     return Estimate(
         method="quantile",
         control=mover.a,
@@ -75,6 +76,8 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
         n=pair.n,
         epochs=pair.epochs,
         notes=bucket_notes(pair, plan.quantile, crit),
+        statistic=statistic,
+        df=math.inf,
     )
 
 

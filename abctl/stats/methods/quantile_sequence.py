@@ -20,9 +20,9 @@ arXiv:2103.06476, theorem 2.2; Wallace (1959), doi:10.1214/aoms/1177706090; of b
 
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.sequential.mixture import relative_default
-from abctl.stats.sequential.sequence import Paths, sequential
+from abctl.stats.sequential.sequence import Contrasts, Paths, kept, sequential
 from abctl.stats.summaries.bursts import TOO_SHORT, Bursts, bursts
 from abctl.stats.summaries.histograms import (
     MIN_BEYOND,
@@ -53,21 +53,28 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     >>> round(found.control, 4), round(found.treatment, 4), found.rejects
     (0.22, 0.25, True)
     """
-    if plan.quantile is None:
-        return NotEstimable("quantile_sequence", "no quantile in the plan")
+    found = contrasts(stream, plan)
+    return found if isinstance(found, NotEstimable) else found.estimate(plan)
+
+
+@kept
+def contrasts(stream: Stream[Histogram], plan: Plan) -> Contrasts | NotEstimable:
+    """The contrast at every look, or why there is none."""
+    if (quantile := plan.quantile) is None:
+        return NotEstimable("quantile_sequence", Remark("noQuantile"))
     pair = distributions(stream)
-    if isinstance(pair, str):
+    if isinstance(pair, Remark):
         return NotEstimable("quantile_sequence", pair)
-    (a, var_a), (b, var_b) = (_levels(pair, side, plan.quantile) for side in (pair.a, pair.b))
-    few = pair.few(plan.quantile)
+    (a, var_a), (b, var_b) = (_levels(pair, side, quantile) for side in (pair.a, pair.b))
+    few = pair.few(quantile)
     if few[-1] < MIN_BEYOND:
-        reason = f"{few[-1]:.3g} values expected beyond the quantile in a variant, needs 10"
-        return NotEstimable("quantile_sequence", reason, pair.n)
+        facts = {"expected_count": float(few[-1]), "needed_count": MIN_BEYOND}
+        return NotEstimable("quantile_sequence", Remark("tooFewBeyondQuantile", facts), pair.n)
     finite = np.isfinite(a + b + var_a + var_b)
     if not finite[-1]:
-        reason = f"the quantile is not surely below the last finite edge, {pair.a.edges[-1]:g}"
+        reason = Remark("quantileAboveEdges", {"edge": float(pair.a.edges[-1])})
         return NotEstimable("quantile_sequence", reason, pair.n)
-    found = _bursts(stream, pair, plan.quantile)
+    found = quantile_bursts(stream, pair, quantile)
     if not found.enough[-1]:
         return NotEstimable("quantile_sequence", TOO_SHORT, pair.n)
     a, b, var_a, var_b = (np.where(finite, path, 0.0) for path in (a, b, var_a, var_b))
@@ -82,13 +89,17 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
         relative_default(0.5 * (a + b)),
     )
     contrast = paths.last(pair.n, pair.epochs)
-    notes = bucket_notes(pair, plan.quantile, 3.0)
-    return sequential(
-        "quantile_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS, notes=notes
-    )
+    notes = bucket_notes(pair, quantile, 3.0)
+
+    def of(plan: Plan) -> Estimate | NotEstimable:
+        return sequential(
+            "quantile_sequence", paths, contrast, plan, assumptions=ASSUMPTIONS, notes=notes
+        )
+
+    return Contrasts(paths, pair.n, of)
 
 
-def _bursts(stream: Stream[Histogram], pair: Pair, quantile: float) -> Bursts:
+def quantile_bursts(stream: Stream[Histogram], pair: Pair, quantile: float) -> Bursts:
     """Bursts of values above the edge that is nearest to the quantile."""
     sides = common_edges(stream.control, stream.treatment)
     n_a, n_b = (side.counts.sum(axis=1) for side in sides)

@@ -3,12 +3,19 @@
 H0 (`two-sided`): treatment - control = null, in every epoch; with a relative null m,
 treatment = (1 + m) * control. `greater`: H0 is "at most", `less`: H0 is "at least".
 
-Intervals hold exactly the nulls that are not rejected.
+Intervals hold exactly the nulls that are not rejected. With under 40 events p is exact (see
+`few_events`), and the interval that of the score test, except that it holds the null exactly if
+that is not rejected.
 
 Sources: Ng & Tang (2005), doi:10.1002/sim.1949; Gu et al. (2008), doi:10.1002/bimj.200710403.
 """
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from dataclasses import replace
+
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
+from abctl.stats.fixed.contrast import null_of
+from abctl.stats.fixed.exact import with_exact_p
+from abctl.stats.fixed.few_events import FEW, few_log_p
 from abctl.stats.fixed.score import Strata, score_test
 from abctl.stats.summary import Events, Stream
 
@@ -29,4 +36,11 @@ def estimate(stream: Stream[Events], plan: Plan) -> Estimate | NotEstimable:
     >>> round(found.lift, 4), round(found.p, 4)  # z is 0.03 / sqrt(2 * 0.065 / 1000)
     (0.6, 0.0085)
     """
-    return score_test("rate", Strata.of(stream), plan, ASSUMPTIONS)
+    strata = Strata.of(stream)
+    found = score_test("rate", strata, plan, ASSUMPTIONS)
+    if isinstance(strata, Remark) or isinstance(found, NotEstimable):
+        return found
+    if strata.s_a.sum() + strata.s_b.sum() >= FEW:
+        return found
+    exact = few_log_p(strata, null_of(plan, 1.0), plan.alternative)
+    return replace(with_exact_p("rate", found, plan, exact), notes=strata.notes)

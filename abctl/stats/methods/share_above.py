@@ -7,7 +7,7 @@ an edge of the histogram of both variants. A latency objective ("at most 1% of t
 
 from dataclasses import replace
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.methods import proportion
 from abctl.stats.summaries.histograms import counts_above
 from abctl.stats.summary import Histogram, Stream
@@ -27,6 +27,6 @@ def estimate(stream: Stream[Histogram], plan: Plan) -> Estimate | NotEstimable:
     (0.05, 0.1, True)
     """
     counts = counts_above(stream, plan)
-    if isinstance(counts, str):
+    if isinstance(counts, Remark):
         return NotEstimable("share_above", counts)
     return replace(proportion.estimate(counts, plan), method="share_above")

@@ -7,12 +7,14 @@ Sources: Welch (1947), doi:10.1093/biomet/34.1-2.28; Satterthwaite (1946), doi:1
 the interval of the lift: Fieller (1954), doi:10.1111/j.2517-6161.1954.tb00159.x.
 """
 
+import math
+
 import numpy as np
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import Contrast, t_test
 from abctl.stats.summaries.moments import CANCELLED, Sample, cancelled
-from abctl.stats.summary import Moments, Stream
+from abctl.stats.summary import Moments, Stream, SummaryError
 
 SUMMARY = Moments
 SEQUENTIAL = False
@@ -41,10 +43,10 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     a, b = Sample.of(epochs.control), Sample.of(epochs.treatment)
     n = (float(a.n[enough].sum()), float(b.n[enough].sum()))
     if min(n) < MIN_N:
-        return NotEstimable("welch", f"n of {min(n):g} in a variant, needs {MIN_N}", n)
+        return NotEstimable("welch", _few(n), n)
     if cancelled(epochs.control) or cancelled(epochs.treatment):
         return NotEstimable("welch", CANCELLED, n)
-    notes = () if np.all(enough) else ("epochs with under 2 values in a variant were left out",)
+    notes = () if np.all(enough) else (Remark("smallEpochsLeftOut"),)
     parts = [
         tuple(float(value) for value in row)
         for row in zip(a.n, a.mean, a.variance, b.n, b.mean, b.variance, enough, strict=True)
@@ -53,19 +55,34 @@ def estimate(stream: Stream[Moments], plan: Plan) -> Estimate | NotEstimable:
     numbers = tuple(int(number) for number in epochs.epoch[enough])
     contrast = _contrast([part[:6] for part in parts], numbers)
     if contrast.variance() <= 0.0:
-        return NotEstimable("welch", "no variance in either variant", n)
+        return NotEstimable("welch", Remark("noVariance"), n)
     return t_test("welch", contrast, plan, assumptions=ASSUMPTIONS, notes=notes)
+
+
+def _few(n: tuple[float, float]) -> Remark:
+    return Remark("tooFewValues", {"n_count": min(n), "needed_count": MIN_N})
 
 
 def from_moments(
     control: tuple[float, float, float], treatment: tuple[float, float, float], plan: Plan
 ) -> Estimate | NotEstimable:
-    """The same for one epoch, from (n, mean, sample variance) of each; for many small calls."""
-    if min(control[0], treatment[0]) < MIN_N:
-        return NotEstimable("welch", f"under {MIN_N} values", (control[0], treatment[0]))
+    """The same for one epoch, from (n, mean, sample variance) of each; for many small calls.
+
+    >>> round(from_moments((50, 1.0, 1.0), (50, 1.5, 1.0), Plan()).p, 4)
+    0.0141
+
+    Raises:
+        SummaryError: a number that is not finite, or a variance or n under 0.
+    """
+    (n_a, mean_a, variance_a), (n_b, mean_b, variance_b) = control, treatment
+    known = math.isfinite(n_a + mean_a + variance_a + n_b + mean_b + variance_b)
+    if not known or n_a < 0 or variance_a < 0 or n_b < 0 or variance_b < 0:
+        raise SummaryError(f"n, mean and variance of {control} and {treatment}: no such values")
+    if n_a < MIN_N or n_b < MIN_N:
+        return NotEstimable("welch", _few((n_a, n_b)), (n_a, n_b))
     contrast = _of_one_epoch(control, treatment)
     if contrast.var_a + contrast.var_b <= 0.0:
-        return NotEstimable("welch", "no variance in either variant", contrast.n)
+        return NotEstimable("welch", Remark("noVariance"), contrast.n)
     return t_test("welch", contrast, plan, assumptions=ASSUMPTIONS)
 
 

@@ -15,7 +15,7 @@ the increments' standard deviation, and only where the kernel is not negligible.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -180,7 +180,12 @@ def spend(information: ArrayLike, alpha: float, spending: Spending = "obrien-fle
 
     >>> spend([0.5, 1.0], alpha=0.025).round(4)
     array([0.0015, 0.025 ])
+
+    Raises:
+        SummaryError: a spending function of another name.
     """
+    if spending not in get_args(Spending):
+        raise SummaryError(f"spending {spending!r}, must be one of {', '.join(get_args(Spending))}")
     t = np.clip(np.asarray(information, dtype=np.float64), 0.0, 1.0)
     if spending == "pocock":
         return np.asarray(alpha * np.log1p((math.e - 1) * t), dtype=np.float64)
@@ -208,7 +213,8 @@ def bounds(
         two_sided: whether both signs count.
 
     Raises:
-        SummaryError: looks without new information, or an alpha outside of (0, 1).
+        SummaryError: looks without new information, an alpha outside of (0, 1), or a spending
+            function of another name.
     """
     if not 0 < alpha < 1:
         raise SummaryError(f"alpha {alpha}, must be in (0, 1)")

@@ -12,51 +12,47 @@ exp(n_a c_a (x'-x) + n_b c_b (y'-y)). Neither is above exp((x'-x) (n_a c_a + rat
 
 So the product over polls is an e-process, whatever the base level does from poll to poll. If the
 true treatment lies on the side against which c_b bets, the expectation is smaller still: the
-one-sided nulls hold too. And so does a bet on one variant alone against the least (or most) that a
-one-sided null with a margin leaves it.
+one-sided nulls hold too.
 
 The bet for an effect h is the one whose alternative lies h from the null at the pooled past. For
 ratio 1 and offset 0 it is the likelihood ratio of Turner, Ly & Grünwald for proportions, and that
 of the conditional binomial test for rates. The first poll has no past: there, equal proportions are
-tested given the number of all successes. Other nulls, and counts that are not whole (users), are
-not tested in it: its factor is 1, which is an e-value whatever is true. That costs the power of one
-poll and no validity.
+tested given the number of all successes. What it says of a margin is mixed in with a share of the
+weight, so that one poll of totals has an answer (see `first_poll`).
 
 Sources: Turner, Ly & Grünwald (2024), arXiv:2106.02693, section 3; for convex nulls Turner &
 Grünwald (2023), arXiv:2203.09785; for rates Lindon & Malek (2022), arXiv:2011.03567.
-
-The same process takes shares of requests while events are few, by the effective number of users.
-With few events the buckets show no variance. The variance cannot be larger than if each user always
-or never had the event. Then a user counts once, however many requests they send, and the effective
-number of users is that of equally busy users with the same variance between the buckets' requests:
-(sum r)^2 / sum r^2 with r the requests of a user (Kish 1965, section 8.2).
 """
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.fixed.contrast import Interval, Null, agreeing, lift_of, null_of
-from abctl.stats.fixed.exact import hypergeometric
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
+from abctl.stats.fixed.contrast import Interval, Null, agreeing, lift_of, no_null, null_of
 from abctl.stats.fixed.score import Strata, tried
+from abctl.stats.sequential.first_poll import tilted, universal
 from abctl.stats.sequential.mixture import (
+    FIRST_SHARE,
+    begun,
     boundary,
     log_always_valid_p,
-    log_mean,
+    mixed,
     points,
     relative_default,
     scale_of,
 )
 from abctl.stats.sequential.sequence import EARLIER, EARLY_SHARE, rare_intervals
-from abctl.stats.summary import Array, Buckets, Counts, Events, Stream
+from abctl.stats.summary import Array, Counts, Events, Stream
 
 _BOLDEST = 0.98
 _EDGE = 1e-9
-_LARGEST_SUPPORT = 1_000_000
 _BURN_IN = 10.0
+# Polls that are worked on together.
+_PART = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +62,7 @@ class Pairs:
     >>> n = np.full(3, 500.0)
     >>> pairs = Pairs(n_a=n, s_a=np.full(3, 50.0), n_b=n, s_b=np.full(3, 75.0))
     >>> np.exp(log_e_path(pairs, Null(1.0, 0.0), Plan())).round(1)  # 20 rejects at alpha 0.05
-    array([ 1.9,  8. , 45.4])
-
-    Attributes:
-        alone: whether polls with nothing of one variant count, as far as the null speaks of the
-            other one alone (proportions only).
+    array([ 1.8,  7.2, 40.9])
     """
 
     n_a: Array
@@ -78,114 +70,143 @@ class Pairs:
     n_b: Array
     s_b: Array
     poisson: bool = False
-    alone: bool = False
 
 
 def log_e_path(pairs: Pairs, null: Null, plan: Plan) -> Array:
     """Logarithm of the e-value after each poll."""
-    bet_a, bet_b, x, y = _bets(pairs, null, plan)
+    bets = _bets(pairs, null, plan)
+    first = tuple(float(f[:1].sum()) for f in (pairs.n_a, pairs.s_a, pairs.n_b, pairs.s_b))
+    whole = all(count.is_integer() for count in (first[1], first[3])) and min(first[0], first[2])
+    equal = not pairs.poisson and null == Null(1.0, 0.0)
+    known = _conditional(first, bets.effects, plan) if equal and whole else None
+    found = _mixed_path(pairs, bets, known)
+    general = null.offset != 0.0 and null.ratio != 1.0
+    if equal or not whole or general or (pairs.poisson and null.offset == 0.0):
+        return found
+    n_a, s_a, n_b, s_b = first
+    alone = universal((n_a, n_b), (s_a, s_b), null, plan, poisson=pairs.poisson)
+    return np.logaddexp(found + math.log1p(-FIRST_SHARE), alone + math.log(FIRST_SHARE))
+
+
+def _mixed_path(pairs: Pairs, bets: "_Bets", first: Array | None) -> Array:
+    """The mixture of all effects after each poll; `first` are their factors of the first poll."""
+    found = np.empty_like(bets.x)
+    so_far = np.zeros((bets.effects.size, 1))
+    # In parts that the processor's cache holds: with thousands of polls, memory takes longer than
+    # logarithms.
+    for start in range(0, found.size, _PART):
+        part = slice(start, start + _PART)
+        factors = _factors(pairs, bets, part)
+        if first is not None and start == 0:
+            factors[:, 0] = first
+        np.cumsum(factors, axis=1, out=factors)
+        factors += so_far
+        so_far = factors[:, -1:].copy()
+        found[part] = mixed(factors, bets.weights)
+    return found
+
+
+def _factors(pairs: Pairs, bets: "_Bets", part: slice) -> Array:
+    """Logarithm of what each effect wins in each poll of a part, shape (effects, polls)."""
+    n_a, s_a, n_b, s_b = (each[part] for each in (pairs.n_a, pairs.s_a, pairs.n_b, pairs.s_b))
+    x, y = bets.x[part], bets.y[part]
+    bet_a, bet_b = bets.of(part)
     if pairs.poisson:
-        factors = -bet_a * (pairs.n_a * x) - bet_b * (pairs.n_b * y)
+        factors = -bet_a * (n_a * x) - bet_b * (n_b * y)
         one = np.ones_like(x)
-        parts = [(pairs.s_a, bet_a, one), (pairs.s_b, bet_b, one)]
+        parts = [(s_a, bet_a, one), (s_b, bet_b, one)]
     else:
         factors = np.zeros_like(bet_a)
         parts = [
-            (pairs.s_a, bet_a, 1.0 - x),
-            (pairs.n_a - pairs.s_a, bet_a, -x),
-            (pairs.s_b, bet_b, 1.0 - y),
-            (pairs.n_b - pairs.s_b, bet_b, -y),
+            (s_a, bet_a, 1.0 - x),
+            (n_a - s_a, bet_a, -x),
+            (s_b, bet_b, 1.0 - y),
+            (n_b - s_b, bet_b, -y),
         ]
     term = np.empty_like(bet_a)
     for count, bet, outcome in parts:
-        # In place: with thousands of polls, memory takes longer than logarithms.
         np.multiply(bet, outcome, out=term)
         term += 1.0
         np.log(term, out=term)
         term *= count
         factors += term
-    if not pairs.poisson and null == Null(1.0, 0.0):
-        factors[:, :1] = _conditional(pairs, plan)
-    _, weights = points(plan)
-    return log_mean(np.cumsum(factors, axis=1), weights)
+    return factors
 
 
-def _conditional(pairs: Pairs, plan: Plan) -> Array:
-    """Factors of the first poll: noncentral over central hypergeometric, shape (effects, 1)."""
-    n_a, s_a, n_b, s_b = (
-        float(field[:1].sum()) for field in (pairs.n_a, pairs.s_a, pairs.n_b, pairs.s_b)
-    )
-    effects = points(plan)[0][:, None]
-    if not all(count.is_integer() for count in (n_a, s_a, n_b, s_b)):
-        return np.zeros_like(effects)
-    low, log_pmf = hypergeometric(n_a, n_b, s_a + s_b)
-    if not 1 < log_pmf.size <= _LARGEST_SUPPORT:
-        return np.zeros_like(effects)
+def _conditional(first: tuple[float, ...], effects: Array, plan: Plan) -> Array:
+    """Factors of the first poll, given its successes, for each effect."""
+    n_a, s_a, n_b, s_b = first
     level = np.array([(s_a + s_b) / (n_a + n_b)])
     change = effects * scale_of(plan, level, relative_default(level)) / (n_a + n_b)
     edge = 0.02 * np.minimum(level, 1.0 - level)
+    if not edge[0] > 0.0:
+        return np.zeros_like(effects)
     a = np.clip(level - n_b * change, edge, 1.0 - edge)
     b = np.clip(level + n_a * change, edge, 1.0 - edge)
-    log_odds = np.log(b / (1.0 - b)) - np.log(a / (1.0 - a))
-    tilted = log_pmf + log_odds * np.arange(log_pmf.size)
-    return np.asarray(log_odds * (s_b - low) - np.logaddexp.reduce(tilted, axis=1, keepdims=True))
+    return tilted(n_a, s_a, n_b, s_b, np.log(b / (1.0 - b)) - np.log(a / (1.0 - a)))
 
 
-def _bets(pairs: Pairs, null: Null, plan: Plan) -> tuple[Array, Array, Array, Array]:
-    """Bets on control and treatment, shape (effects, polls), and the point of the null."""
+class _Bets(NamedTuple):
+    """What is bet on each effect, in units of the planned size; arrays of shape (polls,).
+
+    Attributes:
+        x, y: the point of the null.
+        odds: what is bet on the control, over what is bet on the treatment.
+        unit: the bet on one planned size.
+        smallest, largest: the effects whose bets keep every factor positive.
+        information: up to each poll.
+        effects, weights: that are tried.
+    """
+
+    x: Array
+    y: Array
+    odds: Array
+    unit: Array
+    smallest: Array
+    largest: Array
+    information: Array
+    effects: Array
+    weights: Array
+    plan: Plan
+
+    def of(self, part: slice) -> tuple[Array, Array]:
+        """The bets on control and treatment in a part of the polls, shape (effects, polls)."""
+        bet = np.clip(self.effects[:, None], self.smallest[part], self.largest[part])
+        bet *= self.unit[part]
+        bet *= begun(self.effects, self.plan, self.information[part])
+        return -self.odds[part] * bet, bet
+
+
+def _bets(pairs: Pairs, null: Null, plan: Plan) -> _Bets:
     x, y, known = _null_point(pairs, null)
     # Without a past there is no point to bet around, and without one variant nothing to compare.
     use = (pairs.n_a > 0.0) & (pairs.n_b > 0.0) & known
     odds = null.ratio * pairs.n_b / np.where(pairs.n_a > 0.0, pairs.n_a, math.inf)
-    lone_a = np.zeros_like(use)
-    if pairs.alone and (limits := _limits(null, plan)) is not None:
-        low, high = _near_ends(pairs, abs(null.offset))
-        # "Less" is shown by a low treatment or by a high control, "greater" the other way round.
-        for_a, for_b = (high, low) if plan.alternative == "less" else (low, high)
-        lone_a = (pairs.n_a > 0.0) & (pairs.n_b == 0.0) & for_a
-        lone_b = (pairs.n_a == 0.0) & (pairs.n_b > 0.0) & for_b
-        for lone, (end_a, end_b) in zip((lone_a, lone_b), limits, strict=True):
-            use |= lone
-            x, y = np.where(lone, end_a, x), np.where(lone, end_b, y)
     scale = np.where(use, scale_of(plan, x, relative_default(x)), 0.0)
     one_a, one_b = (1.0, 1.0) if pairs.poisson else (1.0 - x, 1.0 - y)
-    unit = scale / np.where(lone_a, 1.0, y * one_b + null.ratio * odds * x * one_a)
+    unit = scale / (y * one_b + null.ratio * odds * x * one_a)
     # A factor must stay positive: upwards, if the treatment fails or the control succeeds.
     upwards, downwards = odds * unit * one_a, unit * one_b
     if not pairs.poisson:
         upwards, downwards = np.maximum(upwards, unit * y), np.maximum(downwards, odds * unit * x)
     with np.errstate(divide="ignore"):
         largest, smallest = _BOLDEST / upwards, -_BOLDEST / downwards
-    effects = points(plan)[0][:, None]
-    bet_b = np.clip(effects, smallest, largest) * unit
-    bet_a = -odds * bet_b
-    if lone_a.any():
-        level = x[lone_a]
-        unit = scale[lone_a] / (level * (1.0 - level))
-        bolder, meeker = _BOLDEST / (unit * level), -_BOLDEST / (unit * (1.0 - level))
-        bet_a[:, lone_a] = np.clip(-effects, meeker, bolder) * unit
-        bet_b[:, lone_a] = 0.0
-    return bet_a, bet_b, x, y
+    # The first poll has no point of its own: there, the level of it counts (`_conditional`).
+    information = np.cumsum(pairs.n_b * scale * unit)
+    first = 0.0 if pairs.poisson or null != Null(1.0, 0.0) else _first_information(pairs, plan)
+    sizes, weights = points(plan, max(first, float(information[-1:].sum())))
+    return _Bets(x, y, odds, unit, smallest, largest, information, sizes, weights, plan)
 
 
-def _near_ends(pairs: Pairs, margin: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether the level of all earlier polls is within a margin of 0, and whether of 1."""
-    n, successes = _before(pairs.n_a + pairs.n_b), _before(pairs.s_a + pairs.s_b)
-    level = (successes + 0.5) / (n + 1.0)
-    return level < margin, level > 1.0 - margin
-
-
-def _limits(null: Null, plan: Plan) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """Levels of both variants that bound, under the null, control or treatment alone.
-
-    As the control is not below 0, treatment >= control + margin is treatment >= margin; as the
-    treatment is not above 1, it is control <= 1 - margin. And so for "at most".
-    """
-    if plan.alternative == "less" and 0.0 < null.offset < 1.0:
-        return (1.0 - null.offset, 1.0), (0.0, null.offset)
-    if plan.alternative == "greater" and -1.0 < null.offset < 0.0:
-        return (-null.offset, 0.0), (1.0, 1.0 + null.offset)
-    return None
+def _first_information(pairs: Pairs, plan: Plan) -> float:
+    """Information of the first poll on the difference, in units of the planned size."""
+    n_a, s_a, n_b, s_b = (float(f[:1].sum()) for f in (pairs.n_a, pairs.s_a, pairs.n_b, pairs.s_b))
+    if not (min(n_a, n_b) and 0.0 < s_a + s_b < n_a + n_b):
+        return 0.0
+    level = np.array([(s_a + s_b) / (n_a + n_b)])
+    scale = float(scale_of(plan, level, relative_default(level))[0])
+    spread = float(level[0] * (1.0 - level[0]))
+    return scale * scale * n_a * n_b / (n_a + n_b) / spread
 
 
 def _null_point(pairs: Pairs, null: Null) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -221,11 +242,14 @@ def counts_sequence(
 ) -> Estimate | NotEstimable:
     """The estimate at the last poll: e-value, always-valid p-value and confidence sequence."""
     strata = Strata.of(stream)
-    if isinstance(strata, str):
+    if isinstance(strata, Remark):
         return NotEstimable(method, strata)
+    if reason := no_null(plan, poisson=strata.poisson):
+        return NotEstimable(method, reason, strata.n)
     control, treatment = strata.means()
+    contrast, null = strata.contrast(), null_of(plan, 1.0)
     pairs = Pairs(*tried(stream.control), *tried(stream.treatment), strata.poisson)
-    log_e = log_e_path(pairs, null_of(plan, 1.0), plan)
+    log_e = log_e_path(pairs, null, plan)
     log_p = log_always_valid_p(log_e)
     rejects = log_p <= math.log(plan.alpha)
     interval, lift_interval = agreeing(
@@ -250,6 +274,9 @@ def counts_sequence(
         epochs=strata.epochs,
         log_e=float(log_e[-1]),
         notes=(*strata.notes, *earlier),
+        se=math.sqrt(contrast.variance()),
+        statistic=contrast.statistic(null),
+        df=contrast.df,
     )
 
 
@@ -270,35 +297,3 @@ def _intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
         contrast.interval(crit, plan.alternative),
         contrast.lift_interval(crit, plan.alternative),
     )
-
-
-def as_users(stream: Stream[Buckets]) -> Pairs | None:
-    """Effective users and their events in each poll; None if the ratio is not a share.
-
-    A poll's users are those by which it raises the number up to now, so that users who come back
-    are not counted as new. They are known before the poll's events are.
-    """
-    sides = (stream.control, stream.treatment)
-    if any(np.any((s.numerator < 0.0) | (s.numerator > s.denominator)) for s in sides):
-        return None
-    # After a ramp the control may have no new users for long, the treatment most of its own.
-    return Pairs(*_users(stream.control), *_users(stream.treatment), alone=True)
-
-
-def by_epoch(users: Pairs, epoch: NDArray[np.int64]) -> Strata | str:
-    """The users of all polls, epoch by epoch; a reason where no epoch has both variants."""
-    starts = np.flatnonzero(np.diff(epoch, prepend=epoch[:1] - 1))
-    n_a, s_a, n_b, s_b = (
-        np.add.reduceat(cell, starts) for cell in (users.n_a, users.s_a, users.n_b, users.s_b)
-    )
-    return Strata.where_both(n_a, s_a, n_b, s_b, epoch[starts])
-
-
-def _users(side: Buckets) -> tuple[Array, Array]:
-    requests = np.cumsum(side.denominator, axis=0)
-    total = requests.sum(axis=1)
-    squares = requests.shape[1] * requests.var(axis=1, ddof=1)
-    users = total**2 / np.maximum(np.maximum(squares, total), 1.0)
-    new = np.diff(np.maximum.accumulate(users), prepend=0.0)
-    each = side.denominator.sum(axis=1)
-    return new, side.numerator.sum(axis=1) * new / np.where(each > 0.0, each, 1.0)

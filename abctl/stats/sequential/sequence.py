@@ -13,13 +13,16 @@ processes like Poisson's.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache, wraps
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import (
     LOST,
     Contrast,
@@ -33,12 +36,13 @@ from abctl.stats.fixed.contrast import (
 from abctl.stats.fixed.reference import crossing, normal_of_t, t_of_normal
 from abctl.stats.fixed.score import Strata
 from abctl.stats.sequential.mixture import boundary, log_always_valid_p, log_e_value, scale_of
-from abctl.stats.summary import Array
+from abctl.stats.sequential.skewness import tamed, untamed
+from abctl.stats.summary import Array, Stream
 
 _SHAPE = 0.5
 # Of alpha, for as long as events are few.
 EARLY_SHARE = 0.2
-EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
+EARLIER = Remark("rejectedEarlier")
 
 
 def rare_intervals(strata: Strata, plan: Plan) -> tuple[Interval, Interval | None]:
@@ -95,11 +99,13 @@ class Paths:
     >>> treatment = Moments(n=[60, 60], sum=[90, 90], sum_sq=[180, 180])
     >>> paths = moment_paths(Stream(control, treatment, epoch=[0, 0]))
     >>> paths.ready, paths.b - paths.a, paths.log_e(Null(1.0, 0.0), Plan()).round(2)
-    (array([False,  True]), array([0.5, 0.5]), array([0.  , 3.41]))
+    (array([False,  True]), array([0.5, 0.5]), array([0.  , 3.01]))
 
     Attributes:
         ready: whether there are enough data for a normal approximation at that look.
         default: the size of an effect that is looked for if none was planned.
+        third_a, third_b: third central moments of both means; None where they are as good as 0.
+        doubt: standard error of the variance, over it; None where that is as good as known.
     """
 
     a: Array
@@ -110,24 +116,45 @@ class Paths:
     df: Array
     ready: NDArray[np.bool_]
     default: Array
+    third_a: Array | None = None
+    third_b: Array | None = None
+    doubt: Array | None = None
+
+    def variance(self, ratio: float = 1.0) -> Array:
+        """Of b - ratio * a, at every look."""
+        return self.var_b + ratio**2 * self.var_a - 2.0 * ratio * self.cov
+
+    def known(self, variance: Array) -> NDArray[np.bool_]:
+        """At which looks that variance says something: there are data, and it is not rounding."""
+        return np.asarray(self.ready & (variance > LOST * (self.a**2 + self.b**2)))
+
+    def skewness(self, ratio: float = 1.0) -> Array:
+        """Of b - ratio * a, at every look."""
+        if self.third_a is None or self.third_b is None:
+            return np.zeros_like(self.a)
+        variance = self.variance(ratio)
+        third = self.third_b - ratio**3 * self.third_a
+        return np.where(variance > 0.0, third / np.where(variance > 0.0, variance, 1.0) ** 1.5, 0.0)
 
     def log_e(self, null: Null, plan: Plan) -> Array:
         """Log e-value of each look; 0 where not ready."""
-        variance = self.var_b + null.ratio**2 * self.var_a - 2.0 * null.ratio * self.cov
-        use = self.ready & (variance > LOST * (self.a**2 + self.b**2))
+        variance = self.variance(null.ratio)
+        use = self.known(variance)
         found = np.zeros_like(self.a)
         deviation = np.sqrt(variance[use])
         distance = self.b[use] - null.ratio * self.a[use] - null.offset
-        score = normal_of_t(distance / deviation, self.df[use]) / deviation
+        statistic = tamed(distance / deviation, self.skewness(null.ratio)[use])
+        score = normal_of_t(statistic, self.df[use]) / deviation
         level = 0.5 * (self.a[use] + self.b[use])
         scale = scale_of(plan, level, self.default[use])
         found[use] = log_e_value(score, 1.0 / variance[use], scale, plan)
         return found
 
-    def last(self, n: tuple[float, float], epochs: tuple[int, ...]) -> Contrast:
-        """The contrast at the last look."""
+    def last(self, n: tuple[float, float], epochs: tuple[int, ...], look: int = -1) -> Contrast:
+        """The contrast at the last look, or at another one."""
         a, b, var_a, var_b, cov, df = (
-            float(path[-1]) for path in (self.a, self.b, self.var_a, self.var_b, self.cov, self.df)
+            float(path[look])
+            for path in (self.a, self.b, self.var_a, self.var_b, self.cov, self.df)
         )
         return Contrast(a, b, var_a, var_b, df, n, epochs, cov)
 
@@ -154,6 +181,47 @@ class Early:
     strata: Strata
 
 
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """What a sequential method makes of a stream: the contrast at every look, and its estimate.
+
+    >>> from abctl.stats.methods import mean_sequence
+    >>> from abctl.stats.summary import Moments, Stream
+    >>> values = Moments(n=[100, 100], sum=[100, 100], sum_sq=[200, 200])
+    >>> found = mean_sequence.contrasts(Stream(values, values, epoch=[0, 0]), Plan())
+    >>> found.n, found.estimate(Plan()).effect
+    ((200.0, 200.0), 0.0)
+
+    Attributes:
+        paths: the contrast at every look.
+        n: values in both variants.
+        estimate: what the method says of a plan.
+    """
+
+    paths: Paths
+    n: tuple[float, float]
+    estimate: Callable[[Plan], Estimate | NotEstimable]
+
+
+Contrasted = Callable[[Stream[Any], Plan], Contrasts | NotEstimable]
+# The claims, intervals and readings of a metric all ask of one stream.
+_KEPT = 4
+
+
+def kept(contrasts: Contrasted) -> Contrasted:
+    """The same, remembering its last answers: of a plan they take the quantile alone."""
+
+    @lru_cache(maxsize=_KEPT)
+    def of(stream: Stream[Any], quantile: float | None) -> Contrasts | NotEstimable:
+        return contrasts(stream, Plan(quantile=quantile))
+
+    @wraps(contrasts)
+    def asked(stream: Stream[Any], plan: Plan) -> Contrasts | NotEstimable:
+        return of(stream, plan.quantile)
+
+    return asked
+
+
 def sequential(
     method: str,
     paths: Paths,
@@ -161,7 +229,7 @@ def sequential(
     plan: Plan,
     *,
     assumptions: tuple[str, ...],
-    notes: tuple[str, ...] = (),
+    notes: tuple[Remark, ...] = (),
     early: Early | None = None,
 ) -> Estimate | NotEstimable:
     """The estimate at the last look: e-value, always-valid p-value and confidence sequence.
@@ -190,12 +258,9 @@ def sequential(
         )
     else:
         crit = _critical(paths, contrast, replace(plan, alpha=plan.alpha * (1.0 - share)))
-        if isinstance(crit, str):
+        if isinstance(crit, Remark):
             return NotEstimable(method, crit, contrast.n)
-        intervals = (
-            contrast.interval(crit, plan.alternative),
-            contrast.lift_interval(crit, plan.alternative),
-        )
+        intervals = skewed_intervals(contrast, untamed(crit, float(paths.skewness()[-1])), plan)
     interval, lift_interval = agreeing(*intervals, plan, contrast.a, contrast.b, rejects=rejects)
     if rejects and log_e[-1] < -math.log(plan.alpha):
         notes = (*notes, EARLIER)
@@ -217,7 +282,28 @@ def sequential(
         epochs=contrast.epochs,
         log_e=float(log_e[-1]),
         notes=notes,
+        **_spread(contrast, null),
     )
+
+
+def _spread(contrast: Contrast, null: Null) -> dict[str, float]:
+    """Standard error, statistic and degrees of freedom; nothing where all values are alike."""
+    if contrast.certain or not contrast.variance(null.ratio) > 0.0:
+        return {}
+    se = math.sqrt(contrast.variance())
+    return {"se": se, "statistic": contrast.statistic(null), "df": contrast.df}
+
+
+def skewed_intervals(
+    contrast: Contrast, critical: tuple[float, float], plan: Plan
+) -> tuple[Interval, Interval | None]:
+    """Intervals whose ends are where a statistic that far below or above 0 would put them."""
+    below, above = critical
+    high = contrast.interval(below, plan.alternative)[1]
+    low = contrast.interval(above, plan.alternative)[0]
+    lifts = [contrast.lift_interval(crit, plan.alternative) for crit in (above, below)]
+    lift = None if lifts[0] is None or lifts[1] is None else (lifts[0][0], lifts[1][1])
+    return (low, high), lift
 
 
 def _with_effect(
@@ -231,13 +317,13 @@ def _with_effect(
     return interval, (min(lift_interval[0], lift), max(lift_interval[1], lift))
 
 
-def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | str:
+def _critical(paths: Paths, contrast: Contrast, plan: Plan) -> float | Remark:
     """Standard errors of the confidence sequence at the last look, or the reason for none."""
     variance = contrast.variance(null_of(plan, contrast.a).ratio)
     if contrast.certain:
-        return "no variance in either variant"
+        return Remark("noVariance")
     level = np.array([0.5 * (contrast.a + contrast.b)])
     scale = float(scale_of(plan, level, paths.default[-1:])[0])
     if scale <= 0.0:
-        return "no size of effect to look for: give an mde"
+        return Remark("noMde")
     return t_of_normal(boundary(1.0 / variance, scale, plan), contrast.df)

@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
-from abctl.stats.estimate import NotEstimable
+from abctl.stats.estimate import NotEstimable, Remark
 from abctl.stats.fixed.reference import chi2_tail
-from abctl.stats.srm._clustered import clustered
-from abctl.stats.srm._counted import ALPHA, SrmResult, Traffic
-from abctl.stats.summary import Array
+from abctl.stats.srm._clustered import ALPHA, SrmResult, Traffic, clustered
+from abctl.stats.summary import Array, SummaryError
 
 __all__ = ["ALPHA", "SrmResult", "clustered", "fixed", "sequential"]
 
 _MIN_EXPECTED = 10.0
+_MANY_VARIANTS = 4
+# How much nearer to the ordered share one variant is looked for.
+_NEARER = (1.0, 20.0)
 
 
 def fixed(counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA) -> SrmResult | NotEstimable:
@@ -57,7 +59,8 @@ def fixed(counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA) -> SrmResu
     expected = np.array(traffic.expected)
     compared = np.diag(covariance) > 0
     if (smallest := expected[compared].min()) < _MIN_EXPECTED:
-        return traffic.refused(f"{smallest:.3g} units expected, needs {_MIN_EXPECTED:g}")
+        facts = {"expected_count": float(smallest), "needed_count": _MIN_EXPECTED}
+        return traffic.refused(Remark("tooFewUnitsExpected", facts))
     # The covariance is singular (deviations sum to zero); its range has the degrees of freedom.
     values, vectors = np.linalg.eigh(covariance)
     in_range = values > 1e-9 * values[-1]
@@ -77,7 +80,9 @@ def sequential(
     (True, 'variant 0 got 620 of 2,400 (25.83%), expected 720 (30.00%)')
 
     The Bayes factor of a Dirichlet(concentration * share) mixture against the ordered shares; each
-    period of constant shares has a Dirichlet of its own, and their factors multiply.
+    period of constant shares has a Dirichlet of its own, and their factors multiply. With more than
+    four variants half of the weight goes to one variant that differs while all others keep their
+    ratios, near the ordered share and nearer: so each of many variants is seen as soon as of few.
 
     Args:
         counts: units that arrived in each poll, shape (polls, variants), in order of time.
@@ -90,12 +95,28 @@ def sequential(
 
     Source: Lindon & Malek (2022), arXiv:2011.03567.
     """
+    if not 0.0 < concentration < math.inf:
+        raise SummaryError(f"concentration {concentration}, must be a number over 0")
     traffic = Traffic.of("Dirichlet-multinomial", counts, shares, alpha)
     if (known := traffic.settled()) is not None:
         return known
     log_e = _log_bayes_factors(traffic.n, traffic.share, concentration)
+    if np.count_nonzero(traffic.n.sum(axis=0)) > _MANY_VARIANTS:
+        alone = _one_against_all(traffic.n, traffic.share, concentration)
+        log_e = np.logaddexp(log_e, alone) - math.log(2.0)
     log_p = min(0.0, -float(log_e.max()))
     return traffic.result(math.exp(log_p), log_p, float(log_e[-1]), (), guarantee="exact")
+
+
+def _one_against_all(n: Array, share: Array, concentration: float) -> Array:
+    """The mean over variants of the factors of each against all others, after each poll."""
+    found = []
+    for variant in np.flatnonzero(share.max(axis=0) > 0.0):
+        counts, shares = (
+            np.stack((x[:, variant], x.sum(axis=1) - x[:, variant]), axis=1) for x in (n, share)
+        )
+        found += [_log_bayes_factors(counts, shares, concentration * c) for c in _NEARER]
+    return np.asarray(np.logaddexp.reduce(found, axis=0) - math.log(len(found)))
 
 
 def _log_bayes_factors(n: Array, share: Array, concentration: float) -> Array:

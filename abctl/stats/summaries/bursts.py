@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats.summary import Array, over_epochs, running, weight_of
+from abctl.stats.estimate import Remark
+from abctl.stats.summary import Array, Counts, Stream, compared, over_epochs, running, weight_of
 
 # With fewer an interval would span everything.
 _LEAST_DF = 8.0
@@ -36,7 +37,10 @@ _BATCH_POLLS = (2, 4)
 _LEAST_BATCHES = 32
 _BIAS = 4.0
 _LARGEST_CORRELATION = 0.99
-TOO_SHORT = "too few polls to tell a difference from a burst of requests, needs 16 or more"
+# One pause is one event, however many requests it hits.
+_LEAST_POLLS = 8
+TOO_FEW = Remark("tooFewFailingPolls", {"needed_count": _LEAST_POLLS})
+TOO_SHORT = Remark("tooFewPolls", {"needed_count": 16})
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +100,54 @@ def bursts(
         wider = _between(w_batch, x_batch, epoch[ends], unit_variance[ends], column[ends])
         found = _wider(found, wider.at(np.maximum(batches - 1, 0)), batches >= _LEAST_BATCHES)
     return found
+
+
+def as_independent(stream: Stream[Counts], clusters: float = 1.0) -> Stream[Counts] | Remark:
+    """Counts as if requests were independent: as many fewer as bursts and clusters make them alike.
+
+    Where nothing happened in either variant there is no burst, and counts stay as they are.
+
+    Args:
+        stream: counts by poll.
+        clusters: the variance between servers, or users, over that of independent requests (see
+            `clusters`); what differs between polls comes on top of it.
+
+    Returns:
+        The counts, or why bursts cannot be told from a difference yet.
+
+    >>> n = np.full(40, 100.0)
+    >>> down = np.where(np.arange(40) % 4 == 0, 50.0, 0.0)  # every fourth poll half of them fail
+    >>> found = as_independent(Stream(Counts(n, 0 * n), Counts(n, down), epoch=[0] * 40))
+    >>> float(found.treatment.n.sum()) < 400.0
+    True
+    """
+    both = stream.only(compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0))
+    sides = both.control, both.treatment
+    happened = sum(side.successes for side in sides)
+    if not np.any(happened):
+        return both
+    if np.count_nonzero(happened) < _LEAST_POLLS:
+        return TOO_FEW
+    n_a, n_b = (side.n for side in sides)
+    share_a, share_b = (side.successes / _positive(side.n) for side in sides)
+    total = np.cumsum(n_a + n_b)
+    pooled = np.cumsum(happened) / _positive(total)
+    only = np.zeros(n_a.size, dtype=np.int64)
+    found = bursts(
+        (n_a, n_b), (share_b - share_a)[:, None], both.epoch, pooled * (1.0 - pooled), only
+    )
+    if not found.enough[-1]:
+        return TOO_SHORT
+    factor = float(found.factor[-1]) + clusters - 1.0
+    control, treatment = (_fewer(side, factor) for side in sides)
+    return Stream(control, treatment, both.epoch)
+
+
+def _fewer(side: Counts, factor: float) -> Counts:
+    """A variant's counts over the design effect, as whole numbers that add up."""
+    n, successes = (np.cumsum(each) / factor for each in (side.n, side.successes))
+    n, successes = (np.diff(np.floor(n + 1e-9), prepend=0.0), np.ceil(successes - 1e-9))
+    return Counts(n, np.minimum(np.diff(successes, prepend=0.0), n))
 
 
 def _sums(values: Array, epoch: NDArray[np.int64], ends: NDArray[np.int64]) -> Array:

@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.stats.estimate import Alternative, Plan
+from abctl.stats.estimate import Alternative, Plan, Remark
 from abctl.stats.fixed.contrast import Interval, one_sided
 from abctl.stats.fixed.reference import crossing
 from abctl.stats.summary import (
@@ -33,7 +33,7 @@ from abctl.stats.summary import (
 )
 
 MIN_BEYOND = 10.0
-ONE_CELL = "all values lie in one bucket of the histogram"
+ONE_CELL, FEW_EDGES = Remark("oneBucketOnly"), Remark("tooFewCommonEdges")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +122,12 @@ class Pair:
         return np.asarray(np.minimum(self.a.n, self.b.n) * min(quantile, 1.0 - quantile))
 
 
-def distributions(stream: Stream[Histogram]) -> Pair | str:
+def distributions(stream: Stream[Histogram]) -> Pair | Remark:
     """Distributions after every poll, or the reason why there are none."""
     try:
         control, treatment = common_edges(stream.control, stream.treatment)
-    except SummaryError as error:
-        return str(error)
+    except SummaryError:
+        return FEW_EDGES
     edges = np.array((min(0.0, control.edges[0]), *control.edges))
     counts_a, counts_b = (running(h.counts, stream.epoch) for h in (control, treatment))
     n_a, n_b = counts_a.sum(axis=1), counts_b.sum(axis=1)
@@ -135,7 +135,7 @@ def distributions(stream: Stream[Histogram]) -> Pair | str:
     total = over_epochs(weight, stream.epoch)
     use = total > 0.0
     if not use.any():
-        return "no epoch with data in both variants"
+        return Remark("noSharedEpoch")
 
     def distribution(counts: Array, n: Array) -> Distribution:
         per_value = weight / np.maximum(n, 1.0)
@@ -153,33 +153,31 @@ def distributions(stream: Stream[Histogram]) -> Pair | str:
     )
 
 
-def bucket_notes(pair: Pair, quantile: float, deviations: float) -> tuple[str, ...]:
+def bucket_notes(pair: Pair, quantile: float, deviations: float) -> tuple[Remark, ...]:
     """Notes for intervals that lie inside one cell, where both ends are interpolated."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Remark, ...] = ()
     for name, side in (("control", pair.a.last()), ("treatment", pair.b.last())):
         low, high = (float(end[0]) for end in side.around(quantile, np.array([deviations])))
         if side.cell(low) == side.cell(high) and np.isfinite(high):
             start, end = side.cell(high)
-            notes += (
-                f"{name}: between {start:g} and {end:g}, one bucket; the rest is interpolation",
-            )
+            notes += (Remark("withinOneBucket", {"variant": name, "low": start, "high": end}),)
     return notes
 
 
-def counts_above(stream: Stream[Histogram], plan: Plan) -> Stream[Counts] | str:
+def counts_above(stream: Stream[Histogram], plan: Plan) -> Stream[Counts] | Remark:
     """How many values were above the plan's threshold, or why that cannot be said.
 
     Between two edges nothing is known, so the threshold has to be an edge of both variants.
     """
     if plan.threshold is None:
-        return "no threshold in the plan"
+        return Remark("noThreshold")
     try:
         control, treatment = common_edges(stream.control, stream.treatment)
-    except SummaryError as error:
-        return str(error)
+    except SummaryError:
+        return FEW_EDGES
     if plan.threshold not in control.edges:
         nearest = min(control.edges, key=lambda edge: abs(edge - float(plan.threshold or 0.0)))
-        return f"{plan.threshold:g} is no edge of the histogram; the nearest is {nearest:g}"
+        return Remark("thresholdNoEdge", {"threshold": plan.threshold, "nearest": nearest})
     cell = control.edges.index(plan.threshold) + 1
     above_a, above_b = (
         Counts(side.counts.sum(axis=1), side.counts[:, cell:].sum(axis=1))
@@ -211,13 +209,13 @@ class Ranks:
     epochs: tuple[int, ...]
 
     @classmethod
-    def of(cls, stream: Stream[Histogram]) -> Self | str:
+    def of(cls, stream: Stream[Histogram]) -> Self | Remark:
         """Ranks by epoch, or the reason why there are none."""
         merged = stream.by_epoch()
         a, b = merged.control.counts, merged.treatment.counts
         both = (a.sum(axis=1) > 0) & (b.sum(axis=1) > 0)
         if not both.any():
-            return "no epoch with data in both variants"
+            return Remark("noSharedEpoch")
         a, b = a[both], b[both]
         n_a, n_b = a.sum(axis=1), b.sum(axis=1)
         below = np.cumsum(a, axis=1) - 0.5 * a

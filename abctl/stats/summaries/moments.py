@@ -8,22 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from abctl.stats.estimate import Remark
 from abctl.stats.sequential.sequence import Paths
+from abctl.stats.summaries.thirds import equal_by_spread, third_moments
 from abctl.stats.summary import Array, Moments, Stream, compared, over_epochs, running, weight_of
 
-_VALUES = 100.0
 # Sums of doubles carry a relative error of about 1e-16 an addition; below this share of the sum
 # of squares, the centered one is mostly rounding.
 _LOST = 1e-10
-_BURN_IN = 100.0
-_EQUAL_VALUES = 10.0
-_MANY = 10_000.0
+_VALUES, _BURN_IN = 100.0, 100.0
+_EQUAL_VALUES, _MANY = 10.0, 10_000.0
 _DEFAULT_DEVIATIONS = 0.1
-CANCELLED = (
-    "all values are the same, or their spread is lost in rounding: export the sums about a "
-    "constant near the mean (shift)"
-)
-UNREADY = "needs 100 values in each variant, not made up by a few large ones"
+CANCELLED = Remark("spreadLost")
+UNREADY = Remark("tooFewValuesForNormal", {"needed_count": _BURN_IN})
 
 
 def supported(variance: Array, pooled: Array, equal_values: Array) -> Array:
@@ -65,19 +62,21 @@ class Sample:
 
 
 def cancelled(moments: Moments) -> bool:
-    """Whether the spread of all the values is lost in the rounding of their sums."""
+    """Whether the spread of all values is lost in the rounding of their sums."""
     n, total, squares = (float(field.sum()) for field in (moments.n, moments.sum, moments.sum_sq))
     return n >= 2.0 and squares > 0.0 and squares - total * total / n <= _LOST * squares
 
 
-def comparable(stream: Stream[Moments]) -> tuple[Stream[Moments], tuple[float, float], str]:
+def comparable(
+    stream: Stream[Moments],
+) -> tuple[Stream[Moments], tuple[float, float], Remark | None]:
     """The comparable epochs, their numbers of values, and the reason if there can be no estimate.
 
     Epochs with one variant alone are left out: their values must not support the other's variance.
     """
     both = stream.only(compared(stream.control.n, stream.treatment.n, stream.epoch, least=1.0))
     n = (float(both.control.n.sum()), float(both.treatment.n.sum()))
-    return both, n, CANCELLED if cancelled(both.control) or cancelled(both.treatment) else ""
+    return both, n, CANCELLED if cancelled(both.control) or cancelled(both.treatment) else None
 
 
 def moment_paths(stream: Stream[Moments]) -> Paths:
@@ -111,6 +110,7 @@ def moment_paths(stream: Stream[Moments]) -> Paths:
         df,
         _ready(stream.control, equal_a) & _ready(stream.treatment, equal_b) & (total > 0.0),
         _DEFAULT_DEVIATIONS * np.sqrt(one_value),
+        *third_moments(stream, (var_a / safe**2, var_b / safe**2)),
     )
 
 
@@ -120,11 +120,15 @@ def _running(moments: Moments, epoch: NDArray[np.int64]) -> Moments:
 
 
 def _equal_values(moments: Moments) -> Array:
-    """As many equal values would make up the sum up to now: (sum x)^2 / sum x^2."""
+    """As many equal values would make up the sum up to now: (sum x)^2 / sum x^2.
+
+    Or, of values around zero, as many as their kurtosis says.
+    """
     n, total, squares = (np.cumsum(field) for field in (moments.n, moments.sum, moments.sum_sq))
     raw = total + n * moments.shift
     raw_squares = squares + 2.0 * moments.shift * total + n * moments.shift**2
-    return np.asarray(raw**2 / np.where(raw_squares > 0.0, raw_squares, 1.0))
+    found = raw**2 / np.where(raw_squares > 0.0, raw_squares, 1.0)
+    return np.maximum(found, equal_by_spread(moments))
 
 
 def _ready(moments: Moments, equal_values: Array) -> NDArray[np.bool_]:

@@ -1,26 +1,76 @@
-"""`ab-runtime FOLDER`: what `mlserver start FOLDER` does, with the short way in front."""
+"""`ab-runtime FOLDER`: what `mlserver start FOLDER` does, and every answer is counted."""
 
 import argparse
 import asyncio
+import os
 import socket
+from contextlib import nullcontext
+from dataclasses import replace
+from hashlib import blake2b
 
-from mlserver import MLServer, Settings
+from mlserver import MLServer, ModelSettings, Settings
 from mlserver.cli.serve import load_settings
 from mlserver.logging import configure_logger
 from mlserver.utils import install_uvloop_event_loop
 
-from ab_runtime import short_way
+from ab_runtime import mistakes
+from ab_runtime.calls import Counting
+from ab_runtime.collecting import Collecting
+from ab_runtime.errors import StartError
+from ab_runtime.inside import install
+from ab_runtime.predictions import Asked, Log
+from ab_runtime.variant import Limits, Variant
+
+# Workers import this module anew, and nothing else of the server's.
+mistakes.install()
 
 
 async def serve(folder: str) -> None:
     """Serve the models in a folder until a signal comes."""
+    try:
+        variant = Variant.from_environment(os.environ)
+        limits = Limits.from_environment(os.environ)
+        collecting = Collecting.from_environment(os.environ, variant.name)
+        asked = Asked.from_environment(os.environ)
+        if collecting:  # which counts them
+            variant = replace(variant, outcomes={})
+    except StartError as error:
+        raise SystemExit(f"error: {error}") from None
     settings, models = await load_settings(folder)
     if not models:
         raise SystemExit(f"error: {folder}: no model-settings.json in it or below")
     _check_ports(settings)
+    counting = Counting(variant, _others(variant, models), collecting)
+    log = _log(asked, counting) if asked else None
     server = MLServer(settings)
-    short_way.add(server)
-    await server.start(models)
+    install(server, counting, limits)
+    try:
+        async with collecting.running() if collecting else nullcontext():
+            await server.start(models)
+    finally:
+        if log:
+            log.close()
+
+
+def _log(asked: Asked, counting: Counting) -> Log:
+    """The log of predictions; units have the hash that tokens have, where there are any."""
+    variant, collecting = counting.variant, counting.collecting
+    key = collecting.unit_key if collecting else blake2b(variant.salt.encode()).digest()
+    try:
+        counting.log = Log(asked, variant.salt, key, counting.counters.log_lines())
+    except StartError as error:
+        raise SystemExit(f"error: {error}") from None
+    return counting.log
+
+
+def _others(variant: Variant, models: list[ModelSettings]) -> set[str]:
+    names = {each.name for each in models}
+    if variant.models is None:
+        return set()
+    missing = ", ".join(set(variant.models) - names)
+    if missing:
+        raise SystemExit(f"error: AB_MODELS: no {missing} here, only {', '.join(sorted(names))}")
+    return names - set(variant.models)
 
 
 def _check_ports(settings: Settings) -> None:

@@ -13,20 +13,21 @@ _BOTH = "write both: the model, and its SHA-256 as `sha256sum` prints it"
 
 
 def load(path: Path) -> BaseEstimator:
-    """The estimator in `path`, whose SHA-256 must be the one in `<path>.sha256` beside it.
+    """The estimator in `path`, whose SHA-256 must be that in `<path>.sha256`, where there is one.
 
     What is checked are the very bytes that are unpickled, so that no change in between is missed.
 
     Raises:
-        StartError: one of the two files is missing, they do not fit, or there is no estimator.
+        StartError: the file is missing, it does not fit its checksum, or there is no estimator.
     """
     checksum = path.with_name(path.name + ".sha256")
-    for file in (path, checksum):
-        if not file.is_file():
-            raise StartError(f"{file} is missing; {_BOTH}")
+    if not path.is_file():
+        raise StartError(f"{path} is missing; {_BOTH}")
     content = path.read_bytes()
-    wanted = checksum.read_text(encoding="utf-8").split()[:1]
     found = hashlib.sha256(content).hexdigest()
+    wanted = [found]
+    if checksum.exists():
+        wanted = checksum.read_text(encoding="utf-8").split()[:1]
     if wanted != [found]:
         raise StartError(
             f"{path} was altered: its SHA-256 is {found}, but {checksum.name} says "

@@ -1,12 +1,21 @@
 """Ground truth that comes back later: what is accepted, and each report only once."""
 
 from collections import OrderedDict
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
 
+from fastapi import HTTPException, status
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
+if TYPE_CHECKING:
+    from ab_runtime.counters import Counters
+    from ab_runtime.variant import Variant
+
+BLANKS = " \t"
+"""What around a unit's id is not part of it, in a header as in feedback."""
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-_LARGEST = 1e12
+LARGEST = 1e12
+"""The largest value of an outcome, either way: a sum of squares must stay a number."""
 
 
 class Feedback(BaseModel):
@@ -21,7 +30,7 @@ class Feedback(BaseModel):
 
     variant: _Name
     outcome: _Name
-    value: Annotated[FiniteFloat, Field(ge=-_LARGEST, le=_LARGEST)]
+    value: Annotated[FiniteFloat, Field(ge=-LARGEST, le=LARGEST)]
     user: Annotated[str, StringConstraints(max_length=1000)] | None = None
     id: _Name | None = None
 
@@ -42,3 +51,32 @@ class Seen:
         if len(self._ids) > self._capacity:
             self._ids.popitem(last=False)
         return True
+
+
+def taker(
+    variant: "Variant", counters: "Counters"
+) -> Callable[[Feedback], Awaitable[dict[str, bool]]]:
+    """What answers `POST /feedback`."""
+
+    async def feedback(feedback: Feedback) -> dict[str, bool]:
+        """Count what happened after a prediction."""
+        if feedback.variant != variant.name:
+            raise _refused(f"variant {feedback.variant!r}: this server is {variant.name!r}")
+        kind = variant.outcomes.get(feedback.outcome)
+        if kind is None:
+            known = ", ".join(variant.outcomes) or "none (AB_OUTCOMES is empty)"
+            raise _refused(f"outcome {feedback.outcome!r}: this server knows {known}")
+        if kind == "binary" and feedback.value not in (0, 1):
+            raise _refused(f"value {feedback.value}: {feedback.outcome!r} is 0 or 1")
+        if kind == "amount" and feedback.value < 0:
+            raise _refused(f"value {feedback.value}: {feedback.outcome!r} is never negative")
+        user = feedback.user and feedback.user.strip(BLANKS)
+        bucket = variant.bucket(user)
+        counted = counters.outcome(bucket, feedback.outcome, feedback.value, feedback.id)
+        return {"counted": counted}
+
+    return feedback
+
+
+def _refused(reason: str) -> HTTPException:
+    return HTTPException(status.HTTP_422_UNPROCESSABLE_ENTITY, reason)

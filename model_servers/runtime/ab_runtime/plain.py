@@ -1,5 +1,6 @@
 """Plain requests over REST: a tensor of floats and nothing special, in and out of JSON."""
 
+import os
 from functools import cache
 from typing import Any
 
@@ -9,6 +10,20 @@ from numpy.typing import NDArray
 
 _REQUEST_KEYS = {"id", "inputs"}
 _TENSOR_KEYS = {"name", "shape", "datatype", "data"}
+_VARIANTS = {f"{digit:x}": "89ab"[digit % 4] for digit in range(16)}
+
+
+def request_id() -> str:
+    """A random UUID (RFC 9562, version 4), as `uuid.uuid4` makes it, but quicker.
+
+    >>> import uuid
+    >>> found = uuid.UUID(request_id())
+    >>> found.version, found.variant == uuid.RFC_4122
+    (4, True)
+    """
+    drawn = os.urandom(16).hex()
+    variant = _VARIANTS[drawn[16]]
+    return f"{drawn[:8]}-{drawn[8:12]}-4{drawn[13:16]}-{variant}{drawn[17:20]}-{drawn[20:]}"
 
 
 def tensor(request: Any) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 Most of the time of a small prediction goes to FastAPI, which checks and copies a request and its
 answer several times, and to finding out what to count. This middleware stands before all of it,
 answers plain requests itself (the same answer, except for the `ce-*` headers of CloudEvents), and
-hands all others on untouched. MLServer's own counters count both alike.
+hands all others on untouched. MLServer's own counters count both alike, and so do the variant's.
 """
 
 # ruff: noqa: SLF001 - MLServer is pinned to one version, and has no public place for a middleware.
@@ -20,16 +20,13 @@ from prometheus_client import Counter, Summary
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette_exporter import PrometheusMiddleware
 
+from ab_runtime.calls import Call, current
 from ab_runtime.runtime import ABRuntime
 
 _PATH = "/v2/models/{model_name}/infer"
 _MATCH = re.compile("/v2/models/([^/]+)/infer").fullmatch
 _APP_NAME = "mlserver"
-
-
-def add(server: MLServer) -> None:
-    """Put the middleware before all others of a server that is not started yet."""
-    server._rest_server._app.add_middleware(ShortWay, server=server)
+_MOST_BYTES = 256 * 1024
 
 
 class ShortWay:
@@ -56,48 +53,56 @@ class ShortWay:
         if match is None:
             await self._app(scope, receive, send)
             return
-        body = b""
+        call = current.get()
+        if call is None or not _short(scope["headers"]):
+            await self._app(scope, receive, send)
+            return
+        try:
+            model = await self._models.get_model(match[1])
+        except ModelNotFound:
+            model = None
+        if not (isinstance(model, ABRuntime) and model.ready and model.short):
+            await self._app(scope, receive, send)
+            return
+        parts = []
         more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            body += message.get("body", b"")
+            parts.append(message.get("body", b""))
             more = message.get("more_body", False)
-        answer = await self._answer(match[1], scope, body)
+        body = b"".join(parts)
+        answer = self._answer(model, call, body)
         if answer is None:
             await self._app(scope, _again(body, receive), send)
             return
-        content, headers = answer
-        body = orjson.dumps(content)
-        lines = [(name.encode(), value.encode()) for name, value in headers.items()]
-        lines.append((b"content-length", str(len(body)).encode()))
-        lines.append((b"content-type", b"application/json"))
+        body = orjson.dumps(answer)
+        lines = [
+            (b"content-length", str(len(body)).encode()),
+            (b"content-type", b"application/json"),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": lines})
         await send({"type": "http.response.body", "body": body})
         self._rest_count.inc()
         self._rest_duration.observe(perf_counter() - start_seconds)
 
-    async def _answer(
-        self, name: str, scope: Scope, body: bytes
-    ) -> tuple[dict[str, Any], dict[str, str]] | None:
+    def _answer(self, model: ABRuntime, call: Call, body: bytes) -> dict[str, Any] | None:
         start_seconds = perf_counter()
-        # Of a header that is there twice, the first counts, as in Starlette.
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in reversed(scope["headers"])}
-        if headers.get("content-type") != "application/json":
-            return None
         try:
-            model = await self._models.get_model(name)
             request = orjson.loads(body)
-        except (ModelNotFound, orjson.JSONDecodeError):
+            answered = model.answer(request)
+        except orjson.JSONDecodeError:
             return None
-        if not (isinstance(model, ABRuntime) and model.ready):
+        if answered is None:
             return None
-        answer = model.answer(request, headers)
-        if answer is not None:
-            count, duration = self._model_metrics(name)
-            count.inc()
-            duration.observe(perf_counter() - start_seconds)
+        answer, call.predictions = answered
+        call.id, call.version, call.inputs = answer["id"], model.version, request["inputs"]
+        call.outputs = call.predictions
+        answer["parameters"] = call.parameters
+        count, duration = self._model_metrics(model.name)
+        count.inc()
+        duration.observe(perf_counter() - start_seconds)
         return answer
 
     def _metrics_of(self, name: str) -> tuple[Counter, Summary]:
@@ -106,6 +111,19 @@ class ShortWay:
             self._plane._ModelInferRequestSuccess.labels(**labels),
             self._plane._ModelInferRequestDuration.labels(**labels),
         )
+
+
+def _short(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether it is JSON whose length is said, and small: nothing else is held here."""
+    content_type = length = b""
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            return False
+    return content_type == b"application/json" and length.isdigit() and int(length) <= _MOST_BYTES
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from laws import law
 from numpy.typing import NDArray
 
-from abctl.analysis import plan
+from abctl.analysis import plan_inputs
 from abctl.analysis.judge import judge
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Design, Experiment, Metric
@@ -139,7 +139,7 @@ def test_there_is_an_answer_at_any_time(
     # In intervals since the last change has settled, or will have.
     now = STARTED + sum(changes) + settle + since * interval
     source = Steady(round(now, 3), interval, STARTED + late)
-    counts = observed(experiment, entries, source, asked)
+    counts = observed(experiment, entries, source, asked, source.now())
     if counts is not None:
         assert all(count >= 0 for count in counts.values())
     try:
@@ -149,7 +149,10 @@ def test_there_is_an_answer_at_any_time(
         assert "has no sample of" in error.message  # noqa: PT017
         return
     assert found.verdict.reasons
-    for value in (lambda: plan.units_per_day(found), lambda: plan.baseline(found, "accuracy")):
+    for value in (
+        lambda: plan_inputs.units_per_day(found, experiment.metrics[0]),
+        lambda: plan_inputs.baseline(found, "accuracy"),
+    ):
         try:
             assert value() > 0
         except SourceError as error:
@@ -164,7 +167,7 @@ def test_a_second_after_settling_no_poll_is_over_and_nothing_was_observed(
 
     def at(seconds: float) -> object:
         source = Steady(STARTED + seconds, 1.0, STARTED - 5.0)
-        return observed(experiment, entries, source, asked)
+        return observed(experiment, entries, source, asked, source.now())
 
     assert [at(seconds) for seconds in (59.9, 60.5, 61.5, 62.5)] == [None] * 4
     assert at(64.0) is not None

@@ -39,6 +39,12 @@ class Given:
     def by_request(self, _metric: Metric, _treatment: str) -> None:
         return None
 
+    def reported(self, _metric: Metric, _treatment: str) -> None:
+        return None
+
+    def ages(self, _metric: Metric, _treatment: str) -> Iterator[tuple[bool, Stream[Any]]]:
+        return iter(())
+
     def remarks(self, _metric: Metric) -> Iterator[str]:
         return iter(())
 

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 
 from abctl.analysis.compare import _adjusted
 from abctl.core.analysis import Claim, ClaimKind, Comparison, MetricResult, Role
-from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Remark
 
 ALPHA = 0.05
 ZERO = Delta(0.0, relative=False)
@@ -26,7 +26,7 @@ def estimate(p: float) -> Estimate:
 
 def metrics(role: Role, says: ClaimKind, p: NDArray[Any]) -> list[MetricResult]:
     """Metrics of one role; p of shape (metrics, treatments), not a number: not estimable."""
-    missing = NotEstimable("proportion_sequence", "nothing yet")
+    missing = NotEstimable("proportion_sequence", Remark("noSharedEpoch"))
     rest: dict[str, Any] = dict.fromkeys(("quantile", "mde", "margin"))
     return [
         MetricResult(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from held import held
 from numpy.typing import NDArray
 
 from abctl.analysis.judge import judge
@@ -16,7 +17,6 @@ from abctl.core.experiment import Design, Experiment, Metric, Model, Shadow, Var
 from abctl.core.ledger import Entry, Ledger
 from abctl.core.polls import GAP_INTERVALS
 from abctl.core.reasons import Reason
-from abctl.core.selector import Selector
 from abctl.core.split import Split
 from abctl.errors import SourceError
 from abctl.forms.document import document
@@ -24,7 +24,7 @@ from abctl.forms.plan import locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
-from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Remark
 from abctl.stats.srm import SrmResult
 
 START = 1_700_000_000.0
@@ -64,12 +64,7 @@ class World:
         return START + self.seconds
 
     def series(self, selector: str, start: float, end: float) -> list[Series]:
-        wanted = Selector.parse(selector)
-        return [
-            Series(s.labels, s.times[inside], s.values[inside])
-            for s in self.all
-            if wanted.matches(s.labels) and (inside := (s.times > start) & (s.times <= end)).any()
-        ]
+        return held(self.all, selector, start, end)
 
     def outline(self, selector: str, edges: NDArray[np.float64], since: float) -> Outline:
         return outline_of(self, selector, edges, since)
@@ -390,7 +385,8 @@ def test_a_variant_without_counters_is_invalid_and_never_a_zero(
     assert found.variants[1].requests is None
     effect = found.metrics[0].comparisons[0].effect
     assert isinstance(effect, NotEstimable)
-    assert "no series of ab_outcome_count_total" in effect.reason
+    assert effect.why.code == "noSeries"
+    assert effect.why.facts["selector"].startswith("ab_outcome_count_total")
 
 
 def test_an_empty_source_is_an_error(ask: Callable[..., Experiment]) -> None:
@@ -438,8 +434,12 @@ def test_what_a_server_that_ended_counted_stays_and_that_it_ended_is_said(
 def test_the_same_server_scraped_twice_is_an_error(ask: Callable[..., Experiment]) -> None:
     world, twin = World(), World(labels={"job": "again"})
     world.all.extend(twin.all)
-    with pytest.raises(SourceError, match=r"control:8082 is scraped twice \(job 'models', 'again'"):
-        run(ask(), world)
+    found = run(ask(), world)
+    assert found.verdict.kind == "invalid"
+    assert {r.code for r in found.verdict.reasons} == {"requestsUncountable"}
+    assert {r.facts["cause"] for r in found.verdict.reasons} == {"scrapedTwice"}
+    assert "control:8082 is scraped twice (job 'models', 'again'" in found.verdict.reasons[0].text
+    assert found.variants[0].requests is None
 
 
 def test_classical_readings_stand_beside_and_say_that_they_do_not_decide(
@@ -451,7 +451,7 @@ def test_classical_readings_stand_beside_and_say_that_they_do_not_decide(
     readings = accuracy.comparisons[0].readings
     assert [r.result.method for r in readings] == ["ratio", "proportion", "chi_squared"]
     assert isinstance(readings[2].result, Estimate)
-    assert "smallest expected count" in readings[2].result.notes[0]
+    assert readings[2].result.notes[0].code == "chiSquared"
     once, too_sure = Reason("oneLookOnly"), Reason("tooSure")
     both = (once, too_sure)
     assert [reading.caveats for reading in readings] == [(once,), both, both]
@@ -476,6 +476,8 @@ def test_an_error_that_only_one_variant_has_is_a_zero_in_the_other(
     effect = found.metrics[1].comparisons[0].effect
     assert isinstance(effect, Estimate)
     assert effect.control == 0
+    assert found.variants[0].error_ratio == 0.0
+    assert found.variants[0].values["errors"] == 0.0
 
 
 def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Experiment]) -> None:
@@ -489,7 +491,7 @@ def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Exp
     safe = clustered.claim("non-inferior")
     assert safe
     assert isinstance(safe.result, Estimate)
-    assert "as if each user always or never had one" in safe.result.notes[-1]
+    assert safe.result.notes[-1].code == "fewEvents"
     assert safe.result.alpha == 0.05
     assert simple.claim("non-inferior").result.log_p < safe.result.log_p  # type: ignore[union-attr]
     few = run(ask(), World(errors={CONTROL: 0.0, TREATMENT: 0.0}, requests=20, seconds=300))
@@ -563,7 +565,7 @@ def test_series_without_buckets_tell_nothing_of_users(ask: Callable[..., Experim
         for unit in ("user", "request")
     )
     assert isinstance(by_user, NotEstimable)
-    assert "bucket=''" in by_user.reason
+    assert (by_user.why.code, by_user.why.facts["label"]) == ("noBucketLabel", "")
     assert isinstance(by_request, Estimate)
 
 
@@ -596,8 +598,12 @@ def test_more_successes_than_trials_contradict_each_other(ask: Callable[..., Exp
             "successes": 'ab_request_duration_seconds_count{variant="$variant"}',
         },
     )
-    with pytest.raises(SourceError, match="contradict each other: more successes than trials"):
-        run(ask("request", metrics=(swapped,)), World())
+    found = run(ask("request", metrics=(swapped, METRICS[1])), World())
+    effects = [metric.comparisons[0].effect for metric in found.metrics]
+    assert isinstance(effects[0], NotEstimable)
+    assert effects[0].why.code == "contradictory"
+    assert effects[0].why.facts["detail"] == "more successes than trials"
+    assert isinstance(effects[1], Estimate)  # which nothing is wrong with
 
 
 def test_edges_that_only_one_variant_has_are_merged(ask: Callable[..., Experiment]) -> None:
@@ -615,7 +621,7 @@ def test_edges_that_only_one_variant_has_are_merged(ask: Callable[..., Experimen
     ]
     effect = run(ask(metrics=(METRICS[0], latency)), world).metrics[1].comparisons[0].effect
     assert isinstance(effect, NotEstimable)
-    assert "fewer than two edges in common" in effect.reason
+    assert effect.why.code == "tooFewCommonEdges"
 
 
 def test_a_shadow_changes_nothing_but_is_said_to_be_one(ask: Callable[..., Experiment]) -> None:
@@ -647,7 +653,7 @@ def test_it_says_what_was_asked_of_whom_and_when(ask: Callable[..., Experiment])
     experiment, world = ask(design=dataclasses.replace(DESIGN, alpha=0.01)), World(seconds=300)
     found = run(experiment, world)
     assert (found.experiment, found.source, found.unit) == ("iris", world.place, "user")
-    assert (found.test, found.alpha) == ("sequential", 0.01)
+    assert (found.test, found.alpha) == ("horizon", 0.01)
     assert (found.at, found.started, found.elapsed_seconds) == (START + 300, START, 300)
     assert (found.min_duration_seconds, found.max_duration_seconds) == (600, 7200)
     assert (found.current_split, found.counts_from) == (SPLIT_OF[0.5], START + 30)
@@ -756,18 +762,19 @@ def test_while_the_first_intent_is_open_no_split_is_known(ask: Callable[..., Exp
     assert "noShare" not in [note.code for note in found.notes]
     effect = found.metrics[0].comparisons[0].effect
     assert isinstance(effect, NotEstimable)
-    assert "a change of the split is not finished" in effect.reason
+    assert effect.why == Remark("splitChanging")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"), [(29, "requests count from"), (30, "requests count since"), (31, "since")]
+    ("seconds", "code"), [(29, "countsFrom"), (30, "tooFewScrapes"), (31, "tooFewScrapes")]
 )
 def test_it_says_from_when_on_requests_count(
-    ask: Callable[..., Experiment], seconds: float, says: str
+    ask: Callable[..., Experiment], seconds: float, code: str
 ) -> None:
     effect = run(ask(), World(seconds=seconds)).metrics[0].comparisons[0].effect
     assert isinstance(effect, NotEstimable)
-    assert f"{says} 2023-11-14T22:13:50" in effect.reason
+    assert effect.why.code == code
+    assert effect.why.facts["counts_from"] == "2023-11-14T22:13:50Z"
 
 
 def test_a_ledger_that_a_shift_began_locked_no_plan_and_that_is_said(
@@ -835,7 +842,8 @@ def test_the_check_of_the_split_looks_as_often_and_at_whom_the_plan_says(
 def test_why_there_is_no_check_of_the_split_is_said(ask: Callable[..., Experiment]) -> None:
     silent = run(ask(), World(seconds=300, silent=(TREATMENT,))).srm
     assert isinstance(silent, NotEstimable)
-    assert (silent.method, silent.reason) == ("split", "nobody knows the requests of treatment")
+    assert silent.method == "split"
+    assert silent.why == Remark("requestsUnknown", {"variants": [TREATMENT]})
     world = World(seconds=300)
     world._all = [
         Series({{"bucket": "shard"}.get(k, k): v for k, v in s.labels.items()}, s.times, s.values)
@@ -947,3 +955,17 @@ def test_what_counters_of_unknown_age_held_at_first_is_told(
     told = notes(run(ask(), world), "beforeFirstScrape")
     assert {name: facts["requests_count"] for name, facts in told.items()} == held
     assert all(held.values())
+
+
+@pytest.mark.parametrize("unit", ["user", "request"])
+def test_a_horizon_decides_as_early_and_says_by_which_method(
+    ask: Callable[..., Experiment], unit: str
+) -> None:
+    world = World(truth={CONTROL: 0.8, TREATMENT: 0.84})
+    found = run(ask(unit, test="horizon"), world)
+    assert found.verdict.kind == "ship", found.verdict.reasons
+    kind = "ratio" if unit == "user" else "proportion"
+    assert [metric.method for metric in found.metrics] == [f"{kind}_horizon"] * 2
+    assert found.test == "horizon"
+    worse = run(ask(unit, test="horizon"), World(truth={CONTROL: 0.8, TREATMENT: 0.7}))
+    assert worse.verdict.kind == "stop"

@@ -85,6 +85,16 @@ def test_the_exit_code_is_the_verdict_if_that_is_asked_for(
     assert says in out
     assert err.startswith("hint: ")
     assert analyze() == 0
+    assert analyze("--fail-on", "stop, invalid") == (code if code in (11, 12) else 0)
+
+
+def test_a_verdict_that_there_is_not_is_refused_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert analyze("--fail-on", "stop,sink") == 2
+    assert (
+        "--fail-on sink, must be some of ship, continue, stop, invalid" in capsys.readouterr().err
+    )
 
 
 def test_machines_get_a_versioned_document_and_nothing_else(
@@ -156,7 +166,7 @@ def test_a_watch_ends_with_what_no_time_will_heal(
         "abctl.cli._watch.time.sleep", lambda _: Path("pages.jsonl").write_text("x\n")
     )
     assert analyze("--watch", "--exit-code") == 6
-    assert "is not a page of samples" in capsys.readouterr().err
+    assert "pages.jsonl" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("output", "answers"), [("table", 2), ("json", 4)])
@@ -223,7 +233,7 @@ def test_pages_without_a_counter_of_ours_are_an_error(capsys: pytest.CaptureFixt
     assert "has no sample of ab_requests_total" in capsys.readouterr().err
     Path("pages.jsonl").write_text("[]\n")
     assert analyze() == 6
-    assert "is not a page of samples" in capsys.readouterr().err
+    assert "pages.jsonl" in capsys.readouterr().err
 
 
 def test_a_plan_takes_traffic_and_baseline_from_what_runs(capsys: pytest.CaptureFixture) -> None:

@@ -8,15 +8,17 @@ import pytest
 from estimates import PLAIN
 
 from abctl.core.analysis import Claim, ClaimKind, Comparison
+from abctl.core.reasons import Reason
 from abctl.report.effects import compared
-from abctl.stats.estimate import Alternative, Delta, Estimate
+from abctl.stats.estimate import Alternative, Delta, Estimate, Remark
 
 NONE, HALF = Delta(0.0, relative=False), Delta(0.5, relative=True)
 MARGIN = Delta(0.01, relative=False)
 RESULT = replace(
     PLAIN, control=0.5, treatment=0.52, effect=0.02, lift=0.04, lift_interval=(-1.0, 1.0)
 )
-EARLIER = "the null was rejected at an earlier look and stays so; this look alone would not"
+NOTE = Remark("rejectedEarlier")
+EARLIER = Reason.of(NOTE).text
 
 
 def claim(
@@ -42,7 +44,11 @@ def said(role: str, *claims: Claim) -> str:
         comparisons=(Comparison("treatment", result, claims),),
     )
     found: Any = SimpleNamespace(
-        metrics=(metric,), variants=("a", "b"), alpha=0.05, verdict=SimpleNamespace(reasons=())
+        metrics=(metric,),
+        variants=("a", "b"),
+        alpha=0.05,
+        verdict=SimpleNamespace(reasons=()),
+        preset="",
     )
     _, table, _ = compared(found, wide=False)
     return " ".join(" ".join(table.plain.splitlines()[2:]).split())
@@ -102,7 +108,7 @@ def test_without_an_interval_the_line_gives_the_answer_of_p(*, proven: bool) -> 
 
 
 def test_what_an_earlier_look_has_proven_is_told_with_the_reason() -> None:
-    faded = replace(RESULT, notes=(EARLIER,))
+    faded = replace(RESULT, notes=(NOTE,))
     better = claim("better", NONE, "greater", 2e-8, proven=True, result=faded)
     assert said("primary", better, claim("harm", NONE, "less", 0.04)) == (
         f"primary, better? just above 0 to +4.00pp, all above 0; lift +4.0%; {EARLIER}"

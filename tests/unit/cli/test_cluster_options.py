@@ -86,7 +86,8 @@ def test_the_tab_key_says_nothing_of_what_is_wrong(kubeconfig, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("what", ["sdep/iris", "sdep/iris.v2"])
 @pytest.mark.parametrize("name", ["apply", "diff", "delete"])
-def test_an_object_is_no_experiment_file(name, kubeconfig, capsys):
-    assert run([name, "sdep/iris"]) == 2
-    assert "sdep/iris is no experiment file\nhint: abctl shift" in capsys.readouterr().err
+def test_an_object_is_no_experiment_file(name, what, kubeconfig, capsys):
+    assert run([name, what]) == 2
+    assert f"{what} is not an experiment file\nhint: abctl shift" in capsys.readouterr().err

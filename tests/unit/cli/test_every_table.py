@@ -180,7 +180,9 @@ def test_of_a_shift_of_many_variants(capsys: Screen) -> None:
     ledger = SimpleNamespace(intent=intent, changed_since=lambda _: ())
     seen = SimpleNamespace(drifted=True, ledger=ledger, other_variants="")
     moves = {(VARIANTS[0], VARIANTS[1]): 100}
-    planned: Any = SimpleNamespace(before=SPLIT, after=SHIFTED, state=seen, moves=moves)
+    planned: Any = SimpleNamespace(
+        before=SPLIT, after=SHIFTED, state=seen, moves=moves, unrecorded="", owners=()
+    )
     assignment = SimpleNamespace(unit="user")
     session: Any = SimpleNamespace(
         experiment=SimpleNamespace(name="iris", assignment=assignment), adopted=False

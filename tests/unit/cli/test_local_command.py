@@ -67,7 +67,7 @@ def test_logs_are_those_of_an_experiment_or_of_one_process_of_it(
     assert run(["local", "logs", "iris", "--process", "envoy"]) == 0
     assert capsys.readouterr().out == "envoy speaks\n"
     assert run(["local", "logs", "envoy"]) == 2
-    assert "no stack in" in capsys.readouterr().err
+    assert "'envoy'" in capsys.readouterr().err
 
 
 def test_a_hint_names_the_stack_as_its_user_did(

@@ -27,8 +27,8 @@ COMMANDS = {
     "assign": (["assign", "iris.yaml", "alice"], {0}),
     "analyze": (["analyze", "iris.yaml", "--exit-code"], {12}),
     "doctor": (["doctor", "iris.yaml"], {3}),
-    "rollback": (["rollback", "iris.yaml", "--yes", "--timeout", "0"], {0, 5}),
     "shift": (["shift", "iris.yaml", "--to", "50/50", "--dry-run=client"], {0}),
+    "rollback": (["rollback", "iris.yaml", "--yes", "--timeout", "0"], {0, 5}),
 }
 FILE = """
 apiVersion: abctl.dev/v1alpha1

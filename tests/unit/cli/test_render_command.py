@@ -58,4 +58,4 @@ def test_texts_of_several_lines_can_be_read(capsys: Screen) -> None:
     out = capsys.readouterr().out
     assert "  nginx.conf: |\n    pid /tmp/nginx.pid;\n" in out
     kinds = [obj["kind"] for obj in yaml.safe_load_all(out)]
-    assert kinds[-3:] == ["ConfigMap", "Deployment", "Service"]
+    assert kinds[-4:] == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service"]

@@ -30,7 +30,10 @@ def path(tmp_path: Path) -> str:
     ("options", "said"),
     [
         (["--url", "http://192.0.2.1"], ["http://192.0.2.1: not on this machine", "--yes"]),
-        (["--url", "192.0.2.1"], ["'192.0.2.1' is no entrance", "http://127.0.0.1:8080"]),
+        (
+            ["--url", "192.0.2.1"],
+            ["'192.0.2.1' is not an http(s) address", "http://127.0.0.1:8080"],
+        ),
         (["--duration", "60"], ["--duration: '60' is not a duration", "90s"]),
         (["--rate", "-1"], ["--rate -1.0, must be from 0.001 to 1,000,000"]),
         (["--requests", "0"], ["--requests 0, must be from 1 to"]),

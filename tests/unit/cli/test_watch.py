@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 
 import pytest
 import typer
@@ -94,7 +95,14 @@ def test_it_ends_when_it_is_over(terminal, monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     waits, left = [], ["a", NotFoundError("not yet", "-"), "b", "c"]
-    monkeypatch.setattr(_watch.time, "sleep", waits.append)
+    real = _watch.time.sleep
+
+    def sleep(seconds: float) -> None:
+        # Threads that other tests have left wait by the same function.
+        mine = threading.current_thread() is threading.main_thread()
+        waits.append(seconds) if mine else real(seconds)
+
+    monkeypatch.setattr(_watch.time, "sleep", sleep)
 
     def look():
         if isinstance(found := left.pop(0), Exception):

@@ -79,10 +79,19 @@ def test_what_may_pass_is_tried_again_with_growing_pauses(world, passing):
 
 
 def test_what_does_not_pass_is_unreachable_with_the_servers_words(world):
+    world.script += [failure(500, "etcdserver: no leader", "InternalError")] * 20
+    with pytest.raises(UnreachableError, match="no leader"):
+        world.get(REF)
+    assert len(world.asked) == 1 + len(world.pauses) <= 8
+
+
+def test_a_webhook_that_does_not_answer_is_a_refusal_of_what_was_not_done(world):
     message = 'failed calling webhook "iris": connection refused'
     world.script += [failure(500, message, "InternalError")] * 20
-    with pytest.raises(UnreachableError, match="failed calling webhook"):
+    with pytest.raises(ClusterError, match="failed calling webhook") as caught:
         world.get(REF)
+    assert not isinstance(caught.value, UnreachableError)
+    assert "the webhook iris must answer" in caught.value.hint
     assert len(world.asked) == 1 + len(world.pauses) <= 8
 
 
@@ -184,6 +193,22 @@ def test_the_clock_is_the_servers_as_far_as_it_says(world, ahead, monkeypatch):
     # It says whole seconds; a clock that may well be ours is taken for ours.
     slack = 1.0 if ahead else 0.0
     assert before - slack <= between <= time.time() + slack
+
+
+def test_a_clock_of_this_machine_that_is_set_does_not_move_the_servers(world, monkeypatch):
+    real, ahead = time.time, 3600.0
+    monkeypatch.setattr(
+        BaseHTTPRequestHandler, "date_time_string", lambda _: formatdate(real(), usegmt=True)
+    )
+    world.script[:] = [FOUND, FOUND]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead)
+    world.get(REF)
+    assert abs(world.now() - real()) < 1.5
+    ahead = 0.0  # it is set right, in the middle of a command
+    assert abs(world.now() - real()) < 1.5
+    ahead = -7200.0
+    world.get(REF)
+    assert abs(world.now() - real()) < 1.5
 
 
 def test_without_an_answer_so_far_the_clock_is_asked_for(world):

@@ -91,10 +91,10 @@ def test_of_several_files_the_first_counts_for_each_name(tmp_path):
         (config({"client-certificate-data": "%"}), "client-certificate-data is not base64"),
         (config({"as-groups": ["ops"]}), "need `as`"),
         (config({"as-groups": "ops"}), "as-groups must be a list"),
-        (config(cluster={"server": "localhost:8080"}), "'localhost:8080' is no address"),
-        (config(cluster={"server": ""}), "is no address"),
+        (config(cluster={"server": "localhost:8080"}), "'localhost:8080' is not an address"),
+        (config(cluster={"server": ""}), "is not an address"),
         (config(cluster={**CLUSTER, "proxy-url": "ftp://a:123456@p"}), "the proxy ftp://p is no"),
-        (config(cluster={"server": "https://x:port"}), "'https://x:port' is no address"),
+        (config(cluster={"server": "https://x:port"}), "'https://x:port' is not an address"),
         (
             config(cluster={"server": "https://x", "certificate-authority": "none.crt"}),
             "certificate-authority: No such file",

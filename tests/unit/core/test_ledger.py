@@ -63,7 +63,7 @@ def test_epochs_never_overlap_nor_hold_unsettled_or_unknown_time(entries, end, s
     found = known.epochs(end, settle)
     assert all(epoch.start < epoch.end <= max(end, known.entries[-1].at) for epoch in found)
     assert all(one.end <= two.start for one, two in pairwise(found))
-    for one, two in pairwise(known.entries):
+    for one, two in pairwise(known._dated):
         assert one.at <= two.at
         unknown = (one.at, two.at) if one.phase == "intent" else (one.at, one.at + settle)
         for epoch in found:
@@ -101,6 +101,20 @@ def test_an_intent_may_take_the_place_of_another():
 def test_a_change_behind_the_back_is_an_epoch_of_its_own_and_casts_doubt_on_the_one_before():
     known = ledger_with(*STARTED, entry(100, A, C, "observed", actor="unknown"))
     assert known.epochs(200, 10) == (Epoch(12, 100, A, certain=False), Epoch(110, 200, C))
+
+
+def test_a_clock_that_was_far_ahead_is_told_by_the_next_entry():
+    ahead = (entry(3700, A, B, "intent"), entry(3702, A, B, "applied"))
+    later = (entry(300, B, C, "intent"), entry(303, B, C, "applied"))
+    known = ledger_with(*STARTED, *ahead, *later)
+    assert [each.at for each in known.entries] == [0, 2, 3700, 3702, 300, 303]
+    assert known.epochs(900, 10) == (Epoch(12, 300, A, certain=False), Epoch(313, 900, C))
+    assert (known.began, known.counts_from(10)) == (0, 313)
+
+
+def test_a_clock_that_is_a_little_behind_makes_no_entry_earlier():
+    known = ledger_with(*STARTED, entry(100, A, B, "intent"), entry(97, A, B, "applied"))
+    assert known.epochs(200, 10) == (Epoch(12, 100, A), Epoch(110, 200, B))
 
 
 def test_a_period_that_never_settles_is_no_epoch():
@@ -181,7 +195,8 @@ def test_the_file_format_stays(make_experiment):
     obj = new_object(make_experiment(), entry(1_800_000_000.1234, None, A, "intent"))
     assert obj["data"]["ledger.jsonl"] == (
         '{"at": "2027-01-15T08:00:00.123Z", "actor": "ann", "from": null, '
-        '"to": {"control": 9000, "treatment": 1000}, "why": "because", "phase": "intent"}\n'
+        '"to": {"control": 9000, "treatment": 1000}, "why": "because", "phase": "intent", '
+        '"chain": "d9b0a59589a05f6d"}\n'
     )
     assert ledger.ledger_ref(make_experiment()).name == "abctl-iris"
 

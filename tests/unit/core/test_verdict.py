@@ -15,10 +15,12 @@ from abctl.core.analysis import (
     Result,
     Verdict,
 )
+from abctl.core.answers import Silence
+from abctl.core.doubts import Doubts
 from abctl.core.experiment import Design
 from abctl.core.reasons import Reason
 from abctl.core.verdict import Size, deviation, integrity_violations, verdict
-from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Remark
 from abctl.stats.srm import SrmResult, fixed, sequential
 
 DESIGN = Design(min_duration_seconds=100, max_duration_seconds=1000)
@@ -35,6 +37,7 @@ NUMBERS = {
     "alpha": 0.05,
 }
 ACCURACY = {"metric": "accuracy", "role": "primary", "treatment": "treatment"}
+UNKNOWN = NotEstimable("ratio", Remark("noVariance"))
 ERRORS = {"metric": "errors", "role": "guardrail", "treatment": "treatment"}
 MARGIN = Delta(0.005, relative=False)
 
@@ -126,7 +129,12 @@ def test_harm_on_a_primary_goes_before_better_on_another() -> None:
     assert found.reasons == (Reason("harmProven", ACCURACY | none | NUMBERS),)
 
 
-def of(elapsed_seconds: float = 500, without_share: tuple[str, ...] = (), **are: str) -> Verdict:
+def of(
+    elapsed_seconds: float = 500,
+    without_share: tuple[str, ...] = (),
+    silent: tuple[Silence, ...] = (),
+    **are: str,
+) -> Verdict:
     """The verdict on treatments that are good, harmful, or open."""
     says: dict[str, tuple[tuple[ClaimKind, ...], tuple[ClaimKind, ...]]] = {
         "good": (("better",), ("non-inferior",)),
@@ -143,6 +151,7 @@ def of(elapsed_seconds: float = 500, without_share: tuple[str, ...] = (), **are:
         elapsed_seconds=elapsed_seconds,
         integrity=(),
         without_share=without_share,
+        doubts=Doubts(silent=silent),
     )
 
 
@@ -175,6 +184,22 @@ def test_each_treatment_has_its_own_verdict_and_the_experiment_says_what_to_do(
 @pytest.mark.parametrize("b", ["good", "harmful", "open"])
 def test_a_treatment_without_a_share_neither_stops_nor_ships(a: str, b: str) -> None:
     assert of(a=a, b=b, without_share=("a",)) == of(b=b)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_treatment_without_a_good_answer_is_harm_while_it_has_a_share(name: str) -> None:
+    dead = Silence(name, "clients", 30.0, failed=40.0, others_good=90.0)
+    found = of(a="open", b="open", silent=(dead,))
+    assert (found.kind, found.treatment, found.reasons) == ("stop", name, (dead.reason,))
+    assert {v.treatment: v.kind for v in found.treatments}[name] == "stop"
+    without = of(a="open", b="open", silent=(dead,), without_share=(name,))
+    assert (without.kind, len(without.treatments)) == ("continue", 1)
+
+
+def test_a_control_without_a_good_answer_is_nothing_to_compare_with() -> None:
+    dead = Silence("control", "clients", 30.0, failed=40.0, others_good=90.0)
+    found = of(a="good", b="open", silent=(dead,))
+    assert (found.kind, found.reasons) == ("invalid", (dead.reason,))
 
 
 def test_after_a_rollback_the_evidence_speaks_of_all() -> None:
@@ -238,7 +263,7 @@ def test_a_fixed_test_ends_with_its_one_look() -> None:
 
 def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
     missing = metric(
-        "errors", "guardrail", {"treatment": ()}, NotEstimable("ratio", "no errors yet")
+        "errors", "guardrail", {"treatment": ()}, NotEstimable("ratio", Remark("noVariance"))
     )
     found = verdict(
         DESIGN,
@@ -249,9 +274,11 @@ def test_continue_says_what_is_missing_and_when_it_is_expected() -> None:
     )
     assert found.kind == "continue"
     none = {"margin": None, "margin_is_relative": None}
+    cause = {"code": "noVariance", "facts": {}}
+    why = {"detail": "no variance in either variant", "reason": cause}
     assert found.reasons == (
         Reason("notYetProven", ACCURACY | none | NUMBERS),
-        Reason("notYetEstimable", ERRORS | {"method": "ratio", "detail": "no errors yet"}),
+        Reason("notYetEstimable", ERRORS | {"method": "ratio"} | why),
         Reason("minDuration", {"left_seconds": 40, "min_duration_seconds": 100}),
         Reason(
             "sizeNotReached",
@@ -422,7 +449,7 @@ def test_a_fixed_test_at_its_end_ships_whatever_the_time_or_names_whom_it_gives_
 def test_one_of_two_primaries_is_enough_and_only_the_proven_are_compared() -> None:
     safe = guardrail("non-inferior", b=("non-inferior",))
     other = replace(primary(b=("better",)), name="clicks")
-    for unproven in (estimate(0.05, 0.2), estimate(-0.05, 0.2), NotEstimable("ratio", "few")):
+    for unproven in (estimate(0.05, 0.2), estimate(-0.05, 0.2), UNKNOWN):
         first = primary("better", b=())
         one, two = first.comparisons
         first = replace(first, comparisons=(one, replace(two, effect=unproven)))
@@ -441,7 +468,7 @@ def test_the_reasons_to_ship_are_those_of_the_one_that_ships() -> None:
 
 def test_of_two_without_an_estimate_the_first_goes_first() -> None:
     first = primary("better", b=("better",))
-    unknown = NotEstimable("ratio", "few")
+    unknown = UNKNOWN
     first = replace(first, comparisons=tuple(replace(c, effect=unknown) for c in first.comparisons))
     safe = guardrail("non-inferior", b=("non-inferior",))
     found = verdict(DESIGN, [first, safe], elapsed_seconds=500, integrity=())

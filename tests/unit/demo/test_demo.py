@@ -145,7 +145,7 @@ def test_no_more_requests_are_told_than_are_expected(
     monkeypatch.setattr(demo, "simulate", simulate)
     with pytest.raises(ClusterError):
         play(tmp_path / "demo", told)
-    assert told.done == [(0, 6_960), (6_000, 6_960), (6_960, 6_960)]
+    assert told.done == [(0, 7_200), (6_000, 7_200), (7_200, 7_200)]
     assert flowing
 
 

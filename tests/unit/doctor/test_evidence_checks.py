@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from abctl.core.change import Ref
 from abctl.core.experiment import Design, Experiment, Metric
+from abctl.core.outcome import Outcome
 from abctl.core.selector import Selector
 from abctl.doctor.check import Check
 from abctl.doctor.evidence import examine
+from abctl.doctor.world import deeds
 from abctl.errors import SourceError
 from abctl.session.analyze import telemetry
 from abctl.sources import Outline, Series
@@ -21,6 +24,7 @@ from abctl.stats.estimate import Delta
 
 NOW = 1_700_000_000.0
 DESIGN = Design(max_duration_seconds=7 * 86_400.0, settle_seconds=60.0)
+SERVERS = ("ab_requests_total", "ab_outcome_count_total", "ab_outcome_sum_total")
 ACCURACY = Metric(
     "accuracy", "primary", "proportion", "accuracy", "increase", mde=Delta(0.02, False)
 )
@@ -68,7 +72,7 @@ class Page:
             | {"bucket": "0", "code": "2xx", "outcome": "accuracy", "sign": "positive"}
             | dict(self.extra)
             for variant in ("control", "treatment")
-            for name in ("ab_requests_total", "ab_outcome_count_total", "ab_outcome_sum_total")
+            for name in (*SERVERS, "ab_client_requests_total")
             for job in jobs
         ]
 
@@ -95,6 +99,7 @@ def test_a_source_that_has_everything(found: Found) -> None:
         "clock",
         "metric requests",
         "metric accuracy",
+        "access log",
         "scrapes",
         "labels",
         "retention",
@@ -110,7 +115,14 @@ def test_a_source_that_has_everything(found: Found) -> None:
         ({"without": "treatment"}, "metric requests", "error", "seriesMissing", {}),
         ({"without": "ab_outcome_count_total"}, "metric accuracy", "error", "seriesMissing", {}),
         ({"without": "ab_outcome_sum_total"}, "metric accuracy", "warning", "noEventYet", {}),
-        ({"doubled": True}, "metric requests", "error", "failed", {"error": "SourceError"}),
+        (
+            {"without": "ab_client_requests_total"},
+            "access log",
+            "warning",
+            "accessLogNotScraped",
+            {},
+        ),
+        ({"doubled": True}, "metric requests", "error", "scrapedTwice", {"instance": "control"}),
         ({"age": 300.0}, "scrapes", "error", "scrapesEnded", {"age_seconds": 300.0}),
         (
             {"interval": 120.0},
@@ -144,6 +156,42 @@ def test_one_thing_that_is_wrong(
     assert (check.level, check.reason.code) == (level, code)
     assert facts.items() <= check.reason.facts.items()
     assert check.hint
+
+
+@pytest.mark.parametrize(
+    ("lost", "codes"), [({}, ["collectorNotScraped"]), ({"what": "lost"}, ["collectorLost"])]
+)
+def test_a_collector_is_read_and_has_its_first_memory(
+    make_experiment: Callable[..., Experiment], lost: dict[str, str], codes: list[str]
+) -> None:
+    class Collecting(Page):
+        def _labels(self) -> list[dict[str, str]]:
+            where = [{"variant": v, "instance": "collector"} for v in ("control", "treatment")]
+            told = [{"__name__": "ab_feedback_total", "job": "c", **at, **lost} for at in where]
+            return super()._labels() + told
+
+    made = make_experiment(shares_bp=(5000, 5000))
+    outcomes = (Outcome("accuracy", "binary"),)
+    experiment = dataclasses.replace(
+        made, metrics=(ACCURACY,), design=DESIGN, source=None, outcomes=outcomes
+    )
+    checks = list(examine(experiment, Collecting(), telemetry(experiment), clock=lambda: NOW))
+    found = [check for check in checks if check.name == "collector counts"]
+    assert [check.reason.code for check in found] == codes
+    assert {check.level for check in found} == {"error"}
+    # Without outcomes there is no collector to look for.
+    bare = dataclasses.replace(experiment, outcomes=())
+    names = [c.name for c in examine(bare, Page(), telemetry(bare), clock=lambda: NOW)]
+    assert "collector counts" not in names
+
+
+def test_an_apply_creates_the_keys_of_a_collector_and_does_no_more_with_them() -> None:
+    target, ledger, made, keys = (
+        Ref("v1", kind, "models", "iris") for kind in ("Service", "ConfigMap", "Service", "Secret")
+    )
+    takes = {deed.name: deed.takes for deed in deeds(target, ledger, [made], keys)}
+    assert [verb for verb, ref in takes["apply"] if ref == keys] == ["create"]
+    assert all(ref != keys for name in ("look", "shift") for _, ref in takes[name])
 
 
 def test_what_is_kept_for_ever_is_kept_long_enough(found: Found) -> None:

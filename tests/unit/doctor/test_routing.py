@@ -1,6 +1,7 @@
 """The probe against an entrance that routes rightly, and wrongly in one way at a time."""
 
 import dataclasses
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -154,6 +155,22 @@ def test_answers_that_do_not_say_who_they_are(experiment: Experiment) -> None:
     assert found.reason == Reason("variantUnknown", facts | {"variant": "stranger"})
 
 
+def test_each_request_is_logged_with_what_came(
+    experiment: Experiment, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "abctl")
+    assert checks(experiment, right(experiment))
+    asked = r"GET http://127\.0\.0\.1:\d+/\S+: 200, \d+ bytes, \d+ ms"
+    said = [record.message for record in caplog.records]
+    assert len(said) >= USERS
+    assert all(re.fullmatch(asked, each) for each in said)
+    with entrance(right(experiment)) as url:
+        pass
+    list(probe(experiment, experiment.split, url, first=0, users=USERS))
+    assert f"GET {url}" in caplog.records[-1].message
+    assert "no answer (" in caplog.records[-1].message
+
+
 def test_an_entrance_that_fails_or_is_not_there(experiment: Experiment) -> None:
     (found,) = checks(experiment, right(experiment), status=503).values()
     assert found.level == "error"
@@ -227,3 +244,21 @@ def test_a_slow_entrance_is_not_waited_for_endlessly(
     assert found.reason.code == "answersTooSlow"
     assert found.reason.facts["answered_count"] < found.reason.facts["requests_count"] == 400
     assert "--users" in found.hint
+
+
+def test_requests_without_a_key_can_be_forced_too(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    rules = {"unit": "request", "key": "", "override": "x-variant"}
+    alone = make_experiment(shares_bp=(10_000, 0), **rules)
+    found = checks(alone, lambda headers, _: headers.get("x-variant", "control"))
+    assert levels(found) == {"shares": "ok", "override": "ok"}
+
+
+@pytest.mark.parametrize(("name", "level"), [("seldon", "warning"), ("envoy", "error")])
+def test_an_entrance_that_drops_the_name_of_the_variant_is_no_fault(
+    name: str, level: str, make_experiment: Callable[..., Experiment]
+) -> None:
+    plain = make_experiment(unit="request", key="", shares_bp=(10_000, 0))
+    found = checks(dataclasses.replace(plain, platform=name), lambda *_: "")
+    assert levels(found) == {"routing": level}

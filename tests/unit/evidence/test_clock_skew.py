@@ -58,13 +58,15 @@ class Counted:
 def analyze(make_experiment: Callable[..., Experiment]) -> Callable[..., Analysis]:
     """Judges what somebody wrote and now looks at, whose clock is ahead by some seconds."""
 
-    def look(*, ahead: float, clock: Callable[[], float] | None) -> Analysis:
+    def look(*, ahead: float, clock: Callable[[], float] | None, again: bool = False) -> Analysis:
         made = make_experiment(shares_bp=BEFORE.shares_bp, unit="request", key="")
         design = Design(settle_seconds=20.0)
         experiment = dataclasses.replace(made, metrics=(ERRORS,), design=design, split=BEFORE)
         entries = Ledger(locked_plan(experiment))
         for at, split in ((START, BEFORE), (CHANGE, AFTER)):
             entries = entries.with_entry(Entry(at + ahead, "me", None, split, "", "applied"))
+        if again:
+            entries = entries.with_entry(Entry(CHANGE + 60, "me", AFTER, AFTER, "", "applied"))
         asked = telemetry(experiment)
         return judge(gather(experiment, entries, Counted(), asked, clock=clock))
 
@@ -102,3 +104,15 @@ def test_an_entry_of_the_future_is_told_whatever_the_clock_is_now(
     assert found.verdict.kind == "invalid"
     assert found.verdict.reasons[0].code == "clocksApart"
     assert found.verdict.reasons[0].facts["ahead_seconds"] < 0
+
+
+def test_a_shift_by_a_clock_that_was_ahead_makes_nothing_invalid_for_ever(
+    analyze: Callable[..., Analysis],
+) -> None:
+    found = analyze(ahead=7200.0, clock=lambda: NOW, again=True)
+    assert found.verdict.kind == "continue", found.verdict.reasons
+    assert found.epochs[-1].start == CHANGE + 60 + 20
+    # Of what was before nobody knows which split it had, and when.
+    assert [epoch.counted for epoch in found.epochs] == [*[False] * (len(found.epochs) - 1), True]
+    shares = [variant.requests for variant in found.variants]
+    assert shares[0] / sum(shares) == pytest.approx(0.2, abs=0.01)

@@ -4,11 +4,12 @@ The source is abctl's client of Prometheus; the server is a small evaluator of i
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from alike import assert_same, few_even_polls
+from alike import few_even_polls, read_both_ways
 from evaluator import Server, Stored, source
 from generated import SELECTORS, START, calm, history, windows_of
 from hypothesis import example, given
@@ -30,12 +31,7 @@ def test_what_is_left_out_does_not_matter(seed: int, closed: bool) -> None:
     stored, scrapes = history(seed)
     now = START / 1000 + (scrapes - 20) * 15.0
     windows = windows_of(seed, now)
-    found = []
-    for read_all in (False, True):
-        with few_even_polls(read_all):
-            found.append(read(source(Server(stored, closed)), windows, SELECTORS, now))
-    with few_even_polls(read_all=False):
-        assert_same(found[0], found[1])
+    read_both_ways(lambda: Server(stored, closed), windows, now)
 
 
 @pytest.mark.parametrize("minutes", [9.9, 10.01, 10.3, 13.0, 25.0, 63.9])
@@ -43,13 +39,7 @@ def test_from_which_age_on_something_is_left_out_does_not_matter(minutes: float)
     now = FIRST + minutes * 60.0
     for seed in range(4):
         stored, _ = history(seed)
-        found = []
-        for read_all in (False, True):
-            with few_even_polls(read_all, few=128):
-                windows = [Window(0, FIRST, now)]
-                found.append(read(source(Server(stored)), windows, SELECTORS, now))
-        with few_even_polls(read_all=False, few=128):
-            assert_same(found[0], found[1])
+        read_both_ways(partial(Server, stored), [Window(0, FIRST, now)], now, few=128)
 
 
 def test_of_a_long_quiet_history_little_is_read() -> None:
@@ -78,7 +68,7 @@ def test_progress_is_told_and_comes_to_an_end() -> None:
     assert told[-1][0] == told[-1][1] == len(told)
 
 
-def test_two_servers_behind_one_address_are_refused() -> None:
+def test_of_two_servers_behind_one_address_nothing_is_counted() -> None:
     class Balanced(Server):
         """Every other question goes to a server that scrapes 7 seconds later."""
 
@@ -92,11 +82,28 @@ def test_two_servers_behind_one_address_are_refused() -> None:
 
     now = START / 1000 + 600 * 15.0
     for read_all in (False, True):
-        with (
-            few_even_polls(read_all),
-            pytest.raises(SourceError, match="was scraped at other times for one answer"),
-        ):
-            read(source(Balanced(calm(620))), [Window(0, START / 1000, now)], SELECTORS, now)
+        with few_even_polls(read_all):
+            windows = [Window(0, START / 1000, now)]
+            found = read(source(Balanced(calm(620))), windows, SELECTORS, now)
+        why = [found.trouble(each) for each in SELECTORS[:2]]
+        assert {each.code for each in why if each} == {"otherScrapes"}
+
+
+def test_starts_that_are_missing_in_scrapes_are_the_fault_of_their_target_alone() -> None:
+    now, stored = START / 1000 + 600 * 15.0, calm(620)
+    there = np.random.default_rng(1).random(620) < 0.6
+    lacking = [
+        (labels, times[there], values[there]) if "start" in labels["__name__"] else each
+        for each in stored
+        for labels, times, values in [each]
+    ]
+    other = [({**labels, "variant": "b"}, *rest) for labels, *rest in calm(620, instance="b0:80")]
+    for read_all in (False, True):
+        with few_even_polls(read_all):
+            windows = [Window(0, START / 1000, now)]
+            found = read(source(Server([*lacking, *other])), windows, SELECTORS, now)
+        why = [found.trouble(each) for each in SELECTORS]
+        assert [each.code if each else "" for each in why] == ["otherScrapes", "otherScrapes", ""]
 
 
 def test_a_process_that_is_scraped_twice_is_refused_and_one_that_follows_another_is_not() -> None:
@@ -109,11 +116,13 @@ def test_a_process_that_is_scraped_twice_is_refused_and_one_that_follows_another
 
     with few_even_polls(read_all=False):
         both = [*of_pod("x", 0, 620), *of_pod("y", 0, 620)]
-        with pytest.raises(SourceError, match="scraped twice"):
-            read(source(Server(both)), windows, SELECTORS, now)
+        twice = read(source(Server(both)), windows, SELECTORS, now)
+        assert (why := twice.trouble(SELECTORS[0])) is not None
+        assert why.code == "scrapedTwice"
         after = [*of_pod("x", 0, 300), *of_pod("y", 310, 620)]
         found = read(source(Server(after)), windows, SELECTORS, now)
     assert len(found.found[SELECTORS[0]]) == 4
+    assert found.trouble(SELECTORS[0]) is None
 
 
 def test_the_usual_interval_is_that_of_the_begin_whenever_anyone_looks() -> None:
@@ -148,13 +157,7 @@ def test_where_nobody_counts_drops_every_sample_is_read() -> None:
         if labels["__name__"] == "n_total" and labels["bucket"] == "0":
             values[253] = values[254] = values[251]
             values[252] += 0.5
-    found = []
-    for read_all in (False, True):
-        with few_even_polls(read_all):
-            windows = [Window(0, FIRST, now)]
-            found.append(read(source(Named(stored)), windows, SELECTORS, now))
-    with few_even_polls(read_all=False):
-        assert_same(found[0], found[1])
-    coverage = found[0].coverage(SELECTORS[0])
+    found, _ = read_both_ways(lambda: Named(stored), [Window(0, FIRST, now)], now)
+    coverage = found.coverage(SELECTORS[0])
     assert coverage is not None
     assert coverage.falls == 1

@@ -10,6 +10,8 @@ import pytest
 
 from abctl.errors import SourceError
 from abctl.evidence import saved
+from abctl.metrics import presets
+from abctl.metrics.queries import MetricQueries
 from abctl.sources import file
 
 SAVED = Path(__file__).parents[2] / "golden/forms_2026_11/saved_evidence.json.gz"
@@ -79,3 +81,10 @@ def test_a_series_with_more_times_than_values_is_damaged(tmp_path: Path) -> None
     write(path, document)
     with pytest.raises(SourceError, match=r"evidence.samples.found\[.*\]: \d+ times of 1 values"):
         saved.load(path)
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_every_preset_is_read_as_it_was_saved(name: str) -> None:
+    """Else what is judged from a file would be judged otherwise than where it was counted."""
+    asked = MetricQueries(name, presets.preset(name), {"control": {"variant": ("control",)}})
+    assert saved._telemetry(saved._telemetry_form(asked)) == asked

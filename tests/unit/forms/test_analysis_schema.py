@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from abctl.cli.main import run
+from abctl.core.look import USUAL_LOOKS
 from abctl.forms import document
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -47,6 +48,43 @@ def test_an_analysis_fits(path: Path, capsys: Screen) -> None:
     # What is not said of a field is not printed either.
     for key in analysis:
         assert key in SCHEMA["$defs"]["Analysis"]["properties"]
+
+
+@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.parent.name)
+def test_a_comparison_has_its_standard_error_and_on_request_its_path(
+    path: Path, capsys: Screen
+) -> None:
+    assert run(["analyze", "--from", str(path), "-o", "json", "--path"]) == 0
+    analysis = json.loads(capsys.readouterr().out)
+    assert errors(analysis) == []
+    told = [each for metric in analysis["metrics"] for each in metric["comparisons"]]
+    told = [each for each in told if "effect" in each["effect"]]
+    assert [each for each in told if each["effect"]["se"]]
+    for comparison in told:
+        effect, points = comparison["effect"], comparison["path"]
+        if effect["se"]:
+            ratio = effect["effect"] / effect["se"]
+            assert effect["statistic"] == pytest.approx(ratio, rel=1e-6)
+        last = points[-1]
+        assert (last["effect"], last["interval"]) == (effect["effect"], effect["interval"])
+        assert (last["p"], last["n"]) == (effect["p"], sum(effect["n"]))
+        times = [point["at"] for point in points]
+        assert analysis["epochs"][0]["start"] < times[0]
+        assert times == sorted(set(times))
+        assert times[-1] <= analysis["at"]
+        sizes = [point["n"] for point in points]
+        assert 1 < len(sizes) <= USUAL_LOOKS
+        assert sizes == sorted(sizes)
+
+
+def test_without_the_request_there_is_no_path_and_people_are_told_how_to_ask(
+    capsys: Screen,
+) -> None:
+    assert run(["analyze", "--from", str(SAVED[0]), "-o", "json"]) == 0
+    analysis = json.loads(capsys.readouterr().out)
+    assert {c["path"] for m in analysis["metrics"] for c in m["comparisons"]} == {None}
+    assert run(["analyze", "--from", str(SAVED[0]), "--path"]) == 2
+    assert "--path -o json" in capsys.readouterr().err
 
 
 def test_every_golden_analysis_fits() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from abctl.core import ledger as core
+from abctl.core import locked as core
 from abctl.core.experiment import Design, Experiment
 from abctl.core.ledger import Entry, Ledger
 from abctl.errors import ClusterError
@@ -38,6 +38,12 @@ def rewritten(old: str, new: str, text: str = TEXT) -> Experiment:
         ("version: v2", "version: v3", ("variants",), "variants.1.model.version is v3, was v2"),
         ("alpha: 0.05", "alpha: 0.01", ("design",), "design.alpha is 0.01, was 0.05"),
         ("  name: iris\n", "  name: other\n", ("name",), "name is other, was iris"),
+        (
+            "spec:\n",
+            "spec:\n  accessLog: false\n",
+            ("access_log",),
+            "access_log is False, was True",
+        ),
     ],
 )
 def test_a_file_that_was_changed_is_told_by_its_parts(
@@ -65,6 +71,13 @@ def test_what_means_the_same_and_what_may_change_is_no_change(
     experiment = rewritten(old, new)
     assert ledger.changed_since(experiment) == ()
     assert as_locked(ledger, experiment) == experiment
+
+
+def test_an_access_log_that_was_not_wanted_stays_so() -> None:
+    experiment = rewritten("spec:\n", "spec:\n  accessLog: false\n")
+    ledger = Ledger(locked_plan(experiment))
+    assert as_locked(ledger, experiment) == experiment
+    assert ledger.changed_since(FILE) == ("access_log",)
 
 
 def test_the_digest_is_of_what_was_written_and_not_of_what_it_means() -> None:
@@ -148,7 +161,8 @@ def test_a_plan_that_was_altered_is_noticed(where: str) -> None:
 def test_no_part_is_forgotten() -> None:
     """What a spec calls a part is what the experiment calls it."""
     parts = {each.name for each in fields(Experiment)} - core.NOT_LOCKED - {"name", "namespace"}
-    of_file = {"platform", "assignment", "variants", "metrics", "design", "entrance", "shadow"}
+    of_file = {"platform", "assignment", "variants", "metrics", "outcomes"}
+    of_file |= {"design", "entrance", "shadow", "access_log"}
     assert parts == of_file
 
 

@@ -85,6 +85,7 @@ def _tiny(plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("abctl.local.mlserver.require_installed", lambda: None)
     monkeypatch.setattr("abctl.session.local_stack.planned", planned)
+    monkeypatch.setattr("abctl.session.local_stack._models", lambda *_: {})
     assert run(["init", "iris.yaml"]) == 0
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from abctl.core.experiment import Experiment, Metric, Model, Variant, environment
+from abctl.core.experiment import Experiment, Metric, Model, Variant
 from abctl.core.ledger import Entry, Phase
+from abctl.core.server import environment
 from abctl.errors import AbctlError, ClusterError, NotFoundError, UsageError
 from abctl.forms.ledger import ledger_of, new_object, with_ledger
 from abctl.local import lifecycle
@@ -42,8 +43,19 @@ def test_what_cannot_start_leaves_no_stack(make_experiment: Make, tmp_path: Path
         up(make_experiment(), tmp_path / "stack")
     with pytest.raises(NotFoundError, match="no local stack"):
         local_stack.status(tmp_path / "stack")
+    assert not (tmp_path / "stack").exists()
+    (tmp_path / "stack").mkdir()
     with pytest.raises(NotFoundError, match="model"):
         up(make_experiment(), tmp_path / "stack")
+    assert (tmp_path / "stack").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--models .*file: not a folder"):
+        local_stack.up(
+            make_experiment(),
+            state_dir=tmp_path / "stack",
+            models_dir=tmp_path / "file",
+            report=silent,
+        )
 
 
 @pytest.mark.usefixtures("_installed")
@@ -126,7 +138,21 @@ def test_a_server_learns_of_feedback_and_not_of_what_it_measures_itself(
         "AB_BUCKETS": "8",
         "AB_KEY": "x-user-id",
         "AB_OUTCOMES": "accuracy,revenue",
+        "AB_KINDS": "accuracy=number,revenue=number",
     }
+
+
+def test_a_server_learns_which_values_an_outcome_can_have(make_experiment: Make) -> None:
+    def of(*kinds: str) -> str:
+        metrics = tuple(
+            Metric(f"m{i}", "secondary", kind, "click", "increase")  # type: ignore[arg-type]
+            for i, kind in enumerate(kinds)
+        )
+        return environment(replace(make_experiment(), metrics=metrics), "treatment")["AB_KINDS"]
+
+    assert of("proportion") == of("mean", "proportion") == "click=binary"
+    assert of("rate") == of("mean", "rate") == "click=amount"
+    assert of("mean") == "click=number"
 
 
 def test_requests_without_units_need_no_salt(make_experiment: Make) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from abctl import installation
-from abctl.errors import NotFoundError, SpecError, UsageError
+from abctl.errors import SpecError, UsageError
 from abctl.local import mlserver
+from abctl.local.model_folder import ModelFolder
 from abctl.local.stack import Server
 
 SERVER = Server("treatment", "iris", 1, 2, 3)
@@ -29,28 +30,22 @@ def write(path: Path, data: Any) -> None:
 
 def test_our_settings_go_over_the_models(model_dir: Path, tmp_path: Path) -> None:
     write(model_dir / "settings.json", {"http_port": 80, "debug": True, "gzip_enabled": False})
-    command = mlserver.command(SERVER, model_dir, {"AB_VARIANT": "treatment"}, tmp_path)
+    command = mlserver.command(
+        SERVER, ModelFolder.at(model_dir), {"AB_VARIANT": "treatment"}, tmp_path
+    )
     settings = json.loads((command.folder / "settings.json").read_text())
     assert settings["gzip_enabled"] is False
     assert settings["debug"] is False
     assert (settings["http_port"], settings["grpc_port"], settings["metrics_port"]) == (1, 2, 3)
     assert list(Path(settings["metrics_dir"]).iterdir()) == []
     assert (command.folder / "v2" / "model.joblib").exists()
-    assert command.environment == {"AB_VARIANT": "treatment", "OMP_NUM_THREADS": "1"}
+    assert command.environment == {
+        "AB_VARIANT": "treatment",
+        "AB_MODELS": "iris",
+        "OMP_NUM_THREADS": "1",
+    }
+    assert settings["parallel_workers"] == 0
     assert json.loads((model_dir / "settings.json").read_text())["http_port"] == 80
-
-
-def test_a_missing_model_says_where_it_is_looked_for(model_dir: Path, tmp_path: Path) -> None:
-    recipe = model_dir.parent / "train.py"
-    for name in ("model.joblib", "model-settings.json"):
-        (model_dir / name).unlink()
-        with pytest.raises(NotFoundError, match=name) as error:
-            mlserver.command(SERVER, model_dir, {}, tmp_path)
-        assert error.value.hint == "--models names the folder that has one for each version"
-    recipe.touch()  # as in a checkout of abctl
-    with pytest.raises(NotFoundError) as error:
-        mlserver.command(SERVER, model_dir, {}, tmp_path)
-    assert error.value.hint.startswith(f"python {recipe} makes those of that folder; --models")
 
 
 @pytest.mark.parametrize(
@@ -60,12 +55,54 @@ def test_a_missing_model_says_where_it_is_looked_for(model_dir: Path, tmp_path: 
 def test_wrong_model_settings(model_dir: Path, tmp_path: Path, text: str, problem: str) -> None:
     (model_dir / "model-settings.json").write_text(text)
     with pytest.raises(SpecError, match=problem):
-        mlserver.command(SERVER, model_dir, {}, tmp_path)
+        mlserver.command(SERVER, ModelFolder.at(model_dir), {}, tmp_path)
+
+
+def test_a_folder_that_is_named_is_served_under_the_name_that_requests_use(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    settings = {"name": "wine", "parameters": {"uri": "./model.joblib"}}
+    write(model_dir / "model-settings.json", settings)
+    command = mlserver.command(SERVER, ModelFolder.at(model_dir, renamed=True), {}, tmp_path)
+    served = command.folder / "v2"
+    found = json.loads((served / "model-settings.json").read_text())
+    assert found == {**settings, "name": "iris"}
+    assert (served / "model.joblib").resolve() == model_dir / "model.joblib"
+    assert json.loads((model_dir / "model-settings.json").read_text()) == settings
+
+
+@pytest.mark.parametrize("uri", ["../shared/model.joblib", "x/../../shared/model.joblib"])
+def test_a_model_beside_its_folder_is_found_from_the_link(
+    model_dir: Path, tmp_path: Path, uri: str
+) -> None:
+    beside = model_dir.parent / "shared" / "model.joblib"
+    beside.parent.mkdir()
+    beside.touch()
+    (model_dir / "x").mkdir()
+    write(model_dir / "model-settings.json", {"name": "iris", "parameters": {"uri": uri, "a": 1}})
+    command = mlserver.command(SERVER, ModelFolder.at(model_dir), {}, tmp_path)
+    found = json.loads((command.folder / "v2" / "model-settings.json").read_text())
+    assert found["parameters"] == {"uri": str(beside), "a": 1}
+
+
+def test_what_a_server_must_do_goes_over_settings_that_stop_it(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    given = {"load_models_at_startup": False, "metrics_endpoint": None, "root_path": "/x"}
+    write(model_dir / "settings.json", {**given, "parallel_workers": 2})
+    command = mlserver.command(SERVER, ModelFolder.at(model_dir), {}, tmp_path)
+    settings = json.loads((command.folder / "settings.json").read_text())
+    assert settings["parallel_workers"] == 2
+    assert {name: settings[name] for name in given} == {
+        "load_models_at_startup": True,
+        "metrics_endpoint": "/metrics",
+        "root_path": "",
+    }
 
 
 def test_a_state_folder_that_mlserver_cannot_search(model_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not find models"):
-        mlserver.command(SERVER, model_dir, {}, tmp_path / "[1]")
+        mlserver.command(SERVER, ModelFolder.at(model_dir), {}, tmp_path / "[1]")
 
 
 @pytest.mark.parametrize("lacking", ["mlserver", "mlserver_sklearn", "ab_runtime"])

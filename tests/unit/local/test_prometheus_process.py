@@ -32,9 +32,10 @@ def test_a_name_that_is_no_program_is_an_error(named: str) -> None:
 
 def test_every_server_is_scraped_under_its_variant() -> None:
     servers = (Server("control", "iris", 1, 2, 3), Server("treatment", "iris", 4, 5, 6))
-    made = prometheus.configuration(servers, 7, scrape_seconds=0.5)
+    made = prometheus.configuration(servers, 7, scrape_seconds=0.5, access_log=8)
     assert made["global"] == {"scrape_interval": "500ms", "scrape_timeout": "500ms"}
-    mlserver, envoy = made["scrape_configs"]
+    log, mlserver, envoy = made["scrape_configs"]
+    assert (log["honor_labels"], log["static_configs"]) == (True, [{"targets": ["127.0.0.1:8"]}])
     assert mlserver["honor_labels"] is True
     assert [(t["targets"], t["labels"]["variant"]) for t in mlserver["static_configs"]] == [
         (["127.0.0.1:3"], "control"),

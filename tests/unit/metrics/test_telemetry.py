@@ -22,6 +22,7 @@ def telemetry(name: str) -> MetricQueries:
 
 
 ABCTL = telemetry("abctl")
+_OF_GRPC = "envoy_cluster_grpc_"
 
 
 def test_what_a_client_did_wrong_counts_neither_as_error_nor_as_request() -> None:
@@ -35,7 +36,7 @@ def test_what_a_client_did_wrong_counts_neither_as_error_nor_as_request() -> Non
 @pytest.mark.parametrize("of", ["latency", "errors", "revenue"])
 def test_requests_outside_of_the_experiment_are_in_no_metric(of: str) -> None:
     for kind in PARTS:
-        metric = dataclasses.replace(ACCURACY, of=of, kind=kind)
+        metric = dataclasses.replace(ACCURACY, of=of, kind=kind, over="orders")
         for selector in ABCTL.parts(metric, "a").values() if ABCTL.measures(metric) else ():
             assert 'bucket!="none"' in selector or "ab_request_duration" in selector
 
@@ -94,7 +95,7 @@ def test_what_a_preset_does_not_have_is_told_with_what_it_has(
 @pytest.mark.parametrize("name", presets.names())
 def test_errors_that_are_no_series_yet_are_zeros_where_that_is_known(name: str) -> None:
     late = telemetry(name).late(ERRORS)
-    assert late == (frozenset() if name == "abctl" else {"successes", "events"})
+    assert late == (frozenset() if name in ("abctl", "access-log") else {"successes", "events"})
     assert telemetry(name).late(LATENCY) == frozenset()
 
 
@@ -105,7 +106,7 @@ def test_users_need_buckets_to_be_compared(name: str) -> None:
     asked.require_units(LATENCY, "user")  # by request, and a remark says so
     own = dataclasses.replace(ERRORS, selectors={"n": "x", "successes": "y"})
     asked.require_units(own, "user")
-    if name == "abctl":
+    if name in ("abctl", "access-log"):
         asked.require_units(ERRORS, "user")
         return
     with pytest.raises(SourceError, match=f"preset {name} does not tell one user from another"):
@@ -128,7 +129,7 @@ def test_latency_is_carried_in_seconds(name: str) -> None:
 def test_an_unknown_preset_names_the_known_ones() -> None:
     with pytest.raises(SourceError, match="no 'nope'") as caught:
         presets.preset("nope")
-    assert "abctl, envoy, envoy-gateway" in caught.value.hint
+    assert "abctl, access-log, envoy" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", PARTS)
@@ -137,3 +138,53 @@ def test_the_parts_of_a_kind_are_all_there_or_none(kind: Kind) -> None:
         preset = presets.preset(name)
         for kinds in (*preset.named.values(), preset.outcome):
             assert set(PARTS[kind]) <= set(kinds.get(kind, PARTS[kind]))
+
+
+@pytest.mark.parametrize("of", ["errors", "latency"])
+def test_what_is_said_of_the_server_is_its_own_counters(of: str) -> None:
+    plain = dataclasses.replace(ERRORS, of=of, kind="quantile" if of == "latency" else "proportion")
+    inside = dataclasses.replace(plain, of=f"server_{of}")
+    assert ABCTL.parts(inside, "a") == ABCTL.parts(plain, "a")
+    assert ABCTL.unit_seconds(inside) == ABCTL.unit_seconds(plain)
+    with pytest.raises(SourceError, match=f"server_{of}"):
+        telemetry("envoy").parts(inside, "a")
+
+
+@pytest.mark.parametrize("kind", ["good", "refused", "failed"])
+@pytest.mark.parametrize("name", [n for n in presets.names() if presets.preset(n).answers])
+def test_every_answer_is_of_one_class(name: str, kind: str) -> None:
+    code = {"good": "200", "refused": "404", "failed": "503"}[kind]
+    labels = {
+        "code": f"{code[0]}xx" if name in ("abctl", "access-log", "nginx") else code,
+        "envoy_response_code_class": code[0],
+        "response_code": code,
+        "http_response_status_code": code,
+        "grpc_response_status": "",
+    }
+    found = telemetry(name).answers("a")
+    assert {each for each in found if each != "unanswered" and _any(found[each], labels)} == {kind}
+
+
+@pytest.mark.parametrize("status", range(17))
+def test_every_status_of_grpc_is_of_one_class_where_each_has_a_counter(status: int) -> None:
+    names = {
+        kind: {Selector.parse(each).name for each in selectors}
+        for kind, selectors in telemetry("envoy").answers("a").items()
+    }
+    refused = (1, 3, 5, 6, 7, 9, 11, 16)
+    kind = "good" if status == 0 else "refused" if status in refused else "failed"
+    found = [each for each, of in names.items() if f"{_OF_GRPC}{status}" in of]
+    assert found == ([kind, "unanswered"] if status == 14 else [kind])
+
+
+def _any(selectors: tuple[str, ...], labels: dict[str, str]) -> bool:
+    """Whether one of them fits, as far as it asks for these labels; not of those of gRPC alone."""
+    parsed = [Selector.parse(s) for s in selectors if not s.startswith(_OF_GRPC)]
+    asked = (tuple(m for m in each.matchers if m[0] in labels) for each in parsed)
+    return any(Selector("x", each).matches({"__name__": "x", **labels}) for each in asked)
+
+
+def test_every_proxy_tells_answers_apart() -> None:
+    proxies = {name for name in presets.names() if presets.preset(name).proxy}
+    assert proxies >= {"envoy", "envoy-gateway", "istio", "nginx", "knative", "seldon", "seldon2"}
+    assert all(presets.preset(name).answers for name in proxies)

@@ -24,6 +24,8 @@ def taken_port() -> Iterator[int]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [each for each in os.environ if each.startswith("MLSERVER_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AB_VARIANT", "control")
+    monkeypatch.setenv("AB_SALT", "salt-1")
     model = {"name": "iris", "implementation": "ab_runtime.ABRuntime"}
     (tmp_path / "model-settings.json").write_text(json.dumps(model))
     return tmp_path
@@ -44,4 +46,15 @@ def test_a_taken_port_is_named(
 def test_a_folder_without_a_model_is_refused(folder: Path) -> None:
     (folder / "model-settings.json").unlink()
     with pytest.raises(SystemExit, match=r"error: .*: no model-settings.json in it or below"):
+        asyncio.run(serve(str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AB_SALT", ""), ("AB_MAX_BODY_BYTES", "many"), ("AB_MODELS", "wine")]
+)
+def test_a_wrong_setting_ends_it(
+    folder: Path, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=f"error: {name}"):
         asyncio.run(serve(str(folder)))

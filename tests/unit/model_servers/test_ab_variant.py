@@ -5,16 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ab_runtime.errors import StartError
-from ab_runtime.variant import Variant
+from ab_runtime.variant import Limits, Variant
 from abctl.core.assignment import bucket
 
 NEEDED = {"AB_VARIANT": "control", "AB_SALT": "salt-1"}
 VARIANT = Variant("control", "salt-1", buckets=64)
-
-
-def as_header(unit: str) -> str:
-    """What Starlette makes of a header that a client sent as UTF-8."""
-    return unit.encode().decode("latin-1")
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.integers(1, 10_000))
@@ -25,7 +20,7 @@ def test_a_bucket_is_that_of_the_analysis(salt: str, unit: str, buckets: int) ->
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_a_user_has_one_bucket_in_headers_and_in_feedback(unit: str) -> None:
-    assert VARIANT.bucket_of({"x-user-id": as_header(unit)}, None) == VARIANT.bucket(unit)
+    assert VARIANT.bucket_of([unit.encode()], None) == VARIANT.bucket(unit.strip(" \t"))
 
 
 def test_users_spread_over_the_buckets() -> None:
@@ -40,34 +35,55 @@ def test_no_unit_is_in_no_bucket(unit: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "unit"),
+    ("units", "drawn", "bucket_"),
     [
-        ({"x-user-id": "u1"}, "u1"),
-        ({"x-user-id": "u1", "x-ab-randomized": "true"}, "u1"),
-        ({"x-user-id": "u1", "x-ab-randomized": "false"}, None),
-        ({"x-user-id": ""}, None),
-        ({}, None),
-        ({"x-ab-randomized": "false"}, None),
-        ({"x-ab-randomized": "true"}, "request-7"),
-        ({"x-user-id": "", "x-ab-randomized": "true"}, "request-7"),
+        ([b"u1"], None, VARIANT.bucket("u1")),
+        ([b"u1"], b"true", VARIANT.bucket("u1")),
+        ([b" \tu1 "], None, VARIANT.bucket("u1")),
+        ([b"u1"], b"false", "none"),
+        ([b""], None, "none"),
+        ([], None, "none"),
+        ([], b"false", "none"),
+        ([], b"true", None),
+        ([b""], b"true", None),
+        ([b"  "], b"true", None),
+        ([b"u1", b"u1"], None, "none"),
+        ([b"u1", b"u2"], b"true", "none"),
+        (["grün".encode("latin-1")], None, "none"),
+        (["grün".encode("latin-1")], b"true", "none"),
     ],
 )
-def test_the_unit_of_a_request(headers: dict[str, str], unit: str | None) -> None:
-    assert VARIANT.bucket_of(headers, "request-7") == VARIANT.bucket(unit)
+def test_the_bucket_of_a_request(
+    units: list[bytes], drawn: bytes | None, bucket_: str | None
+) -> None:
+    assert VARIANT.bucket_of(units, drawn) == bucket_
 
 
 def test_behind_a_router_that_draws_silently_every_request_counts() -> None:
     silent = Variant.from_environment(NEEDED | {"AB_RANDOMIZED": "true"})
-    assert silent.bucket_of({}, "request-7") == silent.bucket("request-7")
-    assert silent.bucket_of({"x-user-id": "u1"}, "request-7") == silent.bucket("u1")
-    assert silent.bucket_of({"x-ab-randomized": "false"}, "request-7") == silent.bucket(None)
+    assert silent.bucket_of([], None) is None
+    assert silent.bucket_of([b"u1"], None) == silent.bucket("u1")
+    assert silent.bucket_of([], b"false") == "none"
 
 
 def test_the_environment_says_who_it_is() -> None:
-    given_all = {"AB_BUCKETS": "16", "AB_KEY": "X-Account", "AB_OUTCOMES": "accuracy, revenue"}
+    given_all = {
+        "AB_BUCKETS": "16",
+        "AB_KEY": "X-Account",
+        "AB_OUTCOMES": "accuracy, revenue,clicks",
+        "AB_KINDS": "accuracy=binary,clicks=amount",
+        "AB_MODELS": "iris,wine",
+    }
+    outcomes = {"accuracy": "binary", "revenue": "number", "clicks": "amount"}
     variant = Variant.from_environment(NEEDED | given_all)
-    assert variant == Variant("control", "salt-1", 16, "x-account", ("accuracy", "revenue"))
-    assert Variant.from_environment(NEEDED) == Variant("control", "salt-1", 64, "x-user-id", ())
+    assert variant == Variant(
+        "control", "salt-1", 16, "x-account", outcomes, models=("iris", "wine")
+    )
+    assert Variant.from_environment(NEEDED) == Variant("control", "salt-1", 64, "x-user-id", {})
+    assert Limits.from_environment({}) == Limits(16 * 1024 * 1024, admin=False)
+    assert Limits.from_environment({"AB_MAX_BODY_BYTES": "5", "AB_ADMIN": "true"}) == Limits(
+        5, admin=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,8 +99,20 @@ def test_the_environment_says_who_it_is() -> None:
         ({"AB_RANDOMIZED": "yes"}, "AB_RANDOMIZED"),
         ({"AB_OUTCOMES": "accuracy,"}, "AB_OUTCOMES"),
         ({"AB_OUTCOMES": "accuracy,accuracy"}, "AB_OUTCOMES"),
+        ({"AB_OUTCOMES": "accuracy", "AB_KINDS": "accuracy"}, "AB_KINDS"),
+        ({"AB_OUTCOMES": "accuracy", "AB_KINDS": "accuracy=most"}, "AB_KINDS"),
+        ({"AB_OUTCOMES": "accuracy", "AB_KINDS": "clicks=amount"}, "AB_KINDS"),
+        ({"AB_MODELS": "iris,"}, "AB_MODELS"),
     ],
 )
 def test_a_wrong_environment_is_named(wrong: dict[str, str], named: str) -> None:
     with pytest.raises(StartError, match=f"^{named}"):
         Variant.from_environment(NEEDED | wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"AB_MAX_BODY_BYTES": "0"}, {"AB_MAX_BODY_BYTES": "16MB"}, {"AB_ADMIN": "1"}]
+)
+def test_a_wrong_limit_is_named(wrong: dict[str, str]) -> None:
+    with pytest.raises(StartError, match=f"^{next(iter(wrong))}"):
+        Limits.from_environment(wrong)

@@ -34,6 +34,17 @@ OBJECTS = {
             - matches: [{path: {value: /v1}}]
               backendRefs: [{name: old, port: 80, weight: 3}, {name: new, port: 80}]
         """,
+    "grpcroute": """
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: GRPCRoute
+        metadata: {name: mine, namespace: prod}
+        spec:
+          rules:
+            - matches: [{headers: [{name: x-canary, value: "true"}]}]
+              backendRefs: [{name: old, port: 9000, weight: 0}, {name: new, port: 9000}]
+            - matches: [{method: {service: inference.GRPCInferenceService}}]
+              backendRefs: [{name: old, port: 9000, weight: 3}, {name: new, port: 9000}]
+        """,
     "istio": """
         apiVersion: networking.istio.io/v1
         kind: VirtualService
@@ -148,6 +159,10 @@ def test_thirds_are_read_as_near_as_can_be(name):
 
 
 BROKEN = {
+    "grpcroute": [
+        (("spec", "rules"), [], "no rule"),
+        (("spec", "rules", 1, "backendRefs", 0, "weight"), -3, "not a split"),
+    ],
     "gateway": [
         (("spec", "rules", 1, "backendRefs", 0, "weight"), 5, "different weights"),
         (("spec", "rules", 1, "backendRefs", 0, "name"), "other", "different backends"),
@@ -156,7 +171,11 @@ BROKEN = {
     "istio": [
         (("spec", "http", 1, "route", 0, "weight"), -75, "not a split"),
         (("spec", "http"), [], "no route"),
-        (("spec", "http", 0, "route"), [{"destination": {"host": h}} for h in "ab"], "several"),
+        (
+            ("spec", "http", 0),
+            {"route": [{"destination": {"host": host}, "weight": 50} for host in "ab"]},
+            "several",
+        ),
     ],
     "inferencegraph": [
         (("spec", "nodes", "choose", "routerType"), "Switch", "must have one node"),
@@ -214,8 +233,110 @@ def test_a_rule_called_split_is_the_one_that_is_meant():
     assert [b["weight"] for b in after["spec"]["rules"][1]["backendRefs"]] == [9000, 1000]
 
 
+STABLE = {"name": "stable", "port": 80}
+CANARY = {"name": "canary", "port": 80}
+ONLY_SOME = [{"headers": [{"name": "x-canary", "value": "true"}]}]
+
+
+def weighted(stable, canary, **rule):
+    backends = [{**STABLE, "weight": stable}, {**CANARY, "weight": canary}]
+    return {"backendRefs": backends, **rule}
+
+
+BESIDE = {
+    "a header's route to the canary": weighted(0, 100, matches=ONLY_SOME),
+    "another order": {"backendRefs": weighted(95, 5)["backendRefs"][::-1]},
+    "feedback, without weights": {"backendRefs": [STABLE, CANARY]},
+    "one backend of others": {
+        "backendRefs": [{"name": "old", "weight": 0}, {**STABLE, "weight": 1}]
+    },
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("canary", [0, 5, 60, 100])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_rule_beside_the_split_stays_as_it_is(beside, canary, first):
+    gateway, other = platform("gateway"), BESIDE[beside]
+    rules = [other, weighted(95, 5)] if first else [weighted(95, 5), other]
+    obj = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "mine", "namespace": "prod"},
+        "spec": {"rules": rules},
+    }
+    before = gateway.split_of(obj)
+    assert (before["stable"], before["canary"]) == (9500, 500)
+    shares = {"stable": 10_000 - 100 * canary, "canary": 100 * canary}
+    after = gateway.with_split(obj, Split(before.names, tuple(shares[n] for n in before.names)))
+    assert gateway.split_of(after)["canary"] == 100 * canary
+    if beside != "another order":
+        assert after["spec"]["rules"][not first] == other
+    assert gateway.split_of(gateway.with_split(after, before)) == before
+
+
+@pytest.mark.parametrize("canary", [0, 10, 100])
+def test_the_routes_that_flagger_writes_are_one_split_and_a_fixed_route(canary):
+    def route(stable, canary, **more):
+        places = [("iris-primary", stable), ("iris-canary", canary)]
+        return {"route": [{"destination": {"host": h}, "weight": w} for h, w in places], **more}
+
+    insiders = [{"headers": {"x-canary": {"exact": "insider"}}}]
+    obj = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "mine", "namespace": "prod"},
+        "spec": {"http": [route(0, 100, match=insiders), route(90, 10)]},
+    }
+    istio, names = platform("istio"), ("iris-primary", "iris-canary")
+    assert istio.split_of(obj) == Split(names, (9000, 1000))
+    after = istio.with_split(obj, Split(names, (10_000 - 100 * canary, 100 * canary)))
+    assert after["spec"]["http"][0] == obj["spec"]["http"][0]
+    assert istio.split_of(after)["iris-canary"] == 100 * canary
+
+
+@pytest.mark.parametrize(
+    ("backends", "names"),
+    [
+        ([("a", "iris", 80), ("b", "iris", 80)], ("a/iris", "b/iris")),
+        ([("prod", "iris", 80), ("prod", "iris", 81)], ("iris:80", "iris:81")),
+        ([("a", "iris", 80), ("b", "iris", 81)], ("a/iris", "b/iris")),
+        ([("prod", "old", 80), ("prod", "new", 81)], ("old", "new")),
+    ],
+)
+def test_a_backend_is_a_namespace_a_name_and_a_port(backends, names):
+    refs = [
+        {"namespace": n, "name": s, "port": p, "weight": w}
+        for (n, s, p), w in zip(backends, (3, 1), strict=True)
+    ]
+    obj = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "mine", "namespace": "prod"},
+        "spec": {"rules": [{"backendRefs": refs}]},
+    }
+    gateway = platform("gateway")
+    assert gateway.split_of(obj) == Split(names, (7500, 2500))
+    after = gateway.with_split(obj, Split(names, (2000, 8000)))
+    assert [each["weight"] for each in after["spec"]["rules"][0]["backendRefs"]] == [2000, 8000]
+
+
+@pytest.mark.parametrize(("alike", "weights"), [(True, (30, 10)), (False, (90, 10))])
+def test_rules_with_the_same_proportions_are_one_split(alike, weights):
+    obj = yaml.safe_load(OBJECTS["gateway"])
+    for backend, weight in zip(obj["spec"]["rules"][1]["backendRefs"], weights, strict=True):
+        backend["weight"] = weight
+    for backend, weight in zip(obj["spec"]["rules"][2]["backendRefs"], (3, 1), strict=True):
+        backend["weight"] = weight
+    if alike:
+        assert platform("gateway").split_of(obj).shares_bp == (7500, 2500)
+    else:
+        with pytest.raises(ClusterError, match="different weights"):
+            platform("gateway").split_of(obj)
+
+
 @pytest.mark.parametrize("place", ["annotation", "status"])
-@pytest.mark.parametrize("mode", ["Standard", "RawDeployment"])
+@pytest.mark.parametrize("mode", ["Standard", "RawDeployment", "ModelMesh", "of next year"])
 def test_kserve_refuses_where_its_field_is_silently_ignored(place, mode):
     obj = yaml.safe_load(OBJECTS["kserve"])
     if place == "status":
@@ -225,6 +346,36 @@ def test_kserve_refuses_where_its_field_is_silently_ignored(place, mode):
     with pytest.raises(SpecError, match="silently ignored") as caught:
         platform("kserve").with_split(obj, split("kserve", 3000))
     assert "gateway" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("predictor", "splits"),
+    [
+        ({}, True),  # nothing was reported yet
+        ({"latestCreatedRevision": "mine-00001"}, True),
+        ({"url": "http://mine-predictor.prod.svc"}, False),
+    ],
+)
+def test_the_mode_of_the_clusters_default_shows_in_the_status(predictor, splits):
+    kserve, obj = platform("kserve"), yaml.safe_load(OBJECTS["kserve"])
+    obj["status"] = {"components": {"predictor": predictor}}
+    if splits:
+        assert kserve.split_of(obj) == split("kserve", 2500)
+    else:
+        with pytest.raises(SpecError, match="silently ignored"):
+            kserve.split_of(obj)
+
+
+@pytest.mark.parametrize("part", ["transformer", "explainer"])
+@pytest.mark.parametrize("percent", [0, 20])
+def test_a_percentage_of_a_transformer_or_explainer_is_not_passed_over(part, percent):
+    kserve, obj = platform("kserve"), yaml.safe_load(OBJECTS["kserve"])
+    obj["spec"][part] = {"containers": [{"image": "x:1"}]}
+    assert kserve.split_of(obj) == split("kserve", 2500)
+    obj["spec"][part]["canaryTrafficPercent"] = percent
+    for act in (kserve.split_of, lambda o: kserve.with_split(o, split("kserve", 3000))):
+        with pytest.raises(ClusterError, match=part):
+            act(obj)
 
 
 def test_kserve_promotes_by_removing_the_field_and_rolls_back_with_zero():

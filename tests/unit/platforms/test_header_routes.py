@@ -39,9 +39,13 @@ def http_route(obj, path, headers):
     """By Gateway API's precedence: the exact path, the longer path, more headers, the first."""
 
     def fits(match):
-        where = match.get("path", {"type": "PathPrefix", "value": "/"})
-        on_path = path == where["value"] if where["type"] == "Exact" else True
-        return on_path and all(
+        where = match["path"]
+        on_path = {
+            "Exact": path == where["value"],
+            "PathPrefix": f"{path}/".startswith(f"{where['value']}/"),
+            "RegularExpression": bool(re.fullmatch(where["value"], path)),
+        }
+        return on_path[where["type"]] and all(
             re.fullmatch(h["value"], headers.get(h["name"], ""))
             if h.get("type") == "RegularExpression"
             else headers.get(h["name"]) == h["value"]
@@ -54,6 +58,8 @@ def http_route(obj, path, headers):
         for match in rule["matches"]
         if fits(match)
     ]
+    if not found:
+        return 404, []
     rule = obj["spec"]["rules"][min(found)[2]]
     told = [
         set_["value"]
@@ -66,19 +72,36 @@ def http_route(obj, path, headers):
         (answer,) = backend["filters"]
         (stamp,) = answer["responseHeaderModifier"]["set"]
         assert backend["name"] == f"iris-{stamp['value']}"
+        assert backend["port"] == port_of(path)
         shares[stamp["value"]] = shares.get(stamp["value"], 0) + backend.get("weight", 1)
     return shares, told
+
+
+def grpc_route(obj, path, headers):
+    """By the same precedence: a method is the path of its call."""
+    rules = []
+    for rule in obj["spec"]["rules"]:
+        matches = []
+        for match in rule["matches"]:
+            method = match["method"]
+            called = {"type": "Exact", "value": f"/{method['service']}/{method['method']}"}
+            matches.append({**match, "path": called})
+        rules.append({**rule, "matches": matches})
+    return http_route({"spec": {"rules": rules}}, path, headers)
 
 
 def virtual_service(obj, path, headers):
     """The first route of which a match fits."""
 
     def fits(match):
-        on_path = "uri" not in match or match["uri"]["exact"] == path
+        uri = match["uri"]
+        on_path = re.fullmatch(uri.get("regex", re.escape(uri.get("exact", ""))), path)
         exact = match.get("headers", {}).items()
         return on_path and all(headers.get(name) == text["exact"] for name, text in exact)
 
-    route = next(r for r in obj["spec"]["http"] if "match" not in r or any(map(fits, r["match"])))
+    route = next((r for r in obj["spec"]["http"] if any(map(fits, r["match"]))), None)
+    if route is None:
+        return 404, []
     if "directResponse" in route:
         return route["directResponse"]["status"], []
     told = [route["headers"]["request"]["set"]["x-ab-randomized"]] if "headers" in route else []
@@ -86,11 +109,19 @@ def virtual_service(obj, path, headers):
     for each in route["route"]:
         stamp = each["headers"]["response"]["set"]["x-ab-variant"]
         assert each["destination"]["host"] == f"iris-{stamp}.models.svc.cluster.local"
+        assert each["destination"]["port"]["number"] == port_of(path)
         shares[stamp] = each.get("weight", 1)
     return shares, told
 
 
+def port_of(path):
+    return 8081 if path.startswith(GRPC) else 8080
+
+
+GRPC = "/inference.GRPCInferenceService/"
+PATHS = ("/v2/models/iris/infer", "/v2/models/iris/versions/2/infer_stream", f"{GRPC}ModelInfer")
 READ = {"gateway": http_route, "istio": virtual_service}
+ALL = {**READ, "grpcroute": grpc_route}
 
 
 @pytest.mark.parametrize(
@@ -99,18 +130,23 @@ READ = {"gateway": http_route, "istio": virtual_service}
         ("gateway", "user", (BETA,)),
         ("gateway", "request", (BETA, HALF)),
         ("istio", "request", (BETA, HALF)),
+        ("grpcroute", "user", (BETA,)),
+        ("grpcroute", "request", (BETA, HALF)),
     ],
 )
 @pytest.mark.parametrize("override", [None, "x-force"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(headers=HEADERS)
-def test_the_routes_say_what_the_explanation_says(case, override, headers, make_experiment):
+@given(headers=HEADERS, path=st.sampled_from(PATHS))
+def test_the_routes_say_what_the_explanation_says(case, override, headers, path, make_experiment):
     name, unit, cohorts = case
     experiment = make_experiment(
         unit=unit, override=override, cohorts=cohorts, shares_bp=(7000, 3000)
     )
     obj = carried(name, experiment)
-    shares, told = READ[name](obj, "/v2/models/iris/infer", headers)
+    if name == "grpcroute" and not path.startswith(GRPC):
+        assert grpc_route(obj, path, headers) == (404, [])
+        return
+    shares, told = ALL[name](obj, path, headers)
     who = explain(experiment.assignment, experiment.split, headers)
     assert told == [str(who.randomized).lower()]
     if who.variant is not None and who.point is None:
@@ -119,6 +155,44 @@ def test_the_routes_say_what_the_explanation_says(case, override, headers, make_
         assert shares == {"control": 7000, "treatment": 3000}
     else:
         assert shares == {"control": 5000, "treatment": 5000}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [("gateway", "user"), ("gateway", "request"), ("istio", "request"), ("grpcroute", "user")],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v2/repository/index", "/v2/repository/models/iris/unload", "/v2/docs", "/openapi.json"),
+        *("/metrics", "/", "/v2/modelsx", f"{GRPC}RepositoryModelUnload"),
+    ],
+)
+def test_other_paths_meet_no_server(case, path, make_experiment):
+    name, unit = case
+    obj = carried(name, make_experiment(unit=unit, override="x-force"))
+    assert ALL[name](obj, path, {"x-user-id": "u", "x-force": "treatment"}) == (404, [])
+
+
+@pytest.mark.parametrize("name", READ)
+def test_both_ways_in_are_shifted_together(name, make_experiment):
+    obj = carried(name, make_experiment(unit="request", shares_bp=(7000, 3000)))
+    after = platform(name).with_split(obj, Split(NAMES, (4000, 6000)))
+    for path in PATHS:
+        shares, _ = READ[name](after, path, {})
+        assert shares == {"control": 4000, "treatment": 6000}
+
+
+def test_a_route_has_room_for_sixteen_rules(make_experiment):
+    cohorts = tuple(Cohort("x-cohort", f"c{i}", variant="control") for i in range(7))
+    fits, full = (
+        carried("gateway", make_experiment(cohorts=cohorts[:n], shares_bp=(7000, 3000)))
+        for n in (5, 6)
+    )
+    assert [len(obj["spec"]["rules"]) for obj in (fits, full)] == [16, 10]
+    shares, _ = http_route(fits, f"{GRPC}ModelInfer", {"x-user-id": "u"})
+    assert shares == {"control": 7000, "treatment": 3000}
+    assert http_route(full, f"{GRPC}ModelInfer", {"x-user-id": "u"}) == (404, [])
 
 
 @pytest.mark.parametrize("name", READ)

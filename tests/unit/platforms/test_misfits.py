@@ -23,8 +23,13 @@ PUBLIC = Entrance("gateways/public", "iris.example.com")
 def misfits(name, make_experiment, model="image", entrance=None, names=(), **rules):
     experiment = make_experiment(*names, **{"unit": "request"} | rules)
     entrance = entrance or (PUBLIC if platform(name).CAPABILITIES.entrance else None)
-    variants = tuple(replace(v, model=MODELS[model]) for v in experiment.variants)
+    variants = tuple(replace(v, model=_model(model, v.name)) for v in experiment.variants)
     return platform(name).misfits(replace(experiment, variants=variants, entrance=entrance))
+
+
+def _model(model, variant):
+    found = MODELS[model]
+    return replace(found, service=f"{found.service}-{variant}") if found.service else found
 
 
 @pytest.mark.parametrize(
@@ -55,10 +60,10 @@ def test_a_model_that_it_can_neither_run_nor_load(name, model, place, make_exper
     ("name", "model"),
     [
         *((name, "image") for name in ("envoy", "gateway", "inferencegraph", "istio", "kserve")),
-        *((name, "image") for name in ("nginx", "seldon")),
+        *((name, "image") for name in ("grpcroute", "nginx", "seldon")),
         *((name, "stored") for name in ("gateway", "inferencegraph", "kserve", "seldon2")),
         *((name, "served") for name in ("envoy", "gateway", "istio", "nginx")),
-        *((name, "nowhere") for name in ("envoy", "gateway", "istio", "nginx")),
+        *((name, "nowhere") for name in ("envoy", "gateway", "grpcroute", "istio", "nginx")),
         ("seldon", "xgboost"),
         ("kserve", "lightgbm"),
         ("gateway", "odd name"),
@@ -70,10 +75,13 @@ def test_a_model_that_it_can_run_or_load(name, model, make_experiment):
 
 def test_who_can_is_named(make_experiment):
     (sticky,) = misfits("kserve", make_experiment, unit="user")
-    assert sticky.hint == "unit: request, or platform: envoy, gateway or nginx"
+    assert sticky.hint == "unit: request, or platform: envoy, gateway, grpcroute or nginx"
     (grain,) = misfits("kserve", make_experiment, shares_bp=(9950, 50))[:1]
     assert grain.place == ("variants", 0, "split")
-    assert grain.hint == "write 100%; for finer steps: envoy, gateway, istio, nginx or seldon2"
+    assert (
+        grain.hint
+        == "write 100%; for finer steps: envoy, gateway, grpcroute, istio, nginx or seldon2"
+    )
     (many,) = misfits("kserve", make_experiment, names=("a", "b", "c"))
     assert many.place == ("variants",)
     assert "seldon" in many.hint
@@ -87,6 +95,37 @@ def test_a_gateway_is_only_for_those_that_share_one(make_experiment):
     (missing,) = misfits("istio", make_experiment, entrance=Entrance("gateways/public"))
     assert missing.place == ("entrance", "host")
     assert not misfits("istio", make_experiment, entrance=Entrance(host="iris"))
+
+
+@pytest.mark.parametrize("name", ["gateway", "grpcroute", "istio"])
+@pytest.mark.parametrize(
+    ("entrance", "place"),
+    [
+        *((Entrance("a/b", host), "host") for host in ("http://x.y", "x_y.z", "a..b", "x.y:80")),
+        *((Entrance("a/b", host), "host") for host in ("a" * 64, "X.y", f"{'a.' * 127}b")),
+        *((Entrance(name, "x.y"), "gateway") for name in ("a/b/c", "istio_ingress/b", "a/")),
+    ],
+)
+def test_names_of_an_entrance_are_those_that_the_api_server_takes(
+    name, entrance, place, make_experiment
+):
+    (misfit,) = misfits(name, make_experiment, entrance=entrance)
+    assert misfit.place == ("entrance", place)
+
+
+@pytest.mark.parametrize("host", ["x", "x.example.com", "*.example.com", "1.2"])
+def test_hosts_that_are_taken(host, make_experiment):
+    for name in ("gateway", "istio"):
+        assert not misfits(name, make_experiment, entrance=Entrance("gateways/public", host))
+    any_host = Entrance("gateways/public", "*")
+    assert not misfits("istio", make_experiment, entrance=any_host)
+    (mesh,) = misfits("istio", make_experiment, entrance=Entrance(host="*"))
+    assert mesh.place == ("entrance", "host")
+
+
+def test_the_gateway_of_all_hosts_has_a_name_that_the_api_server_takes(make_experiment):
+    (misfit,) = misfits("istio", make_experiment, entrance=Entrance("a/b/c", "*"))
+    assert misfit.place == ("entrance", "gateway")
 
 
 def test_a_rule_has_room_for_sixteen_backends(make_experiment):

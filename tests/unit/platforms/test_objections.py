@@ -132,9 +132,14 @@ OBJECTIONS = [
         "a comes more than once; mirror percent 101",
     ),
     (
+        "grpcroute",
+        _object("GRPCRoute", {"rules": [{"backendRefs": [{"name": "a", "weight": -1}]}]}),
+        "a weight must be from 0 to 1000000",
+    ),
+    (
         "gateway",
         _object("HTTPRoute", {"rules": [{"backendRefs": [{"name": "a", "weight": 0}]}]}),
-        "every request gets a 500",
+        "every request gets an error",
     ),
     (
         "gateway",

@@ -99,3 +99,24 @@ def test_the_file_decides_before_the_platform() -> None:
     named = replace(experiment, source=Source("prometheus", {}, "mlserver"))
     assert preset_name(named) == "mlserver"
     assert preset_name(example("istio")) == "abctl"  # the images are abctl's own
+
+
+def test_a_short_host_of_istio_has_the_name_that_its_metrics_have() -> None:
+    to = [{"destination": {"host": host}, "weight": 50} for host in ("iris-v1", "iris-v2.ml.local")]
+    obj = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "iris", "namespace": "prod"},
+        "spec": {"http": [{"route": to}]},
+    }
+    found = platform("istio").upstreams(obj)
+    assert found["iris-v1"] == ("iris-v1.prod.svc.cluster.local",)
+    assert found["iris-v2.ml.local"] == ("iris-v2.ml.local",)
+
+
+def test_services_of_others_keep_their_own_rules_of_istio() -> None:
+    experiment = example("istio")
+    served = replace(experiment.variants[1], model=Model("iris", "v2", service="iris-v2:8080"))
+    experiment = replace(experiment, variants=(experiment.variants[0], served))
+    rules = [o for o in render(experiment) if o["kind"] == "DestinationRule"]
+    assert [o["metadata"]["name"] for o in rules] == ["iris-control"]

@@ -7,7 +7,7 @@ from estimates import PLAIN
 
 from abctl.core.analysis import Claim, Comparison
 from abctl.report.question import Question, question
-from abctl.stats.estimate import Delta, Estimate, NotEstimable
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Remark
 
 NONE, MARGIN = Delta(0.0, relative=False), Delta(-0.1, relative=True)
 RESULT = replace(PLAIN, effect=0.02, lift=0.04, interval=(-0.01, 0.05))
@@ -60,7 +60,7 @@ def test_without_a_claim_it_is_whether_there_is_a_difference() -> None:
 
 
 def test_what_is_not_estimable_has_no_question() -> None:
-    missing = NotEstimable("ratio", "nothing yet")
+    missing = NotEstimable("ratio", Remark("noVariance"))
     claim = Claim("better", NONE, missing, None, proven=False)
     assert question(Comparison("treatment", missing, (claim,))) is missing
     assert question(Comparison("treatment", missing, ())) is missing

@@ -172,7 +172,7 @@ def test_a_cluster_that_does_not_answer_is_no_end_unless_it_was_named(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     of, share, said = basis(capsys)
     assert (of, share) == ("file", 0.3)
-    assert "nobody knows whether there is a ledger: context away: no answer from http" in said
+    assert "the ledger cannot be read: context away: no answer from http" in said
     assert run(["assign", "iris.yaml", "alice", "--context", "away"]) == 5
     assert "no answer from http" in capsys.readouterr().err
     assert basis(capsys, "--context", "away", "--split", "50/50")[0] == "option"
@@ -230,7 +230,7 @@ def test_a_line_that_is_not_utf8_is_named() -> None:
     assert done.returncode == 2
     error, hint = done.stderr.decode().splitlines()
     assert error == r"error: stdin, line 2: b'\xff\n' is not UTF-8"
-    assert "iconv" in hint
+    assert "--encoding" in hint
 
 
 @pytest.mark.process

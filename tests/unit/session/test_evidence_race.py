@@ -4,7 +4,7 @@ import numpy as np
 
 from abctl.core.polls import Window
 from abctl.evidence.read import read
-from abctl.sources import Series
+from abctl.sources import Outline, Series
 
 
 class Growing:
@@ -23,6 +23,9 @@ class Growing:
         times = np.arange(1.0, 11.0 if self.queries == 1 else 12.0)
         labels = {"__name__": selector, "job": "a", "instance": "b"}
         return [Series(labels, times, np.cumsum(times > 1))]
+
+    def outline(self, selector: str, edges: np.ndarray, since: float) -> Outline:
+        return Outline([], np.zeros((0, len(edges) - 1)), np.zeros(0))
 
 
 def test_numerator_and_denominator_end_at_the_same_scrape() -> None:

@@ -15,7 +15,8 @@ from abctl.errors import ConflictError
 from abctl.evidence.evidence import Evidence
 from abctl.session import adopt, ledger
 from abctl.session.analyze import telemetry
-from abctl.session.apply import delete, wanted
+from abctl.session.apply import wanted
+from abctl.session.delete import delete
 from abctl.session.session import Session
 from abctl.session.shift import shift
 from abctl.spec import parse

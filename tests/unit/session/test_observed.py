@@ -1,12 +1,19 @@
 """What the variants really got, counted since the last change of the split."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from abctl.core.ledger import Entry, Ledger
+from abctl.core.outcome import Outcome
 from abctl.core.split import Split
+from abctl.platforms import envoy
+from abctl.session import status
 from abctl.session.analyze import telemetry
-from abctl.session.status import observed
+from abctl.session.session import Session
+from abctl.session.status import counted, observed
 from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
 
@@ -53,6 +60,10 @@ class Remembered(Steady):
         return outline_of(self, selector, edges, since)
 
 
+def seen(experiment, ledger, source, asked):
+    return observed(experiment, ledger, source, asked, source.now())
+
+
 @pytest.fixture
 def ledger() -> Ledger:
     wanted, done = (Entry(at, "me", None, EVEN, "", phase) for at, phase in _BEGIN)
@@ -63,7 +74,7 @@ _BEGIN = ((100.0, "intent"), (100.0, "applied"))
 
 
 def test_it_counts_from_the_end_of_settling(make_experiment, ledger) -> None:
-    found = observed(make_experiment(), ledger, Steady(210.0), telemetry(make_experiment()))
+    found = seen(make_experiment(), ledger, Steady(210.0), telemetry(make_experiment()))
 
     # Settling takes 10 s, and a poll that is still open does not count yet.
     assert found is not None
@@ -76,7 +87,7 @@ def test_another_look_reads_what_is_new(make_experiment, ledger, tmp_path, monke
     day, experiment = 86_400.0, make_experiment()
     asked = telemetry(experiment)
     looks = [Remembered(day), Remembered(day + 3600.0), Remembered(day + 3600.0, None)]
-    found = [observed(experiment, ledger, look, asked) for look in looks]
+    found = [seen(experiment, ledger, look, asked) for look in looks]
     assert found[0] is not None
     assert found[1] == found[2]
     assert found[1] != found[0]
@@ -85,7 +96,7 @@ def test_another_look_reads_what_is_new(make_experiment, ledger, tmp_path, monke
 
 
 def test_while_it_settles_nothing_counts(make_experiment, ledger) -> None:
-    assert observed(make_experiment(), ledger, Steady(105.0), telemetry(make_experiment())) is None
+    assert seen(make_experiment(), ledger, Steady(105.0), telemetry(make_experiment())) is None
 
 
 def test_after_a_shift_nothing_of_the_old_split_is_told(make_experiment, ledger) -> None:
@@ -95,11 +106,40 @@ def test_after_a_shift_nothing_of_the_old_split_is_told(make_experiment, ledger)
     )
     later = Ledger("{}", (*ledger.entries, *shift))
     asked = telemetry(make_experiment())
-    assert observed(make_experiment(), ledger, Steady(300.0), asked)
-    assert (
-        observed(make_experiment(), Ledger("{}", later.entries[:3]), Steady(300.5), asked) is None
-    )
-    assert observed(make_experiment(), later, Steady(305.0), asked) is None
-    found = observed(make_experiment(), later, Steady(321.0), asked)
+    assert seen(make_experiment(), ledger, Steady(300.0), asked)
+    assert seen(make_experiment(), Ledger("{}", later.entries[:3]), Steady(300.5), asked) is None
+    assert seen(make_experiment(), later, Steady(305.0), asked) is None
+    found = seen(make_experiment(), later, Steady(321.0), asked)
     assert found is not None
     assert found["control"] <= 10
+
+
+def test_the_source_is_asked_once_what_time_it_is(make_experiment, ledger, monkeypatch) -> None:
+    class Asked(Steady):
+        times = 0
+
+        def now(self) -> float:
+            self.times += 1
+            return super().now()
+
+        def outline(self, selector: str, edges: np.ndarray, since: float) -> Outline:
+            return outline_of(self, selector, edges, since)
+
+    source = Asked(210.0)
+    monkeypatch.setattr(status, "source_of", lambda _: source)
+    session = Session(None, envoy, make_experiment(), clock=source.now)
+    found = counted(session, SimpleNamespace(carrier={}, ledger=ledger, drifted=False))
+    assert found.counts
+    assert found.left_out
+    assert source.times == 1
+
+
+def test_a_collector_that_nobody_scrapes_is_told(make_experiment, ledger, monkeypatch) -> None:
+    outcomes = (Outcome("click", "binary"),)
+    experiment = replace(make_experiment(), outcomes=outcomes)
+    source = Steady(210.0)
+    monkeypatch.setattr(source, "outline", lambda *each: outline_of(source, *each), raising=False)
+    monkeypatch.setattr(status, "source_of", lambda _: source)
+    session = Session(None, envoy, experiment, clock=source.now)
+    found = counted(session, SimpleNamespace(carrier={}, ledger=ledger, drifted=False))
+    assert [reason.code for reason in found.silent] == ["collectorNotScraped"]

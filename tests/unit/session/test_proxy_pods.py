@@ -8,9 +8,9 @@ import pytest
 
 from abctl.core.change import Ref
 from abctl.core.split import Split
-from abctl.errors import ClusterError, NotReadyError
+from abctl.errors import ClusterError, NotFoundError, NotReadyError
 from abctl.platforms import capabilities, platform
-from abctl.session.readiness import ProxyPods
+from abctl.session.proxy_pods import ProxyPods
 from abctl.spec import load
 
 EXAMPLES = Path(__file__).parents[3] / "k8s" / "experiments"
@@ -22,6 +22,7 @@ class Pods:
 
     def __init__(self, inquiry, **pods):
         self.inquiry, self.pods, self.asked = inquiry, pods, []
+        self.annotated, self.refusal = [], None
 
     def list(self, api_version, kind, namespace, labels):
         assert labels["app.kubernetes.io/component"] == "proxy"
@@ -34,6 +35,11 @@ class Pods:
             }
             for name, (phase, _) in self.pods.items()
         ]
+
+    def annotate_pod(self, pod, annotations):
+        if self.refusal:
+            raise self.refusal
+        self.annotated.append((pod.name, annotations["abctl.dev/config-version"]))
 
     def ask_pod(self, pod, port, path):
         assert (port, path) == (self.inquiry.port, self.inquiry.path)
@@ -73,7 +79,9 @@ class World:
         obj = next(obj for obj in rendered if Ref.of(obj) == self.target)
         self.carrier = self.version(obj, 1)
         self.client = Pods(self.inquiry)
-        self.pods = ProxyPods(self.client, self.platform, self.inquiry, self.target)
+        self.now = 0.0
+        where = self.platform, self.inquiry, self.target
+        self.pods = ProxyPods(self.client, *where, clock=lambda: self.now)
 
     @staticmethod
     def version(obj, number):
@@ -108,6 +116,34 @@ def test_a_pod_that_has_what_is_wanted_is_asked_once(world):
     world.carrier = world.version(world.platform.with_split(world.carrier, OLD), 2)
     assert world.programmed(**many) == split
     assert world.client.asked == [*many, "late", "pod-0"]
+
+
+def test_pods_that_lag_behind_are_told_at_once_and_again_if_that_was_too_soon(world):
+    now = ("Running", world.answer())
+    before = ("Running", world.answer(world.platform.with_split(world.carrier, OLD)))
+    world.status(a=now, b=before, c=before)
+    assert (world.pods.remind(), world.pods.remind()) == (None, None)
+    assert world.client.annotated == [("b", "1.1"), ("c", "1.1")]
+    world.now += 2
+    world.status(a=now, b=now, c=before)
+    assert world.pods.remind() is None
+    # Another value: the same would be no change, of which a node never hears.
+    assert world.client.annotated[2:] == [("c", "1.2")]
+    world.carrier = world.version(world.platform.with_split(world.carrier, OLD), 2)
+    world.status(a=now)
+    world.pods.remind()
+    assert world.client.annotated[3:] == [("a", "2.1")]
+
+
+def test_who_may_not_tell_the_nodes_is_told_why(world):
+    before = ("Running", world.answer(world.platform.with_split(world.carrier, OLD)))
+    world.client.refusal = ClusterError("pods/status is forbidden", "-")
+    world.status(a=before, b=before)
+    assert world.pods.remind() == "pods/status is forbidden"
+    assert world.pods.remind() is None
+    # One that has just ended is not missed.
+    world.client.refusal, world.now = NotFoundError("gone", "-"), 2.0
+    assert world.pods.remind() is None
 
 
 def test_what_differs_in_more_than_the_split_is_not_what_is_wanted(world):

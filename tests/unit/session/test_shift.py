@@ -18,8 +18,10 @@ from abctl.platforms import envoy
 from abctl.session import ledger
 from abctl.session.adopt import Adopting
 from abctl.session.apply import create, start
+from abctl.session.rollback import everything_to, plan_promotion, rollback
 from abctl.session.session import Session
-from abctl.session.shift import check, plan, promoted, rolled_back, shift, wait_until_in_effect
+from abctl.session.shift import check, plan, shift
+from abctl.session.wait import wait_until_in_effect
 
 NAMES = ("control", "treatment")
 
@@ -54,7 +56,7 @@ class LateEnvoy:
         self.has, self.coming, self.left = None, None, 0
 
     def __call__(self, obj):
-        if obj["metadata"]["name"] != "iris-envoy":
+        if (obj["kind"], obj["metadata"]["name"]) != ("ConfigMap", "iris-envoy"):
             return None
         mounted = self.file.read_text()
         if mounted != self.coming:
@@ -364,16 +366,18 @@ def test_the_ledger_is_parsed_once_for_each_state_that_is_read(world, monkeypatc
 
 
 def test_a_promotion_and_a_rollback_are_splits_like_others(world):
-    planned = plan(world.session, promoted)
+    planned = plan_promotion(world.session, None)
     assert (planned.before, planned.after) == (A, split(10_000))
-    assert world.shift(promoted).after == world.asked == split(10_000)
-    assert world.shift(rolled_back).after == world.asked == split(0)
+    assert world.shift(planned.after).after == world.asked == split(10_000)
+    assert rollback(world.session, why="test").after == world.asked == split(0)
+    assert world.steps[-1] == ("applied", split(10_000), split(0))
     many = Split(("a", "b", "c"), (5000, 3000, 2000))
-    assert promoted(many, "c") == Split(many.names, (0, 0, 10_000))
-    assert rolled_back(many) == Split(many.names, (10_000, 0, 0))
-    for variant in (None, "a"):
-        with pytest.raises(UsageError):
-            promoted(many, variant)
+    assert everything_to(many, "c") == Split(many.names, (0, 0, 10_000))
+    assert everything_to(many, "a") == Split(many.names, (10_000, 0, 0))
+    with pytest.raises(UsageError):
+        everything_to(many, "d")
+    with pytest.raises(UsageError):
+        plan_promotion(world.session, "control")
 
 
 def test_what_somebody_changes_before_the_patch_is_seen_and_the_last_intent_wins(world):
@@ -449,7 +453,8 @@ def test_what_somebody_changes_while_one_waits_ends_the_wait(world):
 
     with pytest.raises(ConflictError, match="somebody else changed it to control 50%"):
         world.shift(B, sleep=sleep)
-    assert (world.asked, world.ledger.intent.after) == (C, B)
+    assert (world.asked, world.ledger.intent, world.ledger.desired) == (C, None, C)
+    assert world.steps[2:] == [("intent", A, B), ("observed", B, C)]
 
 
 def test_it_looks_often_at_first_and_every_half_second_later(world):
@@ -473,6 +478,23 @@ def test_it_looks_often_at_first_and_every_half_second_later(world):
     assert 0.5 < sum(pauses) < 1.5
 
 
+def test_whoever_waits_reminds_the_world_and_says_once_that_it_cannot(world):
+    world.envoy.looks, reminders, said = 10, [], []
+
+    def remind():
+        reminders.append(world.clock.now)
+        return "you may not"
+
+    assert world.shift(B, remind=remind, report=said.append).confirmed
+    assert len(reminders) == 1
+    assert "you may not" in said[0]
+    # What is in effect at once needs no reminder.
+    reminders.clear()
+    world.envoy.looks = 0
+    assert world.shift(A, remind=remind).confirmed
+    assert not reminders
+
+
 def test_the_time_is_over_at_its_very_end(world):
     world.envoy.deaf = True
     world.client.replace(envoy.with_split(world.client.get(envoy.target(world.experiment)), B))
@@ -492,11 +514,11 @@ def test_a_patch_that_always_comes_too_late_is_tried_five_times(make_world):
     class Busy(CountingClient):
         left, tries = 4, 0
 
-        def patch(self, *args, **kwargs):
-            self.tries += 1
+        def patch(self, *args, dry_run=False):
+            self.tries += not dry_run
             if self.tries <= self.left:
                 raise ConflictError("busy", "again")
-            return self.client.patch(*args, **kwargs)
+            return self.client.patch(*args, dry_run=dry_run)
 
     world = make_world()
     client = Busy(world.client)
@@ -611,12 +633,3 @@ def test_the_old_split_without_a_refusal_is_waited_for(world):
 
 def test_an_equal_share_needs_nobody_to_be_ready(world):
     assert not world.shift(A, ready=lambda _: False).changed
-
-
-@pytest.mark.parametrize(
-    ("names", "listed"), [(("a", "b", "c"), "treatment\\? b, c$"), (("a",), "treatment\\? none$")]
-)
-def test_who_may_be_promoted_is_listed(names, listed):
-    shares_bp = (10_000, *(0 for _ in names[1:]))
-    with pytest.raises(UsageError, match=listed):
-        promoted(Split(names, shares_bp))

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 
 from abctl.core.experiment import Experiment
 from abctl.errors import SpecError, UnreachableError, UsageError
-from abctl.simulate import Effect, Entrance, Traffic, _run, simulate
+from abctl.simulate import Effect, Entrance, Examples, Traffic, _run, simulate
 from abctl.spec import parse
 
 TEXT = """
@@ -132,6 +132,21 @@ def test_everything_that_was_sent_has_arrived_and_is_counted_once(experiment: Ex
     assert summary.synthetic_outcomes == ("revenue",)
 
 
+def test_each_request_is_logged_with_what_came(
+    experiment: Experiment, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "abctl")
+    with serve() as server:
+        simulate(experiment, server.url, Traffic(requests=5))
+    asked, told = (
+        f"POST {server.url.removeprefix('http://')}{path}: 200, "
+        for path in ("/v2/models/iris/infer", "/feedback")
+    )
+    said = [record.message for record in caplog.records]
+    assert sum(each.startswith(asked) for each in said) == len(server.asked) == 5
+    assert sum(each.startswith(told) for each in said) == len(server.told) == 10
+
+
 def test_a_request_is_a_v2_tensor_of_one_flower(experiment: Experiment) -> None:
     with serve() as server:
         simulate(experiment, server.url, Traffic(requests=5))
@@ -139,6 +154,36 @@ def test_a_request_is_a_v2_tensor_of_one_flower(experiment: Experiment) -> None:
         (tensor,) = body["inputs"]
         assert (tensor["name"], tensor["datatype"], tensor["shape"]) == ("predict", "FP32", [1, 4])
         assert len(tensor["data"]) == 4
+
+
+def test_rows_are_sent_as_they_are_and_labels_are_the_truth(experiment: Experiment) -> None:
+    bodies = [b'{"inputs": [0]}', b'{"inputs": [1]}']
+    rows = Examples(2, bodies.__getitem__, [0, 1], "two rows")
+    with serve() as server:
+        simulate(experiment, server.url, Traffic(requests=200), rows=rows)
+    asked = Counter(body["inputs"][0] for _, _, body in server.asked)
+    assert asked.total() == 200
+    assert set(asked) == {0, 1}
+    told = [body for _, body in server.told if body["outcome"] == "accuracy"]
+    # The server always says 1.
+    assert Counter(body["value"] for body in told) == {1.0: asked[1], 0.0: asked[0]}
+
+
+def test_without_labels_there_is_no_feedback_about_the_truth(experiment: Experiment) -> None:
+    rows = Examples(1, lambda _: b'{"inputs": []}', None, "a row")
+    with serve() as server:
+        simulate(experiment, server.url, Traffic(requests=20), rows=rows)
+    assert {body["outcome"] for _, body in server.told} == {"revenue"}
+
+
+def test_a_refusal_has_the_first_words_of_the_server(experiment: Experiment) -> None:
+    words = json.dumps({"error": "must be [rows, 64]\x1b[31m" + "x" * 10_000}).encode()
+    with serve(lambda *_: Answer(400, {"x-ab-variant": "control"}, words)) as server:
+        summary = simulate(experiment, server.url, Traffic(requests=20))
+    (said,) = summary.variants[0].said.values()
+    assert said.startswith("must be [rows, 64]\\x1b[31mxxx")
+    assert len(said) < 400
+    assert summary.variants[0].errors == {"4xx": 20}
 
 
 def test_feedback_goes_to_the_variant_that_answered_and_tells_the_truth(

@@ -117,13 +117,16 @@ def test_what_is_no_page_is_silence_and_no_sample(page: Page, tmp_path: Path) ->
     file = tmp_path / "pages.jsonl"
     with Scraper(file, [Target(address(page))]) as scraper:
         page.status = 503
-        assert scraper.scrape(1) == [address(page)]
+        assert scraper.scrape(1) == [f"{address(page)} (HTTP 503)"]
+        assert scraper.strangers == {}
         page.status, page.body = 200, b"<!doctype html><title>Sign in</title>"
         assert scraper.scrape(1.5) == [f"{address(page)} (a web page (Sign in))"]
         page.status, page.body = 200, b"ab_x 1\nab_up \xff 1\n"
         assert scraper.scrape(2) == []
-    with pytest.raises(SourceError, match="is not a page of samples"):
-        Scraped(file).series("ab_up", 0, 9)
+        (remark,) = scraper.remarks
+        assert "1 lines left out that cannot be read" in remark
+    assert Scraped(file).series("ab_up", 0, 9) == []
+    assert len(Scraped(file).series("ab_x", 0, 9)) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"# TYPE a counter\n", b"go_threads 12\n"])
@@ -131,9 +134,14 @@ def test_a_page_without_what_is_kept_is_a_page(page: Page, tmp_path: Path, body:
     page.body = body
     with Scraper(tmp_path / "pages.jsonl", [Target(address(page))]) as scraper:
         assert scraper.scrape(1) == []
+        (remark,) = scraper.remarks
+        assert "begins with ab_" in remark
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:x", "host:99999", "a=b", "http://h:1", "u@h:1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "host", "host:x", "host:99999", "a=b", "ftp://h:1", "u@h:1", "http://u:p@h", "http://h:x"],
+)
 def test_what_is_no_target_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="is not a target"):
         parse_target(text)
@@ -142,3 +150,12 @@ def test_what_is_no_target_is_told(text: str) -> None:
 def test_targets() -> None:
     assert parse_target("[::1]:80") == Target("[::1]:80")
     assert parse_target("a=h:80") == Target("h:80", {"variant": "a"})
+    for text, variant, url in (
+        ("h:80", "", "http://h:80/metrics"),
+        ("http://h:80", "", "http://h:80/metrics"),
+        ("https://h/stats/prometheus", "", "https://h/stats/prometheus"),
+        ("b=https://[::1]:8/m?a=b", "b", "https://[::1]:8/m?a=b"),
+        ("https://h/m?a=b", "", "https://h/m?a=b"),
+    ):
+        found = parse_target(text)
+        assert (found.labels.get("variant", ""), found.url) == (variant, url)

@@ -3,12 +3,17 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from abctl.cli.main import run
+from abctl.core.experiment import Experiment, Metric
+from abctl.core.outcome import Outcome, Per
 from abctl.platforms import inferencegraph
+from abctl.spec.lint import warnings as unwise
 
 EXPERIMENT = (Path(__file__).parents[2] / "golden/experiment.yaml").read_text(encoding="utf-8")
 EXAMPLES = Path(__file__).parents[3] / "k8s/experiments"
@@ -173,3 +178,54 @@ def test_what_looks_like_a_counted_metric_is_asked_about(
     (said,) = set(warnings("of: revenue", f"of: {written}", capsys))
     outcome = f"{written}, an outcome of feedback"
     assert said == f"metrics: revenue is of {outcome}; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    ("counted", "per", "variants", "large"),
+    [
+        ((3, 0), "outcome", 3, False),
+        ((4, 0), "user", 3, True),
+        ((3, 2), "outcome", 3, True),  # each earlier age is counted as well
+        ((1, 2), "user", 2, False),
+        ((1, 2), "user", 6, True),
+    ],
+)
+def test_a_large_page_of_the_collector_is_warned(
+    make_experiment: Callable[..., Experiment],
+    counted: tuple[int, int],
+    per: Per,
+    variants: int,
+    large: bool,
+) -> None:
+    outcomes, ages = counted
+    names = [f"outcome-{i}" for i in range(outcomes)]
+    served = ["control", *(f"treatment-{i}" for i in range(1, variants))]
+    shares = (10_000 - 1000 * (variants - 1), *[1000] * (variants - 1))
+    early = (600.0, 3600.0)[:ages]
+    experiment = replace(
+        make_experiment(*served, shares_bp=shares, buckets=64),
+        outcomes=tuple(Outcome(name, "number", early_seconds=early, cap=9.0) for name in names),
+        metrics=tuple(
+            Metric(name, "primary", "proportion", name, "increase", per=per) for name in names
+        ),
+    )
+    said = [each for each in unwise(experiment) if "page of the collector" in each]
+    assert len(said) == large
+
+
+def test_settle_and_maturity_are_checked_against_each_other(
+    make_experiment: Callable[..., Experiment],
+) -> None:
+    metrics = tuple(Metric(of, "primary", "mean", of, "increase") for of in ("click", "spent"))
+    click = Outcome("click", "number", maturity_seconds=3600.0)
+    made = replace(make_experiment(), metrics=metrics, outcomes=(click,))
+    long = replace(made, design=replace(made.design, settle_seconds=3600.0))
+    (said,) = [each for each in unwise(long) if "design.settle: 1h waits for click" in each]
+    assert not [each for each in unwise(made) if "design.settle:" in each]
+    # A look at an earlier age belongs to the moment of its prediction as well.
+    early = replace(click, early_seconds=(10.0,))
+    assert not [e for e in unwise(replace(made, outcomes=(early,))) if "design.settle:" in e]
+    # Of what is not declared nobody knows how late it is.
+    (said,) = [each for each in unwise(made) if "not among spec.outcomes" in each]
+    assert "metrics: spent not" in said
+    assert not [e for e in unwise(replace(made, outcomes=())) if "not among spec.outcomes" in e]

@@ -7,7 +7,9 @@ import pytest
 
 from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.experiment import Experiment
+from abctl.core.tables import Rows, Tables
 from abctl.errors import SourceError
+from abctl.session import tables
 from abctl.session.analyze import source_of
 from abctl.session.session import Session
 from abctl.spec import parse, reach
@@ -146,3 +148,41 @@ def test_what_was_agreed_is_no_part_of_the_plan() -> None:
     assert reach.agreed(experiment) != experiment
     bare = replace(experiment, source=None)
     assert reach.agreed(bare) == bare
+
+
+def of_tables(**connection: str) -> Experiment:
+    seen, done = Rows("seen", "u", "t", variant="v"), Rows("done", "u", "t", name="n")
+    secret = {"password": "PGPASSWORD"}
+    tables = Tables("postgres", seen, done, connection=connection, connection_env=secret)
+    experiment = of("url: 'http://prometheus:9090'")
+    assert experiment.source
+    return replace(experiment, source=replace(experiment.source, tables=tables))
+
+
+@pytest.mark.parametrize(
+    ("connection", "to"),
+    [
+        ({"host": "far", "port": "5432", "user": "ann"}, "far"),
+        ({"host": "localhost", "hostaddr": "192.0.2.1"}, "192.0.2.1"),
+        ({"conninfo": "host=far"}, "host=far"),
+        ({"account": "org-name"}, "org-name"),
+    ],
+)
+def test_a_warehouse_gets_no_secret_unasked(
+    connection: dict[str, str], to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "p")
+    experiment = of_tables(**connection)
+    assert str(reach.sending(experiment)) == f"$PGPASSWORD as password to {to}"
+    with pytest.raises(SourceError, match="you have not allowed that"):
+        tables.of_units(session_of(experiment), None, 0.0)
+    # Another Prometheus by the command line is no word about the warehouse.
+    elsewhere = EvidenceOptions(prometheus="http://other")
+    assert not agreed(with_evidence(session_of(experiment), elsewhere))
+    allowed = EvidenceOptions(allow_credentials=[to])
+    assert agreed(with_evidence(session_of(experiment), allowed))
+
+
+@pytest.mark.parametrize("connection", [{"host": "localhost"}, {"host": "::1"}, {"dbname": "x"}])
+def test_a_warehouse_of_this_machine_is_asked_at_once(connection: dict[str, str]) -> None:
+    assert reach.sending(of_tables(**connection)) is None

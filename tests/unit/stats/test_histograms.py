@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan, Remark
 from abctl.stats.methods import (
     histogram_sequence,
     mann_whitney,
@@ -112,22 +112,22 @@ def test_a_quantile_above_the_last_edge_is_no_number(method) -> None:
     x = latencies(9)
     found = method.estimate(stream(x, x, (0.001, 0.02)), Plan(quantile=0.9))
     assert isinstance(found, NotEstimable)
-    assert "0.02" in found.reason
+    assert found.why == Remark("quantileAboveEdges", {"edge": 0.02})
 
 
 @pytest.mark.parametrize("method", QUANTILES)
 def test_an_interval_inside_one_bucket_says_so(method) -> None:
     x, y = latencies(10, shape=50_000), latencies(11, shape=50_000)
     found = method.estimate(polled(x, y, COARSE), Plan(quantile=0.6))
-    assert "one bucket" in found.notes[0]
-    assert "0.05 and 0.1" in found.notes[0]
+    facts = {"variant": "control", "low": 0.05, "high": 0.1}
+    assert found.notes[0] == Remark("withinOneBucket", facts)
 
 
 @pytest.mark.parametrize("method", QUANTILES)
 def test_too_few_values_beyond_the_quantile(method) -> None:
     found = method.estimate(stream(latencies(12), latencies(13)), Plan(quantile=0.999))
     assert isinstance(found, NotEstimable)
-    assert "needs 10" in found.reason
+    assert (found.why.code, found.why.facts["needed_count"]) == ("tooFewBeyondQuantile", 10)
 
 
 @pytest.mark.parametrize("method", QUANTILES)
@@ -171,7 +171,7 @@ def test_edges_in_common_are_enough(method) -> None:
     foreign = counted(y.reshape(50, -1), (0.003, 0.07))
     found = method.estimate(Stream(same.control, foreign, same.epoch), plan)
     assert isinstance(found, NotEstimable)
-    assert "in common" in found.reason
+    assert found.why.code == "tooFewCommonEdges"
 
 
 def test_a_share_above_an_edge_is_a_proportion() -> None:
@@ -183,11 +183,18 @@ def test_a_share_above_an_edge_is_a_proportion() -> None:
 
 
 @pytest.mark.parametrize("method", [share_above, share_above_sequence])
-@pytest.mark.parametrize(("threshold", "said"), [(None, "no threshold"), (0.12, "nearest is 0.1")])
-def test_a_share_above_something_else_is_refused(method, threshold, said) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "why"),
+    [
+        (None, Remark("noThreshold")),
+        (0.12, Remark("thresholdNoEdge", {"threshold": 0.12, "nearest": 0.1})),
+    ],
+    ids=["none", "0.12"],
+)
+def test_a_share_above_something_else_is_refused(method, threshold, why) -> None:
     found = method.estimate(stream(latencies(1), latencies(2), COARSE), Plan(threshold=threshold))
     assert isinstance(found, NotEstimable)
-    assert said in found.reason
+    assert found.why == why
 
 
 @pytest.mark.parametrize("method", [mann_whitney, histogram_sequence])
@@ -195,7 +202,7 @@ def test_all_in_one_bucket_is_no_result(method) -> None:
     x = np.full(500, 0.03)
     found = method.estimate(stream(x, x, COARSE), Plan())
     assert isinstance(found, NotEstimable)
-    assert "one bucket" in found.reason
+    assert found.why.code == "oneBucketOnly"
 
 
 @pytest.mark.parametrize("method", [mann_whitney, histogram_sequence])

@@ -8,7 +8,7 @@ import tea_tasting as tt
 from scipy import stats
 from tea_tasting.aggr import Aggregates
 
-from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
+from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan, Remark
 from abctl.stats.methods import mean_sequence, ratio, ratio_sequence, welch
 from abctl.stats.summary import Buckets, Moments, Stream
 
@@ -115,7 +115,7 @@ def test_a_large_mean_with_a_tiny_spread_is_refused_not_guessed(method) -> None:
     x, y = (1e9 + rng.normal(shift, 1.0, 20_000) for shift in (0.0, 0.1))
     found = method.estimate(Stream(moments(x), moments(y), [0]), Plan())
     assert isinstance(found, NotEstimable)
-    assert "shift" in found.reason
+    assert found.why.code == "spreadLost"
     shifted = Stream(moments(x, shift=1e9), moments(y, shift=1e9), [0])
     found = method.estimate(shifted, Plan(mde=Delta(0.1, relative=False)))
     assert isinstance(found, Estimate)
@@ -137,7 +137,8 @@ def test_welch_wants_thirty(n) -> None:
     stream = Stream(moments(rng.normal(size=n)), moments(rng.normal(size=500)), [0])
     found = welch.estimate(stream, Plan())
     assert isinstance(found, NotEstimable)
-    assert "30" in found.reason
+    facts = {"n_count": n if n > 1 else 0, "needed_count": 30}  # one value has no variance
+    assert found.why == Remark("tooFewValues", facts)
 
 
 def test_log_p_survives_underflow() -> None:
@@ -191,10 +192,13 @@ def test_ratio_is_close_to_a_jackknife() -> None:
 
 @pytest.mark.parametrize("method", [ratio, ratio_sequence])
 def test_buckets_have_to_match_and_be_enough(method) -> None:
-    for a, b in ((buckets(1, count=7), buckets(2, count=7)), (buckets(1), buckets(2, count=16))):
+    for a, b, code in (
+        (buckets(1, count=7), buckets(2, count=7), "tooFewBuckets"),
+        (buckets(1), buckets(2, count=16), "otherBuckets"),
+    ):
         found = method.estimate(Stream(a, b, [0]), Plan())
         assert isinstance(found, NotEstimable)
-        assert "buckets" in found.reason
+        assert found.why.code == code
 
 
 def events_of(per_bucket, requests=1000, polls=20):
@@ -213,7 +217,7 @@ def test_one_user_with_many_errors_is_one_user(method) -> None:
     quiet, plan = events_of(np.zeros(64)), Plan(mde=Delta(5e-5, relative=False))
     alone = method.estimate(Stream(quiet, events_of(one), np.zeros(20)), plan)
     shared = method.estimate(Stream(events_of(spread), events_of(2 * spread), np.zeros(20)), plan)
-    assert "always or never" in alone.notes[0]
+    assert alone.notes[0] == Remark("fewEvents")
     assert not shared.notes
 
 
@@ -236,7 +240,7 @@ def test_money_from_a_few_buckets_is_no_mean(method) -> None:
     rich[:4] = 1e6
     found = method.estimate(Stream(events_of(rich), events_of(2 * rich), np.zeros(20)), Plan())
     assert isinstance(found, NotEstimable)
-    assert "few of the buckets" in found.reason
+    assert found.why.code == "tooFewBucketsFilled"
 
 
 def test_users_that_return_in_a_later_epoch_are_not_new_ones() -> None:

@@ -154,12 +154,14 @@ def test_users_who_come_to_the_treatment_by_a_ramp_count() -> None:
     """Nobody is new to the control then: all of its users are known from before."""
     rng = np.random.default_rng(9)
     users, polls, shares = 6000, 30, np.repeat([0.1, 0.5], 15)
-    bucket, point, busy = rng.integers(64, size=users), rng.random(users), rng.lognormal(size=users)
+    bucket, point = rng.integers(64, size=users), rng.random(users)
+    # None is so busy that it alone could be half a point.
+    busy = rng.lognormal(sigma=0.3, size=users)
     sides = []
     for of_treatment in (False, True):
         seen = np.zeros((polls, 64))
         for poll in range(polls):
-            requests = rng.poisson(0.3 * busy) * ((point < shares[poll]) == of_treatment)
+            requests = rng.poisson(0.8 * busy) * ((point < shares[poll]) == of_treatment)
             seen[poll] = np.bincount(bucket, requests, 64)
         sides.append(Buckets(0.0 * seen, seen))
     margin = Delta(0.005, relative=False)

@@ -62,17 +62,17 @@ def test_traffic_without_a_share_is_a_mismatch(check) -> None:
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize(
-    ("counts", "shares", "reason"),
+    ("counts", "shares", "code"),
     [
-        ([[0, 0]], [[0.5, 0.5]], "no traffic that counts"),
-        ([[70, 0]], [[1, 0]], "nothing to compare"),
-        ([[70, 0], [0, 0]], [[1, 0], [0.5, 0.5]], "nothing to compare"),
+        ([[0, 0]], [[0.5, 0.5]], "noTraffic"),
+        ([[70, 0]], [[1, 0]], "oneVariantOnly"),
+        ([[70, 0], [0, 0]], [[1, 0], [0.5, 0.5]], "oneVariantOnly"),
     ],
 )
-def test_nothing_to_check(check, counts, shares, reason: str) -> None:
+def test_nothing_to_check(check, counts, shares, code: str) -> None:
     found = check(counts, shares)
     assert isinstance(found, NotEstimable)
-    assert reason in found.reason
+    assert found.why.code == code
 
 
 def test_too_little_for_chi_squared_is_enough_for_the_exact_check() -> None:
@@ -159,3 +159,29 @@ def test_error_rates_hold_and_a_broken_hash_is_found() -> None:
     for treated in rng.binomial(n, broken, size=(20, broken.size)):
         assert srm.sequential(np.c_[n - treated, treated], shares).mismatch
         assert srm.fixed(np.c_[n - treated, treated], shares).mismatch
+
+
+@pytest.mark.parametrize("variants", [6, 20])
+def test_one_of_many_variants_that_is_short_takes_at_most_thrice_the_fixed_test(variants) -> None:
+    shares = np.full((1, variants), 1.0 / variants)
+    short = np.ones(variants)
+    short[-1] = 0.9
+
+    def units(check):
+        """Units a variant from which on the expected counts are a mismatch."""
+        for n in np.unique(np.rint(np.geomspace(300, 100_000, 120))):
+            if check(np.rint(n * short)[None, :], shares).mismatch:
+                return n
+        return math.inf
+
+    assert units(srm.sequential) <= 3.0 * units(srm.fixed)
+
+
+def test_many_variants_keep_the_level() -> None:
+    rng = np.random.default_rng(8)
+    shares = np.full((200, 20), 0.05)
+    wrong = sum(
+        srm.sequential(rng.multinomial(500, shares[0], 200), shares, alpha=0.05).mismatch
+        for _ in range(100)
+    )
+    assert wrong <= 10

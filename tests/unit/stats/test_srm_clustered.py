@@ -92,17 +92,17 @@ def test_a_variant_without_a_share_is_left_out_and_may_have_no_traffic() -> None
 
 
 @pytest.mark.parametrize(
-    ("counts", "reason"),
+    ("counts", "code"),
     [
-        (np.zeros((1, 2, 16)), "no traffic that counts"),
-        (np.ones((1, 2, 4)), "4 buckets of users"),
-        (np.eye(16)[:1] * np.array([[[1000], [1000]]]), "users"),
+        (np.zeros((1, 2, 16)), "noTraffic"),
+        (np.ones((1, 2, 4)), "tooFewBuckets"),
+        (np.eye(16)[:1] * np.array([[[1000], [1000]]]), "tooFewEffectiveUsers"),
     ],
 )
-def test_too_little_is_said(counts, reason: str) -> None:
+def test_too_little_is_said(counts, code: str) -> None:
     found = srm.clustered(counts, [[0.5, 0.5]])
     assert isinstance(found, NotEstimable)
-    assert reason in found.reason
+    assert found.why.code == code
 
 
 @pytest.mark.parametrize(

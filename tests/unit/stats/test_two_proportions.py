@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
-from abctl.stats.estimate import Delta, NotEstimable, Plan
+from abctl.stats.estimate import Delta, NotEstimable, Plan, Remark
 from abctl.stats.fixed.score import proportion_at_difference, proportion_at_ratio
 from abctl.stats.methods import barnard, boschloo, chi_squared, fisher, newcombe, proportion
 from abctl.stats.summary import Counts, Stream
@@ -108,16 +109,15 @@ def test_chi_squared_with_and_without_yates(table) -> None:
     plain = stats.chi2_contingency(square(table), correction=False)
     yates = stats.chi2_contingency(square(table))
     assert found.p == pytest.approx(plain.pvalue)
-    assert found.notes == (
-        f"smallest expected count {plain.expected_freq.min():.4g}",
-        f"with Yates' correction p = {yates.pvalue:.4g}",
-    )
+    (note,) = found.notes
+    facts = {"expected_count": plain.expected_freq.min(), "yates_p": yates.pvalue}
+    assert (note.code, note.facts) == ("chiSquared", pytest.approx(facts))
 
 
 def test_chi_squared_leaves_small_tables_to_fisher() -> None:
     found = chi_squared.estimate(stream(20, 3, 25, 4), Plan())
     assert isinstance(found, NotEstimable)
-    assert "fisher" in found.reason
+    assert found.why.code == "tooFewExpected"
 
 
 @each_table
@@ -202,11 +202,12 @@ def test_log_p_of_unconditional_tests_survives_underflow(method) -> None:
 @pytest.mark.parametrize("method", [barnard, boschloo])
 def test_one_variant_may_be_far_larger_than_the_other(method) -> None:
     """What was seen is only likely beside a level of 1, between two points of a coarse grid."""
-    found = method.estimate(stream(2, 0, 99_000, 99_000), Plan(alternative="greater"))
-    likeliest = 99_000 / 99_002
-    wanted = 2 * math.log1p(-likeliest) + 99_000 * math.log(likeliest)
+    many = 30_000
+    found = method.estimate(stream(2, 0, many, many), Plan(alternative="greater"))
+    likeliest = many / (many + 2)
+    wanted = 2 * math.log1p(-likeliest) + many * math.log(likeliest)
     assert found.log_p == pytest.approx(wanted, abs=1e-3)
-    swapped = method.estimate(stream(99_000, 99_000, 2, 0), Plan(alternative="less"))
+    swapped = method.estimate(stream(many, many, 2, 0), Plan(alternative="less"))
     assert swapped.log_p == pytest.approx(found.log_p, abs=1e-6)
 
 
@@ -244,15 +245,45 @@ def test_an_epoch_with_one_variant_is_left_out_and_said() -> None:
     alone = proportion.estimate(stream(50, 0, 50, 3), Plan())
     assert whole.p == alone.p
     assert whole.epochs == (1,)
-    assert "left out" in whole.notes[0]
+    assert whole.notes[0] == Remark("epochsLeftOut", {"epochs_count": 1})
 
 
 def test_score_intervals_cover_rare_events() -> None:
     """0.2% with 1,000 against 5,000: where the Wald interval covers 90% at best."""
     rng = np.random.default_rng(3)
-    outcomes = zip(rng.binomial(5000, 0.002, 500), rng.binomial(1000, 0.002, 500), strict=True)
+    drawn = np.stack((rng.binomial(5000, 0.002, 500), rng.binomial(1000, 0.002, 500)))
+    outcomes, often = np.unique(drawn, axis=1, return_counts=True)
     intervals = [
-        proportion.estimate(stream(5000, s_a, 1000, s_b), Plan()).interval for s_a, s_b in outcomes
+        proportion.estimate(stream(5000, s_a, 1000, s_b), Plan()).interval
+        for s_a, s_b in outcomes.T
     ]
-    missed = np.mean([low > 0.0 or high < 0.0 for low, high in intervals])
+    missed = np.average([low > 0.0 or high < 0.0 for low, high in intervals], weights=often)
     assert missed < 0.05 + 3.0 * math.sqrt(0.05 * 0.95 / 500)
+
+
+@pytest.mark.parametrize("n", [10**6, 10**9, 10**12])
+def test_intervals_of_rare_events_have_their_digits(n) -> None:
+    """Against the same interval with 40 digits: where the score statistic is 1.96."""
+    found = proportion.estimate(Stream(Counts(n, 5), Counts(n, 20), 0), Plan())
+    a, b = mpmath.mpf(5) / n, mpmath.mpf(20) / n
+    for end, side in zip(found.interval, (1, -1), strict=True):
+        d = mpmath.mpf(end)
+        with mpmath.workdps(60):
+            rising = [5 * d * (1 - d), (n * d - 2 * n - 10) * d + 25, (n + 2 * n) * d - 2 * n - 25]
+            roots = mpmath.polyroots([*rising, 2 * n], maxsteps=500, extraprec=400, asc=True)
+            levels = [r.real for r in roots if abs(r.imag) < mpmath.mpf(10) ** -30]
+            inside = [x for x in levels if max(0, -d) <= x <= min(1, 1 - d)]
+            likely = [
+                (
+                    5 * mpmath.log(x)
+                    + (n - 5) * mpmath.log(1 - x)
+                    + 20 * mpmath.log(x + d)
+                    + (n - 20) * mpmath.log(1 - x - d),
+                    x,
+                )
+                for x in inside
+                if x > 0 and x + d > 0
+            ]
+            x = max(likely)[1]
+            z = (b - a - d) / mpmath.sqrt((x * (1 - x) + (x + d) * (1 - x - d)) / n)
+        assert float(z) == pytest.approx(side * 1.959964, rel=1e-4)

@@ -1,0 +1,274 @@
+"""Judges what was counted in a table of events: one look, without a ledger; no input and no clock.
+
+Each metric comes as independent units, so the methods are those of requests: means and ratios by
+Welch, shares of units as shares, quantiles with as many rows as tell as much.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from abctl.analysis.compare import Comparing
+from abctl.analysis.planned_end import sizes
+from abctl.core.analysis import Analysis, EpochResult, MetricResult, VariantResult
+from abctl.core.experiment import Assignment, Design, Experiment, Metric, Model, Variant
+from abctl.core.reasons import Reason
+from abctl.core.split import TOTAL_BP, Split
+from abctl.core.verdict import units_mismatch, verdict
+from abctl.evidence.reports import Pair
+from abctl.evidence.streams import MetricStreams
+from abctl.stats import srm
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.fixed.reference import chi2_tail
+from abctl.stats.methods import welch
+from abctl.stats.summaries.grouped import GroupedHistogram
+from abctl.stats.summary import Stream, SummaryError
+from abctl.tables.counted import Arm, CountedTable
+
+PRESET = "table"
+MIXED_RATIO = 0.005
+"""Units of a variant that may have seen another one as well."""
+_ALPHA = 0.001
+
+
+@dataclass(frozen=True, eq=False)
+class TableStreams:
+    """Streams of one poll, of what was counted in a table; see `Streams`."""
+
+    counted: CountedTable
+
+    def of(self, metric: Metric) -> MetricStreams:
+        """See `Streams`."""
+        which = self._which(metric)
+        control, *treatments = self.counted.arms
+        pairs = {arm.name: self._pair(which, control, arm) for arm in treatments}
+        return MetricStreams({arm.name: {} for arm in self.counted.arms}, 1, pairs)
+
+    def by_request(self, metric: Metric, treatment: str) -> tuple[Metric, Pair] | None:  # noqa: ARG002
+        """See `Streams`."""
+        return None
+
+    def reported(self, metric: Metric, treatment: str) -> Pair | None:  # noqa: ARG002
+        """See `Streams`."""
+        return None
+
+    def ages(
+        self,
+        metric: Metric,  # noqa: ARG002
+        treatment: str,  # noqa: ARG002
+    ) -> Iterator[tuple[bool, Stream[GroupedHistogram]]]:
+        """See `Streams`."""
+        yield from ()
+
+    def remarks(self, metric: Metric) -> Iterator[Reason]:
+        """See `Streams`."""
+        which = self._which(metric)
+        if self.counted.question.metrics[which].aggregate != "quantile":
+            return
+        for arm in self.counted.arms:
+            sums = arm.values[which]
+            if (effect := sums.design_effect()) > 1.0:
+                counts = {"effective_count": sums.n / effect, "rows_count": sums.n}
+                yield Reason("unitsAlike", {"variant": arm.name, **counts})
+
+    def _which(self, metric: Metric) -> int:
+        names = [each.metric.name for each in self.counted.question.metrics]
+        return names.index(metric.name)
+
+    def _pair(self, which: int, control: Arm, treatment: Arm) -> Pair:
+        if (unlike := _missing_unlike(which, control, treatment)) is not None:
+            return unlike
+        try:
+            both = [self.counted.summary(arm, which) for arm in (control, treatment)]
+            return Stream(both[0], both[1], np.zeros(1, dtype=np.int64))
+        except SummaryError as error:
+            return Reason("tooLarge", {"detail": str(error)})
+
+
+def _missing_unlike(which: int, control: Arm, treatment: Arm) -> Reason | None:
+    """That one variant has more rows without a number, beyond chance."""
+    a, b = control.missing_sums[which], treatment.missing_sums[which]
+    if not a.units or not b.units or a.ratio == b.ratio:
+        return None
+    stream = Stream(a.as_ratio(), b.as_ratio(), np.zeros(1, dtype=np.int64))
+    found = welch.estimate(stream, Plan(alpha=_ALPHA))
+    certain = isinstance(found, NotEstimable) and found.why.code == "noVariance"
+    if not certain and not (isinstance(found, Estimate) and found.rejects):
+        return None
+    p = found.p if isinstance(found, Estimate) else 0.0
+    ratios = {"control_ratio": a.ratio, "treatment_ratio": b.ratio}
+    return Reason("missingDiffers", {"treatment": treatment.name, **ratios, "p": p})
+
+
+def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analysis:
+    """What follows from a table.
+
+    Args:
+        counted: what was counted in it.
+        split: as it was ordered; None: nobody says, so that equal shares are taken.
+        now: unix seconds, when it was read.
+    """
+    question, names = counted.question, counted.names
+    ordered = split or _equal(names)
+    # Exact thirds, where basis points are not.
+    shares = [s / TOTAL_BP for s in ordered.shares_bp] if split else [1 / len(names)] * len(names)
+    units = [[arm.units for arm in counted.arms]]
+    check = srm.fixed(units, [shares])
+    design = Design(
+        test="fixed", alpha=question.alpha, min_duration_seconds=0.0, max_duration_seconds=0.0
+    )
+    experiment = Experiment(
+        name=counted.place,
+        namespace="",
+        platform="",
+        # What is handed over is independent: the sums are of units.
+        assignment=Assignment("request", "", ""),
+        variants=tuple(Variant(name, Model(name, name)) for name in names),
+        split=ordered,
+        metrics=tuple(
+            _as_summarized(counted, i, each.metric) for i, each in enumerate(question.metrics)
+        ),
+        source=None,
+        design=design,
+    )
+    metrics = Comparing(experiment, TableStreams(counted)).metrics()
+    mismatch = isinstance(check, srm.SrmResult) and check.mismatch
+    said = verdict(
+        design,
+        metrics,
+        elapsed_seconds=0.0,
+        integrity=(
+            *([units_mismatch(check, names)] if mismatch else ()),  # type: ignore[arg-type]
+            *_mixed(counted.arms),
+        ),
+        ended=True,
+    )
+    return Analysis(
+        experiment=counted.place,
+        at=now,
+        source=counted.place,
+        preset=PRESET,
+        unit="user" if question.unit else "request",
+        test="fixed",
+        alpha=question.alpha,
+        started=None,
+        elapsed_seconds=0.0,
+        min_duration_seconds=0.0,
+        max_duration_seconds=0.0,
+        epochs=(EpochResult(0, now, now, ordered, counted=True),),
+        variants=tuple(_variant(counted, arm) for arm in counted.arms),
+        metrics=metrics,
+        srm=check,
+        notes=(*_notes(counted, None if split else ordered), *_too_small(design, metrics)),
+        verdict=said,
+        current_split=ordered,
+        counts_from=now,
+    )
+
+
+def _as_summarized(counted: CountedTable, which: int, metric: Metric) -> Metric:
+    """A share of rows, where units have several, is a ratio: a mean of its linearization."""
+    ratio = metric.kind == "proportion" and not counted.is_share(which)
+    return replace(metric, kind="mean") if ratio else metric
+
+
+def _equal(names: Sequence[str]) -> Split:
+    share, left = divmod(TOTAL_BP, len(names))
+    return Split(tuple(names), tuple(share + (i < left) for i in range(len(names))))
+
+
+def _variant(counted: CountedTable, arm: Arm) -> VariantResult:
+    values = {
+        each.metric.name: counted.value(arm, i) for i, each in enumerate(counted.question.metrics)
+    }
+    return VariantResult(arm.name, arm.rows, None, values, None, None, None, None, {})
+
+
+def _mixed(arms: Sequence[Arm]) -> Iterator[Reason]:
+    """Units that saw several variants: too many, or more of one variant's than of another's."""
+    for arm in arms:
+        total = arm.units + arm.mixed
+        if total and arm.mixed / total > MIXED_RATIO:
+            facts = {"variant": arm.name, "units_count": arm.mixed, "total_count": total}
+            yield Reason("unitsMixed", {**facts, "limit_ratio": MIXED_RATIO})
+    control = arms[0]
+    for arm in arms[1:]:
+        cells = np.array([[each.mixed, each.units] for each in (control, arm)])
+        if not cells.sum(axis=1).all() or not cells[:, 0].any():
+            continue
+        expected = np.outer(cells.sum(axis=1), cells.sum(axis=0)) / cells.sum()
+        p, _ = chi2_tail(float(np.sum((cells - expected) ** 2 / expected)), 1.0)
+        if p <= _ALPHA:
+            ratios = cells[:, 0] / cells.sum(axis=1)
+            facts = {"control_ratio": float(ratios[0]), "treatment_ratio": float(ratios[1])}
+            yield Reason("unitsMixedDiffer", {"treatment": arm.name, **facts, "p": p})
+
+
+def _notes(counted: CountedTable, assumed: Split | None) -> Iterator[Reason]:
+    question = counted.question
+    yield Reason("noLedger")
+    yield Reason("oneLookAtTable")
+    if assumed is not None:
+        yield Reason("splitAssumed", {"split": assumed.ratios})
+    if question.unit is None:
+        yield Reason("rowsAreUnits")
+    for asked in question.metrics:
+        if asked.assumed and asked.metric.role != "secondary":
+            way = "higher" if asked.metric.direction == "increase" else "lower"
+            yield Reason("directionAssumed", {"metric": asked.metric.name, "direction": way})
+    yield from _missing_values(counted)
+    yield from _left_out(counted)
+    if counted.repeated:
+        yield Reason("rowsRepeated", {"rows_count": counted.repeated})
+
+
+def _missing_values(counted: CountedTable) -> Iterator[Reason]:
+    question = counted.question
+    for arm in counted.arms:
+        for asked, missing in zip(question.metrics, arm.missing, strict=True):
+            if missing.any and (asked.aggregate != "count" or asked.column is not None):
+                yield Reason(
+                    "valuesMissing",
+                    {
+                        "metric": asked.metric.name,
+                        "variant": arm.name,
+                        "null_count": missing.nulls,
+                        "infinite_count": missing.infinite,
+                        "text_count": missing.texts,
+                        "example": missing.example,
+                        "rows_count": missing.rows,
+                    },
+                )
+
+
+def _left_out(counted: CountedTable) -> Iterator[Reason]:
+    """Rows that are of nobody, or of nobody who is compared."""
+    question = counted.question
+    if mixed := max(arm.mixed for arm in counted.arms):
+        total = sum(arm.units for arm in counted.arms) + mixed
+        yield Reason("unitsMixedFew", {"units_count": mixed, "total_count": total})
+    if counted.without_unit:
+        facts = {"rows_count": counted.without_unit, "column": str(question.unit)}
+        yield Reason("rowsWithoutUnit", facts)
+    if counted.without_variant:
+        facts = {"rows_count": counted.without_variant, "column": question.variant}
+        yield Reason("rowsWithoutVariant", facts)
+    if counted.unknown:
+        facts = {"variants": list(counted.unknown), "rows_count": sum(counted.unknown.values())}
+        yield Reason("variantsUnknown", facts)
+
+
+def _too_small(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Reason]:
+    for size in sizes(design, metrics):
+        if size.reached < size.needed:
+            yield Reason(
+                "sizeNotReached",
+                {
+                    "metric": size.metric,
+                    "treatment": size.treatment,
+                    "reached_count": size.reached,
+                    "needed_count": size.needed,
+                    "expected_seconds": None,
+                },
+            )

@@ -1,0 +1,193 @@
+"""What was counted in a table, as summaries of units: the delta method makes ratios to means."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from abctl.stats.summary import Counts, Histogram, Moments, SummaryError
+from abctl.tables.question import Asked, Question
+
+Counted = Counts | Moments | Histogram
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over units of a numerator s and a denominator n, such as correct answers and answers.
+
+    >>> two = Sums(units=2, s=3.0, n=4.0, ss=5.0, nn=8.0, sn=6.0, most=2.0)
+    >>> two.ratio
+    0.75
+
+    Attributes:
+        most: the largest n of a unit.
+    """
+
+    units: float
+    s: float
+    n: float
+    ss: float
+    nn: float
+    sn: float
+    most: float
+
+    @property
+    def ratio(self) -> float:
+        """Sum of numerators over sum of denominators; NaN where there is nothing."""
+        return self.s / self.n if self.n else float("nan")
+
+    @property
+    def spread(self) -> float:
+        """Sum of squares of s - ratio n, over the squared mean of n: what is linear of the ratio.
+
+        Raises:
+            SummaryError: numbers too large to be squared.
+        """
+        ratio, mean = self.ratio, self.n / self.units
+        squares = self.ss - 2 * ratio * self.sn + ratio * ratio * self.nn
+        if not math.isfinite(squares):
+            raise SummaryError("the squares of its values are too large")
+        return max(0.0, squares) / mean**2
+
+    def as_ratio(self, shift: float = 0.0) -> Moments:
+        """A ratio of sums as moments of its linearization (delta method), whose mean it is.
+
+        Source: Deng, Knoblich & Lu (2018), arXiv:1803.06336.
+        """
+        if not self.units:
+            return _moments(0.0, 0.0, 0.0, shift)
+        square = self.units * self.ratio * self.ratio + self.spread
+        return _moments(self.units, self.units * self.ratio, square, shift)
+
+    def per_unit(self) -> Moments:
+        """The numerators themselves: a sum for each unit."""
+        return _moments(self.units, self.s, self.ss)
+
+    def design_effect(self) -> float:
+        """By how much the variance of a share is that of as many independent rows, 1 at least."""
+        share = self.ratio
+        if not self.n or not 0.0 < share < 1.0:
+            return 1.0
+        return max(1.0, self.spread / self.units**2 * self.n / (share * (1.0 - share)))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Rows of a variant that have no number for a metric.
+
+    >>> Missing(nulls=3, infinite=0, texts=1, example="n/a", rows=100).any
+    True
+    """
+
+    nulls: int
+    infinite: int
+    texts: int
+    example: str
+    rows: int
+
+    @property
+    def any(self) -> bool:
+        """Whether there are such rows."""
+        return bool(self.nulls or self.infinite or self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """What was counted of one variant, metrics in the order of the question.
+
+    Attributes:
+        rows, units: that are judged: of units that saw this variant alone.
+        mixed: units that saw another variant as well.
+        values, missing_sums: of each metric, and of its rows without a number.
+        missing: what stands in their place.
+        cells: of quantiles.
+    """
+
+    name: str
+    rows: float
+    units: float
+    mixed: float
+    values: tuple[Sums, ...]
+    missing_sums: tuple[Sums, ...]
+    missing: tuple[Missing, ...]
+    cells: Mapping[int, Histogram] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class CountedTable:
+    """All that a verdict takes of a table.
+
+    Attributes:
+        place: what was read.
+        shifts: what was taken off the values of each metric.
+        unknown: rows of values that are none of the variants, by value.
+        without_unit, without_variant: rows that name none.
+        repeated: rows that equal another one in every column.
+    """
+
+    place: str
+    question: Question
+    arms: tuple[Arm, ...]
+    shifts: tuple[float, ...]
+    unknown: Mapping[str, int]
+    without_unit: int
+    without_variant: int
+    repeated: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the variants, the control first."""
+        return tuple(arm.name for arm in self.arms)
+
+    def once(self, which: int) -> bool:
+        """Whether every unit has one value of a metric at most."""
+        return all(arm.values[which].most <= 1 for arm in self.arms)
+
+    def summary(self, arm: Arm, which: int) -> Counted:
+        """The summary of one variant.
+
+        Raises:
+            SummaryError: numbers too large to be squared.
+        """
+        asked, sums = self.question.metrics[which], arm.values[which]
+        if asked.aggregate == "quantile":
+            return _effective(arm.cells[which], sums.design_effect())
+        if asked.aggregate in ("sum", "count"):
+            return sums.per_unit()
+        if self.is_share(which):
+            return Counts(np.array([sums.units]), np.rint([sums.s]))
+        return sums.as_ratio(self.shifts[which])
+
+    def is_share(self, which: int) -> bool:
+        """Whether it is a share of units: binary, and one value each."""
+        return self.question.metrics[which].aggregate == "share" and self.once(which)
+
+    def value(self, arm: Arm, which: int) -> float | None:
+        """The value of a variant; None for quantiles, and where there is nothing."""
+        asked, sums = self.question.metrics[which], arm.values[which]
+        if asked.aggregate == "quantile" or not sums.units:
+            return None
+        if asked.aggregate in ("sum", "count"):
+            return sums.s / sums.units
+        return sums.ratio + self.shifts[which]
+
+
+def _moments(n: float, total: float, squares: float, shift: float = 0.0) -> Moments:
+    return Moments(np.array([n]), np.array([total]), np.array([squares]), shift)
+
+
+def shifted(asked: Asked) -> bool:
+    """Whether the values of a metric are taken about their mean."""
+    return asked.aggregate == "mean"
+
+
+def _effective(cells: Histogram, effect: float) -> Histogram:
+    """As many independent rows as tell as much; the shares of the cells stay.
+
+    Source: Rao & Scott (1992), doi:10.2307/2532311.
+    """
+    if not np.isfinite(effect):
+        raise SummaryError("a design effect that is no number")
+    up_to = np.rint(np.cumsum(cells.counts, axis=1) / effect)
+    return Histogram(np.diff(up_to, axis=1, prepend=0.0), cells.edges)

@@ -1,0 +1,334 @@
+"""The door to DuckDB: the declared files, read only, and nothing else of this machine.
+
+No extension is loaded or fetched, memory is bounded, what does not fit spills into a folder of its
+own. Files are read through links, so that no name of a file means anything to the engine.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from abctl.errors import SourceError, UsageError
+from abctl.installation import lacks
+from abctl.tables.sql import EVENTS, quoted, text
+
+Format = Literal["csv", "jsonl", "parquet"]
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_MEMORY = "2GB"
+_SHOWN_COLUMNS = 20
+
+
+def printable(name: str) -> str:
+    """A text of a table as a terminal may show it.
+
+    >>> len(printable(chr(27) + "[31m"))  # four letters are written for the one that is none
+    8
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one table, by links whose names mean nothing to the engine.
+
+    Attributes:
+        place: what the table is called.
+        kind: of the files.
+        links: the names that the user knows, by those of the links.
+    """
+
+    place: str
+    kind: Format
+    links: Mapping[str, str]
+
+    @classmethod
+    def of(cls, named: str, option: str, room: Path, kind: Format | None = None) -> "Files":
+        """The files of a name or a glob; links to them are made in a folder.
+
+        Raises:
+            UsageError: no such file, or its ending does not say what it is.
+            SourceError: one is empty.
+        """
+        files = _files(named, room, option)
+        for each in files:
+            if not each.stat().st_size:
+                raise SourceError(f"{printable(str(each))} is empty", "is it the right file?")
+        said = kind or _format(files[0], option)
+        links = {str(_linked(each, room)): str(each) for each in files}
+        return cls("stdin" if named == "-" else printable(named), said, links)
+
+
+class Adder:
+    """DuckDB, which has or is given rows of units, and adds them up."""
+
+    def __init__(self, connection: Any, place: str, links: Mapping[str, str]) -> None:
+        self._connection = connection
+        self.place = place
+        self._links = links
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """The answer of one statement.
+
+        Raises:
+            SourceError: what it reads cannot be read.
+        """
+        import duckdb  # noqa: PLC0415
+
+        try:
+            found: list[tuple[Any, ...]] = self._connection.execute(statement).fetchall()
+        except duckdb.Error as error:
+            raise _unreadable(error, self.place, self._links) from None
+        return found
+
+    def define(self, name: str, function: Callable[[str], Any], gives: str) -> None:
+        """Make a function of a text callable in statements."""
+        self._connection.create_function(name, function, ["VARCHAR"], gives)
+
+    def insert(self, table: str, columns: Mapping[str, Any]) -> None:
+        """Add rows, as one array for each column."""
+        self._connection.register("abctl_chunk", dict(columns))
+        self._connection.execute(f"INSERT INTO {table} SELECT * FROM abctl_chunk")
+        self._connection.unregister("abctl_chunk")
+
+
+class Table(Adder):
+    """Events, as statements of `sql` ask for them.
+
+    Attributes:
+        place: what it is called.
+        columns: their names.
+    """
+
+    def __init__(self, connection: Any, place: str, links: Mapping[str, str]) -> None:
+        super().__init__(connection, place, links)
+        self.columns = [str(row[0]) for row in self.rows(f"DESCRIBE {EVENTS}")]
+
+    def require(self, column: str, option: str) -> None:
+        """That there is such a column.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if column in self.columns:
+            return
+        shown = list(map(printable, self.columns[:_SHOWN_COLUMNS]))
+        if (more := len(self.columns) - _SHOWN_COLUMNS) > 0:
+            shown.append(f"and {more} more")
+        raise UsageError(
+            f"{option} {printable(column)!r}: {self.place} has no such column",
+            f"its columns: {', '.join(shown)}",
+        )
+
+
+@contextmanager
+def opened(events: str, format_: str | None = None) -> Iterator[Table]:
+    """The table of files: a name, a glob, or `-` for stdin.
+
+    Raises:
+        UsageError: no such file, nobody says what it is, or DuckDB is not installed.
+        SourceError: it is not what it is said to be.
+    """
+    _require()
+    if format_ is not None and format_ not in get_args(Format):
+        raise UsageError(f"--format {format_!r}", "csv, jsonl or parquet")
+    with tempfile.TemporaryDirectory(prefix="abctl-events-") as room:
+        files = Files.of(events, "--events", Path(room), cast("Format | None", format_))
+        connection = _connected(room, files.links)
+        try:
+            _declare(connection, EVENTS, files)
+            yield Table(connection, files.place, files.links)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def adder(
+    views: Mapping[str, tuple[str, Mapping[str, str]]],
+    *,
+    zone: str = "UTC",
+    database: str | None = None,
+) -> Iterator[Adder]:
+    """DuckDB in memory.
+
+    Args:
+        views: by name a SELECT, and by each name in it the files that it stands for.
+        zone: of times that do not say theirs.
+        database: the file of a database, whose tables statements may name; it is only read.
+
+    Raises:
+        UsageError: no such file, nobody says what it is, or DuckDB is not installed.
+        SourceError: it is not what it is said to be.
+    """
+    _require()
+    import duckdb  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="abctl-events-") as room:
+        tables = {
+            name: Files.of(named, "from", Path(room))
+            for _, files in views.values()
+            for name, named in files.items()
+        }
+        links = {link: name for each in tables.values() for link, name in each.links.items()}
+        connection = _connected(room, links, zone, database)
+        try:
+            for name, files in tables.items():
+                _declare(connection, name, files)
+            place = " and ".join(each.place for each in tables.values()) or database or "units"
+            for name, (select, _) in views.items():
+                try:
+                    connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {select}")
+                except duckdb.Error as error:
+                    raise _unreadable(error, place, links) from None
+            yield Adder(connection, place, links)
+        finally:
+            connection.close()
+
+
+def _require() -> None:
+    try:
+        import duckdb  # noqa: F401, PLC0415
+    except ModuleNotFoundError:
+        raise lacks("DuckDB, which reads tables of events,", "tables") from None
+
+
+def _connected(
+    room: str, links: Mapping[str, str], zone: str = "UTC", database: str | None = None
+) -> Any:
+    """A connection that can read the files, and do nothing else to this machine."""
+    import duckdb  # noqa: PLC0415
+
+    if database is not None and not Path(database).is_file():
+        raise UsageError(f"{printable(database)}: no such file", "a database of DuckDB")
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "memory_limit": _MEMORY,
+            "temp_directory": f"{room}/spill",
+        },
+    )
+    try:
+        # It would be written to where the answer goes.
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute(f"SET TimeZone = {text(zone)}")
+        if database is not None:
+            connection.execute(f"ATTACH {text(database)} AS abctl_given (READ_ONLY)")
+            connection.execute("USE abctl_given")
+        allowed = ", ".join(map(text, links))
+        connection.execute(f"SET allowed_paths = [{allowed}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except duckdb.Error as error:
+        connection.close()
+        raise _unreadable(error, database or "DuckDB", links) from None
+    return connection
+
+
+def _declare(connection: Any, name: str, files: Files) -> None:
+    import duckdb  # noqa: PLC0415
+
+    listed = "[" + ", ".join(map(text, files.links)) + "]"
+    try:
+        source = _source(connection, files.kind, listed)
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {source}")
+    except duckdb.Error as error:
+        raise _unreadable(error, files.place, files.links) from None
+
+
+def _unreadable(error: Exception, place: str, links: Mapping[str, str]) -> SourceError:
+    """What the engine has said, with the names that the user knows."""
+    said = str(error).partition("LINE 1:")[0]
+    for link, name in links.items():
+        said = said.replace(link, name)
+    first = next((line for line in said.splitlines() if line.strip()), type(error).__name__)
+    lines = [line.strip() for line in said.splitlines() if line.startswith(("Line:", "CSV"))]
+    detail = printable(" ".join(dict.fromkeys([first.strip(), *lines])))
+    if "out of memory" in said.lower():
+        return SourceError(
+            f"{place} takes more memory than {_MEMORY}: {detail}",
+            "quantiles hold every value; share(COLUMN > NUMBER) holds none",
+        )
+    hint = "say what it is: --format csv|jsonl|parquet"
+    if "column" in detail:
+        hint = "write names of columns as the table has them, capitals too"
+    return SourceError(f"{place} cannot be read: {detail}", hint)
+
+
+def _source(connection: Any, kind: str, listed: str) -> str:
+    """What reads the files; of text all columns are texts, so that nothing is guessed of them."""
+    if kind == "parquet":
+        return f"read_parquet({listed}, union_by_name = true)"
+    if kind == "csv":
+        return f"read_csv({listed}, all_varchar = true, header = true, union_by_name = true)"
+    options = "format = 'newline_delimited', union_by_name = true, sample_size = -1"
+    describe = f"DESCRIBE SELECT * FROM read_json({listed}, {options})"
+    seen = connection.execute(describe).fetchall()
+    columns = ", ".join(f"{quoted(str(name))}: 'VARCHAR'" for name, *_ in seen)
+    return f"read_json({listed}, format = 'newline_delimited', columns = {{{columns}}})"
+
+
+def _files(events: str, room: Path, option: str) -> list[Path]:
+    if events == "-":
+        path = room / "stdin"
+        with path.open("wb") as target:
+            shutil.copyfileobj(sys.stdin.buffer, target)
+        return [_with_ending(path)]
+    named = Path(events)
+    if named.is_file():
+        return [named]
+    # Path.glob takes no absolute pattern.
+    matches = glob(events, recursive=True) if has_magic(events) else []  # noqa: PTH207
+    found = list(map(Path, sorted(matches)))
+    if files := [each for each in found if each.is_file()]:
+        return files
+    what = "is a folder" if named.is_dir() else "no such file"
+    raise UsageError(
+        f"{option} {printable(events)}: {what}",
+        f"{option} log.parquet, 'logs/*.csv', or - for stdin"
+        if option == "--events"
+        else "a file or a glob; it begins at the folder of the experiment file",
+    )
+
+
+def _with_ending(path: Path) -> Path:
+    """What came from stdin, called by what it begins with."""
+    with path.open("rb") as source:
+        begins = source.read(1024)
+    ending = "parquet" if begins[:4] == b"PAR1" else "csv"
+    if begins.lstrip()[:1] == b"{":
+        ending = "jsonl"
+    return path.rename(path.with_suffix(f".{ending}"))
+
+
+def _format(path: Path, option: str) -> Format:
+    endings = [each.lower() for each in path.suffixes if each.lower() not in (".gz", ".zst")]
+    if endings and endings[-1] in _ENDINGS:
+        return _ENDINGS[endings[-1]]
+    raise UsageError(
+        f"{option} {printable(str(path))}: its ending does not say what it is",
+        "--format csv, jsonl or parquet" if option == "--events" else ".csv, .jsonl or .parquet",
+    )
+
+
+def _linked(path: Path, room: Path) -> Path:
+    """A link to a file whose name means nothing; what is packed keeps the ending that says so."""
+    packed = path.suffix.lower() if path.suffix.lower() in (".gz", ".zst") else ""
+    link = room / f"events-{len(list(room.iterdir()))}{packed}"
+    link.symlink_to(path.resolve())
+    return link

@@ -1,0 +1,182 @@
+"""What is asked of a table: its columns, and metrics written as `NAME: AGGREGATE(COLUMN)`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from abctl.core.delta import parse_delta
+from abctl.core.experiment import Direction, Kind, Metric, Role
+from abctl.errors import UsageError
+from abctl.stats.delta import Delta
+
+Aggregate = Literal["mean", "share", "sum", "count", "quantile"]
+
+_METRIC = re.compile(
+    r"""^\s*(?P<name>[^:()"]+?)\s*:\s*(?P<aggregate>[A-Za-z]+\d*)\s*
+    \(\s*(?P<column>"(?:[^"]|"")+"|[^()"<>=]*?)\s*
+    (?:(?P<operator>>=|<=|>|<)\s*(?P<bound>[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*)?\)
+    (?P<rest>.*)$""",
+    re.VERBOSE | re.DOTALL,
+)
+_REST = re.compile(
+    r"""^\s*(?:[+-]?(?P<margin>(?:\d+(?:\.\d*)?|\.\d+)(?:%|pp|abs)))?\s*,?\s*
+    (?:(?P<direction>higher|lower)(?:\s+is\s+better)?)?\s*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_HINT = '--metric "accuracy: mean(correct)" or --guardrail "latency: p95(latency_ms) +10%"'
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "median": 0.5}
+_KINDS: dict[Aggregate, Kind] = {"share": "proportion", "quantile": "quantile"}
+_LOWER = re.compile(
+    r"latenc(?:y|ies)|(?:^|[\W_])(?:duration|wait|ms|seconds|errors?|fail\w*|timeouts?|loss|"
+    r"churn\w*|refund\w*|complain\w*)(?:$|[\W_])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A metric, and how it is taken from a column.
+
+    >>> asked = parse_metric("latency: p95(latency_ms) +10%")
+    >>> asked.metric.role, asked.metric.quantile, asked.metric.direction, asked.column
+    ('guardrail', 0.95, 'decrease', 'latency_ms')
+
+    Attributes:
+        column: None where rows are counted.
+        condition: what a number must be to count, such as `("> ", 250.0)`; None: the value itself.
+        assumed: whether its direction was taken from its name.
+    """
+
+    metric: Metric
+    aggregate: Aggregate
+    column: str | None
+    condition: tuple[str, float] | None = None
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a table.
+
+    >>> asked = parse_metric("accuracy: mean(correct)", "primary")
+    >>> Question("model_version", "user_id", (asked,)).metrics[0].metric.name
+    'accuracy'
+
+    Attributes:
+        variant: the column that says which variant answered.
+        unit: the column of who was assigned; None: each row is a unit of its own.
+        control: the value of the control; None: the one that is plainly called so.
+        shares: the split as it was given; None: equal shares.
+    """
+
+    variant: str
+    unit: str | None
+    metrics: tuple[Asked, ...]
+    control: str | None = None
+    shares: str | None = None
+    alpha: float = 0.05
+
+
+def parse_metric(text: str, role: Role = "secondary") -> Asked:
+    """A metric as people write it; with a margin it is a guardrail.
+
+    >>> parse_metric("slow: share(latency_ms > 250)").condition
+    ('>', 250.0)
+
+    Raises:
+        UsageError: it is not written so, or no such aggregate.
+    """
+    found = _METRIC.match(text)
+    rest = found and _REST.match(found["rest"])
+    if not found or not rest:
+        raise UsageError(f"metric {text!r} cannot be read", _HINT)
+    name, word = found["name"], found["aggregate"].lower()
+    aggregate, quantile = _aggregate(word, text)
+    column = found["column"]
+    if column.startswith('"'):
+        column = column[1:-1].replace('""', '"')
+    rows = aggregate == "count" and column in ("", "*")
+    if not column and not rows:
+        raise UsageError(f"metric {text!r} names no column", _HINT)
+    condition = (found["operator"], float(found["bound"])) if found["operator"] else None
+    if condition and aggregate != "share":
+        raise UsageError(f"metric {text!r}: only share(...) takes a condition", f"{_HINT}")
+    # More of what is above a bound is better exactly if higher numbers are.
+    lower = bool(_LOWER.search(name) or (column and _LOWER.search(column)))
+    lower = lower != bool(condition and condition[0].startswith("<"))
+    said = rest["direction"]
+    direction: Direction = (
+        "decrease" if (said.lower() == "lower" if said else lower) else "increase"
+    )
+    margin = parse_delta(rest["margin"]) if rest["margin"] else None
+    bound = f" {condition[0]} {condition[1]:g}" if condition else ""
+    metric = Metric(
+        name=name,
+        role="guardrail" if margin and role == "secondary" else role,
+        kind=_KINDS.get(aggregate, "mean"),
+        of=f"{word}({'*' if rows else column}{bound})",
+        direction=direction,
+        margin=margin,
+        quantile=quantile,
+    )
+    return Asked(metric, aggregate, None if rows else column, condition, assumed=not said)
+
+
+def _aggregate(word: str, text: str) -> tuple[Aggregate, float | None]:
+    if word in _QUANTILES:
+        return "quantile", _QUANTILES[word]
+    if word == "proportion":
+        word = "share"
+    for known in ("mean", "share", "sum", "count"):
+        if word == known:
+            return known, None
+    raise UsageError(
+        f"metric {text!r}: no aggregate {word!r}",
+        "mean, share, sum, count, p50, p90, p95 or p99",
+    )
+
+
+def with_roles(
+    metrics: Sequence[str],
+    guardrails: Sequence[str],
+    primary: str | None = None,
+    mde: Delta | None = None,
+) -> tuple[Asked, ...]:
+    """All metrics: the first, or the one that is named, is the primary.
+
+    >>> found = with_roles(["a: mean(x)", "b: mean(y)"], ["c: p95(z) +5%"], primary="b")
+    >>> [(each.metric.name, each.metric.role) for each in found]
+    [('a', 'secondary'), ('b', 'primary'), ('c', 'guardrail')]
+
+    Raises:
+        UsageError: one cannot be read, a name stands twice, a guardrail has no margin, or nothing
+            is called like the primary.
+    """
+    read = [parse_metric(text) for text in metrics]
+    names = [each.metric.name for each in read]
+    if not read:
+        raise UsageError("no metric was given", _HINT)
+    first = names[0] if primary is None else primary
+    if first not in names:
+        raise UsageError(f"--primary {first!r}: no such --metric", f"metrics: {', '.join(names)}")
+    found = list[Asked]()
+    for each in read:
+        if each.metric.name != first:
+            found.append(each)
+            continue
+        if each.metric.margin:
+            raise UsageError(
+                f"primary {first!r} has a margin, which is for guardrails",
+                f'--guardrail "{first}: ... +10%", or leave the margin out',
+            )
+        found.append(replace(each, metric=replace(each.metric, role="primary", mde=mde)))
+    for text in guardrails:
+        each = parse_metric(text, "guardrail")
+        if each.metric.margin is None:
+            raise UsageError(f"guardrail {text!r} has no margin", f'--guardrail "{text} +10%"')
+        found.append(each)
+    all_names = [each.metric.name for each in found]
+    if twice := sorted({name for name in all_names if all_names.count(name) > 1}):
+        raise UsageError(f"metric {twice[0]!r} is given twice", "give each a name of its own")
+    return tuple(found)

@@ -1,0 +1,136 @@
+"""What was counted in tables of exposures and events: sums of units, placed by ledger and hash."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from abctl.core.assignment import Draw, by_salted_hash, point, variant_at
+from abctl.core.experiment import Assignment, Experiment
+from abctl.core.ledger import Ledger
+from abctl.core.split import TOTAL_BP, Split
+from abctl.stats.summary import Array
+from abctl.tables.unit_sql import DAY_SECONDS, Grid, Period, letter
+from abctl.tables.warehouse_sql import Asked
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What rows are left out, or doubtful.
+
+    Attributes:
+        rows: how many there are.
+        unitless, timeless: that name no unit, or no time.
+        early, future: of before the start, and of after now.
+        numberless, infinite: that have no number, or none that can be squared.
+        earliest, latest: of their times up to now (unix seconds); None where there is none.
+        repeated: that equal another one.
+    """
+
+    rows: int
+    unitless: int
+    timeless: int
+    early: int = 0
+    future: int = 0
+    numberless: int = 0
+    infinite: int = 0
+    earliest: float | None = None
+    latest: float | None = None
+    repeated: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """Units of one epoch and day of first exposure, and of one course.
+
+    Attributes:
+        epoch: None where they are of no epoch that counts.
+        seen: the variant (by its place) that they saw; None if several.
+        wrong: how many saw a variant that was not theirs by hash and ledger.
+        sums: of each metric: units that have it, sums of its values, and of their products.
+        by_bucket: of each ratio, by its place among the metrics: units and sums, for each bucket.
+    """
+
+    epoch: int | None
+    day: int
+    course: str
+    seen: int | None
+    units: int
+    rows: int
+    wrong: int
+    sums: tuple[Array, ...]
+    by_bucket: Mapping[int, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitEvidence:
+    """What was counted in tables of exposures and events.
+
+    Attributes:
+        place: of the tables.
+        asked: what was asked of them.
+        grid: how units are placed.
+        splits: those of the ledger, in the order of a course.
+        exposures: what is doubtful of exposures, by variant; None for rows that name none.
+        events: the same of events, by name; None for those that nobody asks for.
+        caps: numbers at which metrics are capped, by their place; None where not known yet.
+        through: up to when rows are there, as far as they say it (unix seconds).
+    """
+
+    place: str
+    asked: Asked
+    grid: Grid
+    splits: tuple[Split, ...]
+    exposures: Mapping[str | None, Checked]
+    events: Mapping[str | None, Checked]
+    caps: Mapping[int, float | None]
+    cells: tuple[Cell, ...]
+    through: float
+
+    def closed(self, which: int, day: int) -> bool:
+        """Whether the windows of a day's units are over, and all rows of them are there."""
+        window = self.asked.metrics[which].window_seconds or 0.0
+        ends = self.grid.anchor + (day + 1) * DAY_SECONDS + window
+        return ends <= self.through and ends + self.asked.tables.late_seconds <= self.asked.until
+
+
+def placing(
+    experiment: Experiment, ledger: Ledger | None, now: float, earliest: float, *, hashed: bool
+) -> tuple[Grid, tuple[Split, ...]]:
+    """The epochs that count, and the splits that there were."""
+    assert experiment.source is not None
+    tables = experiment.source.tables
+    assert tables is not None, "whoever asks knows of tables"
+    hashed = hashed and experiment.assignment.unit != "request" and ledger is not None
+    names = experiment.split.names
+    if ledger is None:
+        # A whole second: engines and Python round the last digits of a time apart.
+        start = float(math.floor(earliest))
+        periods: tuple[Period, ...] = (Period(0, start, now, 0),)
+        splits: tuple[Split, ...] = (experiment.split,)
+    else:
+        start = earliest if ledger.began is None else ledger.began
+        held = ledger.epochs(now, 0.0)
+        splits = tuple(dict.fromkeys(e.split for e in held if e.split.names == names))
+        epochs = enumerate(ledger.epochs(now, experiment.design.settle_seconds))
+        periods = tuple(
+            Period(i, e.start, e.end, splits.index(e.split))
+            for i, e in epochs
+            if e.certain and e.split.names == names
+        )
+    midnight = datetime.fromtimestamp(start, UTC).astimezone(tables.zone)
+    anchor = midnight.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    return Grid(periods, anchor, hashed), splits
+
+
+def course(rules: Assignment, splits: Sequence[Split], draw: Draw) -> Callable[[str], str]:
+    """What gives the variants of a unit under each split, as letters."""
+    letters = {name: letter(i) for split in splits for i, name in enumerate(split.names)}
+
+    def of_point(at: int) -> str:
+        return "".join(letters[variant_at(split, at)] for split in splits)
+
+    if draw is by_salted_hash:
+        courses = [of_point(at) for at in range(TOTAL_BP)]
+        return lambda unit: courses[point(rules.salt, unit)]
+    return lambda unit: "".join(letters[draw(rules, split, unit).variant] for split in splits)

@@ -1,0 +1,291 @@
+"""The SQL that is asked of tables of exposures and events, in the words of each engine (pure).
+
+One row comes back for each unit: when it saw which variant, and what it did within each metric's
+window. It is written once, in a subset that all engines have, and sqlglot says it in the words of
+each. Every alias is new, names are quoted as they are written, and texts are literals.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from abctl.core.experiment import Experiment, Metric
+from abctl.core.tables import Tables
+from abctl.tables.relations import EVENTS, EXPOSURES, written
+from abctl.tables.sql import quoted, text
+
+# Beyond it a square is no number.
+_LARGEST = "1E150"
+_SESSIONS: Mapping[str, str] = {
+    "duckdb": "SET TimeZone = {zone}",
+    "postgres": "SET TIME ZONE {zone}",
+    "trino": "SET TIME ZONE {zone}",
+    "spark": "SET TIME ZONE {zone}",
+    "clickhouse": "SET session_timezone = {zone}",
+    "bigquery": "SET @@time_zone = {zone}",
+    "snowflake": "ALTER SESSION SET TIMEZONE = {zone}",
+    "databricks": "SET TIME ZONE {zone}",
+    "redshift": "SET timezone TO {zone}",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of tables.
+
+    Attributes:
+        tables: where they are.
+        names: of the variants, the control first.
+        metrics: that are taken from them.
+        since, until: which exposures count (unix seconds); without `since` all up to `until`.
+    """
+
+    tables: Tables
+    names: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    since: float | None
+    until: float
+
+    @classmethod
+    def of(cls, experiment: Experiment, since: float | None, until: float) -> "Asked":
+        """What an experiment asks."""
+        source = experiment.source
+        assert source is not None
+        assert source.tables is not None, "whoever asks knows of tables"
+        metrics = experiment.by_tables.metrics
+        return cls(source.tables, experiment.split.names, metrics, since, until)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The names of events that metrics are of."""
+        found = (name for m in self.metrics for name in (m.of, m.over) if name)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def windows(self) -> tuple[float, ...]:
+        """How long after its first exposure (seconds) events of a unit count, each once."""
+        return tuple(dict.fromkeys(m.window_seconds or 0.0 for m in self.metrics))
+
+    @property
+    def befores(self) -> tuple[float, ...]:
+        """How long before it the covariates begin, each once."""
+        return tuple(dict.fromkeys(m.before_seconds for m in self.metrics if m.before_seconds))
+
+
+def session(tables: Tables) -> tuple[str, ...]:
+    """What comes first: that nothing is written, and the zone of times that do not say theirs."""
+    zone = _SESSIONS[tables.engine].format(zone=text(tables.timezone))
+    read_only = ("SET TRANSACTION READ ONLY",) if tables.engine == "postgres" else ()
+    return (*read_only, zone)
+
+
+def unit_rows(asked: Asked) -> str:
+    """One row for each unit that was exposed; `columns` says what is in it."""
+    listed = ", ".join(f"{each} AS {name}" for name, each in _columns(asked))
+    return written(
+        asked.tables,
+        f"WITH {_exposures(asked)}, {_units(asked)}, {_events(asked)}, {_facts(asked)} "
+        f"SELECT {listed} FROM units AS u LEFT JOIN facts AS f ON f.unit_at = u.unit_of "
+        "GROUP BY u.unit_of",
+    )
+
+
+def columns(asked: Asked) -> tuple[str, ...]:
+    """What is in a row of a unit: its id, its exposures, times, and the numbers of each metric."""
+    return tuple(name for name, _ in _columns(asked))
+
+
+def exposure_checks(asked: Asked) -> str:
+    """Of each value of the variant's column: rows, and what of them names no unit or time."""
+    since = "FALSE" if asked.since is None else f"seen_at < {_moment(asked, asked.since)}"
+    counted = {
+        "rows_of": "COUNT(*)",
+        "unitless": _count("unit_of IS NULL"),
+        "timeless": _count("seen_at IS NULL"),
+        "early": _count(since),
+        "future": _count(f"seen_at >= {_moment(asked, asked.until)}"),
+        "earliest": "MIN(seen_at)",
+        "latest": f"MAX(CASE WHEN seen_at < {_moment(asked, asked.until)} THEN seen_at END)",
+    }
+    listed = ", ".join(f"{each} AS {name}" for name, each in counted.items())
+    return written(
+        asked.tables,
+        f"WITH {_exposures(asked)} SELECT arm_of, {listed} FROM exposures_read GROUP BY arm_of "
+        "ORDER BY rows_of DESC, arm_of LIMIT 1000",
+    )
+
+
+def event_checks(asked: Asked) -> str:
+    """Of each event that is asked for, and of all others: rows, and what of them is no number."""
+    bad = f"number_of IS NULL OR NOT ABS(number_of) <= {_LARGEST}"
+    counted = {
+        "rows_of": "COUNT(*)",
+        "unitless": _count("unit_at IS NULL"),
+        "timeless": _count("happened_at IS NULL"),
+        "future": _count(f"happened_at >= {_moment(asked, asked.until)}"),
+        "numberless": _count("number_of IS NULL"),
+        "infinite": _count(f"number_of IS NOT NULL AND ({bad})"),
+        "latest": f"MAX(CASE WHEN happened_at < {_moment(asked, asked.until)} "
+        "THEN happened_at END)",
+    }
+    listed = ", ".join(f"{each} AS {name}" for name, each in counted.items())
+    return written(
+        asked.tables,
+        f"WITH {_events(asked)}, named AS (SELECT CASE WHEN what_of IN ({_texts(asked.events)}) "
+        "THEN what_of END AS what_asked, unit_at, happened_at, number_of FROM events_read) "
+        f"SELECT what_asked, {listed} FROM named GROUP BY what_asked",
+    )
+
+
+def event_repeats(asked: Asked) -> str:
+    """Of each event that is asked for, how many rows equal another one."""
+    return written(
+        asked.tables,
+        f"WITH {_events(asked)}, {_facts(asked)}, alike AS (SELECT what_of AS what_asked, "
+        "COUNT(*) - 1 AS further FROM facts GROUP BY unit_at, happened_at, what_of, number_of "
+        "HAVING COUNT(*) > 1) "
+        "SELECT what_asked, SUM(further) AS further_of FROM alike GROUP BY what_asked",
+    )
+
+
+def _count(condition: str) -> str:
+    return f"SUM(CASE WHEN {condition} THEN 1 ELSE 0 END)"
+
+
+def _columns(asked: Asked) -> Iterator[tuple[str, str]]:
+    yield "unit_id", "u.unit_of"
+    yield "seen_rows", "MIN(u.rows_of)"
+    yield "first_at", "MIN(u.first_seen)"
+    for k in range(len(asked.names)):
+        yield f"first_{k}", f"MIN(u.from_{k})"
+        yield f"last_{k}", f"MIN(u.to_{k})"
+    for i, metric in enumerate(asked.metrics):
+        for name, (of, value, when) in _values(asked, metric).items():
+            known = f"f.what_of = {text(of)} AND {when}"
+            if value == "bad":
+                yield f"{name}_{i}", _count(f"{known} AND f.sound_of = 0")
+            elif value == "any":
+                some = f"{known} AND f.sound_of = 1 AND f.number_of <> 0"
+                yield f"{name}_{i}", f"MAX(CASE WHEN {some} THEN 1.0 ELSE 0.0 END)"
+            else:
+                counts = known if value == "events" else f"{known} AND f.sound_of = 1"
+                number = "f.number_of" if value == "sum" else "1.0"
+                yield f"{name}_{i}", f"SUM(CASE WHEN {counts} THEN {number} ELSE 0.0 END)"
+
+
+def _values(asked: Asked, metric: Metric) -> Mapping[str, tuple[str, str, str]]:
+    """The numbers of a metric, by column: of which event, what of it, and when.
+
+    `y` is over `d` where it is a ratio, `x` over `e` the same before the first exposure; `bad` are
+    events that have no number, though they need one.
+    """
+    window = asked.windows.index(metric.window_seconds or 0.0)
+    during = f"f.happened_at >= u.first_seen AND f.happened_at < u.until_{window}"
+    before = ""
+    if metric.before_seconds:
+        since = asked.befores.index(metric.before_seconds)
+        before = f"f.happened_at < u.first_seen AND f.happened_at >= u.since_{since}"
+    numerator = {"rate": "events", "proportion": "sum" if metric.per == "outcome" else "any"}
+    top = numerator.get(metric.kind, "sum")
+    below = None
+    if metric.kind == "ratio":
+        below = (metric.over or "", "sum")
+    elif metric.per == "outcome":
+        below = (metric.of, "count")
+    found = dict[str, tuple[str, str, str]]()
+    for when, (y, d, bad) in ((during, ("y", "d", "bad")), (before, ("x", "e", "bad_x"))):
+        if not when:
+            continue
+        found[y] = (metric.of, top, when)
+        if below is not None:
+            found[d] = (*below, when)
+        if top != "events":
+            found[bad] = (metric.of, "bad", when)
+        if below is not None and below[0] != metric.of:
+            found[f"{bad}_d"] = (below[0], "bad", when)
+    return found
+
+
+def _exposures(asked: Asked) -> str:
+    rows = asked.tables.exposures
+    return (
+        f"exposures_read AS (SELECT {_id(asked, rows.unit)} AS unit_of, "
+        f"{_id(asked, rows.variant)} AS arm_of, {_time(asked, rows.at)} AS seen_at "
+        f"FROM {EXPOSURES} AS t)"
+    )
+
+
+def _events(asked: Asked) -> str:
+    rows = asked.tables.events
+    number = "CAST(1.0 AS DOUBLE)" if rows.value is None else _number(asked, rows.value)
+    return (
+        f"events_read AS (SELECT {_id(asked, rows.unit)} AS unit_at, "
+        f"{_time(asked, rows.at)} AS happened_at, {_id(asked, rows.name)} AS what_of, "
+        f"{number} AS number_of FROM {EVENTS} AS t)"
+    )
+
+
+def _units(asked: Asked) -> str:
+    times = list[str]()
+    for k, name in enumerate(asked.names):
+        seen = f"CASE WHEN arm_of = {text(name)} THEN seen_at END"
+        times += [f"MIN({seen}) AS from_{k}", f"MAX({seen}) AS to_{k}"]
+    for k, window in enumerate(asked.windows):
+        times.append(f"MIN(seen_at) + {_interval(window)} AS until_{k}")
+    for k, before in enumerate(asked.befores):
+        times.append(f"MIN(seen_at) - {_interval(before)} AS since_{k}")
+    since = "" if asked.since is None else f"seen_at >= {_moment(asked, asked.since)} AND "
+    return (
+        f"units AS (SELECT unit_of, COUNT(*) AS rows_of, MIN(seen_at) AS first_seen, "
+        f"{', '.join(times)} FROM exposures_read WHERE {since}"
+        f"seen_at < {_moment(asked, asked.until)} AND unit_of IS NOT NULL "
+        f"AND arm_of IN ({_texts(asked.names)}) GROUP BY unit_of)"
+    )
+
+
+def _facts(asked: Asked) -> str:
+    since = ""
+    if asked.since is not None:
+        begin = asked.since - max(asked.befores, default=0.0)
+        since = f"happened_at >= {_moment(asked, begin)} AND "
+    return (
+        "facts AS (SELECT unit_at, happened_at, what_of, number_of, "
+        f"CASE WHEN ABS(number_of) <= {_LARGEST} THEN 1 ELSE 0 END AS sound_of FROM events_read "
+        f"WHERE {since}happened_at < {_moment(asked, asked.until)} AND unit_at IS NOT NULL "
+        f"AND what_of IN ({_texts(asked.events)}))"
+    )
+
+
+def _texts(values: Sequence[str]) -> str:
+    return ", ".join(map(text, values))
+
+
+def _interval(seconds: float) -> str:
+    return f"INTERVAL '{round(seconds)}' SECOND"
+
+
+def _moment(asked: Asked, seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    if asked.tables.engine == "clickhouse":  # reads no offset; the session has the time zone
+        local = moment.astimezone(asked.tables.zone).replace(tzinfo=None)
+        return f"CAST({text(local.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
+    return f"CAST({text(moment.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
+
+
+def _id(asked: Asked, column: str) -> str:
+    """A text; of files, an empty one is none."""
+    read = f"CAST(t.{quoted(column)} AS TEXT)"
+    return f"NULLIF(TRIM({read}), '')" if _of_texts(asked) else f"NULLIF({read}, '')"
+
+
+def _time(asked: Asked, column: str) -> str:
+    return f"{'TRY_CAST' if _of_texts(asked) else 'CAST'}(t.{quoted(column)} AS TIMESTAMPTZ)"
+
+
+def _number(asked: Asked, column: str) -> str:
+    return f"{'TRY_CAST' if _of_texts(asked) else 'CAST'}(t.{quoted(column)} AS DOUBLE)"
+
+
+def _of_texts(asked: Asked) -> bool:
+    """Whether columns may be texts that are no number or time, as those of files are."""
+    return asked.tables.engine == "duckdb"

@@ -1,0 +1,99 @@
+"""One line of the access log to one count: whose answer it was, of which class, how long it took.
+
+A line has, with a blank between: the cluster, the HTTP status, how Envoy came to it, its flags,
+the status of gRPC, microseconds from the first byte of the request to the last one of the answer,
+milliseconds until the request was over, and `x-ab-randomized`. What is missing is empty.
+"""
+
+from collections.abc import Sequence
+from itertools import cycle
+from threading import Lock
+
+from ab_runtime.answers import GRPC_OF_CLIENTS, Answers, Counted, OfVariant
+from ab_runtime.table import EDGES_SECONDS
+from ab_runtime.variant import Variant
+
+CODES = ("2xx", "4xx", "5xx", "unanswered", "none")
+"""`unanswered` is a 5xx that the proxy made, because no server answered it."""
+GRPC = ".grpc"
+"""What ends the name of a cluster of gRPC; before it stands the variant."""
+_COUNTED = Counted(
+    "ab_client_",
+    CODES,
+    "reader of the proxy's access log",
+    "Time from the first byte of a client's request to the last one of its answer",
+    # No proxy and server answer within less.
+    tuple(edge for edge in EDGES_SECONDS if edge >= 1e-4),  # noqa: PLR2004
+)
+_PARTS = 8
+# By status, what is no failure; a call that the client has cancelled has no answer.
+_OF_GRPC = {"0": "2xx", "1": "none", **{str(each): "4xx" for each in GRPC_OF_CLIENTS}}
+# The client has left: its connection, or its stream of HTTP/2.
+_LEFT = frozenset(("DC", "DR"))
+_BY_SERVER = "via_upstream"
+_BROKEN = "upstream_reset_after_response_started"
+
+
+class Counting:
+    """Counts what clients of the variants of an experiment got.
+
+    Args:
+        variants: their names.
+        rules: how units are assigned; its name is nobody's.
+    """
+
+    def __init__(self, variants: Sequence[str], rules: Variant) -> None:
+        self._rules = rules
+        self._lock = Lock()
+        self._answers = Answers(variants, rules.buckets, _COUNTED)
+        places = {each: self._answers.of(each) for each in variants}
+        self._places = places | {f"{name}{GRPC}": place for name, place in places.items()}
+        # A request that is its own unit is in any bucket.
+        self._own = cycle(map(str, range(rules.buckets)))
+
+    def count(self, line: bytes, unit: bytes) -> None:
+        """Count one request; what is of no variant, or no such line, is left out."""
+        found = line.decode(errors="replace").split(" ")
+        if len(found) != _PARTS or (place := self._places.get(found[0])) is None:
+            return
+        cluster, status, details, flags, grpc, micros, millis, drawn = found
+        code = _code(status, details, flags, grpc if cluster.endswith(GRPC) else None)
+        sent = drawn.encode() or None
+        bucket = self._rules.bucket_of([unit] if unit else [], sent)
+        with self._lock:
+            self._add(
+                place,
+                next(self._own) if bucket is None else bucket,
+                code,
+                _seconds(micros, millis) if drawn != "false" and code != "4xx" else None,
+            )
+
+    def page(self, open_metrics: bool = False) -> str:
+        """All of it as it stood at one moment."""
+        with self._lock:
+            return self._answers.text(open_metrics)
+
+    @staticmethod
+    def _add(place: OfVariant, bucket: str, code: str, seconds: float | None) -> None:
+        place.request(bucket, code)
+        if seconds is not None:
+            place.took(seconds, bucket)
+
+
+def _code(status: str, details: str, flags: str, grpc: str | None) -> str:
+    """The class of an answer; `grpc` is None where it is not of gRPC."""
+    if status == "0" or not _LEFT.isdisjoint(flags.split(",")):
+        return "none"
+    failed = "5xx" if details.startswith((_BY_SERVER, _BROKEN)) else "unanswered"
+    if grpc is not None and status == "200" and not details.startswith(_BROKEN):
+        return _OF_GRPC.get(grpc, failed)
+    if status >= "5" or details.startswith(_BROKEN):
+        return failed
+    return "4xx" if status >= "4" else "2xx"
+
+
+def _seconds(micros: str, millis: str) -> float | None:
+    """How long an answer took; of what had no last byte, until it was over."""
+    if micros.isdecimal():
+        return float(micros) / 1e6
+    return float(millis) / 1e3 if millis.isdecimal() else None

@@ -1,0 +1,1 @@
+"""The collector: feedback that can be trusted, counted when its prediction is due."""

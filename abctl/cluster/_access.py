@@ -11,6 +11,7 @@ from abctl.cluster import _credentials, kubeconfig
 from abctl.cluster._credentials import Credentials
 from abctl.cluster.kubeconfig import Context, Entry, unusable
 from abctl.files import read
+from abctl.waiting import in_pod
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -56,7 +57,7 @@ def find(path: Path | None, context: str | None) -> Access:
         UnreachableError: there is no configuration, or it is wrong.
     """
     files = str(path or kubeconfig.files())
-    if not files and context is None and kubeconfig.in_pod():
+    if not files and context is None and in_pod():
         return _of_pod()
     return _of_context(kubeconfig.read(files, context))
 

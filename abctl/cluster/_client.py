@@ -20,6 +20,7 @@ from abctl.cluster import _refusal
 from abctl.cluster._access import Access
 from abctl.cluster._connections import NoAnswerError
 from abctl.errors import UnreachableError
+from abctl.waiting import in_pod
 
 JSON = "application/json"
 _log = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ Done = Callable[[], dict[str, Any] | None]
 _TIMEOUT_SECONDS = 15.0
 _LONGEST_SECONDS = 30.0  # after so long no request is sent again that nobody answers
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
+# In a new pod network policies may open the way only after a while.
+_FIRST_PAUSES_SECONDS = (*_PAUSES_SECONDS, 3.2, 6.4, 12.8)
 _LONGEST_PAUSE_SECONDS = 10.0
 _HINT = "is it the right context (kubectl config get-contexts), and does the cluster run?"
 _TLS_HINT = "is it the cluster of this certificate-authority (and of this tls-server-name)?"
@@ -111,7 +114,8 @@ class ApiClient:
             path += f"?{urlencode(parameters)}"
         text = None if body is None else json.dumps(body).encode()
         in_doubt, began = False, time.monotonic()
-        for pause in (*_PAUSES_SECONDS, None):
+        pauses = _PAUSES_SECONDS if self._answered or not in_pod() else _FIRST_PAUSES_SECONDS
+        for pause in (*pauses, None):
             tried = self._try(method, path, content, text)
             in_doubt |= tried.may_be_done
             if in_doubt and done and not tried.good and (found := done()) is not None:
@@ -135,10 +139,10 @@ class ApiClient:
         try:
             answer = self._connections.ask(method, path, headers, text, _TIMEOUT_SECONDS)
         except NoAnswerError as error:
-            # Where nobody ever answered, waiting is of no use.
+            # Where nobody ever answered, waiting is of no use, but in a pod that may be new.
             return _Try(
                 failed=self._unreachable(error),
-                may_pass=self._answered and not error.too_large,
+                may_pass=(self._answered or in_pod()) and not error.too_large,
                 may_be_done=write and error.sent,
             )
         self._answered = True

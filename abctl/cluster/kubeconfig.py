@@ -10,6 +10,7 @@ from typing import Any
 from abctl.errors import UnreachableError
 from abctl.files import home
 from abctl.files import read as read_file
+from abctl.waiting import in_pod
 
 _HINT = "name a kubeconfig with --kubeconfig or KUBECONFIG, and a context with --context"
 _DEEPEST = 50
@@ -66,11 +67,6 @@ def files() -> str:
     own = home()
     given = os.environ.get("KUBECONFIG") or (str(own / ".kube" / "config") if own else "")
     return os.pathsep.join(path for path in given.split(os.pathsep) if Path(path).is_file())
-
-
-def in_pod() -> bool:
-    """Whether this is a pod, which has an account of its own."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def configured() -> bool:

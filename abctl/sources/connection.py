@@ -27,6 +27,7 @@ from abctl.core.address import is_loopback
 from abctl.errors import SourceError
 from abctl.foreign import shown
 from abctl.sources._answers import log_answer, require_bounded, require_good, require_whole
+from abctl.waiting import in_pod
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30.0
@@ -152,9 +153,13 @@ class Connection:
         session.verify, session.trust_env = found["verify"], False
         # A proxy of the environment is no way to this machine; its owner would read every secret.
         session.proxies = {} if is_loopback(urlsplit(url).hostname or "") else found["proxies"]
+        # A new pod may be let out late: together 25 seconds of pauses.
+        connect = 7 if in_pod() else 1
         retry = _Retry(
-            total=3,
-            connect=1,
+            total=max(3, connect),
+            read=3,
+            status=3,
+            connect=connect,
             backoff_factor=0.2,
             status_forcelist=PASSING,
             raise_on_status=False,

@@ -12,6 +12,7 @@ from threading import Barrier, Event, Thread, Timer
 
 import pytest
 import urllib3
+from urllib3.util import connection
 
 from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
@@ -37,8 +38,8 @@ class Server(ThreadingHTTPServer):
         return accepted
 
     def hang_up(self):
-        for connection in self.connections:
-            connection.shutdown(socket.SHUT_RDWR)
+        for each in self.connections:
+            each.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -251,6 +252,21 @@ def test_where_nobody_listens_is_said_at_once(client_to):
         address = f"http://127.0.0.1:{bound.getsockname()[1]}"
         with pytest.raises(UnreachableError, match="Connection refused"):
             read(client_to(address))
+
+
+def test_a_new_pod_waits_until_it_is_let_out(client_to, server, monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    connected, refused = connection.create_connection, []
+
+    def late(*words, **options):
+        if len(refused) < 7:
+            refused.append(words)
+            raise ConnectionRefusedError
+        return connected(*words, **options)
+
+    monkeypatch.setattr(connection, "create_connection", late)
+    assert read(client_to(f"http://127.0.0.1:{server.server_port}"), "b") == "b"
+    assert len(refused) == 7
 
 
 def test_a_server_may_be_behind_a_path(client_to, server):

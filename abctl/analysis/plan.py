@@ -219,8 +219,8 @@ def _check_ratio(question: Question) -> None:
     *cvs, correlation = question.cvs
     if not (0 < cvs[0] <= LARGEST and 0 <= cvs[1] <= LARGEST and -1 <= correlation <= 1):
         raise UsageError(
-            f"--cv {cvs[0]:g} must be over 0, --over-cv {cvs[1]:g} at least 0, and "
-            f"--over-correlation {correlation:g} from -1 to 1",
+            f"--cv {cvs[0]:g} must be over 0, --over-cv {cvs[1]:g} at least 0 (both at most "
+            f"{LARGEST:g}), and --over-correlation {correlation:g} from -1 to 1",
             example,
         )
     if question.baseline == 0:

@@ -192,7 +192,7 @@ def plan(
     options = {
         "kind": design.kind and design.kind.value,
         "sd": design.sd,
-        "cvs": numbers.variation(design.cv, design.over_cv, design.over_correlation),
+        "cvs": _variation(design),
         "quantile": design.quantile,
         "direction": design.direction and design.direction.value,
         "one_sided": design.one_sided,
@@ -227,6 +227,18 @@ def _as_asked(of_file: dict[str, Any], kind: Kind | None) -> dict[str, Any]:
     """What the file says of its metric; without its quantile where another kind is planned."""
     kept = kind is None or kind is Kind.quantile
     return of_file if kept else {k: v for k, v in of_file.items() if k != "quantile"}
+
+
+def _variation(design: DesignOptions) -> tuple[float, float, float] | None:
+    """How the parts of a ratio vary, and how they vary together; None where nobody said it."""
+    if design.cv is not None:
+        return design.cv, design.over_cv, design.over_correlation
+    if design.over_cv or design.over_correlation:
+        raise UsageError(
+            "--over-cv and --over-correlation are nothing without --cv",
+            "--cv 1.5 --over-cv 0.8 --over-correlation 0.5",
+        )
+    return None
 
 
 def _split(design: DesignOptions, known: dict[str, Any]) -> dict[str, Any]:

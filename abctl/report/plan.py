@@ -266,25 +266,6 @@ def parse_ramp(text: str, variants: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def variation(
-    cv: float | None, over_cv: float, correlation: float
-) -> tuple[float, float, float] | None:
-    """Coefficients of variation of a ratio's parts, and their correlation; None for none.
-
-    Raises:
-        UsageError: numbers that describe no users, or what is over without what it is of.
-    """
-    hint = "--cv 1.5 --over-cv 0.8 --over-correlation 0.5"
-    for option, value in (("--cv", cv), ("--over-cv", over_cv)):
-        if value is not None and not 0 <= value <= _MOST_REQUESTS:
-            raise UsageError(f"{option} {value:g}, must be 0 to {_MOST_REQUESTS:,}", hint)
-    if not abs(correlation) <= 1:
-        raise UsageError(f"--over-correlation {correlation:g}, must be -1 to 1", hint)
-    if cv is None and (over_cv or correlation):
-        raise UsageError("--over-cv and --over-correlation are nothing without --cv", hint)
-    return None if cv is None else (cv, over_cv, correlation)
-
-
 def clustering(per_user: float, cv: float, correlation: float) -> float:
     """The design effect of users with several requests each.
 

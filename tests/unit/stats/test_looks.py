@@ -38,7 +38,9 @@ def test_each_point_is_what_was_said_then(method) -> None:
             continue
         seen = (found.effect[poll], found.low[poll], found.high[poll], found.p[poll])
         assert seen == (then.effect, *then.interval, then.p)
-    assert np.all(np.diff(found.p[~np.isnan(found.p)]) <= 0.0), "p never rises"
+    p = found.p[~np.isnan(found.p)]
+    # Sums of other lengths are rounded in other ways, by processor.
+    assert np.all(p[1:] <= p[:-1] * (1.0 + 1e-12)), "p never rises"
 
 
 def test_it_is_thinned_and_keeps_the_ends() -> None:

@@ -33,8 +33,8 @@ help: ## list the targets
 demo: $(VENV)/local ## the whole loop on this machine (CANDIDATE=v3: worse and slow; CONTROL=v2 CANDIDATE=v1: better)
 	@ABCTL_PROMETHEUS="$$(.ci/debian prometheus)" $(BIN)/abctl demo --control $(CONTROL) --candidate $(CANDIDATE)
 
-unit: $(VENV)/dev models ## the tests that need no process, with fewer generated examples
-	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=few -m "not process" $(UNIT)
+unit: $(VENV)/dev models ## the quick tests that need no process, with fewer generated examples
+	$(BIN)/pytest -q -n 2 --dist worksteal --hypothesis-profile=few -m "not process and not slow" $(UNIT)
 
 test: $(VENV)/dev models ## say what the tests need, get it, and run them all
 	@.ci/prepare

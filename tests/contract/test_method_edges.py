@@ -204,6 +204,7 @@ def test_an_epoch_of_one_variant_makes_no_look_ready(sequence) -> None:
             assert mine[-polls:] == pytest.approx(theirs[-polls:]), path.name
 
 
+@pytest.mark.slow
 @each(sequential=True)
 def test_ten_thousand_polls(method) -> None:
     rng = np.random.default_rng(8)

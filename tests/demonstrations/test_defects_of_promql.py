@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from histories import SECONDS, Histories, promql, total
 
+pytestmark = pytest.mark.slow
+
 PODS = [f"pod-{i}:8082" for i in range(8)]
 RATE = 4.0
 Analyze = Callable[..., dict[str, Any]]

@@ -24,6 +24,8 @@ from abctl.forms.plan import as_locked, locked_plan
 from abctl.session.analyze import gather, telemetry
 from abctl.sources import Series
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[3] / "bench" / "_client_worlds.py"
 
 

@@ -18,6 +18,8 @@ from abctl.sources import Series
 from abctl.spec.lint import warnings
 from abctl.stats.estimate import Estimate
 
+pytestmark = pytest.mark.slow
+
 PLATFORMS = ("nginx", "istio", "gateway", "kserve", "seldon", "seldon2")
 
 

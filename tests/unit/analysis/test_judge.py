@@ -213,6 +213,7 @@ def test_counts_are_those_of_the_world_without_the_settling_time(
     assert found.metrics[0].polls > 40
 
 
+@pytest.mark.slow
 def test_what_one_look_has_proven_the_next_does_not_take_back(
     ask: Callable[..., Experiment],
 ) -> None:

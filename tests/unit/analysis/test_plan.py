@@ -387,6 +387,7 @@ def users_of(rng: np.random.Generator, *shape: int) -> tuple[np.ndarray, np.ndar
     return orders * rng.gamma(3.0, 4.0, shape) * (0.8 + 0.05 * orders), orders
 
 
+@pytest.mark.slow
 def test_a_ratio_is_found_as_often_as_planned() -> None:
     """By simulation with the declared coefficients of variation: two-sided at 5%, 4% more."""
     rng = np.random.default_rng(3)

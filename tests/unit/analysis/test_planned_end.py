@@ -16,6 +16,8 @@ from abctl.session.analyze import telemetry
 from abctl.sources import Series
 from abctl.stats.delta import Delta
 
+pytestmark = pytest.mark.slow
+
 ALPHA, POWER, RUNS = 0.05, 0.8, 2_000
 CRITICAL, Z_POWER = stats.norm.isf(ALPHA), stats.norm.ppf(POWER)
 START, SCRAPE_SECONDS, SCRAPES = 1_700_000_000.0, 15.0, 480

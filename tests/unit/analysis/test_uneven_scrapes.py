@@ -12,6 +12,8 @@ from abctl.sources import Series
 from abctl.stats.estimate import NotEstimable
 from abctl.stats.srm import SrmResult
 
+pytestmark = pytest.mark.slow
+
 ALIKE = World("alike", better=0.0, proxy=False, tail=20.0, users=200_000)
 
 

@@ -34,6 +34,7 @@ def test_what_is_left_out_does_not_matter(seed: int, closed: bool) -> None:
     read_both_ways(lambda: Server(stored, closed), windows, now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [9.9, 10.01, 10.3, 13.0, 25.0, 63.9])
 def test_from_which_age_on_something_is_left_out_does_not_matter(minutes: float) -> None:
     now = FIRST + minutes * 60.0

@@ -24,6 +24,8 @@ from abctl.evidence.counters.group import Group
 from abctl.evidence.increments import Samples, grid
 from abctl.evidence.read import read
 
+pytestmark = pytest.mark.slow
+
 FIRST = START / 1000
 FINAL_SECONDS = 600.0
 

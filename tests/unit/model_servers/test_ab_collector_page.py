@@ -17,6 +17,8 @@ from abctl.core.collector import Place, of_users, settings
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.outcome import PAGE_BYTES, Outcome, page_bytes
 
+pytestmark = pytest.mark.slow
+
 MOST_SECONDS = 0.03
 VARIANTS = ("control", "treatment", "challenger")
 OUTCOMES = ("purchase", "revenue", "returned", "complaint")

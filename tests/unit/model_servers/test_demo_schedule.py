@@ -39,6 +39,8 @@ from abctl.sources.series import outline_of
 from abctl.spec import load
 from abctl.stats.estimate import Estimate
 
+pytestmark = pytest.mark.slow
+
 START = 1_700_000_000.0
 FIRST_REQUEST_SECONDS = 1.5  # after the stack is ready
 ACCURACY = {"v1": 0.951, "v2": 0.905, "v3": 0.65}  # of the models in the demo's traffic

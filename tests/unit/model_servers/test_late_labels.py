@@ -26,6 +26,8 @@ from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
 from abctl.stats.estimate import Delta, Estimate, NotEstimable
 
+pytestmark = pytest.mark.slow
+
 START = 1_700_000_000.0
 SCRAPE_SECONDS = 15.0
 BUCKETS = 8

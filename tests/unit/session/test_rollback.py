@@ -345,6 +345,7 @@ def shifts(count: int) -> Iterator[Entry]:
         split = after
 
 
+@pytest.mark.slow
 def test_ten_thousand_shifts_fit_and_no_epoch_is_lost() -> None:
     obj: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "abctl-iris"}}
     known = Ledger('{"format": 2, "writtenBy": "abctl 0.1.0", "spec": {}}')

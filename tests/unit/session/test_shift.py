@@ -313,6 +313,7 @@ def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
     assert at > 4
 
 
+@pytest.mark.slow
 def test_of_two_at_once_one_wins_and_no_entry_is_ever_lost(world):
     world.envoy.looks = 0
     contend(world, world.client, world.client, rounds=100)

@@ -15,6 +15,8 @@ from abctl.sources import Outline, Series
 from abctl.sources.series import outline_of
 from abctl.spec.measurement import measured
 
+pytestmark = pytest.mark.slow
+
 START, SETTLE = 1_700_000_000.0, 10.0
 
 

@@ -195,6 +195,7 @@ def test_sizes_are_bounded(example: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert [p.name for p in tmp_path.iterdir()] == ["e.json.gz"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filling", [b" ", b"[],", b"{},", b"1.5,", b'"",'])
 def test_a_small_file_that_unpacks_to_gigabytes_is_refused_before_it_does(
     tmp_path: Path, filling: bytes

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _BENCH = str(Path(__file__).parents[3] / "bench")
 sys.path.insert(0, _BENCH)
 _claims = importlib.import_module("_claims")

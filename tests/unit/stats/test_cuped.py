@@ -101,6 +101,7 @@ def test_shards_add_up_and_constants_do_not_matter() -> None:
     assert cuped.estimate(moved, PLAN).interval == pytest.approx(whole.interval)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interacted", [False, True])
 def test_error_rate_through_a_ramp_with_drift(interacted) -> None:
     rng, runs, rejected = np.random.default_rng(7), 800, 0

@@ -14,6 +14,8 @@ from abctl.stats.methods import rate, ratio, ratio_sequence
 from abctl.stats.summaries.clients import clients
 from abctl.stats.summary import Buckets, Events, Stream
 
+pytestmark = pytest.mark.slow
+
 MARGIN = Delta(0.005, relative=False)
 POLLS, BUCKETS = 40, 64
 

@@ -28,6 +28,7 @@ def test_published_tables(spending, z) -> None:
     assert found.z == pytest.approx(z, abs=6e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spending", SPENDINGS)
 @pytest.mark.parametrize("two_sided", [True, False])
 @pytest.mark.parametrize("info", [[0.3, 1.0], [0.1, 0.15, 0.7], [0.25, 0.5, 0.9, 1.2]])

@@ -22,6 +22,8 @@ from abctl.stats.summaries.grouped import (
 )
 from abctl.stats.summary import Buckets, Stream
 
+pytestmark = pytest.mark.slow
+
 EDGES = tuple(0.001 * 1.25 ** np.arange(40))
 POLLS, DRAWS, GROUPS = 48, 24, 16
 MARGIN = Delta(0.1, relative=True)

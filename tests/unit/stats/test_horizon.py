@@ -118,6 +118,7 @@ def test_without_a_difference_it_errs_at_most_as_often_as_said(alternative) -> N
     assert stats.binom.sf(wrong - 1, runs, 0.05) > 0.01
 
 
+@pytest.mark.slow
 def test_power_and_size_are_nearly_those_of_one_look() -> None:
     rng = np.random.default_rng(2)
     largest, expected = cost_of_horizon(one_sided=True)

@@ -20,6 +20,8 @@ from abctl.stats.methods import (
 )
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
 
+pytestmark = pytest.mark.slow
+
 EDGES = tuple(0.005 * 1.5 ** np.arange(12))
 RUNS, LOOKS = 200, 150
 # Three standard errors above 5% of 200 runs.

@@ -84,6 +84,7 @@ def _tilted(e_a, e_b, margin):
     return share * (1.0 + bet)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("past", [(0.0, 0.0), (5.0, 1.0), (0.0, 7.0)])
 @pytest.mark.parametrize("null", [Null(1.0, 0.0), Null(1.3, 0.0), Null(1.0, 0.4), Null(1.0, -0.2)])
 def test_the_next_e_value_is_not_expected_to_be_larger(null, past) -> None:

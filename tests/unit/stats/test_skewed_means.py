@@ -15,6 +15,8 @@ from abctl.stats.summaries.moments import moment_paths
 from abctl.stats.summaries.thirds import third_moments
 from abctl.stats.summary import Moments, Stream
 
+pytestmark = pytest.mark.slow
+
 SIDES = ("less", "greater", "two-sided")
 
 

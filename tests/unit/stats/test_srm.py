@@ -135,6 +135,7 @@ def test_polls_of_an_epoch_add_up() -> None:
     assert found.statistic == pytest.approx(oracle.statistic)
 
 
+@pytest.mark.slow
 def test_error_rates_hold_and_a_broken_hash_is_found() -> None:
     """The bias is that of a score "weight times hash": 5.6% where 10% was ordered."""
     rng = np.random.default_rng(7)

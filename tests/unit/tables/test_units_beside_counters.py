@@ -21,6 +21,8 @@ from abctl.sources.series import outline_of
 from abctl.spec import parse
 from abctl.tables.gather import gather as gather_units
 
+pytestmark = pytest.mark.slow
+
 ERRORS = "{name: errors, role: guardrail, kind: proportion, of: server_errors, direction: decrease, margin: 1pp}"  # noqa: E501
 REVENUE = "{name: revenue, role: primary, kind: mean, of: purchase, per: user, window: 5d, before: 14d, direction: increase, mde: 40%}"  # noqa: E501
 HOUR, BUCKETS = 3600.0, 16

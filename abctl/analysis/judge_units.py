@@ -26,10 +26,10 @@ from abctl.stats.estimate import NotEstimable
 from abctl.stats.srm import SrmResult
 from abctl.stats.summaries.grouped import GroupedHistogram
 from abctl.stats.summary import Stream
-from abctl.tables.unit_sql import DAY_SECONDS
 from abctl.tables.units import UnitEvidence
 
 PRESET = "events"
+_DAY_SECONDS = 86_400.0
 WRONG_RATIO = 0.005
 """Units that may have seen a variant that was not theirs."""
 
@@ -73,7 +73,7 @@ class OfUnits:
         """Whether the one look is due: without a ledger, whenever somebody looks."""
         if self.end is None:
             return self.experiment.design.test == "fixed"
-        last = int((self.end - self.evidence.grid.anchor) // DAY_SECONDS) - 1
+        last = self.evidence.grid.day_of(self.end) - 1
         every = range(len(self.evidence.asked.metrics))
         return all(self.evidence.closed(i, last) for i in every)
 
@@ -163,7 +163,7 @@ class OfUnits:
     def _behind(self) -> Iterator[Reason]:
         asked = self.evidence.asked
         behind = asked.until - self.evidence.through
-        if self.ledger is not None and behind > asked.tables.late_seconds + DAY_SECONDS:
+        if self.ledger is not None and behind > asked.tables.late_seconds + _DAY_SECONDS:
             latest = format_moment(self.evidence.through, "seconds")
             yield Reason("tablesBehind", {"latest": latest, "behind_seconds": behind})
 

@@ -17,12 +17,11 @@ from abctl.core.reasons import Reason
 from abctl.core.split import TOTAL_BP, Split
 from abctl.core.verdict import units_mismatch, verdict
 from abctl.evidence.reports import Pair
-from abctl.evidence.streams import MetricStreams
+from abctl.evidence.streams import MetricStreams, Streams
 from abctl.stats import srm
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
-from abctl.stats.fixed.reference import chi2_tail
+from abctl.stats.fixed.reference import equal_shares
 from abctl.stats.methods import welch
-from abctl.stats.summaries.grouped import GroupedHistogram
 from abctl.stats.summary import Stream, SummaryError
 from abctl.tables.counted import Arm, CountedTable
 
@@ -33,7 +32,7 @@ _ALPHA = 0.001
 
 
 @dataclass(frozen=True, eq=False)
-class TableStreams:
+class TableStreams(Streams):
     """Streams of one poll, of what was counted in a table; see `Streams`."""
 
     counted: CountedTable
@@ -44,22 +43,6 @@ class TableStreams:
         control, *treatments = self.counted.arms
         pairs = {arm.name: self._pair(which, control, arm) for arm in treatments}
         return MetricStreams({arm.name: {} for arm in self.counted.arms}, 1, pairs)
-
-    def by_request(self, metric: Metric, treatment: str) -> tuple[Metric, Pair] | None:  # noqa: ARG002
-        """See `Streams`."""
-        return None
-
-    def reported(self, metric: Metric, treatment: str) -> Pair | None:  # noqa: ARG002
-        """See `Streams`."""
-        return None
-
-    def ages(
-        self,
-        metric: Metric,  # noqa: ARG002
-        treatment: str,  # noqa: ARG002
-    ) -> Iterator[tuple[bool, Stream[GroupedHistogram]]]:
-        """See `Streams`."""
-        yield from ()
 
     def remarks(self, metric: Metric) -> Iterator[Reason]:
         """See `Streams`."""
@@ -195,10 +178,7 @@ def _mixed(arms: Sequence[Arm]) -> Iterator[Reason]:
     control = arms[0]
     for arm in arms[1:]:
         cells = np.array([[each.mixed, each.units] for each in (control, arm)])
-        if not cells.sum(axis=1).all() or not cells[:, 0].any():
-            continue
-        expected = np.outer(cells.sum(axis=1), cells.sum(axis=0)) / cells.sum()
-        p, _ = chi2_tail(float(np.sum((cells - expected) ** 2 / expected)), 1.0)
+        p, _ = equal_shares(cells)
         if p <= _ALPHA:
             ratios = cells[:, 0] / cells.sum(axis=1)
             facts = {"control_ratio": float(ratios[0]), "treatment_ratio": float(ratios[1])}

@@ -17,13 +17,13 @@ from abctl.core.experiment import Experiment, Metric
 from abctl.core.ledger import Ledger
 from abctl.core.reasons import Reason
 from abctl.evidence.reports import Pair
-from abctl.evidence.streams import MetricStreams
-from abctl.stats.fixed.reference import chi2_tail
+from abctl.evidence.streams import MetricStreams, Streams
+from abctl.stats.fixed.reference import equal_shares
 from abctl.stats.summaries.buckets import BucketPairs
-from abctl.stats.summaries.grouped import GroupedHistogram
+from abctl.stats.summaries.linear import spread
 from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Array, Buckets, Counts, Moments, Stream, Summary, SummaryError
-from abctl.tables.unit_sql import DAY_SECONDS, letter, products, values
+from abctl.tables.unit_sql import letter, products, values
 from abctl.tables.units import Cell, UnitEvidence
 
 _ALPHA = 0.001
@@ -48,7 +48,7 @@ class Poll:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitStreams:
+class UnitStreams(Streams):
     """Streams of what tables have of units; see `Streams`.
 
     Args:
@@ -72,22 +72,6 @@ class UnitStreams:
         times = np.array([(poll.begins, poll.ends) for poll in polls]).reshape(-1, 2)
         found = {name: {"events": self._words(metric)} for name in names}
         return MetricStreams(found, len(polls), pairs, times)
-
-    def by_request(self, metric: Metric, treatment: str) -> None:  # noqa: ARG002
-        """See `Streams`."""
-        return
-
-    def reported(self, metric: Metric, treatment: str) -> None:  # noqa: ARG002
-        """See `Streams`."""
-        return
-
-    def ages(
-        self,
-        metric: Metric,  # noqa: ARG002
-        treatment: str,  # noqa: ARG002
-    ) -> Iterator[tuple[bool, Stream[GroupedHistogram]]]:
-        """See `Streams`."""
-        yield from ()
 
     def remarks(self, metric: Metric) -> Iterator[Reason]:
         """See `Streams`."""
@@ -156,8 +140,7 @@ class UnitStreams:
         periods = {period.number: period for period in self.evidence.grid.periods}
         ratio, stratum, before = "d" in self._values(which), -1, None
         for (epoch, day), cells in self._days.items():
-            begins = self.evidence.grid.anchor + day * DAY_SECONDS
-            ends = begins + DAY_SECONDS
+            begins, ends = (self.evidence.grid.begins(each) for each in (day, day + 1))
             late = self.end is not None and ends > self.end
             if late or not self.evidence.closed(which, day):
                 left["open"] += sum(cell.units for cell in cells)
@@ -238,10 +221,9 @@ class UnitStreams:
         totals = cells.sum(axis=1)
         if not totals.all() or not cells[:, 0].any():
             return None
-        expected = np.outer(totals, cells.sum(axis=0)) / cells.sum()
-        if not expected.all():
+        if not cells[:, 1].any():
             return Reason("nothingHasNumber", {})
-        p, _ = chi2_tail(float(np.sum((cells - expected) ** 2 / expected)), 1.0)
+        p, _ = equal_shares(cells)
         if p > _ALPHA:
             return None
         control, other = cells[:, 0] / totals
@@ -282,26 +264,17 @@ class UnitStreams:
 def _linearized(
     n: Array, sums: Mapping[str, Array], of_two: Callable[[str, str], Array]
 ) -> Moments | Pairs:
-    """Ratios as means of their linearizations, stratum by stratum (delta method).
+    """Ratios as means of their linearizations, stratum by stratum (delta method)."""
 
-    Source: Deng, Knoblich & Lu (2018), arXiv:1803.06336.
-    """
+    def moments(one: tuple[str, str], other: tuple[str, str]) -> tuple[Array, Array]:
+        (s, d), (t, e) = one, other
+        products = of_two(s, t), of_two(s, e), of_two(d, t), of_two(d, e)
+        r, q, about = spread(n, (sums[s], sums[d]), (sums[t], sums[e]), products)
+        return n * r, n * r * q + about
 
-    def ratio(top: str, below: str) -> tuple[Array, Array]:
-        some = np.where(sums[below] > 0.0, sums[below], 1.0)
-        return sums[top] / some, n / some
-
-    def spread(one: tuple[str, str], other: tuple[str, str]) -> Array:
-        (r, per_r), (q, per_q) = ratio(*one), ratio(*other)
-        (a, b), (c, d) = one, other
-        centered = of_two(a, c) - q * of_two(a, d) - r * of_two(b, c) + r * q * of_two(b, d)
-        return np.asarray(n * r * q + per_r * per_q * centered)
-
-    of_y = ("y", "d")
-    y = n * ratio(*of_y)[0]
-    squares = np.maximum(spread(of_y, of_y), 0.0)
+    of_y, of_x = ("y", "d"), ("x", "e")
+    y, yy = moments(of_y, of_y)
     if "x" not in sums:
-        return Moments(n, y, squares)
-    of_x = ("x", "e")
-    x = n * ratio(*of_x)[0]
-    return Pairs(n, y, x, squares, np.maximum(spread(of_x, of_x), 0.0), spread(of_y, of_x))
+        return Moments(n, y, np.maximum(yy, 0.0))
+    x, xx = moments(of_x, of_x)
+    return Pairs(n, y, x, np.maximum(yy, 0.0), np.maximum(xx, 0.0), moments(of_y, of_x)[1])

@@ -48,25 +48,27 @@ class MetricStreams:
 
 
 class Streams(Protocol):
-    """Whoever counted."""
+    """Whoever counted; what only counters have, others lack."""
 
     def of(self, metric: Metric) -> MetricStreams:
         """What was counted of a metric."""
         ...
 
-    def by_request(self, metric: Metric, treatment: str) -> tuple[Metric, Pair] | None:
+    def by_request(self, metric: Metric, treatment: str) -> tuple[Metric, Pair] | None:  # noqa: ARG002
         """The metric as tests read it that take each request for itself; None without such."""
-        ...
+        return None
 
-    def reported(self, metric: Metric, treatment: str) -> Pair | None:
+    def reported(self, metric: Metric, treatment: str) -> Pair | None:  # noqa: ARG002
         """Reports of an outcome on the answers of each; None where answers are not counted."""
-        ...
+        return None
 
     def ages(
-        self, metric: Metric, treatment: str
+        self,
+        metric: Metric,  # noqa: ARG002
+        treatment: str,  # noqa: ARG002
     ) -> Iterator[tuple[bool, Stream[GroupedHistogram]]]:
         """How old predictions were when they were reported on: of hits, and of misses."""
-        ...
+        yield from ()
 
     def remarks(self, metric: Metric) -> Iterator[Reason]:
         """What a reader should know of how it is measured."""

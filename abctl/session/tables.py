@@ -53,7 +53,8 @@ def statements(session: Session) -> tuple[str, ...]:
             f"--dry-run prints the SQL of source.table, which {session.experiment.name} has not",
             "abctl -v analyze EXPERIMENT says what counters are asked for",
         )
-    return gather.statements(session.experiment, known_ledger(session), session.clock())
+    draw = platform(session.experiment.platform).CAPABILITIES.draw
+    return gather.statements(session.experiment, known_ledger(session), session.clock(), draw)
 
 
 def known_ledger(session: Session) -> Ledger | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from abctl.stats.summaries.linear import spread
 from abctl.stats.summary import Counts, Histogram, Moments, SummaryError
 from abctl.tables.question import Asked, Question
 
@@ -44,11 +45,11 @@ class Sums:
         Raises:
             SummaryError: numbers too large to be squared.
         """
-        ratio, mean = self.ratio, self.n / self.units
-        squares = self.ss - 2 * ratio * self.sn + ratio * ratio * self.nn
+        sums = self.s, self.n
+        *_, squares = spread(self.units, sums, sums, (self.ss, self.sn, self.sn, self.nn))
         if not math.isfinite(squares):
             raise SummaryError("the squares of its values are too large")
-        return max(0.0, squares) / mean**2
+        return max(0.0, float(squares))
 
     def as_ratio(self, shift: float = 0.0) -> Moments:
         """A ratio of sums as moments of its linearization (delta method), whose mean it is.

@@ -1,43 +1,49 @@
 """From tables of exposures and events to sums of units: who asks whom, in which order.
 
-DuckDB reads files itself. Of any other engine come rows of units, which DuckDB then adds up: so the
-sums, and what is done by a unit's hash, are the same whatever the rows are from.
+DuckDB reads files itself. Any other engine adds up what it can (see `in_engine`); else rows of
+units come of it, which DuckDB adds up by the same SQL.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, tzinfo
-from functools import partial
+from dataclasses import replace
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 import numpy as np
 
-from abctl.core.assignment import Draw, bucket
+from abctl.core.assignment import Draw
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
+from abctl.core.split import Split
 from abctl.core.tables import Tables
 from abctl.errors import SourceError
 from abctl.stats.summary import Array
-from abctl.tables import unit_sql, warehouse_sql
+from abctl.tables import in_engine, unit_sql, warehouse_sql
 from abctl.tables.engine import Adder, adder, printable
 from abctl.tables.relations import views
-from abctl.tables.units import Cell, Checked, UnitEvidence, course, placing
+from abctl.tables.unit_sql import Grid, Words
+from abctl.tables.units import Cell, Checked, UnitEvidence, placing
 from abctl.tables.warehouse import Warehouse, connected
 from abctl.tables.warehouse_sql import Asked
 
 _FEWEST_CAPPED = 100
 
 
-def statements(experiment: Experiment, ledger: Ledger | None, now: float) -> tuple[str, ...]:
-    """What is asked of the engine, in order."""
+def statements(
+    experiment: Experiment, ledger: Ledger | None, now: float, draw: Draw | None
+) -> tuple[str, ...]:
+    """What is asked of the engine, in order; see `gather`."""
     asked = _asked(experiment, ledger, now)
+    grid, splits = placing(experiment, ledger, now, 0.0, hashed=draw is not None)
+    said = _words(experiment, asked, grid, splits, draw)
     found = (
         *warehouse_sql.session(asked.tables),
         warehouse_sql.exposure_checks(asked),
         warehouse_sql.event_checks(asked),
         warehouse_sql.event_repeats(asked),
-        warehouse_sql.unit_rows(asked),
+        in_engine.statement(asked, grid, said) if said else warehouse_sql.unit_rows(asked),
     )
     return tuple(f"{each};" for each in found)
 
@@ -72,21 +78,33 @@ def gather(
             )
         earliest = min(each.earliest for each in known if each.earliest is not None)
         grid, splits = placing(experiment, ledger, now, earliest, hashed=draw is not None)
-        rules = experiment.assignment
-        if grid.hashed and draw is not None:
-            adding.define(unit_sql.COURSE, course(rules, splits, draw), "VARCHAR")
-        adding.define(unit_sql.BUCKET, partial(_bucket, rules.salt, rules.buckets), "INTEGER")
-        adding.rows(unit_sql.create(asked, grid, _units(engine, adding, asked)))
         latest = [each.latest for each in (*exposures.values(), *events.values()) if each.latest]
         through = max(latest) if ledger is not None else now
         evidence = UnitEvidence(
             engine.place, asked, grid, splits, exposures, events, {}, (), through
         )
-        caps = _caps(adding, evidence)
-        cells = _cells(adding, asked, caps, rules.buckets)
-        return UnitEvidence(
-            engine.place, asked, grid, splits, exposures, events, caps, cells, through
-        )
+        rules = experiment.assignment
+        if said := _words(experiment, asked, grid, splits, draw):
+            sums = engine.rows(in_engine.statement(asked, grid, said))
+            caps = {i: m.cap.at for i, m in enumerate(asked.metrics) if m.cap is not None}
+            return replace(evidence, caps=caps, cells=_cells(sums, evidence, rules.buckets))
+        if grid.hashed and draw is not None:
+            adding.define(in_engine.COURSE, in_engine.course(rules, splits, draw), "VARCHAR")
+        adding.define(in_engine.BUCKET, in_engine.bucket_of(rules), "INTEGER")
+        adding.rows(in_engine.in_duckdb(asked, grid, _units(engine, adding, asked)))
+        shares = _caps(adding, evidence)
+        settled = {i: cap for i, cap in shares.items() if cap is not None}
+        sums = adding.rows(unit_sql.sums(asked, settled))
+        return replace(evidence, caps=shares, cells=_cells(sums, evidence, rules.buckets))
+
+
+def _words(
+    experiment: Experiment, asked: Asked, grid: Grid, splits: tuple[Split, ...], draw: Draw | None
+) -> Words | None:
+    """How an engine places units itself; None where it cannot, or need not: files are here."""
+    if asked.tables.engine == "duckdb":
+        return None
+    return in_engine.words(asked, experiment.assignment, grid, splits, draw)
 
 
 def _asked(experiment: Experiment, ledger: Ledger | None, now: float) -> Asked:
@@ -96,7 +114,7 @@ def _asked(experiment: Experiment, ledger: Ledger | None, now: float) -> Asked:
 @contextmanager
 def _opened(tables: Tables) -> Iterator[tuple[Adder | Warehouse, Adder]]:
     if tables.engine != "duckdb":
-        with connected(tables) as engine, adder({}) as adding:
+        with connected(tables) as engine, adder({}, zone=tables.timezone) as adding:
             yield engine, adding
         return
     given = {} if tables.connection else views(tables)
@@ -185,10 +203,6 @@ def _or_none(moment: Any, zone: tzinfo) -> float | None:
     return None if math.isnan(seconds) else seconds
 
 
-def _bucket(salt: str, buckets: int, unit: str) -> int:
-    return bucket(salt, unit, buckets)
-
-
 def _caps(adding: Adder, evidence: UnitEvidence) -> dict[int, float | None]:
     """The caps: those that are shares are settled by the first units, and stay."""
     found = dict[int, float | None]()
@@ -202,7 +216,7 @@ def _caps(adding: Adder, evidence: UnitEvidence) -> dict[int, float | None]:
         needed, units = max(_FEWEST_CAPPED, round(1 / (1 - metric.cap.at))), 0
         found[i] = None
         for _, day, count in sorted(days, key=lambda row: row[1]):
-            if not evidence.closed(i, day):
+            if not evidence.closed(i, (day - evidence.grid.first).days):
                 break
             if (units := units + count) >= needed:
                 cap = adding.rows(unit_sql.quantile(i, metric, day))[0][0]
@@ -211,41 +225,49 @@ def _caps(adding: Adder, evidence: UnitEvidence) -> dict[int, float | None]:
     return found
 
 
-def _cells(
-    adding: Adder, asked: Asked, caps: Mapping[int, float | None], buckets: int
-) -> tuple[Cell, ...]:
-    ratios = {i: dict[Any, Array]() for i in range(len(asked.metrics)) if _is_ratio(asked, i)}
-    for i, by_cell in ratios.items():
-        width = 1 + len(unit_sql.values(asked, i))
-        for row in adding.rows(unit_sql.buckets(asked, i)):
-            table = by_cell.setdefault(row[:4], np.zeros((width, buckets)))
-            table[:, row[4]] = [float(each or 0.0) for each in row[5:]]
-    known = {i: cap for i, cap in caps.items() if cap is not None}
-    found = list[Cell]()
-    for row in adding.rows(unit_sql.sums(asked, known)):
-        key = row[:4]
-        epoch, day, of_hash, seen, units, rows, wrong = row[:7]
-        each, sums = iter(row[7:]), list[Array]()
-        for i in range(len(asked.metrics)):
-            names = unit_sql.values(asked, i)
-            width = 1 + len(names) + len(unit_sql.products(names))
-            sums.append(np.array([float(next(each) or 0.0) for _ in range(width)]))
-        by_bucket = {i: by[key] for i, by in ratios.items() if key in by}
-        found.append(
+def _cells(rows: Iterable[Sequence[Any]], evidence: UnitEvidence, buckets: int) -> tuple[Cell, ...]:
+    """What `unit_sql.sums` gave, its buckets together, and of ratios apart as well."""
+    asked, found = evidence.asked, dict[Any, list[Sequence[Any]]]()
+    for epoch, day, *rest in rows:
+        key = (None if epoch is None else int(epoch), _day(day, evidence.grid), *rest[:2])
+        found.setdefault(key, []).append(rest[2:])
+    ratios = [i for i in range(len(asked.metrics)) if "d" in unit_sql.values(asked, i)]
+    ends = np.cumsum([3, *(_width(asked, i) for i in range(len(asked.metrics)))])
+    cells = list[Cell]()
+    for key in sorted(found, key=lambda each: (each[0] is None, *each)):
+        epoch, day, course, seen = key
+        table = np.array([[float(n or 0.0) for n in row[1:]] for row in found[key]])
+        at = [in_engine.folded(row[0], buckets) for row in found[key]]
+        whole, by_bucket = table.sum(axis=0), dict[int, Array]()
+        for i in ratios:
+            begin, names = ends[i], unit_sql.values(asked, i)
+            by_bucket[i] = np.zeros((1 + len(names), buckets))
+            np.add.at(by_bucket[i].T, at, table[:, begin : begin + 1 + len(names)])
+        cells.append(
             Cell(
                 epoch,
-                int(day),
-                of_hash,
+                day,
+                course,
                 None if seen == -1 else int(seen),
-                int(units),
-                int(rows),
-                int(wrong),
-                tuple(sums),
+                int(whole[0]),
+                int(whole[1]),
+                int(whole[2]),
+                tuple(np.split(whole, ends[:-1])[1:]),
                 by_bucket,
             )
         )
-    return tuple(found)
+    return tuple(cells)
 
 
-def _is_ratio(asked: Asked, which: int) -> bool:
-    return "d" in unit_sql.values(asked, which)
+def _width(asked: Asked, which: int) -> int:
+    names = unit_sql.values(asked, which)
+    return 1 + len(names) + len(unit_sql.products(names))
+
+
+def _day(found: Any, grid: Grid) -> int:
+    """A day as a driver gives it."""
+    if isinstance(found, datetime):
+        found = found.date()
+    elif isinstance(found, str):
+        found = date.fromisoformat(found[:10])
+    return int((found - grid.first).days)

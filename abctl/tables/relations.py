@@ -40,6 +40,9 @@ def written(tables: Tables, canonical: str) -> str:
         for kind in tree.find_all(exp.DataType):
             if kind.this == exp.DataType.Type.TIMESTAMPTZ:
                 kind.replace(exp.DataType.build("Nullable(DateTime64(6))", dialect=engine))
+    if engine == "trino":
+        for hashed in tree.find_all(exp.MD5):
+            hashed.set("this", exp.func("TO_UTF8", hashed.this))
     return tree.sql(dialect=engine, comments=False, pretty=True)
 
 

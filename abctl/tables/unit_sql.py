@@ -1,19 +1,19 @@
-"""The SQL that adds up rows of units, in DuckDB, wherever they are from (pure).
+"""The SQL that places units and adds them up, in the subset that all engines have (pure).
 
 A unit's `course` is its variant under each split of the ledger, by its hash. Sums come back by
-epoch, day of first exposure and course, so that whoever judges can leave out what a shift moved.
+epoch, day of first exposure, course and variant, so that whoever judges can leave out what a shift
+moved; where a metric is a ratio, by bucket of units besides.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import combinations_with_replacement
 
 from abctl.core.experiment import Metric
 from abctl.tables.warehouse_sql import Asked, columns
 
 UNITS = "abctl_units"
-COURSE, BUCKET = "abctl_course", "abctl_bucket"
-DAY_SECONDS = 86_400.0
 _VALUES = ("y", "d", "x", "e")
 
 
@@ -35,15 +35,46 @@ class Period:
 class Grid:
     """How units are placed.
 
+    >>> grid = Grid((), date(2026, 10, 24), UTC, hashed=False)
+    >>> grid.begins(2) - grid.begins(0), grid.day_of(grid.begins(2) + 60.0)
+    (172800.0, 2)
+
     Attributes:
         periods: epochs that count; a unit is of that in which it was first exposed.
-        anchor: when day 0 begins (unix seconds).
+        first: day 0.
+        zone: of days.
         hashed: whether units have a course.
     """
 
     periods: tuple[Period, ...]
-    anchor: float
+    first: date
+    zone: tzinfo
     hashed: bool
+
+    def begins(self, day: int) -> float:
+        """When a day begins (unix seconds); days of changed clocks have 23 or 25 hours."""
+        at = datetime.combine(self.first + timedelta(days=day), time(), self.zone)
+        return at.timestamp()
+
+    def day_of(self, moment: float) -> int:
+        """The day of a moment."""
+        return (datetime.fromtimestamp(moment, UTC).astimezone(self.zone).date() - self.first).days
+
+
+@dataclass(frozen=True)
+class Words:
+    """How an engine says where a unit belongs.
+
+    Attributes:
+        moment: unix seconds, as it compares them with times of rows.
+        day: of the column `first_at` the date.
+        course, bucket: of the column `unit_id`.
+    """
+
+    moment: Callable[[float], str]
+    day: str
+    course: str
+    bucket: str
 
 
 def letter(variant: int) -> str:
@@ -70,72 +101,71 @@ def products(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(combinations_with_replacement(names, 2))
 
 
-def create(asked: Asked, grid: Grid, source: str) -> str:
-    """The statement that makes the table of units from their rows.
+def by_bucket(asked: Asked) -> bool:
+    """Whether sums are by bucket of units: a ratio has its variance between them."""
+    return any("d" in values(asked, i) for i in range(len(asked.metrics)))
+
+
+def placed(asked: Asked, grid: Grid, words: Words, source: str) -> str:
+    """What gives each unit its place.
 
     Args:
         asked: what is in a row.
         grid: how units are placed.
-        source: what gives the rows, whose times are unix seconds.
+        words: of the engine.
+        source: the table, or what stands for it, that has the rows.
     """
-    course = f"{COURSE}(unit_id)" if grid.hashed else "''"
-    of_rows = ", ".join(name for name in columns(asked) if name != "unit_id")
-    seen = " + ".join(f"(first_{k} IS NOT NULL)::INTEGER" for k in range(len(asked.names)))
+    seen = [f"CASE WHEN first_{k} IS NOT NULL THEN 1 ELSE 0 END" for k in range(len(asked.names))]
     arm = " ".join(f"WHEN first_{k} IS NOT NULL THEN {k}" for k in range(len(asked.names)))
+    of_rows = ", ".join(name for name in columns(asked) if name != "unit_id")
+    bucket = words.bucket if by_bucket(asked) else "0"
     return (
-        f"CREATE TEMP TABLE {UNITS} AS WITH read AS ({source}), hashed AS (SELECT {of_rows}, "
-        f"{course} AS course, {BUCKET}(unit_id) AS bucket FROM read) "
-        f"SELECT *, {_epoch(grid)} AS epoch, "
-        f"CAST(floor((first_at - {grid.anchor!r}) / {DAY_SECONDS!r}) AS INTEGER) AS day, "
-        f"CASE WHEN {seen} > 1 THEN -1 {arm} END AS arm_seen, "
-        f"{_wrong(asked, grid)} AS wrong FROM hashed"
+        f"SELECT *, {_epoch(asked, grid, words)} AS in_epoch, {words.day} AS on_day, "
+        f"CASE WHEN {' + '.join(seen)} > 1 THEN -1 {arm} END AS arm_seen, "
+        f"{_wrong(asked, grid, words)} AS was_wrong FROM (SELECT {of_rows}, "
+        f"{words.course} AS of_course, {bucket} AS in_bucket FROM {source}) AS hashed"
     )
 
 
 def days() -> str:
     """How many units each day of each epoch has; those that are of no epoch have none."""
-    return f"SELECT epoch, day, COUNT(*) AS units FROM {UNITS} GROUP BY 1, 2 ORDER BY 1, 2"
+    return (
+        f"SELECT in_epoch, on_day, COUNT(*) AS units_of FROM {UNITS} GROUP BY in_epoch, on_day "
+        "ORDER BY in_epoch, on_day"
+    )
 
 
-def quantile(which: int, metric: Metric, last_day: int) -> str:
-    """What the share of a metric's cap have at most, of units up to a day."""
+def quantile(which: int, metric: Metric, last: date) -> str:
+    """What the share of a metric's cap have at most, of units up to a day (DuckDB)."""
     assert metric.cap is not None, "whoever asks knows of a cap"
     return (
-        f"SELECT quantile_disc(y_{which}, {metric.cap.at!r}) FROM {UNITS} "
-        f"WHERE epoch IS NOT NULL AND day <= {last_day} AND {_sound(which, metric)}"
+        f"SELECT quantile_disc(y_{which}, {metric.cap.at!r}) FROM {UNITS} WHERE in_epoch "
+        f"IS NOT NULL AND on_day <= DATE '{last.isoformat()}' AND {_sound(which, metric)}"
     )
 
 
 def sums(asked: Asked, caps: Mapping[int, float]) -> str:
-    """By epoch, day, course and variant: units, and of each metric its sums and their products."""
-    totals = ["COUNT(*)", "SUM(seen_rows)", "SUM(wrong)"]
+    """Units, and of each metric its sums and their products."""
+    totals = ["COUNT(*)", "SUM(seen_rows)", "SUM(was_wrong)"]
     for i, metric in enumerate(asked.metrics):
         sound = _sound(i, metric)
-        names = values(asked, i)
-        totals += [f"SUM(({sound})::INTEGER)"]
-        taken = {name: _capped(f"{name}_{i}", caps.get(i)) for name in names}
-        totals += [f"SUM({each}) FILTER ({sound})" for each in taken.values()]
-        totals += [f"SUM({taken[a]} * {taken[b]}) FILTER ({sound})" for a, b in products(names)]
+        taken = {name: _capped(f"{name}_{i}", caps.get(i)) for name in values(asked, i)}
+        pairs = (f"{taken[a]} * {taken[b]}" for a, b in products(tuple(taken)))
+        totals += [
+            f"SUM(CASE WHEN {sound} THEN {each} ELSE 0.0 END)"
+            for each in ("1.0", *taken.values(), *pairs)
+        ]
     listed = ", ".join(f"{each} AS t_{n}" for n, each in enumerate(totals))
-    return (
-        f"SELECT epoch, day, course, arm_seen, {listed} FROM {UNITS} GROUP BY 1, 2, 3, 4 "
-        "ORDER BY 1, 2, 3, 4"
-    )
+    by = "in_epoch, on_day, of_course, arm_seen, in_bucket"
+    return f"SELECT {by}, {listed} FROM {UNITS} GROUP BY {by} ORDER BY {by}"
 
 
-def buckets(asked: Asked, which: int) -> str:
-    """The sums of a ratio by bucket of units besides."""
-    metric = asked.metrics[which]
-    listed = ", ".join(f"SUM({name}_{which}) AS {name}_all" for name in values(asked, which))
-    return (
-        f"SELECT epoch, day, course, arm_seen, bucket, COUNT(*) AS units, {listed} FROM {UNITS} "
-        f"WHERE epoch IS NOT NULL AND {_sound(which, metric)} "
-        "GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
-    )
-
-
-def _capped(value: str, cap: float | None) -> str:
-    return value if cap is None else f"greatest(least({value}, {cap!r}), {-cap!r})"
+def _capped(column: str, cap: float | None) -> str:
+    value = f"CAST({column} AS DOUBLE)"
+    if cap is None:
+        return value
+    over, under = f"{value} > {cap!r} THEN {cap!r}", f"{value} < {-cap!r} THEN {-cap!r}"
+    return f"(CASE WHEN {over} WHEN {under} ELSE {value} END)"
 
 
 def _sound(which: int, metric: Metric) -> str:
@@ -143,28 +173,30 @@ def _sound(which: int, metric: Metric) -> str:
     wanted = ["bad"] if metric.kind != "rate" else []
     wanted += ["bad_x"] if wanted and metric.before_seconds else []
     wanted += [f"{each}_d" for each in wanted if metric.over not in (None, metric.of)]
-    return " AND ".join(f"{each}_{which} = 0" for each in wanted) or "TRUE"
+    return " AND ".join(f"{each}_{which} = 0" for each in wanted) or "1 = 1"
 
 
-def _epoch(grid: Grid) -> str:
+def _epoch(asked: Asked, grid: Grid, words: Words) -> str:
+    if asked.since is None and len(grid.periods) == 1:
+        return str(grid.periods[0].number)  # all that there is
     inside = (
-        f"WHEN first_at >= {p.start!r} AND first_at < {p.end!r} THEN {p.number}"
+        f"WHEN first_at >= {words.moment(p.start)} AND first_at < {words.moment(p.end)} "
+        f"THEN {p.number}"
         for p in grid.periods
     )
     return f"CASE {' '.join(inside)} END" if grid.periods else "CAST(NULL AS INTEGER)"
 
 
-def _wrong(asked: Asked, grid: Grid) -> str:
+def _wrong(asked: Asked, grid: Grid, words: Words) -> str:
     """Whether a unit was ever seen with a variant that was not its own."""
     if not grid.hashed or not grid.periods:
         return "0"
     found = list[str]()
     for k in range(len(asked.names)):
         for column in (f"first_{k}", f"last_{k}"):
-            other = (
-                f"{column} >= {p.start!r} AND {column} < {p.end!r} "
-                f"AND course[{p.place + 1}] <> '{letter(k)}'"
+            found += (
+                f"({column} >= {words.moment(p.start)} AND {column} < {words.moment(p.end)} "
+                f"AND SUBSTR(of_course, {p.place + 1}, 1) <> '{letter(k)}')"
                 for p in grid.periods
             )
-            found += [f"({each})" for each in other]
-    return f"COALESCE(({' OR '.join(found)})::INTEGER, 0)"
+    return f"CASE WHEN {' OR '.join(found)} THEN 1 ELSE 0 END"

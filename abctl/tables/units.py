@@ -1,16 +1,15 @@
 """What was counted in tables of exposures and events: sums of units, placed by ledger and hash."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from abctl.core.assignment import Draw, by_salted_hash, point, variant_at
-from abctl.core.experiment import Assignment, Experiment
+from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
-from abctl.core.split import TOTAL_BP, Split
+from abctl.core.split import Split
 from abctl.stats.summary import Array
-from abctl.tables.unit_sql import DAY_SECONDS, Grid, Period, letter
+from abctl.tables.unit_sql import Grid, Period
 from abctl.tables.warehouse_sql import Asked
 
 
@@ -90,7 +89,7 @@ class UnitEvidence:
     def closed(self, which: int, day: int) -> bool:
         """Whether the windows of a day's units are over, and all rows of them are there."""
         window = self.asked.metrics[which].window_seconds or 0.0
-        ends = self.grid.anchor + (day + 1) * DAY_SECONDS + window
+        ends = self.grid.begins(day + 1) + window
         return ends <= self.through and ends + self.asked.tables.late_seconds <= self.asked.until
 
 
@@ -118,19 +117,5 @@ def placing(
             for i, e in epochs
             if e.certain and e.split.names == names
         )
-    midnight = datetime.fromtimestamp(start, UTC).astimezone(tables.zone)
-    anchor = midnight.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-    return Grid(periods, anchor, hashed), splits
-
-
-def course(rules: Assignment, splits: Sequence[Split], draw: Draw) -> Callable[[str], str]:
-    """What gives the variants of a unit under each split, as letters."""
-    letters = {name: letter(i) for split in splits for i, name in enumerate(split.names)}
-
-    def of_point(at: int) -> str:
-        return "".join(letters[variant_at(split, at)] for split in splits)
-
-    if draw is by_salted_hash:
-        courses = [of_point(at) for at in range(TOTAL_BP)]
-        return lambda unit: courses[point(rules.salt, unit)]
-    return lambda unit: "".join(letters[draw(rules, split, unit).variant] for split in splits)
+    first = datetime.fromtimestamp(start, UTC).astimezone(tables.zone).date()
+    return Grid(periods, first, tables.zone, hashed), splits

@@ -81,13 +81,16 @@ def session(tables: Tables) -> tuple[str, ...]:
 
 def unit_rows(asked: Asked) -> str:
     """One row for each unit that was exposed; `columns` says what is in it."""
+    parts, select = unit_parts(asked)
+    return written(asked.tables, f"WITH {', '.join(parts)} {select}")
+
+
+def unit_parts(asked: Asked) -> tuple[tuple[str, ...], str]:
+    """The same in parts: what WITH has, and the SELECT that takes from it."""
     listed = ", ".join(f"{each} AS {name}" for name, each in _columns(asked))
-    return written(
-        asked.tables,
-        f"WITH {_exposures(asked)}, {_units(asked)}, {_events(asked)}, {_facts(asked)} "
-        f"SELECT {listed} FROM units AS u LEFT JOIN facts AS f ON f.unit_at = u.unit_of "
-        "GROUP BY u.unit_of",
-    )
+    joined = "units AS u LEFT JOIN facts AS f ON f.unit_at = u.unit_of"
+    parts = _exposures(asked), _units(asked), _events(asked), _facts(asked)
+    return parts, f"SELECT {listed} FROM {joined} GROUP BY u.unit_of"
 
 
 def columns(asked: Asked) -> tuple[str, ...]:
@@ -97,15 +100,15 @@ def columns(asked: Asked) -> tuple[str, ...]:
 
 def exposure_checks(asked: Asked) -> str:
     """Of each value of the variant's column: rows, and what of them names no unit or time."""
-    since = "FALSE" if asked.since is None else f"seen_at < {_moment(asked, asked.since)}"
+    since = "FALSE" if asked.since is None else f"seen_at < {moment(asked, asked.since)}"
     counted = {
         "rows_of": "COUNT(*)",
         "unitless": _count("unit_of IS NULL"),
         "timeless": _count("seen_at IS NULL"),
         "early": _count(since),
-        "future": _count(f"seen_at >= {_moment(asked, asked.until)}"),
+        "future": _count(f"seen_at >= {moment(asked, asked.until)}"),
         "earliest": "MIN(seen_at)",
-        "latest": f"MAX(CASE WHEN seen_at < {_moment(asked, asked.until)} THEN seen_at END)",
+        "latest": f"MAX(CASE WHEN seen_at < {moment(asked, asked.until)} THEN seen_at END)",
     }
     listed = ", ".join(f"{each} AS {name}" for name, each in counted.items())
     return written(
@@ -122,11 +125,10 @@ def event_checks(asked: Asked) -> str:
         "rows_of": "COUNT(*)",
         "unitless": _count("unit_at IS NULL"),
         "timeless": _count("happened_at IS NULL"),
-        "future": _count(f"happened_at >= {_moment(asked, asked.until)}"),
+        "future": _count(f"happened_at >= {moment(asked, asked.until)}"),
         "numberless": _count("number_of IS NULL"),
         "infinite": _count(f"number_of IS NOT NULL AND ({bad})"),
-        "latest": f"MAX(CASE WHEN happened_at < {_moment(asked, asked.until)} "
-        "THEN happened_at END)",
+        "latest": f"MAX(CASE WHEN happened_at < {moment(asked, asked.until)} THEN happened_at END)",
     }
     listed = ", ".join(f"{each} AS {name}" for name, each in counted.items())
     return written(
@@ -146,6 +148,15 @@ def event_repeats(asked: Asked) -> str:
         "HAVING COUNT(*) > 1) "
         "SELECT what_asked, SUM(further) AS further_of FROM alike GROUP BY what_asked",
     )
+
+
+def moment(asked: Asked, seconds: float) -> str:
+    """A time (unix seconds), as the engine compares it with others."""
+    instant = datetime.fromtimestamp(seconds, UTC)
+    if asked.tables.engine == "clickhouse":  # reads no offset; the session has the time zone
+        local = instant.astimezone(asked.tables.zone).replace(tzinfo=None)
+        return f"CAST({text(local.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
+    return f"CAST({text(instant.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
 
 
 def _count(condition: str) -> str:
@@ -234,11 +245,11 @@ def _units(asked: Asked) -> str:
         times.append(f"MIN(seen_at) + {_interval(window)} AS until_{k}")
     for k, before in enumerate(asked.befores):
         times.append(f"MIN(seen_at) - {_interval(before)} AS since_{k}")
-    since = "" if asked.since is None else f"seen_at >= {_moment(asked, asked.since)} AND "
+    since = "" if asked.since is None else f"seen_at >= {moment(asked, asked.since)} AND "
     return (
         f"units AS (SELECT unit_of, COUNT(*) AS rows_of, MIN(seen_at) AS first_seen, "
         f"{', '.join(times)} FROM exposures_read WHERE {since}"
-        f"seen_at < {_moment(asked, asked.until)} AND unit_of IS NOT NULL "
+        f"seen_at < {moment(asked, asked.until)} AND unit_of IS NOT NULL "
         f"AND arm_of IN ({_texts(asked.names)}) GROUP BY unit_of)"
     )
 
@@ -247,11 +258,11 @@ def _facts(asked: Asked) -> str:
     since = ""
     if asked.since is not None:
         begin = asked.since - max(asked.befores, default=0.0)
-        since = f"happened_at >= {_moment(asked, begin)} AND "
+        since = f"happened_at >= {moment(asked, begin)} AND "
     return (
         "facts AS (SELECT unit_at, happened_at, what_of, number_of, "
         f"CASE WHEN ABS(number_of) <= {_LARGEST} THEN 1 ELSE 0 END AS sound_of FROM events_read "
-        f"WHERE {since}happened_at < {_moment(asked, asked.until)} AND unit_at IS NOT NULL "
+        f"WHERE {since}happened_at < {moment(asked, asked.until)} AND unit_at IS NOT NULL "
         f"AND what_of IN ({_texts(asked.events)}))"
     )
 
@@ -262,14 +273,6 @@ def _texts(values: Sequence[str]) -> str:
 
 def _interval(seconds: float) -> str:
     return f"INTERVAL '{round(seconds)}' SECOND"
-
-
-def _moment(asked: Asked, seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    if asked.tables.engine == "clickhouse":  # reads no offset; the session has the time zone
-        local = moment.astimezone(asked.tables.zone).replace(tzinfo=None)
-        return f"CAST({text(local.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
-    return f"CAST({text(moment.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
 
 
 def _id(asked: Asked, column: str) -> str:

@@ -9,6 +9,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from abctl.core.assignment import by_salted_hash
+from abctl.core.ledger import Entry, Ledger
+from abctl.core.split import Split
 from abctl.core.tables import Engine
 from abctl.spec import parse
 from abctl.tables.gather import statements
@@ -36,19 +39,30 @@ spec:
       timezone: Europe/Berlin
 """  # noqa: E501
 
+NAMES = ("control", "treatment")
+LEDGER = Ledger("{}")
+BEFORE = None
+for at, percent in ((1_788_000_000.0, 10), (1_788_500_000.0, 50)):
+    after = Split(NAMES, (10_000 - 100 * percent, 100 * percent))
+    LEDGER = LEDGER.with_entry(Entry(at, "ann", BEFORE, after, "", "applied"))
+    BEFORE = after
 
-def asked(engine: str) -> tuple[str, ...]:
+
+def asked(engine: str, *, seen: bool = False) -> tuple[str, ...]:
+    """Where a hash places units; or what was seen."""
     experiment = parse(FILE.replace("ENGINE", engine), "shop.yaml")
     assert experiment.source is not None
     assert experiment.source.tables is not None
     tables = replace(experiment.source.tables, folder="")
     source = replace(experiment.source, tables=tables)
-    return statements(replace(experiment, source=source), None, 1_790_000_000.0)
+    given = replace(experiment, source=source)
+    return statements(given, None if seen else LEDGER, 1_790_000_000.0, by_salted_hash)
 
 
 @pytest.mark.parametrize("engine", get_args(Engine))
 def test_each_engine_is_asked_in_its_own_words(engine: str) -> None:
-    path, found = HERE / f"{engine}.sql", "\n\n".join(asked(engine)) + "\n"
+    rows, sums = asked(engine), asked(engine, seen=True)
+    path, found = HERE / f"{engine}.sql", "\n\n".join((*rows, *sums[-1:])) + "\n"
     if os.environ.get("ABCTL_GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(found, encoding="utf-8")
@@ -59,7 +73,7 @@ def test_each_engine_is_asked_in_its_own_words(engine: str) -> None:
 def test_whatever_names_and_texts_hold_an_engine_reads_them_as_such(engine: str) -> None:
     """sqlglot reads each statement as the engine does: one SELECT, names and texts as given."""
     first = next(i for i, each in enumerate(asked(engine)) if each.startswith("WITH"))
-    for text in asked(engine)[first:]:
+    for text in (*asked(engine)[first:], asked(engine, seen=True)[-1]):
         statement, *others = (each for each in sqlglot.parse(text, read=engine) if each)
         assert not others
         assert isinstance(statement, exp.Select)

@@ -14,6 +14,7 @@ from abctl.core.tables import Rows, Tables
 from abctl.errors import SourceError, SpecError, UsageError
 from abctl.spec import parse
 from abctl.tables.gather import gather
+from abctl.tables.warehouse import Warehouse
 
 pytestmark = pytest.mark.process
 METRICS = (
@@ -77,9 +78,9 @@ def of_postgres(server):
     )
 
 
-def cells(experiment, tables, of_ledger):
+def cells(experiment, tables, of_ledger, draw=by_salted_hash):
     source = replace(experiment.source, tables=tables)
-    return gather(replace(experiment, source=source), of_ledger, START + 40 * DAY, by_salted_hash)
+    return gather(replace(experiment, source=source), of_ledger, START + 40 * DAY, draw)
 
 
 def test_both_engines_have_the_same_numbers(server, world, here) -> None:
@@ -100,6 +101,40 @@ def test_both_engines_have_the_same_numbers(server, world, here) -> None:
             for i, a in one.by_bucket.items():
                 assert other.by_bucket[i] == pytest.approx(a, rel=1e-12, abs=1e-12)
         assert sum(each.infinite for each in mine.events.values()) > 10
+
+
+def test_only_sums_leave_an_engine_that_needs_no_hash(server, world, here, monkeypatch) -> None:
+    """Without a ledger, or where each request is drawn anew: what was seen decides."""
+    world.write(here)
+    metrics = [METRICS[0].replace("90%", "60"), *METRICS[1:]]
+    zone = "America/New_York"  # files and tables hold wall clocks
+    experiment = parse(experiment_file(*metrics, more=f"      timezone: {zone}"), "shop.yaml")
+    select = 'SELECT "us""er", variant, ts AT TIME ZONE \'UTC\' AS ts FROM shop.seen'
+    sound = replace(of_postgres(server), timezone=zone)
+    sound = replace(sound, exposures=replace(sound.exposures, from_=select))
+    seen, chunks = [], Warehouse.chunks
+
+    def watched(self, statement):
+        for chunk in chunks(self, statement):
+            seen.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr(Warehouse, "chunks", watched)
+    units = len(world.first())
+    for of_ledger, draw in ((None, by_salted_hash), (ledger((0, 10), (6, 50)), None)):
+        mine = cells(experiment, experiment.source.tables, of_ledger, draw)
+        theirs = cells(experiment, sound, of_ledger, draw)
+        assert max(seen) < units  # variants, days and buckets
+        assert theirs.caps == mine.caps == {0: 60.0}
+        assert len(theirs.cells) == len(mine.cells) > 20
+        for one, other in zip(mine.cells, theirs.cells, strict=True):
+            keys = ("epoch", "day", "course", "seen", "units", "rows", "wrong")
+            assert [getattr(one, k) for k in keys] == [getattr(other, k) for k in keys]
+            for a, b in zip(one.sums, other.sums, strict=True):
+                assert b == pytest.approx(a, rel=1e-12, abs=1e-9)
+            for i, a in one.by_bucket.items():  # buckets are by another hash
+                assert other.by_bucket[i].sum(axis=1) == pytest.approx(a.sum(axis=1), rel=1e-12)
+                assert np.count_nonzero(other.by_bucket[i][0]) > 0
 
 
 def test_the_command_judges_by_it_and_writes_nothing(

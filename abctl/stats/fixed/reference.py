@@ -42,6 +42,27 @@ def chi2_tail(statistic: float, df: float) -> tuple[float, float]:
     return p, a * math.log(x) - x - math.lgamma(a) - math.log(x + 1 - a + fraction)
 
 
+def equal_shares(counts: Array) -> tuple[float, float]:
+    """Pearson's chi-squared test that all rows have the same shares, and its natural logarithm.
+
+    >>> round(equal_shares(np.array([[10.0, 90.0], [20.0, 80.0]]))[0], 4)
+    0.0477
+
+    Rows and columns without a count say nothing; without two of each, p is 1.
+
+    Args:
+        counts: of shape (rows, columns).
+
+    Source: Pearson (1900), doi:10.1080/14786440009463897.
+    """
+    some = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
+    df = float((some.shape[0] - 1) * (some.shape[1] - 1))
+    if df <= 0.0:
+        return 1.0, 0.0
+    expected = np.outer(some.sum(axis=1), some.sum(axis=0)) / some.sum()
+    return chi2_tail(float(np.sum((some - expected) ** 2 / expected)), df)
+
+
 def f_tail(statistic: float, df1: float, df2: float) -> tuple[float, float]:
     """P(F with `df1` and `df2` > statistic) and its natural logarithm; df1 = 1 is Student's t^2.
 

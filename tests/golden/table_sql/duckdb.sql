@@ -12,7 +12,13 @@ SELECT
   COUNT(*) AS rows_of,
   SUM(CASE WHEN unit_of IS NULL THEN 1 ELSE 0 END) AS unitless,
   SUM(CASE WHEN seen_at IS NULL THEN 1 ELSE 0 END) AS timeless,
-  SUM(CASE WHEN FALSE THEN 1 ELSE 0 END) AS early,
+  SUM(
+    CASE
+      WHEN seen_at < CAST('2026-08-29 10:40:00.000000+00:00' AS TIMESTAMPTZ)
+      THEN 1
+      ELSE 0
+    END
+  ) AS early,
   SUM(
     CASE
       WHEN seen_at >= CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
@@ -110,7 +116,8 @@ WITH events_read AS (
     CASE WHEN ABS(number_of) <= 1E150 THEN 1 ELSE 0 END AS sound_of
   FROM events_read
   WHERE
-    happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
+    happened_at >= CAST('2026-08-15 10:40:00.000000+00:00' AS TIMESTAMPTZ)
+    AND happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
     AND NOT unit_at IS NULL
     AND what_of IN ('purchase', 'back\slash')
 ), alike AS (
@@ -132,6 +139,153 @@ SELECT
 FROM alike
 GROUP BY
   what_asked;
+
+WITH exposures_read AS (
+  SELECT
+    NULLIF(TRIM(CAST(t."user_id" AS TEXT)), '') AS unit_of,
+    NULLIF(TRIM(CAST(t."variant" AS TEXT)), '') AS arm_of,
+    TRY_CAST(t."ts" AS TIMESTAMPTZ) AS seen_at
+  FROM "analytics"."exposures" AS t
+), units AS (
+  SELECT
+    unit_of,
+    COUNT(*) AS rows_of,
+    MIN(seen_at) AS first_seen,
+    MIN(CASE WHEN arm_of = 'control' THEN seen_at END) AS from_0,
+    MAX(CASE WHEN arm_of = 'control' THEN seen_at END) AS to_0,
+    MIN(CASE WHEN arm_of = 'treatment' THEN seen_at END) AS from_1,
+    MAX(CASE WHEN arm_of = 'treatment' THEN seen_at END) AS to_1,
+    MIN(seen_at) + INTERVAL '604800' SECOND AS until_0,
+    MIN(seen_at) + INTERVAL '86400' SECOND AS until_1,
+    MIN(seen_at) - INTERVAL '1209600' SECOND AS since_0
+  FROM exposures_read
+  WHERE
+    seen_at >= CAST('2026-08-29 10:40:00.000000+00:00' AS TIMESTAMPTZ)
+    AND seen_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
+    AND NOT unit_of IS NULL
+    AND arm_of IN ('control', 'treatment')
+  GROUP BY
+    unit_of
+), events_read AS (
+  SELECT
+    NULLIF(TRIM(CAST(t."us""er`" AS TEXT)), '') AS unit_at,
+    TRY_CAST(t."ts" AS TIMESTAMPTZ) AS happened_at,
+    NULLIF(TRIM(CAST(t."name" AS TEXT)), '') AS what_of,
+    TRY_CAST(t."value" AS DOUBLE) AS number_of
+  FROM (
+    SELECT
+      *
+    FROM analytics.events
+    WHERE
+      NOT bot
+  ) AS t
+), facts AS (
+  SELECT
+    unit_at,
+    happened_at,
+    what_of,
+    number_of,
+    CASE WHEN ABS(number_of) <= 1E150 THEN 1 ELSE 0 END AS sound_of
+  FROM events_read
+  WHERE
+    happened_at >= CAST('2026-08-15 10:40:00.000000+00:00' AS TIMESTAMPTZ)
+    AND happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
+    AND NOT unit_at IS NULL
+    AND what_of IN ('purchase', 'back\slash')
+)
+SELECT
+  u.unit_of AS unit_id,
+  MIN(u.rows_of) AS seen_rows,
+  MIN(u.first_seen) AS first_at,
+  MIN(u.from_0) AS first_0,
+  MIN(u.to_0) AS last_0,
+  MIN(u.from_1) AS first_1,
+  MIN(u.to_1) AS last_1,
+  SUM(
+    CASE
+      WHEN f.what_of = 'purchase'
+      AND f.happened_at >= u.first_seen
+      AND f.happened_at < u.until_0
+      AND f.sound_of = 1
+      THEN f.number_of
+      ELSE 0.0
+    END
+  ) AS y_0,
+  SUM(
+    CASE
+      WHEN f.what_of = 'purchase'
+      AND f.happened_at >= u.first_seen
+      AND f.happened_at < u.until_0
+      AND f.sound_of = 0
+      THEN 1
+      ELSE 0
+    END
+  ) AS bad_0,
+  SUM(
+    CASE
+      WHEN f.what_of = 'purchase'
+      AND f.happened_at < u.first_seen
+      AND f.happened_at >= u.since_0
+      AND f.sound_of = 1
+      THEN f.number_of
+      ELSE 0.0
+    END
+  ) AS x_0,
+  SUM(
+    CASE
+      WHEN f.what_of = 'purchase'
+      AND f.happened_at < u.first_seen
+      AND f.happened_at >= u.since_0
+      AND f.sound_of = 0
+      THEN 1
+      ELSE 0
+    END
+  ) AS bad_x_0,
+  SUM(
+    CASE
+      WHEN f.what_of = 'back\slash'
+      AND f.happened_at >= u.first_seen
+      AND f.happened_at < u.until_1
+      AND f.sound_of = 1
+      THEN f.number_of
+      ELSE 0.0
+    END
+  ) AS y_1,
+  SUM(
+    CASE
+      WHEN f.what_of = 'purchase'
+      AND f.happened_at >= u.first_seen
+      AND f.happened_at < u.until_1
+      AND f.sound_of = 1
+      THEN f.number_of
+      ELSE 0.0
+    END
+  ) AS d_1,
+  SUM(
+    CASE
+      WHEN f.what_of = 'back\slash'
+      AND f.happened_at >= u.first_seen
+      AND f.happened_at < u.until_1
+      AND f.sound_of = 0
+      THEN 1
+      ELSE 0
+    END
+  ) AS bad_1,
+  SUM(
+    CASE
+      WHEN f.what_of = 'purchase'
+      AND f.happened_at >= u.first_seen
+      AND f.happened_at < u.until_1
+      AND f.sound_of = 0
+      THEN 1
+      ELSE 0
+    END
+  ) AS bad_d_1
+FROM units AS u
+LEFT JOIN facts AS f
+  ON f.unit_at = u.unit_of
+GROUP BY
+  u.unit_of;
 
 WITH exposures_read AS (
   SELECT

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from abctl.stats.fixed.reference import critical, crossing, normal_of_t, p_value, t_of_normal
+from abctl.stats.fixed.reference import (
+    critical,
+    crossing,
+    equal_shares,
+    normal_of_t,
+    p_value,
+    t_of_normal,
+)
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.96, 8.0, -5.0])
@@ -66,3 +73,14 @@ def test_a_root_is_found(root) -> None:
 def test_without_a_root_it_is_an_end() -> None:
     assert crossing(lambda x: x * 0.0 + 1.0, 0.0, 2.0) == 2.0
     assert crossing(lambda x: x * 0.0 - 1.0, 0.0, 2.0) == 0.0
+
+
+@pytest.mark.parametrize("counts", [[[10, 90], [20, 80]], [[3, 40, 7], [9, 30, 2], [4, 4, 4]]])
+def test_equal_shares_is_scipys_test_of_a_table(counts) -> None:
+    table = np.array(counts, dtype=float)
+    wanted = stats.chi2_contingency(table, correction=False).pvalue
+    assert equal_shares(table) == pytest.approx((wanted, math.log(wanted)), rel=1e-12)
+    wider = np.insert(np.insert(table, 1, 0.0, axis=0), 0, 0.0, axis=1)
+    assert equal_shares(wider)[0] == pytest.approx(wanted, rel=1e-12)
+    assert equal_shares(table[:1]) == equal_shares(table * [[1] + [0] * (len(counts[0]) - 1)])
+    assert equal_shares(table[:1])[0] == 1.0

@@ -11,16 +11,17 @@ from abctl.analysis.beside import Besides
 from abctl.analysis.late import Late
 from abctl.analysis.meaning import OWN_ALPHA, harm_alpha, horizon, methods
 from abctl.analysis.reported import Reporting
+from abctl.analysis.worst import worst
 from abctl.core.analysis import (
     Claim,
     ClaimKind,
     Comparison,
     MetricResult,
     OtherView,
-    PosteriorSummary,
     Reading,
     Result,
 )
+from abctl.core.belief import PosteriorSummary
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.look import Look
 from abctl.core.reasons import Reason
@@ -137,6 +138,7 @@ class Comparing:
     ) -> Comparison:
         once, method = self._methods(metric)
         both_sides = self._plan(metric, "two-sided", _ZERO)
+        unproven = self.besides is not None and self.besides.unproven(metric, treatment)
         return Comparison(
             treatment=treatment,
             effect=_estimate(method, stream, both_sides),
@@ -146,8 +148,9 @@ class Comparing:
                 *self._readings(metric, treatment),
             ),
             other=self._other(metric, treatment),
-            unproven=self.besides is not None and self.besides.unproven(metric, treatment),
+            unproven=unproven,
             path=self._path(method, stream, both_sides, times),
+            worst=worst(self.experiment, metric, method, stream, unproven=unproven),
         )
 
     def _path(

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from abctl.core.answers import Answers, View
+from abctl.core.belief import PosteriorSummary
 from abctl.core.doubts import Refusals
 from abctl.core.experiment import SHARES, Direction, Kind, Role, Unit
 from abctl.core.look import Look
 from abctl.core.reasons import Reason
 from abctl.core.split import Split
+from abctl.core.worst import Worst
 from abctl.stats.delta import Delta
 from abctl.stats.estimate import Estimate, NotEstimable
 from abctl.stats.srm import SrmResult
@@ -105,6 +107,7 @@ class Comparison:
         readings: classical tests, for comparison; `other`: by whoever else counted.
         unproven: that nothing of it proves that a treatment may ship: nobody knows the users.
         path: what each look said of the effect; None where nobody asked.
+        worst: how bad it may still be; None where no ramp asks.
     """
 
     treatment: str
@@ -114,6 +117,7 @@ class Comparison:
     other: OtherView | None = None
     unproven: bool = False
     path: tuple[Look, ...] | None = None
+    worst: Worst | None = None
 
     def claim(self, says: ClaimKind) -> Claim | None:
         """The claim of that name, where the metric's role has it."""
@@ -130,28 +134,6 @@ class Comparison:
         if says == "harm":
             return any(claim.proven for claim in claims)
         return bool(claims) and not self.unproven and all(claim.proven for claim in claims)
-
-
-@dataclass(frozen=True)
-class PosteriorSummary:
-    """The Bayesian summary of a variant, with a flat prior; it decides nothing.
-
-    >>> PosteriorSummary("treatment", better=0.98, best=0.98, loss=0.0001, caveat="").better
-    0.98
-
-    Attributes:
-        variant: its name.
-        better: probability to be better than the control; None for the control.
-        best: probability to be the best of all variants.
-        loss: what choosing it is expected to cost, in the metric's unit.
-        caveat: what it must not be used for.
-    """
-
-    variant: str
-    better: float | None
-    best: float
-    loss: float
-    caveat: str
 
 
 @dataclass(frozen=True)
@@ -268,6 +250,8 @@ class VariantResult:
 class EpochResult:
     """A period of constant split, without its settling time; `counted` is False if left out.
 
+    `polls` is how many of its polls are over.
+
     >>> half = Split(("control", "treatment"), (5000, 5000))
     >>> EpochResult(0, start=60.0, end=600.0, split=half, counted=True).split.short
     '50/50'
@@ -278,6 +262,7 @@ class EpochResult:
     end: float
     split: Split
     counted: bool
+    polls: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from abctl.core.outcome import MEASURED, Outcome, Per
+from abctl.core.ramp import Ramp
 from abctl.core.split import Split
 from abctl.core.tables import Cap, Tables
 from abctl.core.template import Templates
@@ -265,6 +266,7 @@ class Experiment:
         templates: how the pods run.
         log: of predictions; None for none.
         access_log: whether the access log of the proxy is counted, where abctl makes that.
+        ramp: how the split grows by itself; None where people shift.
         written: the spec of the file, word for word; None without a file.
         meaning: by metric, what its defaults meant when the plan was locked (see
             `Ledger.meaning_of`); empty before: they mean what they do today.
@@ -285,6 +287,7 @@ class Experiment:
     templates: Templates = field(default_factory=Templates)
     log: PredictionLog | None = None
     access_log: bool = True
+    ramp: Ramp | None = None
     written: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     meaning: Mapping[str, Mapping[str, str]] = field(
         default_factory=dict, compare=False, repr=False

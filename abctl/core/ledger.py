@@ -8,6 +8,9 @@ plan that was locked when the experiment started. Entries are only ever appended
     reverted   the intent was given up and the old split is in effect again
     observed   the platform has another split that abctl did not set
     amended    the locked plan was changed; the split stays
+
+What people say to a ramp is there as well, and changes no split by itself: a gate may be passed
+(approved; `parts` names it), no share is to grow (paused, resumed), the ramp is over (aborted).
 """
 
 import json
@@ -15,14 +18,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from abctl.core.change import Ref
 from abctl.core.experiment import Experiment
 from abctl.core.locked import NOT_LOCKED, differs, written_alike
 from abctl.core.split import Split
 
-Phase = Literal["intent", "applied", "reverted", "observed", "amended"]
+Word = Literal["approved", "paused", "resumed", "aborted"]
+Phase = Literal["intent", "applied", "reverted", "observed", "amended"] | Word
+WORDS: frozenset[str] = frozenset(get_args(Word))
 
 LEDGER_PREFIX = "abctl-"
 # What the meaning of a metric follows from.
@@ -51,7 +56,7 @@ class Entry:
             split has held.
         exact: of an `observed`: whether the object was changed just once, at `since`.
         user: whom the API server took the actor for.
-        parts: of the plan that were amended.
+        parts: of the plan that were amended; the gate that was approved.
     """
 
     at: float
@@ -128,13 +133,13 @@ class Ledger:
     @property
     def intent(self) -> Entry | None:
         """The last entry, if it is an intent that nobody has finished or reverted."""
-        last = self.entries[-1] if self.entries else None
+        last = self.moves[-1] if self.entries else None
         return last if last and last.phase == "intent" else None
 
     @property
     def desired(self) -> Split | None:
         """The split of the last entry that is in effect; None before the first."""
-        done = [entry.after for entry in self.entries if entry.phase != "intent"]
+        done = [entry.after for entry in self.moves if entry.phase != "intent"]
         return done[-1] if done else None
 
     @property
@@ -146,7 +151,7 @@ class Ledger:
     @property
     def wanted(self) -> Split:
         """Where the last entry leads; the first entry is written with the ledger itself."""
-        return self.entries[-1].after
+        return self.moves[-1].after
 
     @property
     def expected(self) -> tuple[Split | None, ...]:
@@ -214,6 +219,16 @@ class Ledger:
         """The changes of the plan."""
         return tuple(entry for entry in self.entries if entry.phase == "amended")
 
+    @property
+    def words(self) -> tuple[Entry, ...]:
+        """What people said to the ramp, the oldest first."""
+        return tuple(entry for entry in self.entries if entry.phase in WORDS)
+
+    @cached_property
+    def moves(self) -> tuple[Entry, ...]:
+        """The entries without what people said to the ramp; the first one is always among them."""
+        return tuple(entry for entry in self.entries if entry.phase not in WORDS)
+
     @cached_property
     def _dated(self) -> tuple[Entry, ...]:
         """The entries, none later than one that follows it.
@@ -222,7 +237,7 @@ class Ledger:
         done behind abctl's back; but it was before what followed.
         """
         found, latest = [], inf
-        for entry in reversed(self.entries):
+        for entry in reversed(self.moves):
             latest = min(latest, entry.at)
             ahead = replace(entry, at=latest, since=None, exact=False)
             if entry.phase != "amended":
@@ -250,7 +265,7 @@ class Ledger:
         return tuple(found)
 
     def _unwritten(self) -> Iterator[Entry]:
-        seen, last = self.seen, self.entries[-1] if self.entries else None
+        seen, last = self.seen, self.moves[-1] if self.entries else None
         if last is None or seen is None or seen.since is None:
             return
         split, at = seen.split, max(last.at, seen.since)

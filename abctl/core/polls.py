@@ -4,7 +4,7 @@ A window is the part of an epoch that counts (its settling time is left out). Po
 window, so no increment mixes two splits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,12 @@ class Polls:
     def times(self) -> NDArray[np.float64]:
         """Begin and end of each interval that counts, shape (counted, 2)."""
         return np.column_stack((self.edges[:-1], self.edges[1:]))[self.counted]
+
+    @property
+    def of_epochs(self) -> Mapping[int, int]:
+        """How many of them each epoch has."""
+        epochs, counts = np.unique(self.epoch, return_counts=True)
+        return dict(zip(epochs.tolist(), counts.tolist(), strict=True))
 
     def without_edges_after(self, blind: NDArray[np.bool_]) -> "Polls":
         """Merge every blind interval with the next one of its window (the last has none)."""

@@ -10,13 +10,21 @@ from abctl.core import figures
 from abctl.core._check_words import HINTS, OF_CHECKS
 from abctl.core._estimate_words import OF_ESTIMATES
 from abctl.core._outcome_words import OF_OUTCOMES
+from abctl.core._ramp_words import OF_RAMPS
 from abctl.core._table_words import OF_TABLES
 from abctl.core._words import OF_ANALYSES, Words
 from abctl.core.time import format_duration
 from abctl.stats.estimate import Remark
 
 # What is said of each code; in the order of the documented list.
-WORDS: Words = {**OF_ANALYSES, **OF_OUTCOMES, **OF_TABLES, **OF_ESTIMATES, **OF_CHECKS}
+WORDS: Words = {
+    **OF_ANALYSES,
+    **OF_RAMPS,
+    **OF_OUTCOMES,
+    **OF_TABLES,
+    **OF_ESTIMATES,
+    **OF_CHECKS,
+}
 
 
 _SHOWN: Mapping[str, Callable[[Any], str]] = {

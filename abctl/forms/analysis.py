@@ -79,6 +79,8 @@ class Epoch(Written):
     """The share of each variant, between 0 and 1."""
     counted: bool
     """Whether it is part of the evidence."""
+    polls: int = 0
+    """How many of its intervals are over."""
 
 
 class Srm(Written, kw_only=True):

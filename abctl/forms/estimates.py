@@ -153,6 +153,17 @@ class Look(Written):
     """Units or requests of both variants together."""
 
 
+class Worst(Written):
+    """How bad a treatment may still be in a metric."""
+
+    allowed: Size
+    """How much worse it may be: the margin of a guardrail, the mde of a primary."""
+    level: float
+    """The chance that the bound is too low at any look; all of them together make alpha."""
+    harm: float | None
+    """The upper bound of the mean harm so far, relative where allowed is; null: there is none."""
+
+
 class Comparison(Written):
     """A treatment against the control in one metric."""
 
@@ -170,3 +181,5 @@ class Comparison(Written):
     """Whether nothing of it proves that a treatment may ship, as its counters know no users."""
     path: tuple[Look, ...] | None = None
     """What each look said of the effect, the last one as `effect` does; null without --path."""
+    worst: Worst | None = None
+    """How bad it may still be, by bounds that hold together; null without a ramp."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from abctl.core import experiment as core
 from abctl.core.outcome import OutcomeKind, Per
+from abctl.core.ramp import OnHarm, OnShip
 from abctl.forms import Form
 
 
@@ -131,6 +132,26 @@ class Design(Form):
     settle_seconds: float
 
 
+class Budget(Form):
+    """How many more bad outcomes it may cause."""
+
+    metric: str
+    most: float
+
+
+class Ramp(Form):
+    """How the split grows by itself."""
+
+    steps_bp: tuple[int, ...]
+    hold_seconds: float
+    gates: tuple[str, ...]
+    on_harm: OnHarm
+    on_ship: OnShip
+    least_bp: int | None
+    max_step_bp: int
+    budget: Budget | None
+
+
 class Locked(Form, omit_defaults=True):
     """What must stay as it is from the first request on."""
 
@@ -145,6 +166,7 @@ class Locked(Form, omit_defaults=True):
     shadow: Shadow | None
     outcomes: tuple[Outcome, ...] = ()
     access_log: bool = True
+    ramp: Ramp | None = None
 
 
 class Experiment(Locked, kw_only=True):

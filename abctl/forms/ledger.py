@@ -9,7 +9,8 @@ archived       how many they are
 chain          the digest of those, to go on from
 target         the object that carries the split: apiVersion, kind, namespace, name, uid
 format         the version of this form; 1 where it does not say, without plan.sha256; 3 where
-               there is what an earlier abctl would not understand: ledger.gz, an amended plan
+               there is what an earlier abctl would not understand: ledger.gz, an amended plan;
+               4 where people said something to a ramp
 writtenBy      the abctl that began it
 
 Each line ends with a part of the digest of all lines up to it, so a line that was rewritten is
@@ -36,7 +37,8 @@ from abctl.core.time import format_moment, parse_moment
 from abctl.errors import AbctlError, ClusterError
 from abctl.forms.plan import Meaning, digest_of, locked_plan
 
-FORMAT = 3
+FORMAT = 4
+_WITHOUT_WORDS = 3
 _PLAN, _DIGEST, _WHOLE, _LEDGER = "plan.json", "digest", "plan.sha256", "ledger.jsonl"
 _FORMAT, _AUTHOR, _TARGET = "format", "writtenBy", "target"
 _ARCHIVE, _ARCHIVED, _CHAIN = "ledger.gz", "archived", "chain"
@@ -141,8 +143,9 @@ def with_ledger(obj: Object, ledger: Ledger) -> Object:
         for line in packed:
             head = _digest(head, _body(line))
         after["data"] |= {_ARCHIVED: str(archived), _CHAIN: head}
-    if archived or ledger.amendments:
-        after["data"] |= {_FORMAT: str(FORMAT), _AUTHOR: forms.author()}
+    if archived or ledger.amendments or ledger.words:
+        written = FORMAT if ledger.words else _WITHOUT_WORDS
+        after["data"] |= {_FORMAT: str(written), _AUTHOR: forms.author()}
     after["data"][_LEDGER] = _text(tail)
     return after
 

@@ -100,7 +100,7 @@ def _by_ledger(session: Session) -> Basis:
     if known.wanted.names != experiment.split.names:
         there = " and ".join(known.wanted.names)
         return _starting(experiment, f"the ledger in {where} is of other variants, {there}")
-    noted = [entry for entry in known.entries if entry.phase != "intent"]
+    noted = [entry for entry in known.moves if entry.phase != "intent"]
     if not noted:
         return _starting(experiment, f"in {where} it is not known to be in effect yet")
     last = noted[-1]

@@ -38,7 +38,7 @@ def as_seen(session: Session, state: State) -> Ledger:
     intent = ledger.intent
     if intent is None and not state.drifted:
         return ledger
-    version, last = version_of(carrier), ledger.entries[-1]
+    version, last = version_of(carrier), ledger.moves[-1]
     untouched = bool(last.version) and version == last.version
     if intent and untouched and state.asked == intent.before:
         return replace(ledger, seen=Seen(state.asked, intent.at, exact=True))

@@ -8,7 +8,7 @@ from abctl.core import experiment as core
 from abctl.core import outcome as core_outcome
 from abctl.core import tables as core_tables
 from abctl.core.time import format_duration
-from abctl.spec import _checks, _pods, reach, shape
+from abctl.spec import _checks, _pods, _ramp_checks, reach, shape
 from abctl.spec._file import File, Metric, Outcome, Shadow, Spec
 from abctl.spec._log_fields import PredictionLog
 from abctl.spec._source_fields import Source, Table
@@ -98,6 +98,7 @@ def _experiment(file: File) -> core.Experiment:
         templates=_pods.templates(spec),
         log=None if spec.log is None else _log(spec.log),
         access_log=spec.access_log,
+        ramp=_ramp_checks.ramp_of(spec),
         design=core.Design(
             test=design.test,
             alpha=design.alpha,

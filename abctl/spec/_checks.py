@@ -11,6 +11,7 @@ from abctl.core.time import format_duration
 from abctl.errors import SpecError, UsageError
 from abctl.spec import _pods, reach, selectors
 from abctl.spec._outcome_checks import of_outcomes
+from abctl.spec._ramp_checks import of_ramp
 from abctl.spec._table_checks import of_tables
 from abctl.spec.shape import Place, Problem, did_you_mean
 
@@ -41,6 +42,7 @@ def of_meaning(file: "File", given: Mapping[str, Any]) -> list[Problem]:
         *_durations(spec),
         *_source(spec),
         *of_tables(spec),
+        *of_ramp(spec),
         *_pods.problems(spec),
     ]
     if not any(metric.role == "primary" for metric in spec.metrics):

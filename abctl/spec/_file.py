@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from abctl.core import experiment as core
 from abctl.core.outcome import OutcomeKind, Per
 from abctl.spec._log_fields import PredictionLog
+from abctl.spec._ramp_fields import Ramp
 from abctl.spec._source_fields import Source, UnitCap
 from abctl.spec.fields import (
     Cap,
@@ -254,6 +255,8 @@ class Spec(Part):
     """Where the evidence comes from. The local stack fills it in where it is left out."""
     design: Design = Design()
     """How it is decided."""
+    ramp: Ramp | None = None
+    """How the split grows by itself under abctl run; without it, people shift."""
     template: Template | None = None
     """How all pods run that abctl makes; its replicas are those of each variant's servers."""
     proxy: Template | None = None

@@ -24,7 +24,17 @@ _RULES = files("abctl.spec") / "experiment_rules.yaml"
 _GROUP, _VERSION = "abctl.dev", "v1alpha1"
 # The cost of a rule is estimated by how long texts and lists may be at most.
 _LONGEST_TEXT, _LONGEST_LIST, _LONGEST_MAP = 253, 32, 64
-_LONGEST = {"name": 63, "split": 32, "share": 32, "version": 128, "selectors": 4096, "from": 4096}
+_LONGEST = {
+    "name": 63,
+    "split": 32,
+    "share": 32,
+    "steps": 32,
+    "floor": 32,
+    "maxStep": 32,
+    "version": 128,
+    "selectors": 4096,
+    "from": 4096,
+}
 _SHORT = (
     "mde",
     "margin",
@@ -39,6 +49,8 @@ _SHORT = (
     "after",
     "age",
     "timeout",
+    "hold",
+    "gate",
 )
 
 

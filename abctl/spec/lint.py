@@ -9,6 +9,7 @@ from abctl.core import server
 from abctl.core.collector import of_users
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.outcome import MEASURED, PAGE_BYTES, page_bytes
+from abctl.core.split import format_share
 from abctl.core.time import format_duration
 from abctl.errors import SourceError, SpecError
 from abctl.metrics import presets
@@ -119,6 +120,7 @@ def warnings(experiment: Experiment) -> Iterator[str]:
     yield from _metrics(experiment.metrics)
     yield from _runtime(experiment)
     yield from _variants(experiment)
+    yield from _ramp(experiment)
 
 
 def _grpc(experiment: Experiment) -> Iterator[str]:
@@ -218,3 +220,23 @@ def _variants(experiment: Experiment) -> Iterator[str]:
             yield f"variants: image {image} has no tag, it may change under way"
         if variant is not control and variant.model == control.model:
             yield f"variants: {variant.name} has the model of {control.name} (an A/A test?)"
+
+
+def _ramp(experiment: Experiment) -> Iterator[str]:
+    """What a ramp does not bound."""
+    if (ramp := experiment.ramp) is None:
+        return
+    first = experiment.split
+    for name in (name for name in first.names[1:] if first[name] > ramp.floor_bp):
+        yield (
+            f"ramp: {name} starts at {format_share(first[name])}, above the floor of "
+            f"{format_share(ramp.floor_bp)}: nothing bounds its harm before the first look"
+        )
+    of_quantiles = [
+        m.name for m in experiment.metrics if m.kind == "quantile" and m.role != "secondary"
+    ]
+    if of_quantiles:
+        yield (
+            f"ramp: {', '.join(of_quantiles)} is a quantile: the share follows its bound, but "
+            "share x harm means nothing there, so only rates and means are guaranteed"
+        )

@@ -17,11 +17,11 @@ from abctl.core.analysis import (
     Coverage,
     EpochResult,
     MetricResult,
-    PosteriorSummary,
     Reading,
     VariantResult,
     Verdict,
 )
+from abctl.core.belief import PosteriorSummary
 from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.forms.document import document

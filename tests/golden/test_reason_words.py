@@ -172,9 +172,18 @@ FACTS: dict[str, Any] = {
     "why": "the margin was a typing error",
     "wrong_count": 5,
     "yates_p": 0.042,
+    "budget_count": 300.0,
+    "gate": "25%",
+    "most_count": 312.0,
+    "polls_count": 1,
+    "share_ratio": 0.102,
+    "worst_ratio": 4.9,
 }
 FEW = {"expected_count": 3.2, "needed_count": 10.0}
 OTHERWISE: Mapping[str, dict[str, Any]] = {
+    "rampAborted": {"why": "errors in the shop"},
+    "rampPaused": {"why": "a holiday"},
+    "rampWaits": {"needed_count": 2},
     "labelsChanged": {"labels": ["instance", "pod_template_hash"]},
     "approximate": FEW | {"needed_count": 5.0},
     "betterProven": {"metric": "accuracy", "role": "primary"},

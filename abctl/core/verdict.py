@@ -81,8 +81,7 @@ def verdict(
     silent = {each.variant: each for each in doubts.silent if each.variant not in without_share}
     if dead := [name for name in everyone if name in silent and silent[name].proven]:
         return _without_answers(everyone, [silent[name] for name in dead], integrity)
-    lost = [s.reason for name, s in silent.items() if name not in everyone and s.proven]
-    if lost:
+    if lost := [each.reason for each in silent.values() if each.proven]:
         return Verdict("invalid", None, (*lost, *integrity))
     if integrity:
         return Verdict("invalid", None, tuple(integrity))

@@ -19,7 +19,7 @@ from abctl.core.answers import Silence
 from abctl.core.doubts import Doubts
 from abctl.core.experiment import Design
 from abctl.core.reasons import Reason
-from abctl.core.verdict import Size, deviation, integrity_violations, verdict
+from abctl.core.verdict import Size, deviation, integrity_violations, units_mismatch, verdict
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Remark
 from abctl.stats.srm import SrmResult, fixed, sequential
 
@@ -191,6 +191,8 @@ def test_a_treatment_without_a_good_answer_is_harm_while_it_has_a_share(name: st
     dead = Silence(name, "clients", 30.0, failed=40.0, others_good=90.0)
     found = of(a="open", b="open", silent=(dead,))
     assert (found.kind, found.treatment, found.reasons) == ("stop", name, (dead.reason,))
+    others = [Verdict("continue", each, ()) for each in "ab" if each != name]
+    assert [v for v in found.treatments if v.treatment != name] == others
     assert {v.treatment: v.kind for v in found.treatments}[name] == "stop"
     without = of(a="open", b="open", silent=(dead,), without_share=(name,))
     assert (without.kind, len(without.treatments)) == ("continue", 1)
@@ -200,6 +202,21 @@ def test_a_control_without_a_good_answer_is_nothing_to_compare_with() -> None:
     dead = Silence("control", "clients", 30.0, failed=40.0, others_good=90.0)
     found = of(a="good", b="open", silent=(dead,))
     assert (found.kind, found.reasons) == ("invalid", (dead.reason,))
+
+
+@pytest.mark.parametrize("name", ["a", "control"])
+def test_a_silence_that_may_be_chance_neither_stops_nor_makes_evidence_invalid(name: str) -> None:
+    chance = Silence(name, "clients", 2.0, failed=1.0, others_good=2.0)
+    assert not chance.proven
+    assert of(a="open", b="open", silent=(chance,)).kind == "continue"
+
+
+def test_units_of_a_table_that_do_not_follow_the_split_are_told_by_variant() -> None:
+    found = units_mismatch(fixed([[700, 300]], [[0.5, 0.5]]), ("control", "treatment"))
+    counts = ("control", 700, 1000, 500)
+    facts = ("variant", "requests_count", "total_count", "expected_count")
+    assert found.code == "unitsMismatch"
+    assert tuple(found.facts[each] for each in facts) == counts
 
 
 def test_after_a_rollback_the_evidence_speaks_of_all() -> None:

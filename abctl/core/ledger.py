@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import zip_longest
 from math import inf
 from typing import Any, Literal, get_args
 
@@ -180,7 +181,7 @@ class Ledger:
         """
         found: list[Epoch] = []
         known, floor = self._known, self.amended_at
-        for entry, following in zip(known, (*known[1:], None), strict=True):
+        for entry, following in zip_longest(known, known[1:]):
             if entry.phase != "intent":
                 until = following.at if following else end
                 certain = following is None or following.phase != "observed" or following.exact

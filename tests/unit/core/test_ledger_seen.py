@@ -56,9 +56,15 @@ def test_a_change_by_somebody_else_that_was_seen_ends_the_epoch_before(exact: bo
     assert known.counts_from(10) == 160
 
 
+def test_a_split_from_before_that_somebody_else_set_again_is_a_change_of_theirs() -> None:
+    known = ledger_with(entry(100, A, B, "applied"), seen=Seen(A, since=150))
+    doubted = Epoch(110, 150, B, certain=False)
+    assert known.epochs(300, 10) == (Epoch(10, 100, A), doubted, Epoch(160, 300, A))
+
+
 def test_without_an_entry_nothing_that_was_seen_is_in_effect() -> None:
     known = replace(Ledger("{}"), seen=Seen(B, since=5))
-    assert (known.present, known.counts_from(10)) == (None, None)
+    assert (known.present, known.epochs(100, 10)) == (None, ())
     assert not Seen(B, since=5).exact
 
 
@@ -84,6 +90,23 @@ def test_an_intent_after_an_intent_is_no_split_that_was_held() -> None:
     given_up = entry(120, C, A, "reverted", since=100)
     known = ledger_with(INTENT, entry(110, B, A, "intent"), given_up)
     assert known.epochs(200, 10) == (Epoch(10, 100, A), Epoch(120, 200, A))
+
+
+def test_an_intent_that_led_to_the_same_split_was_not_held() -> None:
+    given_up = entry(120, C, B, "reverted", since=100)
+    known = ledger_with(INTENT, entry(110, B, C, "intent"), given_up)
+    assert known.epochs(200, 10) == (Epoch(10, 100, A), Epoch(120, 200, B))
+
+
+def test_what_was_done_is_not_given_up() -> None:
+    known = ledger_with(entry(100, A, B, "applied"), entry(120, B, A, "reverted", since=100))
+    assert known.epochs(200, 10) == (Epoch(10, 100, A), Epoch(110, 200, A))
+
+
+def test_a_shift_of_what_was_found_means_nothing_by_metric(make_experiment) -> None:
+    found = Ledger("{}").with_entry(entry(0, None, A, "observed"))
+    assert found.without_plan
+    assert found.meaning_of(make_experiment()) == {}
 
 
 def test_nothing_given_up_is_the_first_entry() -> None:

@@ -42,6 +42,7 @@ COMMANDS = {
     "scrape": "Read metrics pages into a file, where no Prometheus does.",
     "analyze": "Say what the evidence says, and what follows.",
     "why": "Say why the verdict is what it is.",
+    "report": "Write an analysis as one page for a browser.",
     "doctor": "Check everything that an experiment needs.",
     "demo": "Run the whole loop on this machine.",
 }

@@ -242,17 +242,26 @@ def show(
         session: the experiment in its world, if it runs.
     """
     from abctl.forms.document import document  # noqa: PLC0415
-    from abctl.report.analysis import hint, hint_of_table, screen  # noqa: PLC0415
+    from abctl.report.analysis import screen  # noqa: PLC0415
 
     emit("Analysis", document(found), output, partial(screen, found))
-    if output in PEOPLE and (next_step := hint_of_table(found)):
-        say(f"hint: {next_step}")
-    elif output in PEOPLE:
-        dead: Mapping[str, str] = {}
-        if session is not None and found.verdict.kind == "invalid":
-            from abctl.session.tree import unable  # noqa: PLC0415
+    if output in PEOPLE:
+        say(f"hint: {next_step(found, experiment, session)}")
 
-            dead = unable(session)
-        file = None if experiment is None else str(experiment)
-        local = session is not None and session.state_dir is not None
-        say(f"hint: {hint(found, file, dead, simulated=local)}")
+
+def next_step(
+    found: "Analysis", experiment: Path | None = None, session: "Session | None" = None
+) -> str:
+    """The next command, or what else to do; the arguments are those of `show`."""
+    from abctl.report.analysis import hint, hint_of_table  # noqa: PLC0415 - slow to import
+
+    if said := hint_of_table(found):
+        return said
+    dead: Mapping[str, str] = {}
+    if session is not None and found.verdict.kind == "invalid":
+        from abctl.session.tree import unable  # noqa: PLC0415
+
+        dead = unable(session)
+    file = None if experiment is None else str(experiment)
+    local = session is not None and session.state_dir is not None
+    return hint(found, file, dead, simulated=local)

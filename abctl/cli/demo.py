@@ -52,11 +52,13 @@ def demo(
     """
     from abctl import demo as service  # noqa: PLC0415
     from abctl.cli._simulation import table  # noqa: PLC0415
+    from abctl.cli.report import require_writable, write  # noqa: PLC0415
     from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.analysis import screen  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
     path = service.write_experiment(state, candidate, control)
+    require_writable(page := path.with_suffix(".html"), force=False)
     with _progress() as report:
         outcome = service.demo(
             load(path),
@@ -72,6 +74,7 @@ def demo(
         put("")
     found = outcome.analysis
     emit("Analysis", document(found), output, partial(screen, found))
+    write(page, found, outcome.history, path)
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")
     at = "" if state == _STATE else f" --state {state}"
     up = "local up" if models is None else f"local up --models {models}"

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from abctl.analysis.history import History
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError, UsageError
@@ -18,8 +19,9 @@ from abctl.files import read, writing
 from abctl.files import replace as replace_file
 from abctl.local import lifecycle, logs
 from abctl.local.stack import Stack
+from abctl.report.page.page import LOOKS
 from abctl.session import local_stack, local_world, shift
-from abctl.session.analyze import analyze
+from abctl.session.analyze import analyze_with_history
 from abctl.session.rollback import everything_to
 from abctl.session.session import Session
 from abctl.session.stack_plan import Options
@@ -100,6 +102,7 @@ class Outcome:
 
     traffic: Summary
     analysis: Analysis
+    history: History
 
 
 def write_experiment(state_dir: Path, candidate: str, control: str = "v1") -> Path:
@@ -188,7 +191,7 @@ def demo(
                 for at_seconds in schedule.looks:
                     flow.wait(at_seconds, sleep)
                     report.say("reading the evidence")
-                    analysis = analyze(session)
+                    analysis, history = analyze_with_history(session, looks=LOOKS)
                     missing = _not_estimable(analysis)
                     if missing:
                         report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
@@ -200,7 +203,7 @@ def demo(
                     report.say(_promote(session, analysis.verdict.treatment))
             finally:
                 flow.stop.set()
-            return Outcome(flow.summary(), analysis)
+            return Outcome(flow.summary(), analysis, history)
     finally:
         local_stack.down(state_dir)
 

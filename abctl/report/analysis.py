@@ -23,6 +23,7 @@ from abctl.stats.srm import SrmResult
 _COLORS = {"ship": "green", "continue": "yellow", "stop": "red", "invalid": "magenta"}
 _NONE: Mapping[str, str] = {}
 _PLAN = "abctl plan --baseline 5% --mde 2pp --traffic 10000/day"
+OF_READINGS = "other tests, which decide nothing; two-sided, of any difference:"
 _HINTS_OF_TABLES = {
     "ship": "the next one with a split and a ledger that can be checked: abctl init iris.yaml",
     "stop": f"how many units it takes: {_PLAN}",
@@ -39,16 +40,16 @@ def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Te
         wide: also how it was found.
         weightiest_first: where what comes last may not be seen; else the verdict ends it.
     """
-    heading, totals, effects = _lines(_heading(found)), _totals(found), compared(found, wide)
+    about, totals, effects = _lines(heading(found)), _totals(found), compared(found, wide)
     plot = [Text("\n").join(map(Text, intervals(found, room())))]
-    details = [_readings(found), _beliefs(found), _lines(_remarks(found))] if wide else []
-    notes = _lines([_split(found), *(f"note: {note.text}" for note in found.notes)])
+    details = [_readings(found), _beliefs(found), _lines(remarks(found))] if wide else []
+    notes = _lines([split_said(found), *(f"note: {note.text}" for note in found.notes)])
     name = [headline(found)]
     reasons = [Text(prose(each.text, 2, 4)) for each in found.verdict.reasons]
     if weightiest_first:
-        blocks = [name, effects, reasons, totals, heading, notes, plot, *details]
+        blocks = [name, effects, reasons, totals, about, notes, plot, *details]
     else:
-        blocks = [heading, totals, effects, plot, *details, notes, [*name, *reasons]]
+        blocks = [about, totals, effects, plot, *details, notes, [*name, *reasons]]
     shown = [Text("\n").join(lines) for block in blocks if any(lines := list(block))]
     text = Text("\n\n").join(shown)
     text.end = ""
@@ -133,7 +134,8 @@ def _later(found: Analysis, experiment: str, *, simulated: bool) -> str:
     return f"{when}look again later: abctl analyze {experiment}"
 
 
-def _heading(found: Analysis) -> Iterator[str]:
+def heading(found: Analysis) -> Iterator[str]:
+    """What it is of: a paragraph each."""
     looks = "one look" if found.test == "fixed" else "any number of looks"
     if of_table(found):
         units = "row" if found.unit == "request" else "unit"
@@ -171,12 +173,21 @@ def _unsettled(found: Analysis) -> str:
 
 def _totals(found: Analysis) -> Iterator[Text]:
     """What every variant got and did, whenever it was."""
+    yield Text(prose(of_totals(found)))
+    yield table(total_rows(found))
+
+
+def of_totals(found: Analysis) -> str:
+    """What stands above the totals."""
     view = found.remarks.get("latency", "").partition(",")[0].partition(";")[0]
     if of_table(found):
-        yield Text("in total:")
-    else:
-        yield Text(prose(f"in total, over all periods{f' (latency: {view})' if view else ''}:"))
-    yield table([Row(_total(found, variant)) for variant in found.variants])
+        return "in total:"
+    return f"in total, over all periods{f' (latency: {view})' if view else ''}:"
+
+
+def total_rows(found: Analysis) -> list[Row]:
+    """A row for each variant."""
+    return [Row(_total(found, variant)) for variant in found.variants]
 
 
 def _total(found: Analysis, variant: VariantResult) -> dict[str, str]:
@@ -221,15 +232,19 @@ def _total_of_table(found: Analysis, variant: VariantResult) -> dict[str, str]:
 
 def _readings(found: Analysis) -> Iterator[Text]:
     """Classical tests: each with its own interval and p, two-sided."""
-    rows = [
+    if rows := reading_rows(found):
+        yield Text(prose(OF_READINGS))
+        yield table(rows, left={"TEST"})
+
+
+def reading_rows(found: Analysis) -> list[Row]:
+    """A row for each test that decides nothing."""
+    return [
         _reading(metric, named(found, metric, comparison), reading)
         for metric in found.metrics
         for comparison in metric.comparisons
         for reading in comparison.readings
     ]
-    if rows:
-        yield Text(prose("other tests, which decide nothing; two-sided, of any difference:"))
-        yield table(rows, left={"TEST"})
 
 
 def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
@@ -246,7 +261,8 @@ def _reading(metric: MetricResult, name: str, reading: Reading) -> Row:
     return Row(row | {"EFFECT": effect, "P": f"{result.p:.2g}"}, [notes] if notes else [])
 
 
-def _remarks(found: Analysis) -> Iterator[str]:
+def remarks(found: Analysis) -> Iterator[str]:
+    """How each metric is measured, and what is to be known of its result."""
     for metric in found.metrics:
         yield from (f"{of_what(metric)}: {each.text}" for each in metric.remarks)
         for comparison in metric.comparisons:
@@ -273,7 +289,8 @@ def _beliefs(found: Analysis) -> Iterator[Text]:
         yield from _lines(f"Bayesian, {b.caveat}" for m in found.metrics for b in m.beliefs)
 
 
-def _split(found: Analysis) -> str:
+def split_said(found: Analysis) -> str:
+    """Whether the traffic follows the split."""
     if found.srm is None:
         return "split: not checked yet"
     if isinstance(found.srm, SrmResult):

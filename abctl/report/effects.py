@@ -1,7 +1,7 @@
 """The table of an analysis: each metric of each treatment, what is asked of it, and the answer."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.text import Text
 
@@ -25,14 +25,23 @@ _HUGE_LOG_E = 20.0
 
 def compared(found: Analysis, wide: bool) -> Iterator[Text]:
     """The table, between what its numbers are and how its intervals are to be read."""
-    pairs = [(metric, comparison) for metric in found.metrics for comparison in metric.comparisons]
-    if not pairs:
-        return
-    periods = "compared period by period (one split each), so values differ from the totals:"
-    yield Text(prose("compared:" if of_table(found) else periods))
-    yield table([_row(found, *pair, wide) for pair in pairs], left={"PROVEN"})
-    if legend := _legend(found, [question(comparison) for _, comparison in pairs]):
-        yield Text(prose(legend, hanging=0), "dim")
+    if rows := effect_rows(found, wide):
+        yield Text(prose(of_effects(found)))
+        yield table(rows, left={"PROVEN"})
+    if said := legend(found):
+        yield Text(prose(said, hanging=0), "dim")
+
+
+def effect_rows(found: Analysis, wide: bool) -> list[Row]:
+    """A row for each comparison, in the order of the metrics."""
+    return [effect_row(found, m, each, wide) for m in found.metrics for each in m.comparisons]
+
+
+def of_effects(found: Analysis) -> str:
+    """What stands above them."""
+    if of_table(found):
+        return "compared:"
+    return "compared period by period (one split each), so values differ from the totals:"
 
 
 def of_table(found: Analysis) -> bool:
@@ -45,8 +54,9 @@ def of_units(found: Analysis) -> bool:
     return found.preset == "events"
 
 
-def _legend(found: Analysis, rows: Sequence[Question | NotEstimable]) -> str:
+def legend(found: Analysis) -> str:
     """How P and the intervals are to be read, as far as there are any."""
+    rows = [question(comparison) for metric in found.metrics for comparison in metric.comparisons]
     asked = [each for each in rows if isinstance(each, Question)]
     said = list[str]()
     if any(each.says != "different" for each in asked):
@@ -76,7 +86,8 @@ def of_what(metric: MetricResult) -> str:
     return metric.name if metric.quantile is None else f"{metric.name} p{metric.quantile * 100:g}"
 
 
-def _row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bool) -> Row:
+def effect_row(found: Analysis, metric: MetricResult, comparison: Comparison, wide: bool) -> Row:
+    """A comparison: its numbers, and below them its question with the answer."""
     asked, label = question(comparison), named(found, metric, comparison)
     if isinstance(asked, NotEstimable):
         reason = Reason.of(asked.why)

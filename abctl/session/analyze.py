@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from abctl.analysis.history import History, history, of_ledger
 from abctl.analysis.judge import judge
 from abctl.cluster import KubeClient
 from abctl.core.analysis import Analysis
@@ -111,6 +112,27 @@ def analyze(
         NotFoundError: the experiment was not started, or its stack does not run.
         SourceError: the evidence cannot be read, or contradicts itself.
     """
+    return _judged(session, save, progress, looks)[0]
+
+
+def analyze_with_history(
+    session: Session, *, progress: Progress = lambda _done, _all: None, looks: int = 0
+) -> tuple[Analysis, History]:
+    """The same, and what happened besides: for reports.
+
+    Raises:
+        AbctlError: as for `analyze`.
+    """
+    said, judged = _judged(session, None, progress, looks)
+    if judged is None:
+        return said, of_ledger(tables.known_ledger(session))
+    return said, history(judged, said)
+
+
+def _judged(
+    session: Session, save: Path | None, progress: Progress, looks: int
+) -> tuple[Analysis, Evidence | None]:
+    """The analysis, and the evidence that it is of; None where it is all of tables."""
     experiment, world, source = session.experiment, session.world, session.experiment.source
     of_tables = source is not None and source.tables is not None
     if of_tables and save is not None:
@@ -119,7 +141,7 @@ def analyze(
             "leave --save out",
         )
     if of_tables and not experiment.by_counters.metrics:
-        return tables.analyze(session)
+        return tables.analyze(session), None
     if not _elsewhere(session) and source and source.kind == "file":
         given = saved.load(Path(source.options["path"]))
         found = replace(given, experiment=_bare(as_locked(given.ledger, experiment)))
@@ -130,7 +152,7 @@ def analyze(
     if save is not None:
         saved.save(save, found)
     units = tables.of_units(session, found.ledger, found.now) if of_tables else None
-    return judge(found, units, looks)
+    return judge(found, units, looks), found
 
 
 def present_ledger(session: Session) -> Ledger:
@@ -165,6 +187,17 @@ def analyze_saved(path: Path, looks: int = 0) -> Analysis:
         SourceError: it cannot be read, or contradicts itself.
     """
     return judge(saved.load(path), looks=looks)
+
+
+def analyze_saved_with_history(path: Path, looks: int = 0) -> tuple[Analysis, History]:
+    """The same, and what happened besides: for reports.
+
+    Raises:
+        SourceError: it cannot be read, or contradicts itself.
+    """
+    found = saved.load(path)
+    said = judge(found, looks=looks)
+    return said, history(found, said)
 
 
 def source_of(session: Session) -> Source:

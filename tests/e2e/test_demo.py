@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import parsed, require_sound, values
 
 from abctl.local.identity import wait_for
 from abctl.session import ledger, local_world
@@ -84,6 +85,11 @@ def test_every_candidate_has_its_ending(
     assert mature["facts"]["maturitySeconds"] > 0  # its labels came late
     assert len(found["epochs"]) == 3  # the split that it began with, and two shifts
     assert ("scraped by abctl" in found["source"]) is not prometheus
+    page = parsed(Path(".abctl/demo.html").read_text())
+    require_sound(page)
+    assert values(page)["analysis"]["verdict"] == verdict
+    assert "the demo's ramp" in {each["why"] for each in values(page)["ledger"]}
+    assert len([*page.iter("svg")]) == len(found["metrics"]) + 3  # split, traffic and latency
     assert last_split() == ("0/100" if kind == "ship" else "50/50")
     assert not started()
 

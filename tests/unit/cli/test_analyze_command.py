@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from own_ports import free_ports
+from pages import parsed, require_sound, said, values
 
 from abctl.cli.main import run
 
@@ -258,3 +259,17 @@ def test_a_plan_without_its_numbers_is_refused(
 ) -> None:
     assert run(["plan", *options]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_running_experiment_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    pages(0.8)
+    assert run(["report", "iris.yaml", *SILENT, "-o", "-"]) == 0
+    page = parsed(capsys.readouterr().out)
+    require_sound(page)
+    (analysis, ledger) = (values(page)[name] for name in ("analysis", "ledger"))
+    assert analysis["verdict"]["kind"] == "ship"
+    assert [each["why"] for each in ledger] == ["start"]
+    assert "abctl promote iris.yaml treatment" in said(page)
+    requests = [variant["requests"] for variant in analysis["variants"]]
+    counted = [each["requests"] for each in values(page)["traffic"]]
+    assert [sum(each) for each in zip(*counted, strict=True)] == requests

@@ -98,10 +98,10 @@ def flowing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: list[Path]
     monkeypatch.setattr(local_stack, "status", lambda _: up)
     monkeypatch.setattr(demo, "_shift", lambda *_: "shifted")
 
-    def analyze(*_: object) -> None:
+    def analyze(*_: object, **__: object) -> None:
         raise AssertionError("nothing to look at")
 
-    monkeypatch.setattr(demo, "analyze", analyze)
+    monkeypatch.setattr(demo, "analyze_with_history", analyze)
     return stopped
 
 

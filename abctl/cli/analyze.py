@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from abctl.cli._events import EventOptions, analyze_events
 from abctl.cli._options import EXIT_CODES_LINE, add, duration
-from abctl.cli._output import PEOPLE, Output, OutputOption, emit, put, say
+from abctl.cli._output import PEOPLE, Output, emit, put, say
 from abctl.cli._progress import questions_bar
 from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
@@ -33,6 +34,33 @@ def register(app: typer.Typer) -> None:
     add(app, analyze, epilog=EXIT_CODES_LINE)
 
 
+class Form(StrEnum):
+    """Forms of an analysis: those of every answer, and some of its own."""
+
+    table = "table"
+    wide = "wide"
+    json = "json"
+    yaml = "yaml"
+    markdown = "markdown"
+    csv = "csv"
+
+    @property
+    def output(self) -> Output | None:
+        """The same of every answer; None for those of its own."""
+        return None if self in (Form.markdown, Form.csv) else Output(self.value)
+
+
+FormOption = Annotated[
+    Form,
+    typer.Option(
+        "--output",
+        "-o",
+        envvar="ABCTL_OUTPUT",
+        help="Form of the answer; markdown: for pull requests, csv: each look at each effect.",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class WatchOptions:
     """Whether to look again and again, and to tell of earlier looks."""
@@ -52,6 +80,24 @@ class WatchOptions:
             "--path", help="Also tell what each look so far said of each effect (-o json, yaml)."
         ),
     ] = False
+
+    def require_fit(self, output: Form) -> None:
+        """That it is asked for what a form can have.
+
+        Raises:
+            UsageError: it is not.
+        """
+        if self.interval < _SHORTEST_WAIT_SECONDS:
+            raise UsageError(
+                f"--interval {format_duration(self.interval)}, must be at least "
+                f"{format_duration(_SHORTEST_WAIT_SECONDS)}",
+                "--interval 1m",
+            )
+        if self.path and output in (Form.table, Form.wide, Form.markdown):
+            raise UsageError(f"--path with -o {output.value}: it is for programs", "--path -o json")
+        if self.watch and output.output is None:
+            said = f"--watch with -o {output.value}, which has no news of its own"
+            raise UsageError(said, "leave --watch out, or use -o json")
 
 
 @dataclass(frozen=True)
@@ -126,7 +172,7 @@ def analyze(
     again: WatchOptions,
     table: EventOptions,
     world: WorldOptions,
-    output: OutputOption = Output.table,
+    output: FormOption = Form.table,
 ) -> None:
     """Say what the evidence says: every metric, and what follows.
 
@@ -156,20 +202,13 @@ def analyze(
     table.require_none()
     from abctl.session import analyze as service  # noqa: PLC0415
 
-    if again.interval < _SHORTEST_WAIT_SECONDS:
-        raise UsageError(
-            f"--interval {format_duration(again.interval)}, must be at least "
-            f"{format_duration(_SHORTEST_WAIT_SECONDS)}",
-            "--interval 1m",
-        )
+    again.require_fit(output)
     if (experiment is None) == (from_ is None):
         raise UsageError(
             "give either an experiment file or --from FILE",
             "abctl analyze iris.yaml; a log of your own is judged with --events FILE",
         )
-    if again.path and output in PEOPLE:
-        raise UsageError(f"--path with -o {output.value}: it is for programs", "--path -o json")
-    looks = USUAL_LOOKS if again.path else 0
+    looks = USUAL_LOOKS if again.path or output is Form.csv else 0
     session: Session | None = None
     if from_ is not None:
         if save or again.watch or kept.dry_run:
@@ -195,7 +234,10 @@ def analyze(
 
     if again.watch:
         found = _watch(
-            look, again.interval, output, lambda found: show(found, output, experiment, session)
+            look,
+            again.interval,
+            output.output or Output.table,
+            lambda found: show(found, output, experiment, session),
         )
     else:
         show(found := look(), output, experiment, session)
@@ -229,7 +271,7 @@ def _watch(
 
 def show(
     found: "Analysis",
-    output: Output,
+    output: Output | Form,
     experiment: Path | None = None,
     session: "Session | None" = None,
 ) -> None:
@@ -244,8 +286,19 @@ def show(
     from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.analysis import screen  # noqa: PLC0415
 
-    emit("Analysis", document(found), output, partial(screen, found))
-    if output in PEOPLE:
+    form = Form(output.value)
+    if form is Form.markdown:
+        from abctl.report.markdown import markdown  # noqa: PLC0415
+
+        put(markdown(found, next_step(found, experiment, session)), nl=False)
+        return
+    if form is Form.csv:
+        from abctl.report.rows import path_rows  # noqa: PLC0415
+
+        put(path_rows(found), nl=False)
+        return
+    emit("Analysis", document(found), Output(form.value), partial(screen, found))
+    if form.output in PEOPLE:
         say(f"hint: {next_step(found, experiment, session)}")
 
 

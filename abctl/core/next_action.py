@@ -105,7 +105,7 @@ def next_action(
     if decided := _whatever_evidence(ledger, split, said):
         return decided
     if isinstance(analysis, Reason):
-        return Action("hold", (Reason("rampBlind", {"detail": analysis.text}), analysis))
+        return Action("hold", (Reason("rampBlind", {"detail": analysis.text}),))
     if stopped := _stopped(analysis.verdict, split):
         return _after_harm(ramp, split, stopped)
     if analysis.verdict.kind == "invalid":
@@ -120,6 +120,8 @@ def _whatever_evidence(ledger: Ledger, split: Split, said: Said) -> Action | Non
     """What follows whatever the evidence says."""
     if over := _over(ledger, split):
         return Action("finish", (over,))
+    if said.aborted and not any(split.shares_bp[1:]) and ledger.intent is None:
+        return Action("finish", (Reason("rampAborted", _by(said.aborted)),))
     if said.aborted:
         return _back(split, (Reason("rampAborted", _by(said.aborted)),))
     if intent := ledger.intent:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from abctl.core.ledger import Entry
+from abctl.core.ledger import WORDS, Entry
 from abctl.core.time import format_moment
 from abctl.foreign import in_one_line
 
@@ -26,6 +26,8 @@ def entry_cells(entry: Entry) -> tuple[str, str, str, str, str]:
     """When, who, what was done, to what, and why."""
     who = entry.actor if entry.user in ("", entry.actor) else f"{entry.actor} ({entry.user})"
     what = f"the plan: {', '.join(entry.parts)}" if entry.parts else str(entry.after)
+    if entry.phase in WORDS:
+        what = " ".join(("the ramp", *entry.parts))
     return format_moment(entry.at, "seconds"), who, entry.phase, what, entry.why
 
 

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from abctl.core.change import Object, Ref
-from abctl.core.ledger import Entry
+from abctl.core.ledger import WORDS, Entry
 from abctl.errors import AbctlError
 
 if TYPE_CHECKING:
     from abctl.cluster.kube import ClusterClient
 
-_REASONS = {"applied": "SplitApplied", "reverted": "SplitReverted", "amended": "PlanAmended"}
+_REASONS = {
+    "applied": "SplitApplied",
+    "reverted": "SplitReverted",
+    "amended": "PlanAmended",
+    "approved": "RampApproved",
+    "paused": "RampPaused",
+    "resumed": "RampResumed",
+    "aborted": "RampAborted",
+}
 _STARTED = "ExperimentStarted"
 _LONGEST_NOTE = 1000  # of 1,024 characters that an Event may have
 
@@ -76,6 +84,8 @@ def event(carrier: Object, entry: Entry) -> Object:
     who = f"{entry.actor} ({entry.user})" if entry.user else entry.actor
     why = f": {entry.why}" if entry.why else ""
     what = f"{entry.before} -> {entry.after}" if entry.before else f"started at {entry.after}"
+    if entry.phase in WORDS:
+        what = f"ramp {entry.phase} {', '.join(entry.parts)}".rstrip()
     if entry.phase == "amended":
         what = f"plan amended ({', '.join(entry.parts)})"
     reason = _REASONS.get(entry.phase, "SplitChanged") if entry.before else _STARTED
@@ -86,7 +96,7 @@ def event(carrier: Object, entry: Entry) -> Object:
         "eventTime": datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": "abctl.dev/abctl",
         "reportingInstance": "abctl",
-        "action": "Amend" if entry.phase == "amended" else "Shift" if entry.before else "Start",
+        "action": _action(entry),
         "reason": reason,
         "regarding": {
             "apiVersion": ref.api_version,
@@ -99,3 +109,9 @@ def event(carrier: Object, entry: Entry) -> Object:
         "note": f"{what} by {who}{why}"[:_LONGEST_NOTE],
         "type": "Normal",
     }
+
+
+def _action(entry: Entry) -> str:
+    if entry.phase in WORDS:
+        return "Say"
+    return "Amend" if entry.phase == "amended" else "Shift" if entry.before else "Start"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, ledger_ref, other_ref
+from abctl.core.ledger import WORDS, Entry, Ledger, ledger_ref, other_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError
 from abctl.forms.ledger import ledger_of, target_of, with_ledger, with_target
@@ -64,6 +64,8 @@ def read(world: KubeClient, experiment: Experiment) -> Book:
 def append(world: KubeClient, experiment: Experiment, book: Book, entry: Entry) -> Book:
     """Append to the ledger as it was read; gives it as it is then.
 
+    What people said to the ramp since is no reason to give up.
+
     Raises:
         ConflictError: somebody else has appended since.
     """
@@ -71,7 +73,10 @@ def append(world: KubeClient, experiment: Experiment, book: Book, entry: Entry) 
     try:
         return Book(world.replace(with_ledger(book.obj, ledger)), ledger)
     except ConflictError as error:
-        raise _overtaken(read(world, experiment)) from error
+        now = read(world, experiment)
+        if not _only_said(book, now):
+            raise _overtaken(now) from error
+    return append(world, experiment, now, entry)
 
 
 def finish(world: KubeClient, experiment: Experiment, book: Book, entry: Entry) -> None:
@@ -95,8 +100,8 @@ def require_latest(world: KubeClient, experiment: Experiment, book: Book) -> Non
         ConflictError: somebody has.
     """
     now = _read(world, experiment)
-    if _version(now) != book.version:
-        raise _overtaken(Book.of(now))
+    if _version(now) != book.version and not _only_said(book, found := Book.of(now)):
+        raise _overtaken(found)
 
 
 def find(world: KubeClient, experiment: Experiment) -> Object:
@@ -149,3 +154,11 @@ def _overtaken(book: Book) -> ConflictError:
         f"{last.actor} was faster: {last.phase} {last.after} ({last.why})",
         "look at `abctl status`, and shift again if it is still wanted",
     )
+
+
+def _only_said(book: Book, now: Book) -> bool:
+    """Whether all that came since is what people said to the ramp."""
+    known, entries = book.ledger.entries, now.ledger.entries
+    added = entries[len(known) :]
+    same = entries[: len(known)] == known and now.ledger.plan == book.ledger.plan
+    return same and bool(added) and all(entry.phase in WORDS for entry in added)

@@ -30,8 +30,8 @@ class Listed:
 
     @property
     def last(self) -> Entry | None:
-        """The last entry."""
-        return self.ledger.entries[-1] if self.ledger else None
+        """The last entry that is of its split."""
+        return self.ledger.moves[-1] if self.ledger else None
 
 
 def listed(client: KubeClient, namespace: str) -> list[Listed]:

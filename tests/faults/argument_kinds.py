@@ -42,6 +42,7 @@ OF_NAME = {
     "encoding": "name",
     "experiment": "experiment",
     "fail_on": "words",
+    "gate": "words",
     "feedback_delay": "duration",
     "file": "output",
     "files": "experiment",

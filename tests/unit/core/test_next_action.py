@@ -189,12 +189,18 @@ def test_at_the_end_there_is_nothing_to_do(ended: Any) -> None:
         assert act(known, Reason("scrapedOnce")).kind == "finish"
 
 
+def test_who_aborts_before_it_begins_has_nothing_to_send_back() -> None:
+    begun = said(ledger(split(0)), "aborted", why="not today")
+    found = act(begun, Reason("scrapedOnce"))
+    assert (found.kind, codes(found)) == ("finish", ["rampAborted"])
+
+
 def test_evidence_that_cannot_be_trusted_or_is_not_there_holds() -> None:
     bad = analysis(AT_5, {"treatment": (0.1, 9.0)}, kind="invalid")
     found = act(AT_5, bad)
     assert (found.kind, codes(found)) == ("hold", ["rampInvalid", "planChanged"])
     found = act(AT_5, Reason("scrapedOnce"))
-    assert (found.kind, codes(found)) == ("hold", ["rampBlind", "scrapedOnce"])
+    assert (found.kind, codes(found)) == ("hold", ["rampBlind"])
 
 
 def test_what_was_begun_is_finished_unless_somebody_aborts() -> None:

@@ -3,15 +3,23 @@
 from dataclasses import dataclass
 
 from abctl.cli._output import Output, emit, tell
-from abctl.cli._session import ActorOption, WhyOption, WorldOptions, file_session_of
+from abctl.cli._session import (
+    ActorOption,
+    DryRun,
+    DryRunOption,
+    WhyOption,
+    WorldOptions,
+    file_session_of,
+)
 from abctl.core.ledger import Word
 
 
 @dataclass(frozen=True)
 class SayOptions:
-    """Who says it, and why, for the ledger."""
+    """Who says it, and why, for the ledger; and how far to go."""
 
     why: WhyOption = ""
+    dry_run: DryRunOption = DryRun.none
     actor: ActorOption = ""
 
 
@@ -39,7 +47,8 @@ def say_to(
     from abctl.session.say import say  # noqa: PLC0415 - the platforms load when asked
 
     session = file_session_of(what, world, actor=given.actor, report=tell)
-    told = say(session, word, why=given.why, gate=gate)
+    trial = given.dry_run is not DryRun.none
+    told = say(session, word, why=given.why, gate=gate, dry_run=trial)
     name = session.experiment.name
     answer = {
         "experiment": name,
@@ -47,9 +56,10 @@ def say_to(
         "gate": told.gate,
         "changed": told.changed,
         "why": given.why,
+        "dryRun": trial,
     }
     of = f" {told.gate}" if told.gate else ""
-    already = "" if told.changed else " already"
-    emit("Said", answer, output, lambda _: f"{name}: {told.word}{of}{already}")
-    if told.changed and follows:
+    ending = " already" if not told.changed else " (dry run)" if trial else ""
+    emit("Said", answer, output, lambda _: f"{name}: {told.word}{of}{ending}")
+    if told.changed and follows and not trial:
         tell(follows)

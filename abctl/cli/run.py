@@ -12,6 +12,8 @@ from abctl.cli._options import EXIT_CODES_LINE, add, duration
 from abctl.cli._output import PEOPLE, Output, OutputOption, emit, put, screen, tell
 from abctl.cli._session import (
     ActorOption,
+    DryRun,
+    DryRunOption,
     FileArgument,
     TimeoutOption,
     WorldOptions,
@@ -49,6 +51,7 @@ class RunOptions:
             parser=duration, metavar="DURATION", help="How long to wait between two looks."
         ),
     ] = 60.0
+    dry_run: DryRunOption = DryRun.none
     yes: YesOption = False
     timeout: TimeoutOption = 150.0
     actor: ActorOption = ""
@@ -69,9 +72,12 @@ def run(
 
     abctl run iris.yaml
 
+    abctl run iris.yaml --dry-run=client
+
     abctl run iris.yaml --once --yes -o json --fail-on stop
     """
     from abctl.session.run import run as turns  # noqa: PLC0415 - the platforms load when asked
+    from abctl.session.run import turn  # noqa: PLC0415 - as above
 
     _ = ending.failing  # what is wrong with it is said before anything is done
     if given.interval < _SHORTEST_WAIT_SECONDS:
@@ -82,11 +88,19 @@ def run(
         )
     settings = {"actor": given.actor, "timeout_seconds": given.timeout, "report": tell}
     session = with_evidence(file_session_of(what, world, **settings), evidence)
+    if given.dry_run is not DryRun.none:
+        trial = turn(session, dry_run=True)
+        _require_sight(trial)
+        _show(trial, None, output, None)
+        ending.leave(trial.verdict)
+        return
     require_consent("Let the ramp change the split?", yes=given.yes)
     last: Turn | None = None
     try:
         with _status(output) as live:
             for found in turns(session, given.interval, once=given.once):
+                if last is None:
+                    _require_sight(found)
                 _show(found, last, output, live)
                 last = found
     except KeyboardInterrupt:
@@ -97,6 +111,18 @@ def run(
     if last is not None and last.failure and given.once:
         raise last.failure
     ending.leave("invalid" if last is None else last.verdict)
+
+
+def _require_sight(first: "Turn") -> None:
+    """At first a source that cannot be read is an error; later that passes.
+
+    What follows whatever the evidence says was done all the same.
+
+    Raises:
+        SourceError: there is no evidence.
+    """
+    if first.blind is not None and first.action.kind == "hold":
+        raise first.blind
 
 
 def _status(output: Output) -> "AbstractContextManager[Any]":

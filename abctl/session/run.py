@@ -38,6 +38,7 @@ class Turn:
         action: what follows.
         analysis: of the evidence; None where there is none.
         failure: why the action could not be carried out; the next turn tries again.
+        blind: why there is no evidence.
     """
 
     experiment: str
@@ -46,6 +47,7 @@ class Turn:
     action: Action
     analysis: Analysis | None = None
     failure: AbctlError | None = None
+    blind: AbctlError | None = None
 
     @property
     def verdict(self) -> str:
@@ -85,8 +87,12 @@ def run(session: Session, every_seconds: float, *, once: bool = False) -> Iterat
         yield found
 
 
-def turn(session: Session) -> Turn:
+def turn(session: Session, *, dry_run: bool = False) -> Turn:
     """Look once, and do what follows.
+
+    Args:
+        session: the experiment in its world.
+        dry_run: only say what it is.
 
     Raises:
         UsageError: it has no ramp.
@@ -95,24 +101,26 @@ def turn(session: Session) -> Turn:
     known = present_ledger(session)
     ramp_of(session, known)
     experiment = as_locked(known, session.experiment)
-    found = _evidence(session)
+    found, blind = _evidence(session)
     now, split = session.clock(), known.present or known.wanted
     action = next_action(experiment, known, found, now)
     failure = None
     try:
-        _carry_out(session, action, split)
+        if not dry_run:
+            _carry_out(session, action, split)
     except ClusterError as error:
         failure = error
     analysis = None if isinstance(found, Reason) else found
-    return Turn(experiment.name, now, split, action, analysis, failure)
+    return Turn(experiment.name, now, split, action, analysis, failure, blind)
 
 
-def _evidence(session: Session) -> Analysis | Reason:
+def _evidence(session: Session) -> tuple[Analysis | Reason, AbctlError | None]:
     """What is known, or why nothing is."""
     try:
-        return analyze(session)
+        return analyze(session), None
     except SourceError as error:
-        return Reason("failed", {"error": type(error).__name__, "detail": error.message})
+        facts = {"error": type(error).__name__, "detail": error.message}
+        return Reason("failed", facts), error
 
 
 def _carry_out(session: Session, action: Action, seen: Split) -> None:

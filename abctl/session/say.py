@@ -33,7 +33,9 @@ class Told:
     changed: bool
 
 
-def say(session: Session, word: Word, *, why: str, gate: str | None = None) -> Told:
+def say(
+    session: Session, word: Word, *, why: str, gate: str | None = None, dry_run: bool = False
+) -> Told:
     """Enter in the ledger what somebody says to the ramp.
 
     Args:
@@ -41,6 +43,7 @@ def say(session: Session, word: Word, *, why: str, gate: str | None = None) -> T
         word: what is said.
         why: for the ledger.
         gate: which one is approved; that which comes next if None.
+        dry_run: only say what it would be.
 
     Raises:
         UsageError: it has no ramp, no such gate, or no gate that waits.
@@ -54,6 +57,8 @@ def say(session: Session, word: Word, *, why: str, gate: str | None = None) -> T
         named = parts[0] if parts else None
         if _holds(book.ledger, word, parts):
             return Told(word, named, changed=False)
+        if dry_run:
+            return Told(word, named, changed=True)
         entry = session.entry(book.ledger.desired, book.ledger.wanted, why, word, parts=parts)
         try:
             ledger.append(session.world, session.experiment, book, entry)

@@ -33,6 +33,7 @@ spec:
     - {name: accuracy, role: primary, kind: proportion, of: accuracy, direction: increase, mde: 2pp}
   outcomes: [{name: accuracy, kind: binary, maturity: 1h}]
   source: {scrape: {file: pages.jsonl}}
+  ramp: {gate: [5%]}
   design: {settle: 6d}
 """
 SAVED = Path(__file__).parents[1] / "golden" / "saved_evidence.json.gz"

@@ -99,6 +99,14 @@ class WatchOptions:
             said = f"--watch with -o {output.value}, which has no news of its own"
             raise UsageError(said, "leave --watch out, or use -o json")
 
+    def looks(self, output: Form) -> int:
+        """Of how many looks at most each effect tells; where nobody sees them, of none."""
+        if output is Form.wide:
+            from abctl.report.plot import room  # noqa: PLC0415 - slow to import
+
+            return USUAL_LOOKS if room() else 0
+        return USUAL_LOOKS if self.path or output is Form.csv else 0
+
 
 @dataclass(frozen=True)
 class ExitOptions:
@@ -208,7 +216,7 @@ def analyze(
             "give either an experiment file or --from FILE",
             "abctl analyze iris.yaml; a log of your own is judged with --events FILE",
         )
-    looks = USUAL_LOOKS if again.path or output is Form.csv else 0
+    looks = again.looks(output)
     session: Session | None = None
     if from_ is not None:
         if save or again.watch or kept.dry_run:

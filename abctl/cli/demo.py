@@ -55,10 +55,13 @@ def demo(
     from abctl.cli.report import require_writable, write  # noqa: PLC0415
     from abctl.forms.document import document  # noqa: PLC0415
     from abctl.report.analysis import screen  # noqa: PLC0415
+    from abctl.report.page.page import LOOKS  # noqa: PLC0415
+    from abctl.session.analyze import with_history  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
     path = service.write_experiment(state, candidate, control)
-    require_writable(page := path.with_suffix(".html"), force=False)
+    page = path.with_suffix(".html")
+    require_writable(page, force=False, hint="move it away, or name another --state")
     with _progress() as report:
         outcome = service.demo(
             load(path),
@@ -74,7 +77,8 @@ def demo(
         put("")
     found = outcome.analysis
     emit("Analysis", document(found), output, partial(screen, found))
-    write(page, found, outcome.history, path)
+    # Only now, as the path of each effect takes time, and while it is looked at requests flow.
+    write(page, *with_history(outcome.evidence, LOOKS), path)
     say(f"nothing runs any more; logs and evidence are in {state}. By hand, step by step:")
     at = "" if state == _STATE else f" --state {state}"
     up = "local up" if models is None else f"local up --models {models}"

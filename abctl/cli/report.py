@@ -87,7 +87,9 @@ def report(
     write(file, *found, experiment, session)
 
 
-def require_writable(file: Path, *, force: bool) -> None:
+def require_writable(
+    file: Path, *, force: bool, hint: str = "name another file with -o, or use --force"
+) -> None:
     """That no file of somebody else is written over.
 
     Raises:
@@ -95,9 +97,7 @@ def require_writable(file: Path, *, force: bool) -> None:
     """
     if force or str(file) == STDIN or not _is_anothers(file):
         return
-    raise UsageError(
-        f"{file} is there, and is no report of abctl", "name another file with -o, or use --force"
-    )
+    raise UsageError(f"{file} is there, and is no report of abctl", hint)
 
 
 def _is_anothers(file: Path) -> bool:

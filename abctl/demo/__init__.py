@@ -11,17 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from abctl.analysis.history import History
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.errors import ClusterError, UsageError
+from abctl.evidence.evidence import Evidence
 from abctl.files import read, writing
 from abctl.files import replace as replace_file
 from abctl.local import lifecycle, logs
 from abctl.local.stack import Stack
-from abctl.report.page.page import LOOKS
 from abctl.session import local_stack, local_world, shift
-from abctl.session.analyze import analyze_with_history
+from abctl.session.analyze import judged
 from abctl.session.rollback import everything_to
 from abctl.session.session import Session
 from abctl.session.stack_plan import Options
@@ -102,7 +101,7 @@ class Outcome:
 
     traffic: Summary
     analysis: Analysis
-    history: History
+    evidence: Evidence
 
 
 def write_experiment(state_dir: Path, candidate: str, control: str = "v1") -> Path:
@@ -191,7 +190,7 @@ def demo(
                 for at_seconds in schedule.looks:
                     flow.wait(at_seconds, sleep)
                     report.say("reading the evidence")
-                    analysis, history = analyze_with_history(session, looks=LOOKS)
+                    analysis, evidence = judged(session)
                     missing = _not_estimable(analysis)
                     if missing:
                         report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
@@ -203,7 +202,8 @@ def demo(
                     report.say(_promote(session, analysis.verdict.treatment))
             finally:
                 flow.stop.set()
-            return Outcome(flow.summary(), analysis, history)
+            assert evidence is not None, "the demo is judged by counters"
+            return Outcome(flow.summary(), analysis, evidence)
     finally:
         local_stack.down(state_dir)
 

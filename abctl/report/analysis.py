@@ -15,6 +15,7 @@ from abctl.core.verdict import deviation
 from abctl.files import as_argument
 from abctl.report.effects import compared, named, of_table, of_units, of_what
 from abctl.report.layout import Row, table
+from abctl.report.over_time import strips
 from abctl.report.plot import intervals, room
 from abctl.report.prose import prose
 from abctl.stats.estimate import NotEstimable
@@ -42,7 +43,8 @@ def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Te
     """
     about, totals, effects = _lines(heading(found)), _totals(found), compared(found, wide)
     plot = [Text("\n").join(map(Text, intervals(found, room())))]
-    details = [_readings(found), _beliefs(found), _lines(remarks(found))] if wide else []
+    moved = [Text("\n").join(map(Text, strips(found, room())))]
+    details = [moved, _readings(found), _beliefs(found), _lines(remarks(found))] if wide else []
     notes = _lines([split_said(found), *(f"note: {note.text}" for note in found.notes)])
     name = [headline(found)]
     reasons = [Text(prose(each.text, 2, 4)) for each in found.verdict.reasons]

@@ -112,7 +112,7 @@ def analyze(
         NotFoundError: the experiment was not started, or its stack does not run.
         SourceError: the evidence cannot be read, or contradicts itself.
     """
-    return _judged(session, save, progress, looks)[0]
+    return judged(session, save, progress, looks)[0]
 
 
 def analyze_with_history(
@@ -123,16 +123,23 @@ def analyze_with_history(
     Raises:
         AbctlError: as for `analyze`.
     """
-    said, judged = _judged(session, None, progress, looks)
-    if judged is None:
+    said, found = judged(session, progress=progress, looks=looks)
+    if found is None:
         return said, of_ledger(tables.known_ledger(session))
-    return said, history(judged, said)
+    return said, history(found, said)
 
 
-def _judged(
-    session: Session, save: Path | None, progress: Progress, looks: int
+def judged(
+    session: Session,
+    save: Path | None = None,
+    progress: Progress = lambda _done, _all: None,
+    looks: int = 0,
 ) -> tuple[Analysis, Evidence | None]:
-    """The analysis, and the evidence that it is of; None where it is all of tables."""
+    """As `analyze`, with the evidence that was judged; None where it is all of tables.
+
+    Raises:
+        AbctlError: as for `analyze`.
+    """
     experiment, world, source = session.experiment, session.world, session.experiment.source
     of_tables = source is not None and source.tables is not None
     if of_tables and save is not None:
@@ -195,7 +202,11 @@ def analyze_saved_with_history(path: Path, looks: int = 0) -> tuple[Analysis, Hi
     Raises:
         SourceError: it cannot be read, or contradicts itself.
     """
-    found = saved.load(path)
+    return with_history(saved.load(path), looks)
+
+
+def with_history(found: Evidence, looks: int) -> tuple[Analysis, History]:
+    """What evidence of counters says, and what happened besides; see `analyze`."""
     said = judge(found, looks=looks)
     return said, history(found, said)
 

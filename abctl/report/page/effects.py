@@ -2,30 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from abctl.core import figures
 from abctl.core.analysis import Analysis, Comparison, MetricResult
 from abctl.core.look import Look
 from abctl.core.time import format_moment
 from abctl.report.effects import named, of_table
+from abctl.report.over_time import Level, around, known_looks, levels, reach
 from abctl.report.page.markup import Markup, folded, table, tag
 from abctl.report.page.svg import HEIGHT, Frame, Label, Point, moments, picture, ticks
-from abctl.stats.delta import Delta
 from abctl.stats.estimate import Estimate
 
 _BAR_HEIGHT = 120.0
 _MOST_ROWS = 24
-_ROOM = 0.08
-
-
-@dataclass(frozen=True)
-class _Level:
-    """A value that an effect is held against."""
-
-    value: float
-    text: str
-    class_: str
 
 
 def effect_figure(
@@ -42,24 +31,24 @@ def effect_figure(
     effect = comparison.effect
     if not isinstance(effect, Estimate):
         return None
-    levels = _levels(metric, comparison, effect)
-    looks = [each for each in comparison.path or () if math.isfinite(each.effect)]
+    held = levels(metric, comparison, effect)
+    looks = known_looks(comparison)
     title = f"{named(found, metric, comparison)}: effect and its interval"
     if len(looks) > 1:
         said = f"{title}, at each look"
         return tag(
             "figure",
             tag("figcaption", f"{said} ({_valid(found, effect)})"),
-            _over_time(metric, looks, levels, (name, said)),
+            _over_time(metric, looks, held, (name, said)),
             folded("as a table", _table(found, metric, said, looks)),
         )
     ends = [figures.difference(end, metric.unit) for end in effect.interval]
     row = [figures.difference(effect.effect, metric.unit), *ends]
-    rows = [row, *([each.text, "", ""] for each in levels)]
+    rows = [row, *([each.text, "", ""] for each in held)]
     return tag(
         "figure",
         tag("figcaption", f"{title} ({_valid(found, effect)})"),
-        _now(metric, effect, levels, (name, title)),
+        _now(metric, effect, held, (name, title)),
         folded("as a table", table(title, ["EFFECT", "FROM", "TO"], rows)),
     )
 
@@ -73,32 +62,12 @@ def _valid(found: Analysis, effect: Estimate) -> str:
     return f"{level}, valid at all looks together; what decides is one-sided"
 
 
-def _levels(metric: MetricResult, comparison: Comparison, effect: Estimate) -> list[_Level]:
-    """No difference, the margin, and the smallest effect worth finding on the good side."""
-    found = [_Level(0.0, "no difference", "zero")]
-    claim = comparison.claim("non-inferior")
-    if claim is not None and claim.null.value:
-        value = _absolute(claim.null, effect)
-        found.append(_Level(value, f"margin {figures.size(claim.null, metric.unit)}", "margin"))
-    if metric.mde is not None:
-        sign = 1.0 if metric.direction == "increase" else -1.0
-        mde = Delta(sign * abs(metric.mde.value), metric.mde.relative)
-        size = figures.size(mde, metric.unit)
-        found.append(_Level(_absolute(mde, effect), f"mde {size}", "mde"))
-    return [each for each in found if math.isfinite(each.value)]
-
-
-def _absolute(size: Delta, effect: Estimate) -> float:
-    """In the metric's unit, by the control's value of now."""
-    return size.value * abs(effect.control) if size.relative else size.value
-
-
 def _over_time(
-    metric: MetricResult, looks: Sequence[Look], levels: Sequence[_Level], called: tuple[str, str]
+    metric: MetricResult, looks: Sequence[Look], held: Sequence[Level], called: tuple[str, str]
 ) -> Markup:
     known = all(each.at is not None for each in looks)
     xs = [each.at if each.at is not None and known else each.n for each in looks]
-    frame = Frame((xs[0], xs[-1]), _reach(looks, levels))
+    frame = Frame((xs[0], xs[-1]), reach(looks, held))
     marks = moments(*frame.x) if known else [(x, f"{x:,.0f}") for x in ticks(*frame.x)]
     low = [(x, each.interval[0]) for x, each in zip(xs, looks, strict=True)]
     high = [(x, each.interval[1]) for x, each in zip(xs, looks, strict=True)]
@@ -107,7 +76,7 @@ def _over_time(
     now = Label(last.effect, figures.difference(last.effect, metric.unit), "s0")
     ends = [figures.difference(each, metric.unit) for each in last.interval]
     described = f"The last look says {now.text}, from {ends[0]} to {ends[1]}; "
-    described += f"{', '.join(each.text for each in levels)}. Better is {_good(metric)}."
+    described += f"{', '.join(each.text for each in held)}. Better is {_good(metric)}."
     return picture(
         *called,
         described,
@@ -115,10 +84,10 @@ def _over_time(
         *frame.axis_y(lambda value: _mark(value, metric)),
         *frame.axis_x(marks),
         frame.band(low, high, "band"),
-        *(frame.level(each.value, each.class_) for each in levels),
+        *(frame.level(each.value, each.what) for each in held),
         frame.line(line, "line s0"),
         frame.dot(line[-1], "dot s0"),
-        *frame.labels([now, *(Label(each.value, each.text, each.class_) for each in levels)]),
+        *frame.labels([now, *(Label(each.value, each.text, each.what) for each in held)]),
     )
 
 
@@ -133,42 +102,28 @@ def _good(metric: MetricResult) -> str:
     return "up" if metric.direction == "increase" else "down"
 
 
-def _reach(looks: Sequence[Look], levels: Sequence[_Level]) -> tuple[float, float]:
-    """From the least to the most that is to be seen; of early looks, as much as has room."""
-    later = looks[len(looks) // 3 :]
-    ends = [end for each in later for end in each.interval if math.isfinite(end)]
-    seen = [*(each.effect for each in later), *(each.value for each in levels), *ends]
-    return _around(seen)
-
-
-def _around(seen: Sequence[float]) -> tuple[float, float]:
-    low, high = min(seen), max(seen)
-    room = _ROOM * (high - low) or abs(high) or 1.0
-    return low - room, high + room
-
-
 def _now(
-    metric: MetricResult, effect: Estimate, levels: Sequence[_Level], called: tuple[str, str]
+    metric: MetricResult, effect: Estimate, held: Sequence[Level], called: tuple[str, str]
 ) -> Markup:
     """One interval, from left to right."""
     finite = [end for end in effect.interval if math.isfinite(end)]
-    frame = Frame(_around([effect.effect, *finite, *(each.value for each in levels)]), (0.0, 1.0))
+    frame = Frame(around([effect.effect, *finite, *(each.value for each in held)]), (0.0, 1.0))
     frame = Frame(frame.x, frame.y, _BAR_HEIGHT)
     low, high = effect.interval
     said = figures.difference(effect.effect, metric.unit)
     ends = figures.interval([figures.difference(end, metric.unit) for end in effect.interval])
     marks = [(x, _mark(x, metric)) for x in ticks(*frame.x)]
-    lines = zip(levels, (0.95, 0.78, 0.05), strict=False)
+    lines = zip(held, (0.95, 0.78, 0.05), strict=False)
     return picture(
         *called,
-        f"{said}, from {ends}; {', '.join(each.text for each in levels)}.",
+        f"{said}, from {ends}; {', '.join(each.text for each in held)}.",
         _BAR_HEIGHT,
         *frame.axis_x(marks),
         frame.line([(low, 0.45), (high, 0.45)], "interval s0"),
-        *(frame.moment(each.value, each.class_) for each in levels),
+        *(frame.moment(each.value, each.what) for each in held),
         frame.dot((effect.effect, 0.45), "dot s0"),
         frame.words((effect.effect, 0.25), said, "s0"),
-        *(frame.words((each.value, y), each.text, each.class_, "start") for each, y in lines),
+        *(frame.words((each.value, y), each.text, each.what, "start") for each, y in lines),
     )
 
 

@@ -101,7 +101,7 @@ def flowing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: list[Path]
     def analyze(*_: object, **__: object) -> None:
         raise AssertionError("nothing to look at")
 
-    monkeypatch.setattr(demo, "analyze_with_history", analyze)
+    monkeypatch.setattr(demo, "judged", analyze)
     return stopped
 
 

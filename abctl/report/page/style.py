@@ -60,8 +60,8 @@ text.margin { fill: var(--stop); } text.mde { fill: var(--ship); }
 svg text.in { fill: var(--ink); } svg text[class^="s"] { fill: var(--c); stroke-dasharray: none; }
 @media (max-width: 30rem) { body { padding: 0.75rem; } svg text { font-size: 15px; } }
 @media print { nav, .skip { display: none; } body { max-width: none; padding: 0; font-size: 11pt; }
-  .scroll { overflow: visible; } h2, h3 { break-after: avoid; }
-  details.open-on-paper::details-content { content-visibility: visible; block-size: auto; } }
+  .scroll { overflow: visible; } h2, h3 { break-after: avoid; } figure details { display: none; }
+  .pictures { grid-template-columns: 1fr 1fr; } }
 """
 
 

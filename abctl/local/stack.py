@@ -184,12 +184,16 @@ def read(state_dir: Path) -> Stack:
     Raises:
         NotFoundError: nothing was started there, or it was stopped.
     """
-    stack = _noted(state_dir)
-    if stack.supervisor.identity.alive and stack != stack.as_it_is():
-        # It is about to note how something ended, unless its disk is full.
-        wait_for(lambda: (found := _noted(state_dir)) == found.as_it_is(), _NOTED_SECONDS)
-        stack = _noted(state_dir)
-    return stack.as_it_is()
+    looks: list[Stack] = []
+
+    def noted_as_it_is() -> bool:
+        noted = _noted(state_dir)
+        looks.append(noted.as_it_is())
+        return looks[-1] == noted or not noted.supervisor.identity.alive
+
+    # How something ended the supervisor notes a moment later, unless its disk is full.
+    wait_for(noted_as_it_is, _NOTED_SECONDS)
+    return looks[-1]
 
 
 def _noted(state_dir: Path) -> Stack:

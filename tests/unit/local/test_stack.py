@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,3 +54,28 @@ def test_a_server_says_where_it_is(example: Stack) -> None:
     (server,) = example.servers
     assert server.url == "http://127.0.0.1:3"
     assert server.metrics_url == "http://127.0.0.1:5/metrics"
+
+
+def test_how_a_process_ended_is_waited_for_even_if_it_dies_while_it_is_looked_at(
+    example: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = Identity.of(os.getpid())
+    supervisor, envoy = (replace(p, identity=me, status="ready") for p in example.processes)
+    envoy = replace(envoy, identity=Identity(7, "b"), exit_code=None)
+    running = replace(example, processes=(supervisor, envoy))
+    stack.write(running)
+    looks = []
+
+    def born(pid: int) -> str:
+        """It dies after the first look at it, and the supervisor notes that after the second."""
+        if pid == me.pid:
+            return me.born
+        looks.append(pid)
+        if len(looks) == 3:
+            stack.write(running.with_status("envoy", "dead", -9))
+        return "b" if len(looks) == 1 else ""
+
+    monkeypatch.setattr("abctl.local.identity._born", born)
+    assert stack.read(example.state_dir).ready
+    (dead,) = stack.read(example.state_dir).dead
+    assert dead.ending == "was ended by SIGKILL"

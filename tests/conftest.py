@@ -49,6 +49,15 @@ _GROUPS = {
     r"|integration/test_(cluster|overlays|prometheus_service)",
 }
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_kept_in_the_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What commands keep between two calls, they keep in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 pytest_plugins = ["api_server", "upstream", "gateways"]  # of tests/kubernetes
 _SERVERS = {"started", "cluster", "make_api_server"}  # fixtures that start processes
 

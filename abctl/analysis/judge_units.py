@@ -126,6 +126,9 @@ class OfUnits:
         yield from self._behind()
         if outside := sum(cell.units for cell in self.evidence.cells if cell.epoch is None):
             yield Reason("unitsAroundChanges", {"units_count": outside})
+        for each in self.evidence.changed:
+            counts = {"rows_count": each.rows, "days_count": each.days}
+            yield Reason("closedDaysChanged", {"table": each.of, **counts, "first": each.first})
         yield from self._not_judged()
         yield from self._of_exposures()
         yield from self._of_events()

@@ -125,6 +125,14 @@ OF_TABLES: Words = {
         "the tables end {behind_seconds:duration} ago, at {latest}: what came later is not "
         "judged. Are they loaded?"
     ),
+    "closedDaysChanged": (
+        "table rows_count days_count first",
+        lambda f: (
+            f"{f['table']}: {f['days_count']:,} days that were over have other rows than they had "
+            f"({f['rows_count']:+,}), the first is {f['first']}: days that were judged count as "
+            "they were. Rows that come later than `late` says are not counted"
+        ),
+    ),
     "unitsAroundChanges": (
         "{units_count:,} units are left out: they were first exposed while the split changed"
     ),

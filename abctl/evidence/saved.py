@@ -1,7 +1,9 @@
 """Saves evidence to a file and reads it again, so that it can be judged elsewhere and later."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from abctl import forms
 from abctl.core.answers import Silence
@@ -16,6 +18,9 @@ from abctl.metrics.presets import Preset
 from abctl.metrics.queries import MetricQueries
 from abctl.sources import Series, file
 
+# What tables say beside it, which others read.
+_UNITS = "units"
+
 
 def save(path: Path, evidence: Evidence) -> None:
     """Write evidence, whole or not at all.
@@ -24,10 +29,17 @@ def save(path: Path, evidence: Evidence) -> None:
         UsageError: the file cannot be written.
         SourceError: it would be too large to be read again.
     """
+    document, arrays = document_of(evidence)
+    file.save(path, document, arrays.found)
+
+
+def document_of(evidence: Evidence) -> tuple[dict[str, Any], form.Arrays]:
+    """Plain data, and the arrays that it names by number."""
     kept = evidence.unread
     arrays = form.Arrays(kept.arrays)
     plain = forms.plain_of(_form(evidence), hook=arrays.number)
-    file.save(path, forms.with_unknown({"evidence": plain}, kept.fields), arrays.found)
+    found: dict[str, Any] = forms.with_unknown({"evidence": plain}, kept.fields)
+    return found, arrays
 
 
 def load(path: Path) -> Evidence:
@@ -38,14 +50,23 @@ def load(path: Path) -> Evidence:
     """
     document, arrays = file.load(path)
     try:
-        hook = form.array_at(arrays)
-        found = forms.form_of(document.get("evidence"), form.Evidence, "evidence", dec_hook=hook)
-        numbers = {id(array): i for i, array in enumerate(arrays)}
-        plain = forms.plain_of(found, hook=lambda array: numbers[id(array)])
-        unknown = forms.unknown(document, {"evidence": plain})
-        return _domain(found, Unread(unknown, arrays if unknown else ()))
+        return evidence_of(document, arrays)
     except forms.DamagedError as error:
         file.damaged(path, str(error))
+
+
+def evidence_of(document: Mapping[str, Any], arrays: Sequence[form.Array]) -> Evidence:
+    """What plain data stand for.
+
+    Raises:
+        DamagedError: they are not what their form says.
+    """
+    hook = form.array_at(arrays)
+    found = forms.form_of(document.get("evidence"), form.Evidence, "evidence", dec_hook=hook)
+    numbers = {id(array): i for i, array in enumerate(arrays)}
+    plain = forms.plain_of(found, hook=lambda array: numbers[id(array)])
+    unknown = forms.unknown({k: v for k, v in document.items() if k != _UNITS}, {"evidence": plain})
+    return _domain(found, Unread(unknown, tuple(arrays) if unknown else ()))
 
 
 def _form(evidence: Evidence) -> form.Evidence:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from abctl.analysis.history import History, history, of_ledger
 from abctl.analysis.judge import judge
+from abctl.analysis.judge_units import OfUnits, judge_units
 from abctl.cluster import KubeClient
 from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
 from abctl.core.selector import matures_in
-from abctl.errors import AbctlError, NotFoundError, SourceError, UsageError
-from abctl.evidence import saved
+from abctl.errors import AbctlError, NotFoundError, SourceError
+from abctl.evidence import saved as saved_counters
 from abctl.evidence.absence import silences
 from abctl.evidence.cache import cache_of
 from abctl.evidence.evidence import Evidence, now_and_ahead_seconds
@@ -27,7 +28,7 @@ from abctl.forms.plan import as_locked
 from abctl.local import scraper, stack
 from abctl.metrics.queries import MetricQueries
 from abctl.platforms import platform
-from abctl.session import ledger, tables
+from abctl.session import ledger, saved, tables
 from abctl.session.session import Session
 from abctl.session.sight import as_seen
 from abctl.sources import Source, open_source
@@ -142,23 +143,22 @@ def judged(
     """
     experiment, world, source = session.experiment, session.world, session.experiment.source
     of_tables = source is not None and source.tables is not None
-    if of_tables and save is not None:
-        raise UsageError(
-            "--save is for counters, which a source forgets; tables keep what is in them",
-            "leave --save out",
-        )
     if of_tables and not experiment.by_counters.metrics:
-        return tables.analyze(session), None
+        now, known = session.clock(), tables.known_ledger(session)
+        alone = tables.of_units(session, known, now)
+        if save is not None:
+            saved.save(save, None, alone)
+        return judge_units(alone, now), None
     if not _elsewhere(session) and source and source.kind == "file":
-        given = saved.load(Path(source.options["path"]))
+        given = saved_counters.load(Path(source.options["path"]))
         found = replace(given, experiment=_bare(as_locked(given.ledger, experiment)))
     else:
         entries = present_ledger(session)
         where, wanted = source_of(session), telemetry(as_locked(entries, experiment), world)
         found = gather(experiment, entries, where, wanted, clock=session.clock, progress=progress)
-    if save is not None:
-        saved.save(save, found)
     units = tables.of_units(session, found.ledger, found.now) if of_tables else None
+    if save is not None:
+        saved.save(save, found, units)
     return judge(found, units, looks), found
 
 
@@ -193,21 +193,27 @@ def analyze_saved(path: Path, looks: int = 0) -> Analysis:
     Raises:
         SourceError: it cannot be read, or contradicts itself.
     """
-    return judge(saved.load(path), looks=looks)
+    return analyze_saved_with_history(path, looks)[0]
 
 
 def analyze_saved_with_history(path: Path, looks: int = 0) -> tuple[Analysis, History]:
     """The same, and what happened besides: for reports.
 
     Raises:
-        SourceError: it cannot be read, or contradicts itself.
+        SourceError: as for `analyze_saved`.
     """
-    return with_history(saved.load(path), looks)
+    counters, units = saved.load(path)
+    if counters is not None:
+        return with_history(counters, looks, units)
+    assert units is not None, "there is something in it"
+    return judge_units(units, units.evidence.asked.until), of_ledger(units.ledger)
 
 
-def with_history(found: Evidence, looks: int) -> tuple[Analysis, History]:
-    """What evidence of counters says, and what happened besides; see `analyze`."""
-    said = judge(found, looks=looks)
+def with_history(
+    found: Evidence, looks: int, units: OfUnits | None = None
+) -> tuple[Analysis, History]:
+    """What evidence of counters, and of tables, says, and what happened besides; see `analyze`."""
+    said = judge(found, units, looks)
     return said, history(found, said)
 
 

@@ -3,8 +3,7 @@
 Without a cluster or a stack there is no ledger: then the split of the file is taken to have stood.
 """
 
-from abctl.analysis.judge_units import OfUnits, judge_units
-from abctl.core.analysis import Analysis
+from abctl.analysis.judge_units import OfUnits
 from abctl.core.ledger import Ledger
 from abctl.errors import NotFoundError, UsageError
 from abctl.forms.plan import as_locked
@@ -12,19 +11,7 @@ from abctl.platforms import platform
 from abctl.session import ledger as book
 from abctl.session.session import Session
 from abctl.spec import reach
-from abctl.tables import gather
-
-
-def analyze(session: Session) -> Analysis:
-    """Ask the tables, and judge.
-
-    Raises:
-        UsageError: a file, a driver or an environment variable is missing.
-        SourceError: the tables cannot be read.
-        ClusterError: the ledger cannot be read.
-    """
-    now, ledger = session.clock(), known_ledger(session)
-    return judge_units(of_units(session, ledger, now), now)
+from abctl.tables import gather, kept
 
 
 def of_units(session: Session, ledger: Ledger | None, now: float) -> OfUnits:
@@ -38,7 +25,8 @@ def of_units(session: Session, ledger: Ledger | None, now: float) -> OfUnits:
     reach.require_agreement(given, counters=False)
     experiment = given if ledger is None else as_locked(ledger, given)
     draw = platform(experiment.platform).CAPABILITIES.draw
-    return OfUnits(experiment, gather.gather(experiment, ledger, now, draw), ledger)
+    evidence = gather.gather(experiment, ledger, now, draw, kept.folder())
+    return OfUnits(experiment, evidence, ledger)
 
 
 def statements(session: Session) -> tuple[str, ...]:
@@ -53,8 +41,10 @@ def statements(session: Session) -> tuple[str, ...]:
             f"--dry-run prints the SQL of source.table, which {session.experiment.name} has not",
             "abctl -v analyze EXPERIMENT says what counters are asked for",
         )
-    draw = platform(session.experiment.platform).CAPABILITIES.draw
-    return gather.statements(session.experiment, known_ledger(session), session.clock(), draw)
+    ledger, now = known_ledger(session), session.clock()
+    experiment = session.experiment if ledger is None else as_locked(ledger, session.experiment)
+    draw = platform(experiment.platform).CAPABILITIES.draw
+    return gather.statements(experiment, ledger, now, draw, kept.folder())
 
 
 def known_ledger(session: Session) -> Ledger | None:

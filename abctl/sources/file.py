@@ -24,6 +24,7 @@ from abctl.errors import SourceError
 from abctl.files import opened, replacing
 from abctl.forms import DamagedError, refuse_newer, require_known
 from abctl.forms.evidence import FORMAT, Array, array_of, line_of
+from abctl.forms.units import FORMAT as NEWEST
 from abctl.sources import Source
 
 API_VERSION, KIND = "abctl.dev/v1", "Evidence"
@@ -38,13 +39,16 @@ _WRITES_ONE = "to write one: abctl analyze EXPERIMENT --save FILE"
 _DIGEST = b'"sha256": "'
 
 
-def save(path: Path, document: Mapping[str, Any], arrays: Sequence[Array]) -> None:
+def save(
+    path: Path, document: Mapping[str, Any], arrays: Sequence[Array], format_: int = FORMAT
+) -> None:
     """Write evidence, whole or not at all.
 
     Args:
         path: of the file.
         document: `evidence` as plain data, and whatever else belongs beside it.
         arrays: those that it names by number.
+        format_: which an abctl must know to read it.
 
     Raises:
         UsageError: the file cannot be written.
@@ -55,19 +59,19 @@ def save(path: Path, document: Mapping[str, Any], arrays: Sequence[Array]) -> No
         replacing(path) as raw,
         gzip.GzipFile("", "wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as file,
     ):
-        for line in _lines(document, arrays):
+        for line in _lines(document, arrays, format_):
             digest.update(line)
             size.add(line)
             file.write(line)
         file.write(_DIGEST + digest.hexdigest().encode() + b'"}\n')
 
 
-def _lines(document: Mapping[str, Any], arrays: Sequence[Array]) -> Iterator[bytes]:
+def _lines(document: Mapping[str, Any], arrays: Sequence[Array], format_: int) -> Iterator[bytes]:
     """The document, one array a line, so that it never is in memory as a whole."""
     head = {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "format": FORMAT,
+        "format": format_,
         "writtenBy": {
             "abctl": __version__,
             "numpy": version("numpy"),
@@ -119,8 +123,8 @@ def _require_known(path: Path, document: Mapping[str, Any]) -> None:
     author = f"abctl {by.get('abctl')}" if isinstance(by, Mapping) else None
     if document.get("apiVersion") != API_VERSION:
         written = f"{document.get('apiVersion')} format {format_}"
-        refuse_newer(str(path), written, f"{API_VERSION} format {FORMAT}", author, SourceError)
-    require_known(str(path), format_, FORMAT, author, SourceError)
+        refuse_newer(str(path), written, f"{API_VERSION} format {NEWEST}", author, SourceError)
+    require_known(str(path), format_, NEWEST, author, SourceError)
 
 
 class _Size:

@@ -4,11 +4,10 @@ DuckDB reads files itself. Any other engine adds up what it can (see `in_engine`
 units come of it, which DuckDB adds up by the same SQL.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, tzinfo
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,37 +18,49 @@ from abctl.core.ledger import Ledger
 from abctl.core.split import Split
 from abctl.core.tables import Tables
 from abctl.errors import SourceError
-from abctl.stats.summary import Array
-from abctl.tables import in_engine, unit_sql, warehouse_sql
+from abctl.tables import check_sql, checks, in_engine, summed, unit_sql, warehouse_sql
 from abctl.tables.engine import Adder, adder, printable
+from abctl.tables.kept import Keeper, Kept, changes, kept_of
 from abctl.tables.relations import views
 from abctl.tables.unit_sql import Grid, Words
-from abctl.tables.units import Cell, Checked, UnitEvidence, placing
+from abctl.tables.units import UnitEvidence, placing
 from abctl.tables.warehouse import Warehouse, connected
 from abctl.tables.warehouse_sql import Asked
 
-_FEWEST_CAPPED = 100
-
 
 def statements(
-    experiment: Experiment, ledger: Ledger | None, now: float, draw: Draw | None
+    experiment: Experiment,
+    ledger: Ledger | None,
+    now: float,
+    draw: Draw | None,
+    keep: Path | None = None,
 ) -> tuple[str, ...]:
     """What is asked of the engine, in order; see `gather`."""
     asked = _asked(experiment, ledger, now)
     grid, splits = placing(experiment, ledger, now, 0.0, hashed=draw is not None)
+    known = _kept(experiment, ledger, asked, keep)[1]
+    over = grid.begins(known.over) if known else None
+    if known and known.fits(grid, splits, asked):
+        asked = replace(asked, first_from=grid.begins(known.days))
     said = _words(experiment, asked, grid, splits, draw)
     found = (
         *warehouse_sql.session(asked.tables),
-        warehouse_sql.exposure_checks(asked),
-        warehouse_sql.event_checks(asked),
-        warehouse_sql.event_repeats(asked),
+        check_sql.exposure_checks(asked),
+        check_sql.event_repeats(asked, over),
+        *(() if over is None else (check_sql.event_totals(asked, over),)),
+        check_sql.event_checks(asked, over),
+        check_sql.exposure_days(asked),
         in_engine.statement(asked, grid, said) if said else warehouse_sql.unit_rows(asked),
     )
     return tuple(f"{each};" for each in found)
 
 
 def gather(
-    experiment: Experiment, ledger: Ledger | None, now: float, draw: Draw | None
+    experiment: Experiment,
+    ledger: Ledger | None,
+    now: float,
+    draw: Draw | None,
+    keep: Path | None = None,
 ) -> UnitEvidence:
     """Ask the tables of an experiment.
 
@@ -58,6 +69,7 @@ def gather(
         ledger: what happened to its split; None where nobody kept one: then its own split stands.
         now: unix seconds, up to when rows count.
         draw: how its platform places a unit; None where each request is drawn anew.
+        keep: the folder of days that are closed; None: none is kept, and all is read.
 
     Raises:
         UsageError: a file, a driver or an environment variable is missing.
@@ -65,37 +77,72 @@ def gather(
         SourceError: they cannot be read, or have no exposure.
     """
     asked = _asked(experiment, ledger, now)
+    keeper, known = _kept(experiment, ledger, asked, keep)
     with _opened(asked.tables) as (engine, adding):
-        exposures = _exposures(engine, asked)
-        events = _events(engine, asked)
-        known = [exposures[name] for name in asked.names if name in exposures]
-        if not any(each.earliest is not None for each in known):
+        exposures = checks.exposures(engine, asked)
+        seen = [exposures[name] for name in asked.names if name in exposures]
+        if not any(each.earliest is not None for each in seen):
             others = ", ".join(printable(str(name)) for name in exposures if name is not None)
             raise SourceError(
                 f"{engine.place} has no exposure of {' or '.join(asked.names)}",
                 f"exposures are of {others or 'nobody'}: are variants called alike, and is source."
                 "table.timezone right?",
             )
-        earliest = min(each.earliest for each in known if each.earliest is not None)
+        earliest = min(each.earliest for each in seen if each.earliest is not None)
         grid, splits = placing(experiment, ledger, now, earliest, hashed=draw is not None)
+        old = known if known and known.fits(grid, splits, asked) else None
+        if old:
+            asked = replace(asked, first_from=grid.begins(old.days))
+        events, daily = checks.events(engine, asked, grid, known)
+        daily += checks.exposure_days(engine, asked, grid)
         latest = [each.latest for each in (*exposures.values(), *events.values()) if each.latest]
         through = max(latest) if ledger is not None else now
         evidence = UnitEvidence(
             engine.place, asked, grid, splits, exposures, events, {}, (), through
         )
-        rules = experiment.assignment
-        if said := _words(experiment, asked, grid, splits, draw):
-            sums = engine.rows(in_engine.statement(asked, grid, said))
-            caps = {i: m.cap.at for i, m in enumerate(asked.metrics) if m.cap is not None}
-            return replace(evidence, caps=caps, cells=_cells(sums, evidence, rules.buckets))
+        evidence = _added_up((engine, adding), evidence, experiment, draw, old)
+        if keeper is None:
+            return evidence
+        changed = changes(known.daily, daily, grid) if known else ()
+        keeper.save(kept_of(evidence, daily, known), asked)
+        return replace(evidence, changed=changed)
+
+
+def _kept(
+    experiment: Experiment, ledger: Ledger | None, asked: Asked, keep: Path | None
+) -> tuple[Keeper | None, Kept | None]:
+    if keep is None or ledger is None:
+        return None, None
+    keeper = Keeper.of(keep, experiment, asked)
+    return keeper, keeper.load(asked, experiment.assignment.buckets)
+
+
+def _added_up(
+    engines: tuple[Adder | Warehouse, Adder],
+    evidence: UnitEvidence,
+    experiment: Experiment,
+    draw: Draw | None,
+    old: Kept | None,
+) -> UnitEvidence:
+    """With the sums of units, and the caps of their metrics."""
+    engine, adding = engines
+    asked, grid, rules = evidence.asked, evidence.grid, experiment.assignment
+    said = _words(experiment, asked, grid, evidence.splits, draw)
+    caps: Mapping[int, float | None]
+    if said:
+        sums = engine.rows(in_engine.statement(asked, grid, said))
+        caps = {i: m.cap.at for i, m in enumerate(asked.metrics) if m.cap is not None}
+    else:
         if grid.hashed and draw is not None:
-            adding.define(in_engine.COURSE, in_engine.course(rules, splits, draw), "VARCHAR")
+            courses = in_engine.course(rules, evidence.splits, draw)
+            adding.define(in_engine.COURSE, courses, "VARCHAR")
         adding.define(in_engine.BUCKET, in_engine.bucket_of(rules), "INTEGER")
         adding.rows(in_engine.in_duckdb(asked, grid, _units(engine, adding, asked)))
-        shares = _caps(adding, evidence)
-        settled = {i: cap for i, cap in shares.items() if cap is not None}
+        caps = old.caps if old else summed.caps_of(adding, evidence)
+        settled = {i: cap for i, cap in caps.items() if cap is not None}
         sums = adding.rows(unit_sql.sums(asked, settled))
-        return replace(evidence, caps=shares, cells=_cells(sums, evidence, rules.buckets))
+    cells = summed.cells_of(sums, evidence, rules.buckets)
+    return replace(evidence, caps=caps, cells=(*(old.cells if old else ()), *cells))
 
 
 def _words(
@@ -139,7 +186,7 @@ def _units(engine: Adder | Warehouse, adding: Adder, asked: Asked) -> str:
             if name == "unit_id":
                 given[name] = np.array([str(value) for value in column], dtype=object)
             elif name in times:
-                given[name] = np.array([_seconds(value, zone) for value in column])
+                given[name] = np.array([checks.seconds(value, zone) for value in column])
             else:
                 given[name] = np.array([float(value or 0.0) for value in column])
         adding.insert("abctl_rows", given)
@@ -150,124 +197,3 @@ def _units(engine: Adder | Warehouse, adding: Adder, asked: Asked) -> str:
 
 def _number(name: str) -> str:
     return name if name == "unit_id" else f"CAST({name} AS DOUBLE) AS {name}"
-
-
-def _seconds(moment: Any, zone: tzinfo) -> float:
-    """Unix seconds of a time as a driver gives it."""
-    if moment is None:
-        return math.nan
-    if isinstance(moment, datetime):
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
-    if isinstance(moment, str):
-        return _seconds(datetime.fromisoformat(moment), zone)
-    return float(moment)
-
-
-def _exposures(engine: Adder | Warehouse, asked: Asked) -> dict[str | None, Checked]:
-    zone, found = asked.tables.zone, dict[str | None, Checked]()
-    for name, *numbers, first, last in engine.rows(warehouse_sql.exposure_checks(asked)):
-        rows, unitless, timeless, early, future = (int(n or 0) for n in numbers)
-        found[name] = Checked(
-            rows,
-            unitless,
-            timeless,
-            early,
-            future,
-            earliest=_or_none(first, zone),
-            latest=_or_none(last, zone),
-        )
-    return found
-
-
-def _events(engine: Adder | Warehouse, asked: Asked) -> dict[str | None, Checked]:
-    zone = asked.tables.zone
-    repeated = dict(engine.rows(warehouse_sql.event_repeats(asked)))
-    found = dict[str | None, Checked]()
-    for name, *numbers, last in engine.rows(warehouse_sql.event_checks(asked)):
-        rows, unitless, timeless, future, numberless, infinite = (int(n or 0) for n in numbers)
-        found[name] = Checked(
-            rows,
-            unitless,
-            timeless,
-            future=future,
-            numberless=numberless,
-            infinite=infinite,
-            latest=_or_none(last, zone),
-            repeated=int(repeated.get(name, 0)),
-        )
-    return found
-
-
-def _or_none(moment: Any, zone: tzinfo) -> float | None:
-    seconds = _seconds(moment, zone)
-    return None if math.isnan(seconds) else seconds
-
-
-def _caps(adding: Adder, evidence: UnitEvidence) -> dict[int, float | None]:
-    """The caps: those that are shares are settled by the first units, and stay."""
-    found = dict[int, float | None]()
-    days = [row for row in adding.rows(unit_sql.days()) if row[0] is not None]
-    for i, metric in enumerate(evidence.asked.metrics):
-        if metric.cap is None:
-            continue
-        if not metric.cap.of_values:
-            found[i] = metric.cap.at
-            continue
-        needed, units = max(_FEWEST_CAPPED, round(1 / (1 - metric.cap.at))), 0
-        found[i] = None
-        for _, day, count in sorted(days, key=lambda row: row[1]):
-            if not evidence.closed(i, (day - evidence.grid.first).days):
-                break
-            if (units := units + count) >= needed:
-                cap = adding.rows(unit_sql.quantile(i, metric, day))[0][0]
-                found[i] = None if cap is None else float(cap)
-                break
-    return found
-
-
-def _cells(rows: Iterable[Sequence[Any]], evidence: UnitEvidence, buckets: int) -> tuple[Cell, ...]:
-    """What `unit_sql.sums` gave, its buckets together, and of ratios apart as well."""
-    asked, found = evidence.asked, dict[Any, list[Sequence[Any]]]()
-    for epoch, day, *rest in rows:
-        key = (None if epoch is None else int(epoch), _day(day, evidence.grid), *rest[:2])
-        found.setdefault(key, []).append(rest[2:])
-    ratios = [i for i in range(len(asked.metrics)) if "d" in unit_sql.values(asked, i)]
-    ends = np.cumsum([3, *(_width(asked, i) for i in range(len(asked.metrics)))])
-    cells = list[Cell]()
-    for key in sorted(found, key=lambda each: (each[0] is None, *each)):
-        epoch, day, course, seen = key
-        table = np.array([[float(n or 0.0) for n in row[1:]] for row in found[key]])
-        at = [in_engine.folded(row[0], buckets) for row in found[key]]
-        whole, by_bucket = table.sum(axis=0), dict[int, Array]()
-        for i in ratios:
-            begin, names = ends[i], unit_sql.values(asked, i)
-            by_bucket[i] = np.zeros((1 + len(names), buckets))
-            np.add.at(by_bucket[i].T, at, table[:, begin : begin + 1 + len(names)])
-        cells.append(
-            Cell(
-                epoch,
-                day,
-                course,
-                None if seen == -1 else int(seen),
-                int(whole[0]),
-                int(whole[1]),
-                int(whole[2]),
-                tuple(np.split(whole, ends[:-1])[1:]),
-                by_bucket,
-            )
-        )
-    return tuple(cells)
-
-
-def _width(asked: Asked, which: int) -> int:
-    names = unit_sql.values(asked, which)
-    return 1 + len(names) + len(unit_sql.products(names))
-
-
-def _day(found: Any, grid: Grid) -> int:
-    """A day as a driver gives it."""
-    if isinstance(found, datetime):
-        found = found.date()
-    elif isinstance(found, str):
-        found = date.fromisoformat(found[:10])
-    return int((found - grid.first).days)

@@ -38,6 +38,44 @@ class Checked:
     repeated: int = 0
 
 
+@dataclass(frozen=True)
+class Daily:
+    """The rows of a day, as far as anything is taken of them.
+
+    Attributes:
+        of: `exposures`, or the name of an event.
+        day: counted from the first day of exposures.
+        unitless, numberless, infinite, latest, repeated: see `Checked`.
+        added, absolute: sums of their numbers, and of those without their signs.
+    """
+
+    of: str
+    day: int
+    rows: int
+    unitless: int = 0
+    numberless: int = 0
+    infinite: int = 0
+    latest: float | None = None
+    added: float = 0.0
+    absolute: float = 0.0
+    repeated: int = 0
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Rows of days that were over for good, which are no longer those that there were.
+
+    Attributes:
+        first: of these days (ISO).
+        rows: how many more there are; may be 0, where their numbers have changed.
+    """
+
+    of: str
+    days: int
+    first: str
+    rows: int
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """Units of one epoch and day of first exposure, and of one course.
@@ -74,6 +112,7 @@ class UnitEvidence:
         events: the same of events, by name; None for those that nobody asks for.
         caps: numbers at which metrics are capped, by their place; None where not known yet.
         through: up to when rows are there, as far as they say it (unix seconds).
+        changed: of days that were over for good at an earlier look.
     """
 
     place: str
@@ -85,12 +124,30 @@ class UnitEvidence:
     caps: Mapping[int, float | None]
     cells: tuple[Cell, ...]
     through: float
+    changed: tuple[Changed, ...] = ()
 
     def closed(self, which: int, day: int) -> bool:
         """Whether the windows of a day's units are over, and all rows of them are there."""
         window = self.asked.metrics[which].window_seconds or 0.0
-        ends = self.grid.begins(day + 1) + window
-        return ends <= self.through and ends + self.asked.tables.late_seconds <= self.asked.until
+        return self.over(self.grid.begins(day + 1) + window)
+
+    def over(self, moment: float) -> bool:
+        """Whether all rows up to a moment (unix seconds) are there."""
+        late = self.asked.tables.late_seconds
+        return moment <= self.through and moment + late <= self.asked.until
+
+    @property
+    def days_over(self) -> int:
+        """How many days are over for good, from the first on."""
+        asked = self.asked
+        return self.grid.day_of(min(self.through, asked.until - asked.tables.late_seconds))
+
+    @property
+    def days_closed(self) -> int:
+        """How many days are closed for every metric, from the first on."""
+        last, metrics = self.grid.day_of(self.asked.until), range(len(self.asked.metrics))
+        days = (d for d in range(last + 1) if not all(self.closed(i, d) for i in metrics))
+        return next(days, 0)
 
 
 def placing(

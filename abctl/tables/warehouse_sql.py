@@ -15,7 +15,7 @@ from abctl.tables.relations import EVENTS, EXPOSURES, written
 from abctl.tables.sql import quoted, text
 
 # Beyond it a square is no number.
-_LARGEST = "1E150"
+LARGEST = "1E150"
 _SESSIONS: Mapping[str, str] = {
     "duckdb": "SET TimeZone = {zone}",
     "postgres": "SET TIME ZONE {zone}",
@@ -38,6 +38,7 @@ class Asked:
         names: of the variants, the control first.
         metrics: that are taken from them.
         since, until: which exposures count (unix seconds); without `since` all up to `until`.
+        first_from: units whose first exposure was before are left out; None: none is.
     """
 
     tables: Tables
@@ -45,6 +46,7 @@ class Asked:
     metrics: tuple[Metric, ...]
     since: float | None
     until: float
+    first_from: float | None = None
 
     @classmethod
     def of(cls, experiment: Experiment, since: float | None, until: float) -> "Asked":
@@ -89,65 +91,13 @@ def unit_parts(asked: Asked) -> tuple[tuple[str, ...], str]:
     """The same in parts: what WITH has, and the SELECT that takes from it."""
     listed = ", ".join(f"{each} AS {name}" for name, each in _columns(asked))
     joined = "units AS u LEFT JOIN facts AS f ON f.unit_at = u.unit_of"
-    parts = _exposures(asked), _units(asked), _events(asked), _facts(asked)
+    parts = exposures_read(asked), _units(asked), events_read(asked), facts_read(asked)
     return parts, f"SELECT {listed} FROM {joined} GROUP BY u.unit_of"
 
 
 def columns(asked: Asked) -> tuple[str, ...]:
     """What is in a row of a unit: its id, its exposures, times, and the numbers of each metric."""
     return tuple(name for name, _ in _columns(asked))
-
-
-def exposure_checks(asked: Asked) -> str:
-    """Of each value of the variant's column: rows, and what of them names no unit or time."""
-    since = "FALSE" if asked.since is None else f"seen_at < {moment(asked, asked.since)}"
-    counted = {
-        "rows_of": "COUNT(*)",
-        "unitless": _count("unit_of IS NULL"),
-        "timeless": _count("seen_at IS NULL"),
-        "early": _count(since),
-        "future": _count(f"seen_at >= {moment(asked, asked.until)}"),
-        "earliest": "MIN(seen_at)",
-        "latest": f"MAX(CASE WHEN seen_at < {moment(asked, asked.until)} THEN seen_at END)",
-    }
-    listed = ", ".join(f"{each} AS {name}" for name, each in counted.items())
-    return written(
-        asked.tables,
-        f"WITH {_exposures(asked)} SELECT arm_of, {listed} FROM exposures_read GROUP BY arm_of "
-        "ORDER BY rows_of DESC, arm_of LIMIT 1000",
-    )
-
-
-def event_checks(asked: Asked) -> str:
-    """Of each event that is asked for, and of all others: rows, and what of them is no number."""
-    bad = f"number_of IS NULL OR NOT ABS(number_of) <= {_LARGEST}"
-    counted = {
-        "rows_of": "COUNT(*)",
-        "unitless": _count("unit_at IS NULL"),
-        "timeless": _count("happened_at IS NULL"),
-        "future": _count(f"happened_at >= {moment(asked, asked.until)}"),
-        "numberless": _count("number_of IS NULL"),
-        "infinite": _count(f"number_of IS NOT NULL AND ({bad})"),
-        "latest": f"MAX(CASE WHEN happened_at < {moment(asked, asked.until)} THEN happened_at END)",
-    }
-    listed = ", ".join(f"{each} AS {name}" for name, each in counted.items())
-    return written(
-        asked.tables,
-        f"WITH {_events(asked)}, named AS (SELECT CASE WHEN what_of IN ({_texts(asked.events)}) "
-        "THEN what_of END AS what_asked, unit_at, happened_at, number_of FROM events_read) "
-        f"SELECT what_asked, {listed} FROM named GROUP BY what_asked",
-    )
-
-
-def event_repeats(asked: Asked) -> str:
-    """Of each event that is asked for, how many rows equal another one."""
-    return written(
-        asked.tables,
-        f"WITH {_events(asked)}, {_facts(asked)}, alike AS (SELECT what_of AS what_asked, "
-        "COUNT(*) - 1 AS further FROM facts GROUP BY unit_at, happened_at, what_of, number_of "
-        "HAVING COUNT(*) > 1) "
-        "SELECT what_asked, SUM(further) AS further_of FROM alike GROUP BY what_asked",
-    )
 
 
 def moment(asked: Asked, seconds: float) -> str:
@@ -159,7 +109,8 @@ def moment(asked: Asked, seconds: float) -> str:
     return f"CAST({text(instant.isoformat(' ', 'microseconds'))} AS TIMESTAMPTZ)"
 
 
-def _count(condition: str) -> str:
+def counted(condition: str) -> str:
+    """How many rows are so."""
     return f"SUM(CASE WHEN {condition} THEN 1 ELSE 0 END)"
 
 
@@ -174,7 +125,7 @@ def _columns(asked: Asked) -> Iterator[tuple[str, str]]:
         for name, (of, value, when) in _values(asked, metric).items():
             known = f"f.what_of = {text(of)} AND {when}"
             if value == "bad":
-                yield f"{name}_{i}", _count(f"{known} AND f.sound_of = 0")
+                yield f"{name}_{i}", counted(f"{known} AND f.sound_of = 0")
             elif value == "any":
                 some = f"{known} AND f.sound_of = 1 AND f.number_of <> 0"
                 yield f"{name}_{i}", f"MAX(CASE WHEN {some} THEN 1.0 ELSE 0.0 END)"
@@ -217,7 +168,8 @@ def _values(asked: Asked, metric: Metric) -> Mapping[str, tuple[str, str, str]]:
     return found
 
 
-def _exposures(asked: Asked) -> str:
+def exposures_read(asked: Asked) -> str:
+    """What WITH calls `exposures_read`: whose, of which variant, and when."""
     rows = asked.tables.exposures
     return (
         f"exposures_read AS (SELECT {_id(asked, rows.unit)} AS unit_of, "
@@ -226,7 +178,8 @@ def _exposures(asked: Asked) -> str:
     )
 
 
-def _events(asked: Asked) -> str:
+def events_read(asked: Asked) -> str:
+    """What WITH calls `events_read`: whose, when, what, and its number."""
     rows = asked.tables.events
     number = "CAST(1.0 AS DOUBLE)" if rows.value is None else _number(asked, rows.value)
     return (
@@ -246,28 +199,33 @@ def _units(asked: Asked) -> str:
     for k, before in enumerate(asked.befores):
         times.append(f"MIN(seen_at) - {_interval(before)} AS since_{k}")
     since = "" if asked.since is None else f"seen_at >= {moment(asked, asked.since)} AND "
+    later = ""
+    if asked.first_from is not None:
+        later = f" HAVING MIN(seen_at) >= {moment(asked, asked.first_from)}"
     return (
         f"units AS (SELECT unit_of, COUNT(*) AS rows_of, MIN(seen_at) AS first_seen, "
         f"{', '.join(times)} FROM exposures_read WHERE {since}"
         f"seen_at < {moment(asked, asked.until)} AND unit_of IS NOT NULL "
-        f"AND arm_of IN ({_texts(asked.names)}) GROUP BY unit_of)"
+        f"AND arm_of IN ({texts(asked.names)}) GROUP BY unit_of{later})"
     )
 
 
-def _facts(asked: Asked) -> str:
-    since = ""
-    if asked.since is not None:
-        begin = asked.since - max(asked.befores, default=0.0)
+def facts_read(asked: Asked) -> str:
+    """What WITH calls `facts`: events that any metric may take."""
+    since, first = "", asked.since if asked.first_from is None else asked.first_from
+    if first is not None:
+        begin = first - max(asked.befores, default=0.0)
         since = f"happened_at >= {moment(asked, begin)} AND "
     return (
         "facts AS (SELECT unit_at, happened_at, what_of, number_of, "
-        f"CASE WHEN ABS(number_of) <= {_LARGEST} THEN 1 ELSE 0 END AS sound_of FROM events_read "
-        f"WHERE {since}happened_at < {moment(asked, asked.until)} AND unit_at IS NOT NULL "
-        f"AND what_of IN ({_texts(asked.events)}))"
+        f"CASE WHEN ABS(number_of) <= {LARGEST} THEN 1 ELSE 0 END AS sound_of FROM events_read "
+        f"WHERE {since}happened_at < {moment(asked, asked.until)} "
+        f"AND what_of IN ({texts(asked.events)}))"
     )
 
 
-def _texts(values: Sequence[str]) -> str:
+def texts(values: Sequence[str]) -> str:
+    """Texts as a list."""
     return ", ".join(map(text, values))
 
 

@@ -218,6 +218,7 @@ OTHERWISE: Mapping[str, dict[str, Any]] = {
     "tooLarge": {"detail": "sum: a value that is not a finite number"},
     "unitsMismatch": {"requests_count": 11_000.0, "p": 1e-9, "alpha": 0.001},
     "unitsMixed": {"units_count": 400.0},
+    "closedDaysChanged": {"rows_count": 12, "days_count": 2, "first": "2026-11-03"},
     "unitsAroundChanges": {"units_count": 40},
     "unitsMoved": {"units_count": 400},
     "unitsOpen": {"units_count": 1_200},

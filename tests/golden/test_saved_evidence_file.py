@@ -17,7 +17,7 @@ import pytest
 
 from abctl.cli.main import run
 from abctl.evidence import saved
-from abctl.forms.evidence import FORMAT
+from abctl.forms.units import FORMAT
 
 HERE = Path(__file__).parent
 SAVED, COUNTS = HERE / "saved_evidence.json.gz", HERE / "saved_evidence_counts.json"

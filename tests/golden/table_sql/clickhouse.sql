@@ -54,9 +54,62 @@ WITH events_read AS (
     WHERE
       NOT bot
   ) AS t
+), facts AS (
+  SELECT
+    unit_at,
+    happened_at,
+    what_of,
+    number_of,
+    CASE WHEN ABS(number_of) <= 1E150 THEN 1 ELSE 0 END AS sound_of
+  FROM events_read
+  WHERE
+    happened_at >= CAST('2026-08-15 12:40:00.000000' AS Nullable(DateTime64(6)))
+    AND happened_at < CAST('2026-09-21 16:13:20.000000' AS Nullable(DateTime64(6)))
+    AND what_of IN ('purchase', 'back\\slash')
+), alike AS (
+  SELECT
+    what_of AS what_asked,
+    CAST(happened_at AS Nullable(DATE)) AS on_day,
+    COUNT(*) - 1 AS further
+  FROM facts
+  WHERE
+    NOT (
+      unit_at IS NULL
+    )
+  GROUP BY
+    unit_at,
+    happened_at,
+    what_of,
+    number_of
+  HAVING
+    COUNT(*) > 1
+)
+SELECT
+  what_asked,
+  on_day,
+  SUM(further) AS further_of
+FROM alike
+GROUP BY
+  what_asked,
+  on_day;
+
+WITH events_read AS (
+  SELECT
+    nullIf(CAST(t."us""er`" AS Nullable(String)), '') AS unit_at,
+    CAST(t."ts" AS Nullable(DateTime64(6))) AS happened_at,
+    nullIf(CAST(t."name" AS Nullable(String)), '') AS what_of,
+    CAST(t."value" AS Nullable(Float64)) AS number_of
+  FROM (
+    SELECT
+      *
+    FROM analytics.events
+    WHERE
+      NOT bot
+  ) AS t
 ), named AS (
   SELECT
     CASE WHEN what_of IN ('purchase', 'back\\slash') THEN what_of END AS what_asked,
+    CAST(happened_at AS Nullable(DATE)) AS on_day,
     unit_at,
     happened_at,
     number_of
@@ -64,6 +117,7 @@ WITH events_read AS (
 )
 SELECT
   what_asked,
+  on_day,
   COUNT(*) AS rows_of,
   SUM(CASE WHEN unit_at IS NULL THEN 1 ELSE 0 END) AS unitless,
   SUM(CASE WHEN happened_at IS NULL THEN 1 ELSE 0 END) AS timeless,
@@ -92,58 +146,51 @@ SELECT
       WHEN happened_at < CAST('2026-09-21 16:13:20.000000' AS Nullable(DateTime64(6)))
       THEN happened_at
     END
-  ) AS latest
+  ) AS latest,
+  SUM(
+    CASE
+      WHEN number_of IS NULL OR NOT ABS(number_of) <= 1E150
+      THEN 0.0
+      ELSE number_of
+    END
+  ) AS added,
+  SUM(
+    CASE
+      WHEN number_of IS NULL OR NOT ABS(number_of) <= 1E150
+      THEN 0.0
+      ELSE ABS(number_of)
+    END
+  ) AS absolute
 FROM named
 GROUP BY
-  what_asked;
+  what_asked,
+  on_day;
 
-WITH events_read AS (
+WITH exposures_read AS (
   SELECT
-    nullIf(CAST(t."us""er`" AS Nullable(String)), '') AS unit_at,
-    CAST(t."ts" AS Nullable(DateTime64(6))) AS happened_at,
-    nullIf(CAST(t."name" AS Nullable(String)), '') AS what_of,
-    CAST(t."value" AS Nullable(Float64)) AS number_of
-  FROM (
-    SELECT
-      *
-    FROM analytics.events
-    WHERE
-      NOT bot
-  ) AS t
-), facts AS (
+    nullIf(CAST(t."user_id" AS Nullable(String)), '') AS unit_of,
+    nullIf(CAST(t."variant" AS Nullable(String)), '') AS arm_of,
+    CAST(t."ts" AS Nullable(DateTime64(6))) AS seen_at
+  FROM "analytics"."exposures" AS t
+), dated AS (
   SELECT
-    unit_at,
-    happened_at,
-    what_of,
-    number_of,
-    CASE WHEN ABS(number_of) <= 1E150 THEN 1 ELSE 0 END AS sound_of
-  FROM events_read
+    CAST(seen_at AS Nullable(DATE)) AS on_day
+  FROM exposures_read
   WHERE
-    happened_at >= CAST('2026-08-15 12:40:00.000000' AS Nullable(DateTime64(6)))
-    AND happened_at < CAST('2026-09-21 16:13:20.000000' AS Nullable(DateTime64(6)))
-    AND NOT (
-      unit_at IS NULL
-    )
-    AND what_of IN ('purchase', 'back\\slash')
-), alike AS (
-  SELECT
-    what_of AS what_asked,
-    COUNT(*) - 1 AS further
-  FROM facts
-  GROUP BY
-    unit_at,
-    happened_at,
-    what_of,
-    number_of
-  HAVING
-    COUNT(*) > 1
+    NOT (
+      unit_of IS NULL
+    ) AND arm_of IN ('control', 'treatment')
 )
 SELECT
-  what_asked,
-  SUM(further) AS further_of
-FROM alike
+  on_day,
+  COUNT(*) AS rows_of
+FROM dated
+WHERE
+  NOT (
+    on_day IS NULL
+  )
 GROUP BY
-  what_asked;
+  on_day;
 
 WITH exposures_read AS (
   SELECT
@@ -197,9 +244,6 @@ WITH exposures_read AS (
   WHERE
     happened_at >= CAST('2026-08-15 12:40:00.000000' AS Nullable(DateTime64(6)))
     AND happened_at < CAST('2026-09-21 16:13:20.000000' AS Nullable(DateTime64(6)))
-    AND NOT (
-      unit_at IS NULL
-    )
     AND what_of IN ('purchase', 'back\\slash')
 ), unit_rows AS (
   SELECT
@@ -523,9 +567,6 @@ WITH exposures_read AS (
   FROM events_read
   WHERE
     happened_at < CAST('2026-09-21 16:13:20.000000' AS Nullable(DateTime64(6)))
-    AND NOT (
-      unit_at IS NULL
-    )
     AND what_of IN ('purchase', 'back\\slash')
 ), unit_rows AS (
   SELECT

@@ -114,7 +114,7 @@ def set_(*keys: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_("format", 2), "written by abctl .* as format 2, this abctl .* reads format 1"),
+        (set_("format", 3), "written by abctl .* as format 3, this abctl .* reads format 2"),
         (set_("format", True), "written by abctl .* as format True"),
         (set_("format", None), "as format None"),
         (set_("apiVersion", "abctl.dev/v9"), "written by abctl .* as abctl.dev/v9"),

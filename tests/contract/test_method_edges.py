@@ -21,6 +21,11 @@ PLANS = [
     Plan(alternative=side, quantile=0.5, threshold=0.2, mde=Delta(0.1, relative=True))
     for side in ("two-sided", "greater", "less")
 ]
+# Nearly certain, of the outermost values, and far from no effect.
+EXTREME = [
+    Plan(alpha=1e-6, null=Delta(2.0, relative=True), quantile=share, threshold=0.2)
+    for share in (0.001, 0.9, 0.999)
+]
 # For small samples only.
 SMALL = {"fisher", "barnard", "boschloo"}
 # Tell bursts from a difference by what differs from poll to poll.
@@ -107,6 +112,29 @@ def test_hardly_any_units_prove_nothing(method, plan, n, events) -> None:
         assert not found.rejects
     if n == 0:
         assert isinstance(found, NotEstimable)
+
+
+@each()
+@pytest.mark.parametrize("plan", EXTREME, ids=lambda plan: f"{plan.quantile:g}")
+@pytest.mark.parametrize("events", [(0.1, 0.2), (0.9, 0.25), (0.0, 0.5)], ids=str)
+def test_extreme_questions_are_no_reason_to_compute_nonsense(method, plan, events) -> None:
+    n = np.full(20, 100 if name(method) not in SMALL else 2)
+    data = stream(method.SUMMARY, *((n, np.rint(share * n).astype(int)) for share in events))
+    # Tests take warnings of numpy for errors.
+    checked(method.estimate(data, plan))
+
+
+@each(Histogram, GroupedHistogram)
+@pytest.mark.parametrize(
+    "plan", [*PLANS, *EXTREME], ids=lambda p: f"{p.alternative} {p.quantile:g} {p.alpha:g}"
+)
+@pytest.mark.parametrize("above", [1, 30, 300])
+def test_some_values_above_the_last_edge_are_no_reason_either(method, plan, above) -> None:
+    cells = np.tile([30, 200, 200, 200 - above // 2, above], (20, 1))
+    if method.SUMMARY is GroupedHistogram:
+        cells = np.repeat(cells[:, None, :], BUCKETS, axis=1)
+    sides = (method.SUMMARY(each, EDGES) for each in (cells, cells + 1))
+    checked(method.estimate(Stream(*sides, np.zeros(20)), plan))
 
 
 @each()

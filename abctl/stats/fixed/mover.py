@@ -52,7 +52,9 @@ class Mover:
         of_b, of_a = (
             (self.b - low_b, high_a - self.a) if below else (high_b - self.b, self.a - low_a)
         )
-        return np.hypot(of_b, np.where(ratio > 0.0, ratio, 0.0) * of_a)
+        # Nothing of a control is nothing, even if the control could be infinite.
+        of_a = np.where(ratio > 0.0, of_a, 0.0)
+        return np.asarray(np.hypot(of_b, np.maximum(ratio, 0.0) * of_a))
 
     def statistic(self, null: Null) -> float:
         """Standard errors at which an interval would touch the null, with the effect's sign."""

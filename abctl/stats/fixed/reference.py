@@ -13,6 +13,7 @@ from abctl.stats.estimate import Alternative
 from abctl.stats.summary import Array
 
 _SMALLEST = 1e-290
+_NEARLY_NORMAL = 1e5
 _LOG_2 = math.log(2.0)
 _GRID = np.linspace(0.0, 1.0, 33)
 # Around a guess, in widths of where the root may be: from a quarter to next to nothing.
@@ -102,8 +103,9 @@ def _upper(t: float, df: float) -> tuple[float, float]:
         tail = float(stdtr(df, -t))
         if tail > _SMALLEST:
             return tail, math.log(tail)
-    else:
-        log_tail = float(log_ndtr(-t))
+    if df > _NEARLY_NORMAL:
+        # The series below does not converge there in reasonable time.
+        log_tail = float(log_ndtr(-(normal_of_t(np.array(t), df) if df < math.inf else t)))
         return math.exp(log_tail), log_tail
     both, log_both = f_tail(t * t, 1.0, df)
     return both / 2.0, log_both - _LOG_2

@@ -42,7 +42,7 @@ def cost_of_horizon(
     """Largest and expected number of units, as multiples of the fixed test's.
 
     >>> [round(times, 2) for times in cost_of_horizon()]
-    [1.09, 0.75]
+    [1.09, 0.76]
 
     The largest is what the planned information has: it gives the wanted power. The effect is as
     planned. The score of the effect is a Brownian motion with drift; it is followed through 100
@@ -53,7 +53,7 @@ def cost_of_horizon(
     once = -float(ndtri(alpha / sides)) + float(ndtri(power))
     reached = np.arange(1, _LOOKS + 1) / _LOOKS
     x = limit(alpha * (1.0 - EVER_SHARE) / sides)
-    upper = (x - allowance(reached)) * reached**SHAPE
+    upper = (x - allowance(reached, x)) * reached**SHAPE
     lower = np.full_like(upper, -math.inf)
     drift, missing = once, 1.0
     # In normal quantiles power grows about as the drift does.

@@ -103,6 +103,8 @@ def universal(
     for effect, weight in zip(*points(plan, information), strict=True):
         by = float(effect) * abs(size.value)
         line = Null(null.ratio + by * size.relative, null.offset + by * (not size.relative))
+        if line.ratio <= 0.0:
+            continue  # an effect of more than everything
         log_prior, x = _places(line, level, variance, sum(n), poisson=poisson)
         y = line.ratio * x + line.offset
         inside = (x >= 0.0) & (y >= 0.0) & (poisson | ((x <= 1.0) & (y <= 1.0)))

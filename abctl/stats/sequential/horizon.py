@@ -10,7 +10,9 @@ has 2, the reflection principle). By how little it is less for small x, numerica
 That is of somebody who looks all the time. Who looks at the ends of polls sees the process only
 where it is already beyond the boundary, on average by 0.583 standard deviations of what came since
 the look before (Chernoff; Siegmund). So the boundary of each look is that much nearer, less a
-second term for steps that are large.
+second term for steps that are large. Far from 0 the process climbs so steeply that its overshoot is
+larger than what remains of the chance between the looks; there Siegmund's factor for the overshoot
+of a walk with drift says how much nearer the boundary may be.
 
 The first look beyond T is the last one: it has what the looks before it have left of the chance.
 What the boundary has not rejected then it does not reject any more.
@@ -28,9 +30,9 @@ as it is known at that look.
 
 Sources: Wang & Tsiatis (1987), doi:10.2307/2531959, for the boundary; Piterbarg (1996), Asymptotic
 Methods in the Theory of Gaussian Processes and Fields, theorem D.3; Siegmund (1985), Sequential
-Analysis, chapter X, and Whitehead (1997), The Design and Analysis of Sequential Clinical Trials,
-4.5, for the looks; Jennison & Turnbull (1989), doi:10.1111/j.2517-6161.1989.tb01433.x, for repeated
-confidence intervals.
+Analysis, chapters IV and X, and Whitehead (1997), The Design and Analysis of Sequential Clinical
+Trials, 4.5, for the looks; Jennison & Turnbull (1989), doi:10.1111/j.2517-6161.1989.tb01433.x, for
+repeated confidence intervals.
 """
 
 import math
@@ -39,7 +41,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtri
+from scipy.special import log_ndtr, ndtr, ndtri
 
 from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.fixed.contrast import Interval, agreeing, null_of
@@ -57,6 +59,8 @@ USUAL = (1.6449 + 0.8416) ** 2 * 1.116
 # The chance to exceed the boundary up to T, over that at T, for large x.
 _EVER_OVER_ONCE = 1.0 + 1.0 / (1.0 - 2.0 * SHAPE)
 _OVERSHOOT, _LARGE_STEP = 0.5826, 0.3
+# Steps to the boundary that a look just reaches: each leaves a tenth of the error.
+_STEPS = 12
 # Less is no look at all.
 _LEAST_LEFT = math.log(1e-12)
 
@@ -84,17 +88,36 @@ def limit(alpha: float) -> float:
     return x
 
 
-def allowance(reached: Array) -> Array:
+def allowance(reached: Array, x: Array | float) -> Array:
     """By how much the boundary of each look is nearer, because nobody looked in between.
 
-    >>> allowance(np.array([0.5, 1.0])).round(2)
-    array([0.29, 0.26])
+    >>> allowance(np.array([0.5, 1.0]), 2.05).round(2)
+    array([0.24, 0.26])
+    >>> allowance(np.array([0.5, 1.0]), 5.0).round(2)  # at a level of 1 in a million
+    array([0.11, 0.17])
 
     Args:
         reached: information of each look over the planned one, positive.
+        x: the boundary at the planned information, of each look or of all.
     """
     step = np.maximum(np.diff(reached, prepend=0.0), 0.0)
-    return np.asarray((_OVERSHOOT * np.sqrt(step) - _LARGE_STEP * step) / reached**SHAPE)
+    near = (_OVERSHOOT * np.sqrt(step) - _LARGE_STEP * step) / reached**SHAPE
+    # The standardized boundary, and how the chance between looks decreases with its overshoot.
+    z = np.maximum(x, 1.0) * reached ** (SHAPE - 0.5)
+    between = _EVER_OVER_ONCE - 1.0
+    seen = 1.0 + between * _overshot(2.0 * (1.0 - SHAPE) * z * np.sqrt(step / reached))
+    far = np.log(_EVER_OVER_ONCE / seen) / np.maximum(x, 1.0) * reached ** (1.0 - 2.0 * SHAPE)
+    return np.asarray(np.minimum(near, far))
+
+
+def _overshot(drift: Array) -> Array:
+    """Of the chance to cross at any time, what is left at the looks; drift by the looks' deviation.
+
+    Source: Siegmund & Yakir (2007), The Statistics of Gene Mapping, 5.2.
+    """
+    half = 0.5 * np.maximum(drift, 1e-6)
+    density = np.exp(-0.5 * half * half) / math.sqrt(2.0 * math.pi)
+    return np.asarray((ndtr(half) - 0.5) / half / (half * ndtr(half) + density))
 
 
 def left_for_last(x: float, before: float) -> float:
@@ -205,7 +228,7 @@ class _Looks:
         """The last look within and the one beyond, and the z that each needs, one-sided."""
         if self.within:
             last = self.within - 1
-            nearer = allowance(self.reached[: self.within])[-1]
+            nearer = allowance(self.reached[: self.within], limit(alpha))[-1]
             power = self.before ** (0.5 - SHAPE)
             yield int(self.index[last]), (limit(alpha) - float(nearer)) / power
         if self.within < self.z.size:
@@ -220,7 +243,12 @@ class _Looks:
 
     def _x(self) -> Array:
         reached, z = self.reached[: self.within], self.z[: self.within]
-        return np.asarray(z * reached ** (0.5 - SHAPE) + allowance(reached))
+        seen = z * reached ** (0.5 - SHAPE)
+        found = seen
+        for _ in range(_STEPS):
+            # The allowance is that of the boundary that is just reached.
+            found = seen + allowance(reached, found)
+        return np.asarray(found)
 
 
 def _log_p_of_last(z: float, before: float) -> float:

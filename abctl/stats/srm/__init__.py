@@ -24,8 +24,9 @@ __all__ = ["ALPHA", "SrmResult", "clustered", "fixed", "sequential"]
 
 _MIN_EXPECTED = 10.0
 _MANY_VARIANTS = 4
-# How much nearer to the ordered share one variant is looked for.
-_NEARER = (1.0, 20.0)
+# How much nearer to the ordered shares one variant is looked for, and all of many: the more there
+# are, the smaller are the differences that all of them together show.
+_NEARER, _NEARER_OF_MANY = (1.0, 20.0), (1.0, 20.0, 400.0)
 
 
 def fixed(counts: ArrayLike, shares: ArrayLike, alpha: float = ALPHA) -> SrmResult | NotEstimable:
@@ -82,7 +83,8 @@ def sequential(
     The Bayes factor of a Dirichlet(concentration * share) mixture against the ordered shares; each
     period of constant shares has a Dirichlet of its own, and their factors multiply. With more than
     four variants half of the weight goes to one variant that differs while all others keep their
-    ratios, near the ordered share and nearer: so each of many variants is seen as soon as of few.
+    ratios, and the other half to all of them: each near the ordered share and nearer. So one of
+    many variants, and small differences of all, are seen as soon as of few.
 
     Args:
         counts: units that arrived in each poll, shape (polls, variants), in order of time.
@@ -100,8 +102,11 @@ def sequential(
     traffic = Traffic.of("Dirichlet-multinomial", counts, shares, alpha)
     if (known := traffic.settled()) is not None:
         return known
-    log_e = _log_bayes_factors(traffic.n, traffic.share, concentration)
-    if np.count_nonzero(traffic.n.sum(axis=0)) > _MANY_VARIANTS:
+    if np.count_nonzero(traffic.share.max(axis=0)) <= _MANY_VARIANTS:
+        log_e = _log_bayes_factors(traffic.n, traffic.share, concentration)
+    else:
+        nearer = [concentration * c for c in _NEARER_OF_MANY]
+        log_e = _mean([_log_bayes_factors(traffic.n, traffic.share, c) for c in nearer])
         alone = _one_against_all(traffic.n, traffic.share, concentration)
         log_e = np.logaddexp(log_e, alone) - math.log(2.0)
     log_p = min(0.0, -float(log_e.max()))
@@ -116,7 +121,11 @@ def _one_against_all(n: Array, share: Array, concentration: float) -> Array:
             np.stack((x[:, variant], x.sum(axis=1) - x[:, variant]), axis=1) for x in (n, share)
         )
         found += [_log_bayes_factors(counts, shares, concentration * c) for c in _NEARER]
-    return np.asarray(np.logaddexp.reduce(found, axis=0) - math.log(len(found)))
+    return _mean(found)
+
+
+def _mean(log_e: list[Array]) -> Array:
+    return np.asarray(np.logaddexp.reduce(log_e, axis=0) - math.log(len(log_e)))
 
 
 def _log_bayes_factors(n: Array, share: Array, concentration: float) -> Array:

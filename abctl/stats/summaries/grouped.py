@@ -333,4 +333,6 @@ def _slope(side: Distribution, quantile: float, variance: Array) -> Array:
     reach = np.sqrt(variance)
     high = np.where(quantile + reach < 1.0, side.at(quantile + reach), np.inf)
     low = side.at(np.maximum(quantile - reach, 0.0))
-    return np.asarray(0.5 * (high - low) / np.where(reach > 0.0, reach, 1.0))
+    # Above the last edge nothing is known.
+    width = high - np.where(np.isfinite(low), low, 0.0)
+    return np.asarray(0.5 * width / np.where(reach > 0.0, reach, 1.0))

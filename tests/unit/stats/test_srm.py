@@ -162,16 +162,28 @@ def test_error_rates_hold_and_a_broken_hash_is_found() -> None:
         assert srm.fixed(np.c_[n - treated, treated], shares).mismatch
 
 
-@pytest.mark.parametrize("variants", [6, 20])
-def test_one_of_many_variants_that_is_short_takes_at_most_thrice_the_fixed_test(variants) -> None:
+DIFFER = {
+    "one is short": lambda variants: 1.0 - 0.1 * (np.arange(variants) == 0),
+    "all a little": lambda variants: 1.0 + 0.02 * np.where(np.arange(variants) % 2, 1.0, -1.0),
+    "all evenly": lambda variants: 1.0 + 0.1 * np.linspace(-1.0, 1.0, variants),
+}
+
+
+@pytest.mark.parametrize("variants", [6, 20, 40])
+@pytest.mark.parametrize("differ", DIFFER.values(), ids=DIFFER)
+def test_of_many_variants_it_takes_at_most_thrice_the_fixed_test(variants, differ) -> None:
     shares = np.full((1, variants), 1.0 / variants)
-    short = np.ones(variants)
-    short[-1] = 0.9
+    real = differ(variants) / variants
+    real /= real.sum()
+    # As much by chance as is usual: each variant adds 1 to the statistic, less one for all.
+    extra = variants - 1.0
 
     def units(check):
-        """Units a variant from which on the expected counts are a mismatch."""
-        for n in np.unique(np.rint(np.geomspace(300, 100_000, 120))):
-            if check(np.rint(n * short)[None, :], shares).mismatch:
+        """Units a variant from which on such counts are a mismatch."""
+        for n in np.unique(np.rint(np.geomspace(100, 1_000_000, 300))) * variants:
+            beside = n * (real - shares[0])
+            grown = math.sqrt(1.0 + extra / np.sum(beside**2 / (n * shares[0])))
+            if check(np.rint(n * shares[0] + grown * beside)[None, :], shares).mismatch:
                 return n
         return math.inf
 

@@ -3,7 +3,7 @@
 import mpmath
 import pytest
 
-from abctl.stats.fixed.reference import chi2_tail, f_tail
+from abctl.stats.fixed.reference import chi2_tail, f_tail, p_value
 
 
 @pytest.mark.parametrize("df", [1, 2, 5, 19, 60])
@@ -27,3 +27,24 @@ def test_f(df1, df2, f) -> None:
         exact = mpmath.betainc(a, b, 0, x, regularized=True)
         assert log_p == pytest.approx(float(mpmath.log(exact)), rel=1e-11, abs=1e-9)
     assert p == pytest.approx(float(exact), rel=1e-9, abs=1e-300)
+
+
+@pytest.mark.parametrize("df", [1e4, 1e6, 1e8, 2e12])
+@pytest.mark.parametrize("t", [38.0, 120.0, 1000.0])
+def test_student_of_many_degrees_of_freedom(df, t) -> None:
+    _, log_p = p_value(t, "greater", df)
+    with mpmath.workdps(30):
+        t, df = mpmath.mpf(t), mpmath.mpf(df)
+
+        def log_density(x):
+            return -(df + 1) / 2 * mpmath.log1p(x * x / df)
+
+        top = mpmath.loggamma((df + 1) / 2) - mpmath.loggamma(df / 2)
+        top += log_density(t) - mpmath.log(mpmath.pi * df) / 2
+        # The density falls by e within a step.
+        step = (t * t + df) / ((df + 1) * t)
+        inside = mpmath.quad(
+            lambda u: mpmath.exp(log_density(t + u * step) - log_density(t)), [0, 5, 20, 80, 400]
+        )
+        exact = top + mpmath.log(inside * step)
+    assert log_p == pytest.approx(float(exact), rel=1e-6)

@@ -1,4 +1,4 @@
-"""Error rates of every claim that decides, one side at a time, in the worlds of the bench: short.
+"""Error rates and power of every claim that decides, in the worlds of the bench: short.
 
 The seed is new every time and printed with a failure.
 """
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 _BENCH = str(Path(__file__).parents[3] / "bench")
 sys.path.insert(0, _BENCH)
-_claims = importlib.import_module("_claims")
+_claims, _effects = map(importlib.import_module, ("_claims", "_effects"))
 sys.path.remove(_BENCH)
 
 RUNS, LOOKS = 40, 120
@@ -28,3 +28,12 @@ def test_no_cell_errs_more_often_than_its_level(world) -> None:
     worst = min(cells, key=lambda cell: cell.chance)
     assert worst.chance >= 0.01 / _claims.CELLS, f"seed {seed}: {cells}"
     assert all(cell.silent < cell.runs for cell in cells), f"no answer anywhere: {cells}"
+
+
+@pytest.mark.parametrize("world", _effects.EFFECTS, ids=lambda world: world.name)
+def test_effects_are_found_as_often_as_the_floor_says(world) -> None:
+    seed = secrets.randbits(32)
+    cells = list(_effects.cells_of(world, np.random.default_rng(seed), 15))
+    worst = min(cells, key=lambda cell: cell.chance)
+    assert worst.chance >= 0.01 / _effects.CELLS, f"seed {seed}: {cells}"
+    assert not any(cell.silent for cell in cells), f"seed {seed}: {cells}"

@@ -1,5 +1,6 @@
 """Says what follows from the evidence of an experiment: arithmetic, no input and no clock."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -89,7 +90,16 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
     idle = [name for name in names[1:] if split and split.get(name) == 0]
     silent = silences(evidence.silences, seen, ledger.desired)
     reports = tuple(comparing.reporting.suspect(experiment))
-    doubts = Doubts(silent, refusals, reports, tuple(births(streams)))
+    accepted = ledger.accepted
+    seen_by = accepted["bornUnknown"].at if "bornUnknown" in accepted else -math.inf
+    doubts = Doubts(
+        silent,
+        refusals,
+        reports,
+        births=tuple(births(streams, after=seen_by)),
+        accepted_births=tuple(births(streams, until=seen_by)),
+        accepted=tuple(accepted),
+    )
     integrity = integrity_violations(
         check,
         names,
@@ -132,6 +142,8 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
             *_ended(end),
             *_unfinished(ledger),
             *_amended(ledger),
+            *_accepted(ledger),
+            *_set_back(ledger),
             *([Reason("planNotLocked", {})] if ledger.without_plan else ()),
             *_besides(doubts, said),
             *apart.restarts_alone(variants),
@@ -238,6 +250,23 @@ def _amended(ledger: Ledger) -> Iterator[Reason]:
         yield Reason("planAmended", facts)
 
 
+def _accepted(ledger: Ledger) -> Iterator[Reason]:
+    for code, entry in ledger.accepted.items():
+        facts = {"actor": entry.actor, "at": format_moment(entry.at, "seconds"), "why": entry.why}
+        yield Reason("doubtAccepted", {"accepted": code, **facts})
+
+
+def _set_back(ledger: Ledger) -> Iterator[Reason]:
+    """A clock was wrong where an entry says to be earlier than the one before it."""
+    for earlier, later in ledger.set_back[-1:]:
+        facts = {"actor": later.actor, "earlier_actor": earlier.actor}
+        moments = {"at": later.at, "earlier_at": earlier.at}
+        yield Reason(
+            "clockSetBack",
+            facts | {name: format_moment(at, "seconds") for name, at in moments.items()},
+        )
+
+
 def _ended(end: float | None) -> Iterator[Reason]:
     if end is not None:
         yield Reason("oneLookTaken", {"at": format_moment(end, "seconds")})
@@ -247,7 +276,7 @@ def _besides(doubts: Doubts, said: Verdict) -> Iterator[Reason]:
     """What keeps a treatment from being shipped, where the verdict does not say it."""
     named = (each.treatment for each in doubts.refusals)
     treatments = dict.fromkeys((*named, *(r.facts["treatment"] for r in doubts.reports), ""))
-    found = dict.fromkeys(reason for name in treatments for reason in doubts.of(name))
+    found = dict.fromkeys(reason for name in treatments for reason in doubts.told(name))
     yield from (reason for reason in found if reason not in said.reasons)
 
 

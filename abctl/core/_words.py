@@ -178,7 +178,7 @@ OF_ANALYSES: Words = {
     "refusalsDiffer": ("treatment view control_ratio treatment_ratio p alpha", _refusals),
     "bornUnknown": (
         "{metric} of {variant}: counters held {lost_count:,.0f} when they were first seen, and "
-        "nothing tells since when, so that is left out and nothing ships: scrape with the label "
+        "nothing tells since when, so that is left out: scrape with the label "
         "instance, and process_start_time_seconds ({selector})"
     ),
     "otherViewOpen": (f"{_METRIC} {_MARGIN} {_NUMBERS} view", _other_open),
@@ -220,6 +220,14 @@ OF_ANALYSES: Words = {
         "{actor} amended {parts:list} of the locked plan at {at} ({why}): only what came since "
         "counts, and nothing may be claimed of what came before. Amended {amendments_count}x: each "
         "plan alone keeps its alpha, all of them together do not"
+    ),
+    "doubtAccepted": (
+        "{actor} accepted {accepted} at {at}, so it keeps nothing from being shipped: {why}"
+    ),
+    "clockSetBack": (
+        "a clock was wrong: by the ledger {earlier_actor} did something at {earlier_at}, and "
+        "{actor} later, but at {at}. The later entry is taken to be right; if its clock was "
+        "behind, shift once more by one that is right, and do not trust what came before"
     ),
     "planNotLocked": (
         "no plan was locked at the start, as a shift of KIND/NAME began the ledger: the verdict "

@@ -1,10 +1,15 @@
 """What keeps treatments from being shipped besides their metrics."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from abctl.core.answers import Silence, View
 from abctl.core.reasons import Reason
 from abctl.stats.estimate import Estimate, NotEstimable
+
+
+ACCEPTABLE = ("bornUnknown", "refusalsDiffer")
+"""Codes of what a person may accept on record, knowing better than the counters."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Refusals:
 
 @dataclass(frozen=True)
 class Doubts:
-    """What keeps treatments from being shipped besides their metrics.
+    """What keeps treatments from being shipped besides their metrics, unless somebody accepted it.
 
     >>> Doubts().silent, Doubts().refusals
     ((), ())
@@ -63,21 +68,34 @@ class Doubts:
         silent: variants that gave no good answer lately.
         refusals: what treatments refused (4xx) against the control.
         reports: treatments whose answers may not be reported on as the control's are.
-        births: counters of variants that held a value of unknown age.
+        births: counters of variants that held a value of unknown age, and nobody accepted it yet.
+        accepted_births: those that somebody did accept.
+        accepted: codes that somebody accepted.
     """
 
     silent: tuple[Silence, ...] = ()
     refusals: tuple[Refusals, ...] = ()
     reports: tuple[Reason, ...] = ()
     births: tuple[Reason, ...] = ()
+    accepted_births: tuple[Reason, ...] = ()
+    accepted: Collection[str] = ()
 
     def of(self, treatment: str) -> tuple[Reason, ...]:
         """What keeps this one, as codes with their facts."""
-        refused = (r for r in self.refusals if r.treatment == treatment and r.differ)
+        refused = () if "refusalsDiffer" in self.accepted else self._refused(treatment)
         reports = (each for each in self.reports if each.facts["treatment"] == treatment)
         return (
             *(each.reason for each in self.silent),
-            *(each.reason for each in refused),
+            *refused,
             *reports,
             *self.births,
         )
+
+    def told(self, treatment: str) -> tuple[Reason, ...]:
+        """The same with what was accepted: it stays known."""
+        every = (*self.of(treatment), *self._refused(treatment), *self.accepted_births)
+        return tuple(dict.fromkeys(every))
+
+    def _refused(self, treatment: str) -> tuple[Reason, ...]:
+        found = (r for r in self.refusals if r.treatment == treatment and r.differ)
+        return tuple(each.reason for each in found)

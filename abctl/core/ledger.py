@@ -11,13 +11,15 @@ plan that was locked when the experiment started. Entries are only ever appended
 
 What people say to a ramp is there as well, and changes no split by itself: a gate may be passed
 (approved; `parts` names it), no share is to grow (paused, resumed), the ramp is over (aborted).
+Nor does it change anything that somebody accepts what keeps a treatment from being shipped
+(accepted; `parts` has the codes).
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from math import inf
 from typing import Any, Literal, get_args
 
@@ -27,7 +29,7 @@ from abctl.core.locked import NOT_LOCKED, differs, written_alike
 from abctl.core.split import Split
 
 Word = Literal["approved", "paused", "resumed", "aborted"]
-Phase = Literal["intent", "applied", "reverted", "observed", "amended"] | Word
+Phase = Literal["intent", "applied", "reverted", "observed", "amended", "accepted"] | Word
 WORDS: frozenset[str] = frozenset(get_args(Word))
 
 LEDGER_PREFIX = "abctl-"
@@ -57,7 +59,7 @@ class Entry:
             split has held.
         exact: of an `observed`: whether the object was changed just once, at `since`.
         user: whom the API server took the actor for.
-        parts: of the plan that were amended; the gate that was approved.
+        parts: of the plan that were amended; the gate that was approved; the codes that were accepted.
     """
 
     at: float
@@ -227,8 +229,20 @@ class Ledger:
 
     @cached_property
     def moves(self) -> tuple[Entry, ...]:
-        """The entries without what people said to the ramp; the first one is always among them."""
-        return tuple(entry for entry in self.entries if entry.phase not in WORDS)
+        """The entries without what people only said; the first one is always among them."""
+        return tuple(e for e in self.entries if e.phase not in WORDS and e.phase != "accepted")
+
+    @property
+    def accepted(self) -> Mapping[str, Entry]:
+        """Who last accepted what keeps a treatment from being shipped, by its code."""
+        said = (entry for entry in self.entries if entry.phase == "accepted")
+        return {code: entry for entry in said for code in entry.parts}
+
+    @property
+    def set_back(self) -> tuple[tuple[Entry, Entry], ...]:
+        """Entries with the one that followed, where that says to be the earlier one."""
+        pairs = pairwise(self.entries)
+        return tuple((one, two) for one, two in pairs if one.at - two.at > _SKEW_SECONDS)
 
     @cached_property
     def _dated(self) -> tuple[Entry, ...]:

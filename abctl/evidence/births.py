@@ -20,8 +20,15 @@ _EVENTS = ("successes", "events")
 _CHANCE = 4.0
 
 
-def births(streams: CounterStreams) -> Iterator[Reason]:
-    """Counters of what decides that held a value of unknown age."""
+def births(
+    streams: CounterStreams, after: float = -np.inf, until: float = np.inf
+) -> Iterator[Reason]:
+    """Counters of what decides that held a value of unknown age.
+
+    Args:
+        streams: what was counted.
+        after, until: when they were first seen (unix seconds).
+    """
     samples, experiment = streams.samples, streams.experiment
     for metric in experiment.metrics if samples is not None else ():
         assert samples is not None
@@ -31,11 +38,13 @@ def births(streams: CounterStreams) -> Iterator[Reason]:
         for variant in experiment.variants:
             parts = parts_of(experiment, queries, metric, variant.name)
             about = {"metric": metric.name, "variant": variant.name}
-            for selector, lost in _unknown(samples, parts):
+            for selector, lost in _unknown(samples, parts, after, until):
                 yield Reason("bornUnknown", {**about, "lost_count": lost, "selector": selector})
 
 
-def _unknown(samples: Samples, parts: Parts) -> Iterator[tuple[str, float]]:
+def _unknown(
+    samples: Samples, parts: Parts, after: float, until: float
+) -> Iterator[tuple[str, float]]:
     """Counters of what happens that held a value of unknown age, while others were counted.
 
     What a target held when it was first scraped is left out of numerator and denominator alike.
@@ -44,6 +53,7 @@ def _unknown(samples: Samples, parts: Parts) -> Iterator[tuple[str, float]]:
     Args:
         samples: what was read.
         parts: the selector of each part of a metric, of one variant.
+        after, until: when what is lost was first seen.
 
     Yields:
         The selector, and how much is lost.
@@ -53,11 +63,11 @@ def _unknown(samples: Samples, parts: Parts) -> Iterator[tuple[str, float]]:
     every = parts.values()
     if not known or any(s not in samples.found or samples.trouble(s) for s in every):
         return
-    since = min(float(each.times[0]) for each in known)
-    lost_below = sum(_unseen(samples, selector, since) for selector in below)
+    after = max(after, min(float(each.times[0]) for each in known))
+    lost_below = sum(_unseen(samples, selector, after, until) for selector in below)
     counted_below = _counted(samples, below)
     for part, selector in parts.items():
-        lost = 0.0 if part in DENOMINATORS else _unseen(samples, selector, since)
+        lost = 0.0 if part in DENOMINATORS else _unseen(samples, selector, after, until)
         share = _counted(samples, [selector]) / counted_below if lost and counted_below else 0.0
         expected = share * lost_below
         # How far sums may be off by chance is not known.
@@ -71,14 +81,14 @@ def _counted(samples: Samples, selectors: Sequence[str]) -> float:
     return float(sum(samples.rows(selector, polls).total().sum() for selector in selectors))
 
 
-def _unseen(samples: Samples, selector: str, since: float) -> float:
+def _unseen(samples: Samples, selector: str, after: float, until: float) -> float:
     """What series held at their first sample, if nobody knows that it came in the same window."""
     scrapes, found = samples.scrapes(selector), 0.0
     for series in samples.found.get(selector, ()):
         mine = scrapes.get(target_of(series.labels))
         first = float(series.times[0])
         window = next((w for w in samples.windows if w.start < first <= w.end), None)
-        if mine is None or window is None or not since < first == mine.times[0]:
+        if mine is None or window is None or not after < first == mine.times[0] or first > until:
             continue
         if mine.started is None or not window.start <= mine.started <= first:
             found += float(series.values[0])

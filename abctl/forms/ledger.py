@@ -143,8 +143,9 @@ def with_ledger(obj: Object, ledger: Ledger) -> Object:
         for line in packed:
             head = _digest(head, _body(line))
         after["data"] |= {_ARCHIVED: str(archived), _CHAIN: head}
-    if archived or ledger.amendments or ledger.words:
-        written = FORMAT if ledger.words else _WITHOUT_WORDS
+    said = ledger.words or ledger.accepted
+    if archived or ledger.amendments or said:
+        written = FORMAT if said else _WITHOUT_WORDS
         after["data"] |= {_FORMAT: str(written), _AUTHOR: forms.author()}
     after["data"][_LEDGER] = _text(tail)
     return after

@@ -1,8 +1,10 @@
 """The plan of what runs already: locked for objects that others applied, or changed on record."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from abctl.core.change import Object
+from abctl.core.doubts import ACCEPTABLE
 from abctl.core.ledger import Ledger
 from abctl.errors import ConflictError, NotFoundError, UsageError
 from abctl.forms.ledger import new_object, with_ledger
@@ -119,13 +121,56 @@ def amend(session: Session, *, why: str, dry_run: bool = False) -> Ledger:
     return written
 
 
-def _with_plan(session: Session, book: Book, why: str, parts: tuple[str, ...]) -> Book:
-    known = book.ledger
+def accept(session: Session, codes: Sequence[str], *, why: str, dry_run: bool = False) -> Ledger:
+    """Let reasons of some codes keep nothing from being shipped any more, on record.
+
+    The plan and what was counted stay. Of values of unknown age those are accepted that were seen
+    before, and no later ones.
+
+    Args:
+        session: the experiment in its world.
+        codes: some of `ACCEPTABLE`.
+        why: for the ledger; it must say something.
+        dry_run: only say what it would be.
+
+    Raises:
+        UsageError: another code, or no reason is given.
+        ConflictError: a shift is not finished.
+        NotFoundError: the experiment was not started.
+    """
+    for code in codes:
+        if code not in ACCEPTABLE:
+            raise UsageError(
+                f"{code} cannot be accepted, only {' or '.join(ACCEPTABLE)}",
+                "docs/reasons.md says what to do about the others",
+            )
+    if not why.strip():
+        raise UsageError(
+            "what is accepted needs a reason", "--why 'the first scrape was of the load test'"
+        )
+    book = ledger.read(session.world, session.experiment)
+    known = _finished(book.ledger)
+    parts = tuple(dict.fromkeys(codes))
+    entry = session.entry(known.desired, known.wanted, why, "accepted", parts=parts)
+    after = known.with_entry(entry)
+    if dry_run:
+        return after
+    written = _write(session, Book(with_ledger(book.obj, after), after))
+    announce(session, written.entries[-1])
+    return written
+
+
+def _finished(known: Ledger) -> Ledger:
     if known.intent:
         raise ConflictError(
             f"a shift of {known.intent.actor} to {known.intent.after} is not finished",
             "finish or revert it first: abctl status",
         )
+    return known
+
+
+def _with_plan(session: Session, book: Book, why: str, parts: tuple[str, ...]) -> Book:
+    known = _finished(book.ledger)
     entry = session.entry(known.desired, known.wanted, why, "amended", parts=parts)
     plan = locked_plan(session.experiment, _meaning(session))
     changed = replace(known, plan=plan).with_entry(entry)

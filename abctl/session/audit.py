@@ -23,6 +23,7 @@ _REASONS = {
     "paused": "RampPaused",
     "resumed": "RampResumed",
     "aborted": "RampAborted",
+    "accepted": "DoubtAccepted",
 }
 _STARTED = "ExperimentStarted"
 _LONGEST_NOTE = 1000  # of 1,024 characters that an Event may have

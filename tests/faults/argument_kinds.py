@@ -24,6 +24,7 @@ OF_TYPE = {
 }
 # By name, or by command and name where another command means something else by it.
 OF_NAME = {
+    "accept": "words",
     "actor": "words",
     "allow_credentials": "words",
     "analyze.control": "words",

@@ -107,7 +107,7 @@ def with_a_pod(source: Held, failed: int, started: float | None) -> Held:
     return Held(tuple(more))
 
 
-def analysis(source: Held, successes: str) -> Analysis:
+def analysis(source: Held, successes: str, *accepted_at: float) -> Analysis:
     split = Split(NAMES, (5000, 5000))
     errors = Metric(
         "failures",
@@ -131,6 +131,9 @@ def analysis(source: Held, successes: str) -> Analysis:
     )
     plan = locked_plan(experiment, meaning(experiment))
     ledger = Ledger(plan).with_entry(Entry(START, "me", None, split, "", "applied"))
+    for at in accepted_at:
+        known = Entry(at, "ann", split, split, "a try", "accepted", parts=("bornUnknown",))
+        ledger = ledger.with_entry(known)
     return judge(gather(experiment, ledger, source, telemetry(experiment)))
 
 
@@ -222,3 +225,20 @@ def test_a_new_process_that_is_as_the_others_keeps_nobody_from_shipping() -> Non
     found = analysis(source, OF_ONE)
     assert found.verdict.kind == "ship"
     assert "bornUnknown" not in codes(found)
+
+
+@pytest.mark.parametrize(
+    ("after_seconds", "verdict"), [(-60.0, "continue"), (60.0, "ship")], ids=["before", "after"]
+)
+def test_what_was_seen_before_somebody_accepted_it_keeps_nobody_from_shipping(
+    after_seconds: float, verdict: str
+) -> None:
+    at = float(TIMES[OUTAGE]) + after_seconds
+    found = analysis(world(ONE, "failures_total"), TWO, at)
+    assert found.verdict.kind == verdict
+    # It stays known, with who accepted it; nothing that was counted is lost.
+    assert {"bornUnknown", "doubtAccepted"} <= codes(found)
+    [told] = [note for note in found.notes if note.code == "doubtAccepted"]
+    assert (told.facts["accepted"], told.facts["actor"]) == ("bornUnknown", "ann")
+    assert found.started == START
+    assert failures(found)[0] == pytest.approx(ALIKE, rel=0.02)

@@ -116,3 +116,6 @@ def test_a_shift_by_a_clock_that_was_ahead_makes_nothing_invalid_for_ever(
     assert [epoch.counted for epoch in found.epochs] == [*[False] * (len(found.epochs) - 1), True]
     shares = [variant.requests for variant in found.variants]
     assert shares[0] / sum(shares) == pytest.approx(0.2, abs=0.01)
+    # Or was it the second clock that was behind?
+    [told] = [note for note in found.notes if note.code == "clockSetBack"]
+    assert told.facts["at"] < told.facts["earlier_at"]

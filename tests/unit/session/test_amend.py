@@ -16,7 +16,7 @@ from abctl.forms.ledger import ledger_of, target_of
 from abctl.platforms import envoy
 from abctl.session import adopt as by_name
 from abctl.session import ledger
-from abctl.session.amend import adopt, adoption, amend
+from abctl.session.amend import accept, adopt, adoption, amend
 from abctl.session.session import Session
 from abctl.session.shift import shift
 
@@ -124,6 +124,24 @@ def test_a_plan_is_amended_on_record(session: Session) -> None:
     assert shift(changed, B, why="more").changed
     later = ledger.read(session.world, session.experiment).ledger
     assert [epoch.split for epoch in later.epochs(END, SETTLE)] == [A, B]
+
+
+def test_a_doubt_is_accepted_on_record_and_the_plan_and_what_counted_stay(session: Session) -> None:
+    before = adopt(session, why="by Flux")
+    with pytest.raises(UsageError, match="splitMismatch cannot be accepted"):
+        accept(session, ["splitMismatch"], why="it is fine")
+    with pytest.raises(UsageError, match="needs a reason"):
+        accept(session, ["bornUnknown"], why=" ")
+    assert accept(session, ["bornUnknown"], why="a try", dry_run=True).accepted
+    assert not ledger.read(session.world, session.experiment).ledger.accepted
+    accept(session, ["bornUnknown", "refusalsDiffer"], why="a try")
+    accept(replace(session, actor="eve"), ["refusalsDiffer"], why="it is meant to")
+    known = ledger.read(session.world, session.experiment).ledger
+    said = {code: (entry.actor, entry.why) for code, entry in known.accepted.items()}
+    assert said == {"bornUnknown": ("ann", "a try"), "refusalsDiffer": ("eve", "it is meant to")}
+    assert known.plan == before.plan
+    assert known.amendments == ()
+    assert known.epochs(END, SETTLE) == before.epochs(END, SETTLE)
 
 
 def test_another_experiment_is_no_amendment(session: Session) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from abctl.core.experiment import Experiment
     from abctl.session.status import Status
+    from abctl.session.views import View
 
 
 def register(app: typer.Typer) -> None:
@@ -40,9 +41,10 @@ def status(
     """Say which split is wanted, and which one is in effect.
 
     DESIRED is what the ledger says, ASKED what the object in the cluster asks for, PROGRAMMED what
-    the platform reports to be in effect, OBSERVED what the variants really got. Below are the
-    objects that carry it, and the pods that are not ready. `-o wide` shows every condition, every
-    pod and the epochs: which split there was since when.
+    the platform reports to be in effect, OBSERVED what the variants really got. Below stands who
+    counts each metric (the proxy's access log, its counters, the servers, the collector), and who
+    stands beside; then the objects that carry the split, and the pods that are not ready.
+    `-o wide` shows every condition, every pod and the epochs: which split there was since when.
 
     abctl status iris.yaml -w
 
@@ -108,9 +110,21 @@ def _document(experiment: "Experiment", found: "Status") -> dict[str, Any]:
         "unseen": list(found.unseen),
         "otherVariants": found.other_variants,
         "notReady": dict(found.unable),
+        "views": [
+            {
+                "metric": each.metric,
+                "by": _view(each.by),
+                "beside": [_view(other) for other in each.beside],
+            }
+            for each in found.views
+        ],
         "silent": [reason.document() for reason in found.silent],
         "objects": None if found.tree is None else document(found.tree),
     }
+
+
+def _view(view: "View") -> dict[str, Any]:
+    return {"who": view.who, "preset": view.preset, "counts": view.counts}
 
 
 def _table(found: "Status", wide: bool) -> object:
@@ -130,7 +144,17 @@ def _table(found: "Status", wide: bool) -> object:
     # As Text, because reasons come from elsewhere and may have brackets, which rich would read.
     lines = [Text(prose(each)) for each in (*_remarks(found), *(_epochs(found) if wide else ()))]
     below = ("", tree_shown(found.tree, wide)) if found.tree else ()
-    return Group(table(rows), *lines, *below)
+    views = [
+        Row(
+            {
+                "METRIC": each.metric,
+                "COUNTED BY": each.by.text,
+                "BESIDE": ", ".join(other.text for other in each.beside) or "-",
+            }
+        )
+        for each in found.views
+    ]
+    return Group(table(rows), *lines, *(("", table(views)) if views else ()), *below)
 
 
 def _remarks(found: "Status") -> "Iterator[str]":

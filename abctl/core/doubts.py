@@ -7,7 +7,6 @@ from abctl.core.answers import Silence, View
 from abctl.core.reasons import Reason
 from abctl.stats.estimate import Estimate, NotEstimable
 
-
 ACCEPTABLE = ("bornUnknown", "refusalsDiffer")
 """Codes of what a person may accept on record, knowing better than the counters."""
 

@@ -27,7 +27,8 @@ def births(
 
     Args:
         streams: what was counted.
-        after, until: when they were first seen (unix seconds).
+        after: when they were first seen, excluded (unix seconds).
+        until: the same, included.
     """
     samples, experiment = streams.samples, streams.experiment
     for metric in experiment.metrics if samples is not None else ():
@@ -53,7 +54,8 @@ def _unknown(
     Args:
         samples: what was read.
         parts: the selector of each part of a metric, of one variant.
-        after, until: when what is lost was first seen.
+        after: when what is lost was first seen, excluded.
+        until: the same, included.
 
     Yields:
         The selector, and how much is lost.

@@ -174,10 +174,10 @@ class CounterStreams:
         log = self.telemetry.access_log
         if log is None or not log_of(self.experiment, metric) or not log.measures(metric):
             return None
-        theirs = of_clients(self.experiment, metric) and self._has_counted(log, metric)
+        theirs = of_clients(self.experiment, metric) and self.has_counted(log, metric)
         return log if theirs else None
 
-    def _has_counted(self, queries: MetricQueries, metric: Metric) -> bool:
+    def has_counted(self, queries: MetricQueries, metric: Metric) -> bool:
         """Whether somebody has counted a metric of every variant."""
         samples = self.samples
         needed = (
@@ -195,7 +195,7 @@ class CounterStreams:
             return None
         if not clients.measures(metric):
             return None
-        return clients if self._has_counted(clients, metric) else None
+        return clients if self.has_counted(clients, metric) else None
 
     def by(self, queries: MetricQueries, metric: Metric, treatment: str) -> Pair:
         """A metric by request, by one of those who counted it."""

@@ -25,6 +25,7 @@ from abctl.session.analyze import source_of
 from abctl.session.session import Session, State
 from abctl.session.sight import as_seen
 from abctl.session.tree import Tree, of_servers, of_tree, tree
+from abctl.session.views import Views, views
 from abctl.sources import Source
 from abctl.spec.measurement import measured
 
@@ -63,6 +64,7 @@ class Status:
         other_variants: that file, ledger and object are not of the same variants, and what to do.
         tree: the objects that carry it, down to the pods; None where nobody asked for them.
         unable: variants that cannot answer, and why.
+        views: who counts each metric; empty where nobody was asked.
     """
 
     desired: Split | None
@@ -81,6 +83,7 @@ class Status:
     counts_from: float | None = None
     left_out: Mapping[str, int] | None = None
     silent: tuple[Reason, ...] = ()
+    views: tuple[Views, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,14 @@ class Requests:
         why: why there are none; empty if no source was asked.
         left_out: requests that came before they counted; None if not known.
         silent: variants that gave no good answer lately, and what a collector lost or nobody read.
+        views: who counts each metric.
     """
 
     counts: Mapping[str, int] | None = None
     why: str = ""
     left_out: Mapping[str, int] | None = None
     silent: tuple[Reason, ...] = ()
+    views: tuple[Views, ...] = ()
 
 
 class StatusReader:
@@ -126,7 +131,11 @@ class StatusReader:
         found = status(self._session, state, self._requests.counts, ledger)
         unseen = (*found.unseen, *filter(None, [self._requests.why]))
         return replace(
-            found, unseen=unseen, left_out=self._requests.left_out, silent=self._requests.silent
+            found,
+            unseen=unseen,
+            left_out=self._requests.left_out,
+            silent=self._requests.silent,
+            views=self._requests.views,
         )
 
 
@@ -183,6 +192,7 @@ def counted(session: Session, state: State, ledger: Ledger | None = None) -> Req
     if session.adopted or not (named or experiment.source or session.state_dir):
         return Requests()
     silent: tuple[Reason, ...] = ()
+    by: tuple[Views, ...] = ()
     try:
         as_locked = replace(experiment, meaning=ledger.meaning_of(experiment))
         source, asked = source_of(session), measured(as_locked, state.carrier)
@@ -191,14 +201,15 @@ def counted(session: Session, state: State, ledger: Ledger | None = None) -> Req
         seen = silences(source, asked, present.ratios if present else {}, now)
         silent = tuple(each.reason for each in seen)
         silent += doubts_lately(experiment, source, asked, now)
+        by = views(as_locked, asked, source, now)
         counts = observed(experiment, ledger, source, asked, now)
     except (SourceError, NotFoundError) as error:
-        return Requests(why=f"requests: {error.message}", silent=silent)
+        return Requests(why=f"requests: {error.message}", silent=silent, views=by)
     settle_seconds = experiment.design.settle_seconds
     since = ledger.counts_from(settle_seconds)
     before = left_out(experiment, ledger, source, asked, now)
     if counts and any(counts.values()):
-        return Requests(counts, left_out=before, silent=silent)
+        return Requests(counts, left_out=before, silent=silent, views=by)
     if since is None:
         why = "none counts until the change of the split is finished"
     elif since <= session.clock():
@@ -209,7 +220,7 @@ def counted(session: Session, state: State, ledger: Ledger | None = None) -> Req
             f"{format_duration(settle_seconds)} after a change of the split is left out "
             "(design.settle)"
         )
-    return Requests(why=f"requests: {why}", left_out=before, silent=silent)
+    return Requests(why=f"requests: {why}", left_out=before, silent=silent, views=by)
 
 
 def left_out(

@@ -22,6 +22,7 @@ from abctl.evidence.logged import doubts_lately
 from abctl.forms.document import document
 from abctl.forms.plan import as_locked, locked_plan
 from abctl.session.analyze import gather, telemetry
+from abctl.session.views import views
 from abctl.sources import Series
 
 pytestmark = pytest.mark.slow
@@ -122,6 +123,29 @@ def test_by_the_access_log_harm_that_no_server_sees_is_proven_by_users(
     # The servers' own numbers stand beside it, and decide nothing.
     assert (other.view, other.claims) == ("servers", ())
     assert other.effect.treatment < result.comparisons[0].effect.treatment  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("world", "errors", "beside"),
+    [
+        (LOGGED[0], "access log (access-log)", {"proxy (envoy)", "servers (abctl)"}),
+        (
+            LOST,
+            "servers (abctl)",
+            {"access log (access-log): nothing lately", "proxy (envoy)"},
+        ),
+    ],
+    ids=["logged", "no log"],
+)
+def test_status_says_who_counts_each_metric(world: Any, errors: str, beside: set[str]) -> None:
+    source = worlds.Counted(world, 1)
+    experiment, _ = worlds.experiment_of(world)
+    found = {v.metric: v for v in views(experiment, telemetry(experiment), source, source.now())}
+    assert found.keys() == {metric.name for metric in experiment.metrics}
+    assert found["errors"].by.text == errors
+    assert {each.text for each in found["errors"].beside} == beside
+    own = next(metric.name for metric in experiment.metrics if metric.selectors)
+    assert (found[own].by.text, found[own].beside) == ("own selectors", ())
 
 
 def of_the_log(source: Any) -> list[Series]:

@@ -17,6 +17,7 @@ from abctl.core.split import Split
 from abctl.doctor.check import Check
 from abctl.session.status import Observed, Status
 from abctl.session.tree import Branch, Condition, Node, Pod, Tree
+from abctl.session.views import View, Views
 from abctl.simulate._tally import LatencyMs, Summary, VariantSummary
 
 Screen = pytest.CaptureFixture[str]
@@ -55,8 +56,13 @@ def test_of_status(wide: bool, capsys: Screen) -> None:
         plan_changed=("metrics", "design"),
         unseen=(WORDS,),
         tree=Tree(node, (Branch(LONG, "variant", ("rev-1",), (node,), pods),), ()),
+        views=(
+            Views("m" * 30, View("access log", "access-log"), (View("servers", "abctl", False),)),
+            Views("errors", View("proxy", "envoy-gateway"), ()),
+        ),
     )
     shown = lines(status._table(found, wide), capsys)
+    assert "errors proxy (envoy-gateway) -" in [" ".join(line.split()) for line in shown]
     at = shown.index(LONG)
     assert shown[at + 1].split() == ["10%", "10%", "-", "10.00%", "(1,234,567,890)"]
     assert shown[at + 2].split()[:2] == ["candidate-1", "10%"]

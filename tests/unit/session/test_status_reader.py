@@ -100,6 +100,7 @@ def test_why_there_is_no_share_is_said(counts: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(status, "observed", lambda *_: counts)
     monkeypatch.setattr(status, "left_out", lambda *_: None)
     monkeypatch.setattr(status, "silences", lambda *_: ())
+    monkeypatch.setattr(status, "views", lambda *_: ())
     experiment = replace(load(FILE), design=Design(settle_seconds=30.0))
     now = [20.0]
     session = Session(

@@ -231,12 +231,14 @@ class PredictionLog:
         inputs: the names of those that are written.
         units: whether users are written as a keyed hash, or as they are.
         megabytes: what the files of a server may take together.
+        to: in a cluster, files of each pod, or the standard output beside its other lines.
     """
 
     share_bp: int = 10_000
     inputs: tuple[str, ...] = ()
     units: Literal["hash", "plain"] = "hash"
     megabytes: int = 256
+    to: Literal["files", "stdout"] = "files"
 
 
 @dataclass(frozen=True)

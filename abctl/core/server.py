@@ -10,6 +10,7 @@ _GROUPS = 16
 _LOGGED, _LOGGED_OF_GROUP, _LOGGED_OF_BUCKET = 61, 54, 8
 # Of the log of predictions, in a container.
 LOG_FOLDER = "/var/log/predictions"
+LOG_STDOUT = "-"
 
 
 def environment(experiment: Experiment, variant: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from abctl.core.change import EXPERIMENT, VARIANT, Object, Ref
 from abctl.core.collector import KEYS, collector_name, is_made, keys_of
 from abctl.core.experiment import Experiment, Variant
-from abctl.core.server import LOG_FOLDER, environment, log_environment
+from abctl.core.server import LOG_FOLDER, LOG_STDOUT, environment, log_environment
 from abctl.core.template import SERVER
 from abctl.platforms import Misfit, _fit
 from abctl.platforms._templates import patched, replicas
@@ -217,14 +217,14 @@ def container(
 
     Behind a `silent` router no request says that it was drawn, so the server has to know it.
     """
-    model = variant.model
+    model, to_files = variant.model, _logs_to_files(experiment)
     settings = {
         **environment(experiment, variant.name),
         **({"AB_RANDOMIZED": "true"} if silent else {}),
         "MLSERVER_MODEL_NAME": model.name,
         "MLSERVER_MODEL_VERSION": model.version,
         **_collecting(experiment),
-        **log_environment(experiment.log, LOG_FOLDER),
+        **log_environment(experiment.log, LOG_FOLDER if to_files else LOG_STDOUT),
         # By default MLServer answers a failure with its traceback.
         "MLSERVER_DEBUG": "false",
         "MLSERVER_PARALLEL_WORKERS": "0",
@@ -241,7 +241,11 @@ def container(
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - as above
             *([KEYS_MOUNT] if is_made(experiment) else []),
-            *([{"name": "predictions", "mountPath": LOG_FOLDER}] if experiment.log else []),
+            *(
+                [{"name": "predictions", "mountPath": LOG_FOLDER}]
+                if _logs_to_files(experiment)
+                else []
+            ),
         ],
     }
 
@@ -258,9 +262,13 @@ def volumes(experiment: Experiment, *, grouped: bool = True) -> Json:
     return {**({"securityContext": GROUP} if grouped else {}), "volumes": [*own, keys]}
 
 
+def _logs_to_files(experiment: Experiment) -> bool:
+    return experiment.log is not None and experiment.log.to == "files"
+
+
 def _log_volumes(experiment: Experiment) -> list[Json]:
     """Where predictions are logged: as long as the pod is there, with room to rotate."""
-    if experiment.log is None:
+    if experiment.log is None or not _logs_to_files(experiment):
         return []
     room = f"{2 * experiment.log.megabytes}M"
     return [{"name": "predictions", "emptyDir": {"sizeLimit": room}}]

@@ -111,7 +111,7 @@ def _experiment(file: File) -> core.Experiment:
 
 
 def _log(log: PredictionLog) -> core.PredictionLog:
-    return core.PredictionLog(log.share, log.inputs, log.units, log.megabytes)
+    return core.PredictionLog(log.share, log.inputs, log.units, log.megabytes, log.to)
 
 
 def _outcome(outcome: Outcome) -> core_outcome.Outcome:

@@ -22,3 +22,5 @@ class PredictionLog(Part):
     """How users are written: as a keyed hash, or as they are."""
     megabytes: Annotated[int, whole(1, 100_000)] = 256
     """What the files of one server may take together; the oldest ones go first."""
+    to: Literal["files", "stdout"] = "files"
+    """In a cluster: files in each pod, gone with it, or its standard output, for kubectl logs."""

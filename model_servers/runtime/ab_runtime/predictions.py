@@ -1,7 +1,7 @@
 """The log of predictions: a line of JSON for each request, if asked; no answer ever waits for it.
 
-Lines go through a bounded queue to a thread that writes them, into files that are rotated. What
-finds no room is dropped and counted.
+Lines go through a bounded queue to a thread that writes them, into files that are rotated or to the
+standard output. What finds no room is dropped and counted.
 
 >>> print(line(Line(0.0, "r1", "u1", "7", "control", "iris", "v1", 0.0015, "2xx", [2])))
 {"at":"1970-01-01T00:00:00.000Z","id":"r1","unit":"u1","bucket":"7","variant":"control",\
@@ -31,6 +31,8 @@ from ab_runtime.token import hashed
 
 _LOG = logging.getLogger("mlserver")
 FILE = "predictions.jsonl"
+STDOUT = "-"
+_STDOUT_FD = 1
 _FILES = 8
 _LEAST_BYTES = 64 * 1024
 _MOST_WAITING = 10_000
@@ -61,7 +63,7 @@ class Asked:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Asked | None":
-        """Read AB_LOG (a folder; none: no log), AB_LOG_SHARE (1), AB_LOG_INPUTS (none).
+        """Read AB_LOG (a folder, `-` for stdout; none: no log), AB_LOG_SHARE (1), AB_LOG_INPUTS ().
 
         AB_LOG_UNITS is `hash` or `plain`, AB_LOG_MAX_BYTES 256 MiB unless said otherwise.
 
@@ -121,7 +123,7 @@ class Log:
         self._counts = counts
         self._waiting: deque[Line] = deque()
         self._end = Event()
-        self._files = _Files(asked)
+        self._files = _Stdout() if str(asked.folder) == STDOUT else _Files(asked)
         self._thread = Thread(target=self._run, name="predictions", daemon=True)
         self._failed = False
         self._thread.start()
@@ -174,6 +176,19 @@ class Log:
                 if self._failed:
                     _LOG.warning("the log of predictions is written again")
                 self._failed = False
+
+
+class _Stdout:
+    """Where whoever gathers the logs of pods reads it; nothing is kept here."""
+
+    def write(self, content: bytes) -> None:
+        """Write whole lines, between those of others."""
+        view = memoryview(content)
+        while view:
+            view = view[os.write(_STDOUT_FD, view) :]
+
+    def close(self) -> None:
+        """Others go on writing there."""
 
 
 class _Files:

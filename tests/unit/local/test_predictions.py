@@ -115,4 +115,21 @@ def test_the_command_shows_it_and_says_how_it_is_read_in_a_cluster(
     assert capsys.readouterr().out.splitlines() == ['"control 3"']
     Path("iris.yaml").write_text(TEXT + "  log: {share: 5%}\n")
     assert run(["logs", "iris.yaml"]) == 2
-    assert "kubectl exec -n models POD" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "kubectl get pods -n models -l abctl.dev/experiment=iris,abctl.dev/variant" in said
+    assert "tail -n 20 /var/log/predictions/predictions.jsonl" in said
+    Path("iris.yaml").write_text(TEXT + "  log: {to: stdout}\n")
+    assert run(["logs", "-f", "iris.yaml", "--variant", "treatment", "--tail", "3"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "kubectl logs -n models -l abctl.dev/experiment=iris,abctl.dev/variant=treatment" in said
+    assert "--tail=3 -f" in said
+
+
+def test_in_a_cluster_it_may_go_to_the_standard_output() -> None:
+    for obj in render(parse(TEXT + "  log: {to: stdout}\n", "iris.yaml")):
+        if obj["kind"] == "Deployment" and "abctl.dev/variant" in obj["metadata"]["labels"]:
+            pod = obj["spec"]["template"]["spec"]
+            (server,) = pod["containers"]
+            assert {"name": "AB_LOG", "value": "-"} in server["env"]
+            named = [each["name"] for each in (*server["volumeMounts"], *pod["volumes"])]
+            assert "predictions" not in named

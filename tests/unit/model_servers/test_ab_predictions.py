@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,3 +160,18 @@ def test_a_file_that_cannot_grow_is_told_once_and_holds_whole_lines(
     assert counts[1] > 0
     assert sum(counts) == 1000
     assert len(ids(tmp_path)) == counts[0]
+
+
+def test_the_standard_output_gets_whole_lines_between_those_of_others(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    log, counts = made(Path(predictions.STDOUT))
+    os.write(1, b"ready\n")
+    for number in range(200):
+        log.add(of(f"r{number}"))
+    log.close()
+    os.write(1, b"ended\n")
+    first, *lines, last = capfd.readouterr().out.splitlines()
+    assert (first, last, counts) == ("ready", "ended", [200.0, 0.0])
+    assert [json.loads(each)["id"] for each in lines] == [f"r{number}" for number in range(200)]
+    assert not Path(predictions.STDOUT).exists()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from abctl.analysis import apart, totals
+from abctl.analysis import apart, on_record, totals
 from abctl.analysis.beside import Besides
 from abctl.analysis.compare import Comparing
 from abctl.analysis.judge_units import CountersAndUnits, OfUnits
@@ -90,16 +90,7 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
     idle = [name for name in names[1:] if split and split.get(name) == 0]
     silent = silences(evidence.silences, seen, ledger.desired)
     reports = tuple(comparing.reporting.suspect(experiment))
-    accepted = ledger.accepted
-    seen_by = accepted["bornUnknown"].at if "bornUnknown" in accepted else -math.inf
-    doubts = Doubts(
-        silent,
-        refusals,
-        reports,
-        births=tuple(births(streams, after=seen_by)),
-        accepted_births=tuple(births(streams, until=seen_by)),
-        accepted=tuple(accepted),
-    )
+    doubts = replace(_born(streams, ledger), silent=silent, refusals=refusals, reports=reports)
     integrity = integrity_violations(
         check,
         names,
@@ -139,11 +130,11 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
         metrics=metrics,
         srm=check,
         notes=(
-            *_ended(end),
-            *_unfinished(ledger),
-            *_amended(ledger),
-            *_accepted(ledger),
-            *_set_back(ledger),
+            *on_record.ended(end),
+            *on_record.unfinished(ledger),
+            *on_record.amended(ledger),
+            *on_record.accepted(ledger),
+            *on_record.set_back(ledger),
             *([Reason("planNotLocked", {})] if ledger.without_plan else ()),
             *_besides(doubts, said),
             *apart.restarts_alone(variants),
@@ -163,6 +154,17 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
         current_split=ledger.present,
         counts_from=from_,
         refusals=refusals,
+    )
+
+
+def _born(streams: CounterStreams, ledger: Ledger) -> Doubts:
+    """Values of unknown age, by whether they were there when somebody accepted them."""
+    accepted = ledger.accepted
+    at = accepted["bornUnknown"].at if "bornUnknown" in accepted else -math.inf
+    return Doubts(
+        births=tuple(births(streams, after=at)),
+        accepted_births=tuple(births(streams, until=at)),
+        accepted=tuple(accepted),
     )
 
 
@@ -221,55 +223,6 @@ def _require_anything(samples: Samples, selectors: Sequence[str]) -> None:
             f"{samples.place} has no sample of {selectors[0]}, nor of any other variant",
             "does it scrape the model servers, and do they call the variants by these names?",
         )
-
-
-def _unfinished(ledger: Ledger) -> Iterator[Reason]:
-    """A shift that nobody has finished, and what is known of the split meanwhile."""
-    if intent := ledger.intent:
-        seen = ledger.seen
-        facts = {
-            "actor": intent.actor,
-            "split": intent.after.ratios,
-            "at": format_moment(intent.at, "seconds"),
-            "seen": seen.split.ratios if seen else None,
-            "in_effect": bool(seen and seen.since is not None),
-        }
-        yield Reason("shiftNotFinished", facts)
-
-
-def _amended(ledger: Ledger) -> Iterator[Reason]:
-    if amendments := ledger.amendments:
-        last = amendments[-1]
-        facts = {
-            "actor": last.actor,
-            "parts": list(last.parts),
-            "at": format_moment(last.at, "seconds"),
-            "why": last.why or "no reason given",
-            "amendments_count": len(amendments),
-        }
-        yield Reason("planAmended", facts)
-
-
-def _accepted(ledger: Ledger) -> Iterator[Reason]:
-    for code, entry in ledger.accepted.items():
-        facts = {"actor": entry.actor, "at": format_moment(entry.at, "seconds"), "why": entry.why}
-        yield Reason("doubtAccepted", {"accepted": code, **facts})
-
-
-def _set_back(ledger: Ledger) -> Iterator[Reason]:
-    """A clock was wrong where an entry says to be earlier than the one before it."""
-    for earlier, later in ledger.set_back[-1:]:
-        facts = {"actor": later.actor, "earlier_actor": earlier.actor}
-        moments = {"at": later.at, "earlier_at": earlier.at}
-        yield Reason(
-            "clockSetBack",
-            facts | {name: format_moment(at, "seconds") for name, at in moments.items()},
-        )
-
-
-def _ended(end: float | None) -> Iterator[Reason]:
-    if end is not None:
-        yield Reason("oneLookTaken", {"at": format_moment(end, "seconds")})
 
 
 def _besides(doubts: Doubts, said: Verdict) -> Iterator[Reason]:

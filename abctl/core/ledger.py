@@ -59,7 +59,7 @@ class Entry:
             split has held.
         exact: of an `observed`: whether the object was changed just once, at `since`.
         user: whom the API server took the actor for.
-        parts: of the plan that were amended; the gate that was approved; the codes that were accepted.
+        parts: of the plan that were amended; the gate that was approved; codes that were accepted.
     """
 
     at: float

@@ -10,7 +10,7 @@ chain          the digest of those, to go on from
 target         the object that carries the split: apiVersion, kind, namespace, name, uid
 format         the version of this form; 1 where it does not say, without plan.sha256; 3 where
                there is what an earlier abctl would not understand: ledger.gz, an amended plan;
-               4 where people said something to a ramp
+               4 where people said something to a ramp, or accepted a doubt
 writtenBy      the abctl that began it
 
 Each line ends with a part of the digest of all lines up to it, so a line that was rewritten is

@@ -169,6 +169,26 @@ def test_what_is_late_or_of_the_future_is_told_and_not_counted() -> None:
     assert not list(store.counts())
 
 
+@pytest.mark.parametrize("released_ms", [None, -1, 0])
+@pytest.mark.parametrize(("age_ms", "told"), [(99, "counted"), (100, "late"), (101, "late")])
+def test_at_the_edge_of_the_maturity_a_report_is_counted_or_told_and_never_both(
+    age_ms: int, told: str, released_ms: int | None
+) -> None:
+    """Whether or not what is due was counted just before, and also for who was answered."""
+    store = Store(":memory:", OUTCOMES, now_ms=0)
+    if released_ms is not None:
+        store.release(1000 + age_ms + released_ms)
+    assert store.take([_click("a", 1000)], 1000 + age_ms) == [told]
+    assert store.take([_click("a", 1000)], 1000 + age_ms) == [
+        "duplicate" if told == "counted" else "late"
+    ]
+    for later_ms in (1000 + age_ms, 1100, 1101, 5000):
+        store.release(later_ms)
+    assert [c.n for c in store.counts() if c.per == "outcome"] == [1] * (told == "counted")
+    users = {(c.outcome, c.n) for c in store.counts() if c.per == "user"}
+    assert users == ({("click", 1), ("spent", 1)} if told == "counted" else set())
+
+
 def test_a_clock_that_is_set_back_counts_nothing_twice() -> None:
     store = Store(":memory:", OUTCOMES, now_ms=0)
     store.take([_click("a", 1000)], 1010)

@@ -16,7 +16,7 @@ from abctl.analysis.reported import few_reports
 from abctl.analysis.split import check_split, shared
 from abctl.analysis.totals import SeenAnswers, by_servers, seen_answers, silences
 from abctl.core.analysis import Analysis, Coverage, EpochResult, VariantResult, Verdict
-from abctl.core.doubts import Doubts
+from abctl.core.doubts import Doubts, accepted
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
 from abctl.core.polls import GAP_INTERVALS
@@ -159,12 +159,12 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
 
 def _born(streams: CounterStreams, ledger: Ledger) -> Doubts:
     """Values of unknown age, by whether they were there when somebody accepted them."""
-    accepted = ledger.accepted
-    at = accepted["bornUnknown"].at if "bornUnknown" in accepted else -math.inf
+    known = accepted(ledger)
+    at = known["bornUnknown"].at if "bornUnknown" in known else -math.inf
     return Doubts(
         births=tuple(births(streams, after=at)),
         accepted_births=tuple(births(streams, until=at)),
-        accepted=tuple(accepted),
+        accepted=tuple(known),
     )
 
 

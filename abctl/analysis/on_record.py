@@ -1,10 +1,13 @@
 """What a reader should know of what the ledger says: notes of an analysis."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
+from abctl.core import doubts
 from abctl.core.ledger import Ledger
 from abctl.core.reasons import Reason
 from abctl.core.time import format_moment
+from abctl.evidence.evidence import SKEW_SECONDS
 
 
 def unfinished(ledger: Ledger) -> Iterator[Reason]:
@@ -37,14 +40,15 @@ def amended(ledger: Ledger) -> Iterator[Reason]:
 
 def accepted(ledger: Ledger) -> Iterator[Reason]:
     """Who accepted a doubt, and why."""
-    for code, entry in ledger.accepted.items():
+    for code, entry in doubts.accepted(ledger).items():
         facts = {"actor": entry.actor, "at": format_moment(entry.at, "seconds"), "why": entry.why}
         yield Reason("doubtAccepted", {"accepted": code, **facts})
 
 
 def set_back(ledger: Ledger) -> Iterator[Reason]:
     """A clock was wrong where an entry says to be earlier than the one before it."""
-    for earlier, later in ledger.set_back[-1:]:
+    pairs = [(a, b) for a, b in pairwise(ledger.entries) if a.at - b.at > SKEW_SECONDS]
+    for earlier, later in pairs[-1:]:
         facts = {"actor": later.actor, "earlier_actor": earlier.actor}
         moments = {"at": later.at, "earlier_at": earlier.at}
         yield Reason(

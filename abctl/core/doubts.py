@@ -1,14 +1,21 @@
 """What keeps treatments from being shipped besides their metrics."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from abctl.core.answers import Silence, View
+from abctl.core.ledger import Entry, Ledger
 from abctl.core.reasons import Reason
 from abctl.stats.estimate import Estimate, NotEstimable
 
 ACCEPTABLE = ("bornUnknown", "refusalsDiffer")
 """Codes of what a person may accept on record, knowing better than the counters."""
+
+
+def accepted(ledger: Ledger) -> Mapping[str, Entry]:
+    """Who last accepted a doubt, by its code."""
+    said = (entry for entry in ledger.entries if entry.phase == "accepted")
+    return {code: entry for entry in said for code in entry.parts}
 
 
 @dataclass(frozen=True)

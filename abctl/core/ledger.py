@@ -11,15 +11,14 @@ plan that was locked when the experiment started. Entries are only ever appended
 
 What people say to a ramp is there as well, and changes no split by itself: a gate may be passed
 (approved; `parts` names it), no share is to grow (paused, resumed), the ramp is over (aborted).
-Nor does it change anything that somebody accepts what keeps a treatment from being shipped
-(accepted; `parts` has the codes).
+Nor does a doubt that somebody accepts (accepted; `parts` has the codes of `abctl.core.doubts`).
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from math import inf
 from typing import Any, Literal, get_args
 
@@ -231,18 +230,6 @@ class Ledger:
     def moves(self) -> tuple[Entry, ...]:
         """The entries without what people only said; the first one is always among them."""
         return tuple(e for e in self.entries if e.phase not in WORDS and e.phase != "accepted")
-
-    @property
-    def accepted(self) -> Mapping[str, Entry]:
-        """Who last accepted what keeps a treatment from being shipped, by its code."""
-        said = (entry for entry in self.entries if entry.phase == "accepted")
-        return {code: entry for entry in said for code in entry.parts}
-
-    @property
-    def set_back(self) -> tuple[tuple[Entry, Entry], ...]:
-        """Entries with the one that followed, where that says to be the earlier one."""
-        pairs = pairwise(self.entries)
-        return tuple((one, two) for one, two in pairs if one.at - two.at > _SKEW_SECONDS)
 
     @cached_property
     def _dated(self) -> tuple[Entry, ...]:

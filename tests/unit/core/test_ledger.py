@@ -107,7 +107,6 @@ def test_a_clock_that_was_far_ahead_is_told_by_the_next_entry():
     ahead = (entry(3700, A, B, "intent"), entry(3702, A, B, "applied"))
     later = (entry(300, B, C, "intent"), entry(303, B, C, "applied"))
     known = ledger_with(*STARTED, *ahead, *later)
-    assert [(one.at, two.at) for one, two in known.set_back] == [(3702, 300)]
     assert [each.at for each in known.entries] == [0, 2, 3700, 3702, 300, 303]
     assert known.epochs(900, 10) == (Epoch(12, 300, A, certain=False), Epoch(313, 900, C))
     assert (known.began, known.counts_from(10)) == (0, 313)

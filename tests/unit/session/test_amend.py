@@ -8,6 +8,7 @@ import pytest
 
 from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Object, Ref
+from abctl.core.doubts import accepted
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import ledger_ref
 from abctl.core.split import Split
@@ -132,12 +133,12 @@ def test_a_doubt_is_accepted_on_record_and_the_plan_and_what_counted_stay(sessio
         accept(session, ["splitMismatch"], why="it is fine")
     with pytest.raises(UsageError, match="needs a reason"):
         accept(session, ["bornUnknown"], why=" ")
-    assert accept(session, ["bornUnknown"], why="a try", dry_run=True).accepted
-    assert not ledger.read(session.world, session.experiment).ledger.accepted
+    assert accepted(accept(session, ["bornUnknown"], why="a try", dry_run=True))
+    assert not accepted(ledger.read(session.world, session.experiment).ledger)
     accept(session, ["bornUnknown", "refusalsDiffer"], why="a try")
     accept(replace(session, actor="eve"), ["refusalsDiffer"], why="it is meant to")
     known = ledger.read(session.world, session.experiment).ledger
-    said = {code: (entry.actor, entry.why) for code, entry in known.accepted.items()}
+    said = {code: (entry.actor, entry.why) for code, entry in accepted(known).items()}
     assert said == {"bornUnknown": ("ann", "a try"), "refusalsDiffer": ("eve", "it is meant to")}
     assert known.plan == before.plan
     assert known.amendments == ()

@@ -142,7 +142,7 @@ def accept(session: Session, codes: Sequence[str], *, why: str, dry_run: bool = 
         if code not in ACCEPTABLE:
             raise UsageError(
                 f"{code} cannot be accepted, only {' or '.join(ACCEPTABLE)}",
-                "docs/reasons.md says what to do about the others",
+                "abctl why says what would settle the others",
             )
     if not why.strip():
         raise UsageError(

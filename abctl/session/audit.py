@@ -87,6 +87,8 @@ def event(carrier: Object, entry: Entry) -> Object:
     what = f"{entry.before} -> {entry.after}" if entry.before else f"started at {entry.after}"
     if entry.phase in WORDS:
         what = f"ramp {entry.phase} {', '.join(entry.parts)}".rstrip()
+    if entry.phase == "accepted":
+        what = f"{', '.join(entry.parts)} accepted"
     if entry.phase == "amended":
         what = f"plan amended ({', '.join(entry.parts)})"
     reason = _REASONS.get(entry.phase, "SplitChanged") if entry.before else _STARTED
@@ -113,6 +115,6 @@ def event(carrier: Object, entry: Entry) -> Object:
 
 
 def _action(entry: Entry) -> str:
-    if entry.phase in WORDS:
+    if entry.phase in WORDS or entry.phase == "accepted":
         return "Say"
     return "Amend" if entry.phase == "amended" else "Shift" if entry.before else "Start"

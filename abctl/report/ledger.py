@@ -28,6 +28,8 @@ def entry_cells(entry: Entry) -> tuple[str, str, str, str, str]:
     what = f"the plan: {', '.join(entry.parts)}" if entry.parts else str(entry.after)
     if entry.phase in WORDS:
         what = " ".join(("the ramp", *entry.parts))
+    if entry.phase == "accepted":
+        what = ", ".join(entry.parts)
     return format_moment(entry.at, "seconds"), who, entry.phase, what, entry.why
 
 

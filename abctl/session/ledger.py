@@ -157,8 +157,8 @@ def _overtaken(book: Book) -> ConflictError:
 
 
 def _only_said(book: Book, now: Book) -> bool:
-    """Whether all that came since is what people said to the ramp."""
+    """Whether all that came since is what people said: to the ramp, or of a doubt."""
     known, entries = book.ledger.entries, now.ledger.entries
     added = entries[len(known) :]
     same = entries[: len(known)] == known and now.ledger.plan == book.ledger.plan
-    return same and bool(added) and all(entry.phase in WORDS for entry in added)
+    return same and bool(added) and all(e.phase in WORDS | {"accepted"} for e in added)

@@ -3,9 +3,9 @@
 In this order, so that nothing that hinders the way up hinders the way back:
 
 1. It is over: everything goes to one variant. Or somebody said so: back to the control.
-2. A shift that was begun is finished.
-3. Harm is proven, a treatment gives no good answer, or time is over: back, or a person decides.
+2. Harm is proven, a treatment gives no good answer, or time is over: back, or a person decides.
    Where that is of some treatments, these are out, and the others go on.
+3. A shift that was begun is finished.
 4. Evidence that cannot be trusted, or none: the split stays.
 5. A treatment may ship: everything goes to it, or a person decides.
 6. Each share follows its bounds (see `abctl.core.ramp`): down at once, up by what the ramp allows.
@@ -102,12 +102,13 @@ def next_action(
     if (ramp := experiment.ramp) is None:
         raise ValueError("no ramp")
     split, said = ledger.present or ledger.wanted, Said.of(ledger)
-    if decided := _whatever_evidence(ledger, split, said):
+    # An open shift may have reached the platform: what it leads to counts.
+    leads_to = ledger.wanted if ledger.intent else split
+    decided = _whatever_evidence(ledger, split, said) or _after_harm(ramp, leads_to, analysis)
+    if decided := decided or _unfinished(ledger):
         return decided
     if isinstance(analysis, Reason):
         return Action("hold", (Reason("rampBlind", {"detail": analysis.text}),))
-    if stopped := _stopped(analysis.verdict, split):
-        return _after_harm(ramp, split, stopped)
     if analysis.verdict.kind == "invalid":
         return Action("hold", (Reason("rampInvalid"), *analysis.verdict.reasons))
     if analysis.verdict.kind == "stop":  # of who has no share
@@ -124,10 +125,14 @@ def _whatever_evidence(ledger: Ledger, split: Split, said: Said) -> Action | Non
         return Action("finish", (Reason("rampAborted", _by(said.aborted)),))
     if said.aborted:
         return _back(split, (Reason("rampAborted", _by(said.aborted)),))
-    if intent := ledger.intent:
-        facts = {"actor": intent.actor, "split": intent.after.ratios}
-        return Action("shift", (Reason("rampUnfinished", facts),), intent.after)
     return None
+
+
+def _unfinished(ledger: Ledger) -> Action | None:
+    if (intent := ledger.intent) is None:
+        return None
+    facts = {"actor": intent.actor, "split": intent.after.ratios}
+    return Action("shift", (Reason("rampUnfinished", facts),), intent.after)
 
 
 def _down(asked: _next_share.Asked) -> Action | None:
@@ -196,7 +201,10 @@ def _stopped(verdict: Verdict, split: Split) -> Mapping[str, tuple[Reason, ...]]
     }
 
 
-def _after_harm(ramp: Ramp, split: Split, stopped: Mapping[str, tuple[Reason, ...]]) -> Action:
+def _after_harm(ramp: Ramp, split: Split, analysis: Analysis | Reason) -> Action | None:
+    stopped = {} if isinstance(analysis, Reason) else _stopped(analysis.verdict, split)
+    if not stopped:
+        return None
     reasons = tuple(dict.fromkeys(reason for each in stopped.values() for reason in each))
     if ramp.on_harm == "pause":
         above = {name: ramp.floor_bp for name in stopped if split[name] > ramp.floor_bp}

@@ -212,6 +212,27 @@ def test_what_was_begun_is_finished_unless_somebody_aborts() -> None:
     assert act(said(known, "aborted"), Reason("scrapedOnce")).kind == "rollback"
 
 
+@pytest.mark.parametrize("on_harm", ["rollback", "pause"])
+def test_a_way_up_that_was_begun_is_left_when_harm_is_proven(on_harm: Any) -> None:
+    intent = Entry(AT_5.entries[-1].at + 9, "ann", split(500), split(1000), "", "intent")
+    bad = analysis(AT_5, {"treatment": (9.0, 9.0)}, stopped={"treatment": DEAD})
+    found = act(AT_5.with_entry(intent), bad, replace(RAMP, on_harm=on_harm))
+    least = split(0) if on_harm == "rollback" else split(RAMP.floor_bp)
+    assert (found.split, codes(found)[0]) == (least, "noGoodAnswer")
+    back = replace(intent, after=split(0))
+    found = act(AT_5.with_entry(back), bad, replace(RAMP, on_harm=on_harm))
+    assert (found.split, codes(found)) == (split(0), ["rampUnfinished"])
+
+
+@pytest.mark.parametrize("holds_bp", [100, 500])
+def test_at_the_floor_too_what_was_begun_is_undone_when_harm_is_proven(holds_bp: int) -> None:
+    at = ledger(split(0), split(100)) if holds_bp == 100 else AT_5
+    intent = Entry(at.entries[-1].at + 9, "ann", split(holds_bp), split(1000), "", "intent")
+    bad = analysis(at, {"treatment": (9.0, 9.0)}, stopped={"treatment": DEAD})
+    found = act(at.with_entry(intent), bad, replace(RAMP, on_harm="pause"))
+    assert (found.kind, found.split) == ("shift", split(RAMP.floor_bp))
+
+
 @pytest.mark.parametrize(("most", "kind"), [(1000.0, "shift"), (4.0, "rollback")])
 def test_a_budget_that_may_be_spent_ends_it(most: float, kind: str) -> None:
     # 1,000 requests, and 1% of the 1,200 to come, at most half a point worse.

@@ -101,11 +101,15 @@ class DirectoryClient:
 
     def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Object:  # noqa: ARG002 - nobody else manages fields here
         """Make what is named so; what an earlier apply named and this one does not goes."""
-        ref, applied = Ref.of(obj), _stored_part(obj)
+        meta = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+        ref, applied = Ref.of(obj), {**_stored_part(obj), "metadata": meta}
+        version = obj["metadata"].get("resourceVersion")
         with _files(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
         with self._locked() as lock:
             stored, earlier = (self._read(ref), self._applied(ref)) if self._has(ref) else ({}, {})
+            if version and version != stored.get("metadata", {}).get("resourceVersion"):
+                raise ConflictError(f"{ref} was changed by somebody else", "read it again")
             after = merged(stored, earlier, applied)
             if dry_run:
                 return after

@@ -19,6 +19,7 @@ from abctl.forms.ledger import new_object
 from abctl.forms.plan import as_locked, first_difference
 from abctl.platforms import require_admissible
 from abctl.session import ledger
+from abctl.session.carrier import apply_carrier
 from abctl.session.ledger import Book
 from abctl.session.readiness import COLLECTS, serving
 from abctl.session.rivals import require_alone, wait_until_alone
@@ -156,7 +157,10 @@ def apply(
         deadline = session.clock() + session.timeout_seconds
     else:
         _tried(world, objects, force=force)
-    book = book or _opened(session, why)
+    if book is None:
+        book = _opened(session, why)
+        # It may be that of somebody who began at the same moment, with another file.
+        objects = _wanted(session, book.ledger)
     _make_keys(session)
     split = book.ledger.wanted
     for obj in platform.baseline(experiment):
@@ -166,10 +170,13 @@ def apply(
             # Without this the control would never get a revision of its own.
             wait_until_in_effect(session, platform.split_of(obj), left_seconds())
     for obj in objects:
-        if wait and Ref.of(obj) == session.target:
-            needed = (name for name in split.names if split[name])
+        if Ref.of(obj) != session.target:
+            world.apply(obj, force=force)
+        else:
+            needed = [name for name in split.names if split[name] and wait]
             _await_servers(session, objects, needed, deadline)
-        session.report(f"{Ref.of(world.apply(obj, force=force))} applied")
+            split = apply_carrier(session, obj, force=force)
+        session.report(f"{Ref.of(obj)} applied")
     if not wait:
         return False
     if platform.CAPABILITIES.inquiry:

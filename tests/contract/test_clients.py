@@ -167,6 +167,24 @@ def test_what_abctl_has_patched_itself_is_no_conflict_for_its_apply(client):
     assert client.apply(config_map(a="3", b="1"))["data"] == {"a": "3", "b": "1"}
 
 
+def test_what_is_applied_as_it_was_read_is_refused_once_it_was_changed(client):
+    first = client.apply(config_map(a="1"))
+    version = first["metadata"]["resourceVersion"]
+
+    def asked(**data):
+        obj = config_map(**data)
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
+
+    changed = client.apply(asked(a="2"))
+    assert changed["data"] == {"a": "2"}
+    for dry_run in (True, False):
+        with pytest.raises(ConflictError):
+            client.apply(asked(a="3"), dry_run=dry_run, force=True)
+    assert client.get(REF) == changed
+    version = changed["metadata"]["resourceVersion"]
+    assert client.apply(asked(a="3"))["data"] == {"a": "3"}
+
+
 def test_a_dry_run_of_an_apply_does_nothing(client):
     assert client.apply(config_map(a="1"), dry_run=True)["data"] == {"a": "1"}
     with pytest.raises(NotFoundError):

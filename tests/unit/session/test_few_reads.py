@@ -68,12 +68,12 @@ def reads(session: Session, ref: Ref) -> int:
     return found
 
 
-def test_apply_reads_the_ledger_once(session: Session) -> None:
+def test_apply_reads_the_ledger_first_and_when_it_writes_the_split(session: Session) -> None:
     ref = ledger_ref(session.experiment)
     apply(session, why="a start")
-    assert reads(session, ref) == 1
+    assert reads(session, ref) == 2
     apply(session, why="again")
-    assert reads(session, ref) == 1
+    assert reads(session, ref) == 2
 
 
 def test_the_doctor_reads_what_carries_the_split_as_rarely_as_it_can(session: Session) -> None:

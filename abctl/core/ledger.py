@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 
 from abctl.core.change import Ref
 from abctl.core.experiment import Experiment
-from abctl.core.locked import NOT_LOCKED, differs, written_alike
+from abctl.core.locked import NOT_LOCKED, differs, meant, written_alike
 from abctl.core.split import Split
 
 Word = Literal["approved", "paused", "resumed", "aborted"]
@@ -320,7 +320,7 @@ class Ledger:
             for each in fields(experiment)
             if each.name not in NOT_LOCKED
             and not (then and now and written_alike(each.name, then, now))
-            and differs(each, experiment, locked)
+            and differs(each, meant(self._document, experiment), locked)
         )
         return tuple(sorted(changed))
 

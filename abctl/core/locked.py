@@ -1,8 +1,10 @@
 """What of an experiment a plan locks, and whether that is still what it was."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any
+
+from abctl.core.experiment import Experiment
 
 # What may change while the experiment runs: the split does by shifts, the source is only read;
 # templates say how pods run, and a log what is kept beside, not what is compared.
@@ -18,6 +20,17 @@ def written_alike(part: str, then: Mapping[str, Any], now: Mapping[str, Any]) ->
     first, *rest = part.split("_")
     key = first + "".join(map(str.capitalize, rest))  # as the file has it
     return part not in _OF_ADDRESS and then.get(key) == locked_words(now).get(key)
+
+
+def meant(plan: Mapping[str, Any], experiment: Experiment) -> Experiment:
+    """What a file meant when a plan was locked, where the plan has no words of the file.
+
+    So are those of the first abctl. Of what a file leaves out only this has another default since.
+    """
+    design = (experiment.written or {}).get("design") or {}
+    if "format" in plan or experiment.written is None or "test" in design:
+        return experiment
+    return replace(experiment, design=replace(experiment.design, test="sequential"))
 
 
 def locked_words(written: Mapping[str, Any]) -> dict[str, Any]:

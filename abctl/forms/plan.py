@@ -19,7 +19,7 @@ from abctl import forms
 from abctl.core.change import Change
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
-from abctl.core.locked import NOT_LOCKED, locked_words
+from abctl.core.locked import NOT_LOCKED, locked_words, meant
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError
 from abctl.forms import experiment as form
@@ -112,7 +112,8 @@ def _then(ledger: Ledger) -> Experiment:
 def first_difference(ledger: Ledger, experiment: Experiment) -> str:
     """Where what a file means first differs from what was locked, and in what."""
     parts = ledger.changed_since(experiment)
-    both = (forms.plain_of(asdict(each)) for each in (_then(ledger), experiment))
+    now = meant(json.loads(ledger.plan), experiment)
+    both = (forms.plain_of(asdict(each)) for each in (_then(ledger), now))
     changed = ({part: each[part] for part in parts} for each in both)
     operations = Change(*changed).json_patch()
     first = next(each for each in operations if each["op"] != "test")

@@ -2,7 +2,7 @@
 
 `forms_2026_11` was written by the wheel of that month, and is never written anew: an experiment on
 a local stack that was shifted to 30% and rolled back, what `analyze` saved and said of it between,
-the stack's state, and a folder of the cache.
+the stack's state, and a folder of the cache. `clusters` was written by the code of that month.
 """
 
 import gzip
@@ -22,6 +22,7 @@ from abctl.evidence import cache, saved
 from abctl.evidence.cache import Cache
 from abctl.evidence.read import read
 from abctl.forms.ledger import ledger_of
+from abctl.forms.plan import as_locked, first_difference
 from abctl.local import lifecycle, plan, stack
 from abctl.spec import load
 
@@ -44,6 +45,22 @@ def test_the_ledger_and_its_plan() -> None:
     assert ledger.entries[2].why == "a first step"
     assert ledger.plan == (FORMS / "plan.json").read_text()
     assert ledger.changed_since(load(FORMS / "iris.yaml")) == ()
+
+
+@pytest.mark.parametrize("path", sorted((FORMS / "clusters").glob("*.yaml")), ids=lambda p: p.stem)
+def test_what_a_file_leaves_out_means_what_it_meant_when_it_was_locked(
+    path: Path, tmp_path: Path
+) -> None:
+    ledger = ledger_of(json.loads(path.with_suffix(".json").read_text())["ledger"])
+    assert ledger.changed_since(load(path)) == ()
+    assert as_locked(ledger, load(path)).design.test == "sequential"
+    # Whoever writes it means it.
+    changed = tmp_path / path.name
+    changed.write_text(path.read_text() + "  design: {test: horizon}\n")
+    assert ledger.changed_since(load(changed)) == ("design",)
+    assert first_difference(ledger, load(changed)) == "design.test is horizon, was sequential"
+    changed.write_text(path.read_text() + "  design: {alpha: 0.01}\n")
+    assert first_difference(ledger, load(changed)) == "design.alpha is 0.01, was 0.05"
 
 
 def test_saved_evidence_and_the_fields_of_its_analysis(

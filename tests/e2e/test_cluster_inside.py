@@ -15,6 +15,7 @@ OVERLAY = K8S / "overlays" / "kind-envoy"
 EXPERIMENT = K8S / "experiments" / "envoy.yaml"
 JOB = yaml.safe_load((K8S / "job.yaml").read_text())
 JOB_LABELS = JOB["spec"]["template"]["metadata"]["labels"]
+JOB_ACCOUNT = JOB["spec"]["template"]["spec"]["serviceAccountName"]
 STRANGERS = "strangers"
 OURS = {"abctl.dev/test": "inside"}
 PROXY, CLIENT = {"app.kubernetes.io/component": "proxy"}, {"abctl.dev/client": "true"}
@@ -97,7 +98,7 @@ class Inside:
 
         wait_for(as_expected, f"{expected} for {pod}", lambda: seen[-1])
 
-    def abctl(self, *words, account="abctl-shift"):
+    def abctl(self, *words, account=JOB_ACCOUNT):
         """Runs abctl as the Job that is shown to users; gives its answer, if it did its work."""
         job = json.loads(json.dumps(JOB))
         job["metadata"]["labels"] = OURS
@@ -158,7 +159,8 @@ def test_abctl_does_its_work_as_a_job_with_its_account(inside):
     traffic = ("--rate", 50, "--duration", "20s", "--users", 500, "--seed", 1)
     words = (EXPERIMENT, "--yes", "--url", entrance, *traffic)
     assert inside.nodes.abctl("simulate", *words)[0] == 0
-    shifted = inside.abctl("shift", file, "treatment=50%", "--yes", "--why", "a Job asks for it")
+    why = ("--yes", "--why", "a Job asks for it")
+    shifted = inside.abctl("shift", file, "treatment=50%", *why, account="abctl-shift")
     assert shifted["to"] == {"control": 0.5, "treatment": 0.5}
     assert shifted["confirmed"]
     found = inside.abctl("status", file)

@@ -16,6 +16,10 @@ Role = Literal["primary", "guardrail", "secondary"]
 Kind = Literal["proportion", "mean", "quantile", "rate", "ratio", "retention"]
 Direction = Literal["increase", "decrease"]
 
+Protocol = Literal["v1", "v2"]
+PROTOCOL: Protocol = "v2"
+"""By which models are asked, unless they say otherwise."""
+
 # What each kind is counted by.
 PARTS: Mapping[Kind, tuple[str, ...]] = {
     "proportion": ("n", "successes"),
@@ -72,7 +76,8 @@ class Model:
 
     Without an image, `uri` is where the model is stored and `format` how, for platforms that load
     models themselves; or `service` ([namespace/]name[:port]) is where it is served already.
-    `sha256` is of the model's file in its local folder.
+    `sha256` is of the model's file in its local folder. `runtime` is the ServingRuntime of KServe
+    that loads the model at `uri`, and `protocol` the one by which it is asked.
     """
 
     name: str
@@ -83,6 +88,8 @@ class Model:
     service: str | None = None
     path: str | None = None
     sha256: str | None = None
+    runtime: str | None = None
+    protocol: Protocol = PROTOCOL
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,9 @@ def probe(
     rules = experiment.assignment
     sticky = rules.unit != "request"
     units = [{rules.key: f"abctl-probe-{first + i}"} if sticky else {} for i in range(users)]
-    path = f"/v2/models/{experiment.control.model.name}/ready"
+    model = experiment.control.model
+    ready = "/v1/models/{}" if model.protocol == "v1" else "/v2/models/{}/ready"
+    path = ready.format(model.name)
     host = experiment.entrance.host if experiment.entrance else None
     # Each connection may end at another replica of the proxy, so who asks again asks others.
     asking = Asking(Entrance.parse(entrance_url), path, host, report)

@@ -57,6 +57,8 @@ class Model(Form, omit_defaults=True):
     service: str | None
     path: str | None = None
     sha256: str | None = None
+    runtime: str | None = None
+    protocol: core.Protocol = core.PROTOCOL
 
 
 class Variant(Form):

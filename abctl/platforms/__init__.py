@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, cast
 from abctl import plugins
 from abctl.core.assignment import Draw
 from abctl.core.change import Object, Ref
-from abctl.core.experiment import Experiment
+from abctl.core.experiment import Experiment, Model
 from abctl.core.split import Split
 from abctl.errors import SpecError
 
@@ -94,6 +94,8 @@ class Capabilities:
             or where the kind has no word for it.
         made: what its controller makes, where that is known.
         names_variant: whether an answer at its entrance names the variant that gave it.
+        by_mlserver: whether MLServer serves a stored model, None where that depends on the
+            cluster; None for platforms that have no runtimes to choose from.
     """
 
     parts: int
@@ -114,6 +116,7 @@ class Capabilities:
     grpc: Callable[[Experiment], bool] | None = None
     made: Made | None = None
     names_variant: bool = True
+    by_mlserver: Callable[[Model], bool | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from abctl.core.assignment import regions
 from abctl.core.change import Object
-from abctl.core.experiment import Experiment, Variant
+from abctl.core.experiment import PROTOCOL, Experiment, Variant
 from abctl.core.split import TOTAL_BP, Split, format_share
 from abctl.core.template import Template
 from abctl.errors import SpecError
@@ -44,6 +44,7 @@ def misfits(
         message = f"{name} cannot copy requests"
         yield Misfit(("shadow",), message, f"{able(lambda c: c.shadow)} can")
     yield from _pods(name, can, experiment)
+    yield from _loaded(name, can, experiment)
     # Treatments are kept in regions of their own, whichever rule a split belongs to.
     regional = can.sticky and regional
     yield from _splits(name, can, ("variants",), experiment.split, regional)
@@ -72,6 +73,32 @@ def _pods(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misf
                 else (f"remove it; {able(lambda c: c.images)} make pods")
             )
             yield Misfit((*place, "template"), message, hint)
+
+
+def _loaded(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misfit]:
+    """What is said of a runtime that loads a model, where there is none."""
+    for place, variant in served(experiment):
+        model = variant.model
+        given = {
+            "runtime": model.runtime,
+            "protocol": None if model.protocol == PROTOCOL else model.protocol,
+        }
+        for key, value in given.items():
+            if value and not can.by_mlserver:
+                message = f"{value}, but {name} has no runtimes of KServe"
+                hint = f"remove it; {able(lambda c: bool(c.by_mlserver))} have some"
+                yield Misfit((*place, "model", key), message, hint)
+            elif value and not model.uri:
+                message = f"{value}, but KServe loads no model here"
+                yield Misfit((*place, "model", key), message, "remove it, or give a uri and format")
+
+
+def without_format(place: Place, variant: Variant) -> Iterator[Misfit]:
+    """A stored model without a format."""
+    model = variant.model
+    if model.uri and not model.image and not model.format:
+        place = (*place, "model", "format")
+        yield Misfit(place, "is missing, the model at uri needs it", "format: sklearn")
 
 
 def _splits(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.template import SERVER
-from abctl.platforms import Misfit, Place, _fit
+from abctl.platforms import Misfit, _fit, _kserve_models
 from abctl.platforms._templates import patched, replicas
 from abctl.platforms._workload import HTTP, PORTS, SECCOMP, container, head, volumes
 
@@ -19,6 +19,11 @@ NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 _MOST = 100
 _KNATIVE_PORTS = {"http1": HTTP}
 _SERVER = "kserve-container"
+# Where a predictor names its model; but for the first, KServe's words of old for some formats.
+_MODELS = (
+    *("model", "sklearn", "xgboost", "lightgbm", "tensorflow", "pytorch", "triton"),
+    *("onnx", "huggingface", "pmml", "paddle"),
+)
 
 Json = dict[str, Any]
 
@@ -31,7 +36,7 @@ def inference_service(
     *,
     silent: bool,
 ) -> Json:
-    """The InferenceService of a variant: its image, or its stored model in KServe's own MLServer.
+    """The InferenceService of a variant: its image, or its stored model in a runtime of KServe.
 
     `silent` as for a container. Knative allows one port, called by its protocol; in Standard mode
     the first is what the Service's port 80 leads to.
@@ -49,20 +54,8 @@ def inference_service(
             **volumes(experiment, grouped=mode == "Standard"),
         }
     else:
-        settings = {"MLSERVER_MODEL_NAME": model.name, "MLSERVER_MODEL_VERSION": model.version}
         spec = {
-            "containers": [
-                {
-                    "name": _SERVER,
-                    "modelFormat": {"name": model.format},
-                    "protocolVersion": "v2",
-                    "storageUri": model.uri,
-                    # KServe would call the model as the InferenceService: then the paths differ.
-                    "env": [{"name": key, "value": value} for key, value in settings.items()],
-                    # All else of a restricted pod KServe's own runtimes have.
-                    "securityContext": SECCOMP,
-                }
-            ],
+            "containers": [_kserve_models.container(variant, _SERVER, SECCOMP)],
             # Knative lets no pod have one, by default.
             **({"securityContext": SECCOMP} if mode == "Standard" else {}),
         }
@@ -73,18 +66,10 @@ def inference_service(
             "predictor": {
                 **({} if number is None else {"minReplicas": number}),
                 **pod["metadata"],
-                **(pod["spec"] if model.image else _loading(pod["spec"])),
+                **(pod["spec"] if model.image else _kserve_models.placed(variant, pod["spec"])),
             }
         },
     }
-
-
-def _loading(spec: Json) -> Json:
-    """A pod whose first container is a model that KServe loads: that has a place of its own."""
-    server, *others = spec["containers"]
-    model = {key: value for key, value in server.items() if key != "name"}
-    rest = {key: value for key, value in spec.items() if key != "containers"}
-    return {"model": model, **({"containers": others} if others else {}), **rest}
 
 
 def predictor_service(name: str) -> str:
@@ -98,15 +83,7 @@ def misfits(experiment: Experiment, name: str) -> Iterator[Misfit]:
         if not variant.model.image and not variant.model.uri:
             message = f"is missing, {name} needs it"
             yield Misfit((*place, "model", "image"), message, "or uri and format")
-        yield from without_format(place, variant)
-
-
-def without_format(place: Place, variant: Variant) -> Iterator[Misfit]:
-    """A stored model without a format."""
-    model = variant.model
-    if model.uri and not model.image and not model.format:
-        place = (*place, "model", "format")
-        yield Misfit(place, "is missing, the model at uri needs it", "format: sklearn")
+    yield from _kserve_models.misfits(experiment, name)
 
 
 def objections(obj: Object) -> Iterator[str]:
@@ -122,7 +99,7 @@ def objections(obj: Object) -> Iterator[str]:
         return
     if mode_of(obj) not in STANDARD:
         yield "canary is only supported in Standard deployment mode"
-    if not any(key in predictor for key in ("model", "sklearn", "xgboost", "lightgbm")):
+    if not any(key in predictor for key in _MODELS):
         yield "canary requires a stable predictor with a model"
     names = [canary.get("predictor", {}).get("name") for canary in canaries]
     for i, name in enumerate(names):

@@ -27,6 +27,7 @@ from abctl.platforms import (
     _fit,
     _gateway_routes,
     _inference_service,
+    _kserve_models,
     _weighted,
     _workload,
 )
@@ -61,6 +62,7 @@ CAPABILITIES = Capabilities(
     salted=False,
     services=services,
     grpc=_gateway_routes.grpc,
+    by_mlserver=_kserve_models.by_mlserver,
 )
 _MOST_BACKENDS = 16
 
@@ -74,11 +76,11 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
     """What of the experiment an HTTPRoute cannot express."""
     regional = experiment.assignment.unit != "request"
     general = _fit.misfits("gateway", CAPABILITIES, experiment, regional=regional)
-    served = _fit.served(experiment)
     return [
         *general,
         *unfit(experiment, "HTTPRoute"),
-        *(each for at in served for each in _inference_service.without_format(*at)),
+        *_kserve_models.misfits(experiment, "gateway"),
+        *_kserve_models.other_protocols(experiment, "gateway"),
         *_workload.alike(experiment, "gateway"),
     ]
 

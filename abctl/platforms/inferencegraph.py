@@ -15,7 +15,15 @@ from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
-from abctl.platforms import Capabilities, Misfit, _collector, _fit, _inference_service, _weighted
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _collector,
+    _fit,
+    _inference_service,
+    _kserve_models,
+    _weighted,
+)
 from abctl.platforms._inference_service import MODE, NAME, inference_service, predictor_service
 from abctl.platforms._workload import head, named
 
@@ -28,6 +36,7 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     reports="conditions",
     names_variant=False,  # the router drops the headers of an answer
+    by_mlserver=_kserve_models.by_mlserver,
 )
 _ROOT, _SUM = "root", 100
 _PLACED_BY = ("affinity", "nodeSelector", "serviceAccountName", "tolerations")
@@ -83,7 +92,7 @@ def _step(experiment: Experiment, variant: Variant) -> Json:
     url = f"http://{service}.{experiment.namespace}.svc.cluster.local"
     return {
         "name": variant.name,
-        "serviceUrl": f"{url}/v2/models/{variant.model.name}/infer",
+        "serviceUrl": f"{url}{_kserve_models.path(variant.model)}",
         "weight": experiment.split[variant.name] // 100,
     }
 

@@ -16,7 +16,15 @@ from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, SpecError
-from abctl.platforms import Capabilities, Misfit, _collector, _fit, _inference_service, _weighted
+from abctl.platforms import (
+    Capabilities,
+    Misfit,
+    _collector,
+    _fit,
+    _inference_service,
+    _kserve_models,
+    _weighted,
+)
 from abctl.platforms._inference_service import API, KNATIVE, MODE, inference_service, mode_of
 
 CAPABILITIES = Capabilities(
@@ -29,6 +37,7 @@ CAPABILITIES = Capabilities(
     reports="split",
     # What was rolled out before, wherever it stands.
     control=lambda obj: _names(obj)[0],
+    by_mlserver=_kserve_models.by_mlserver,
 )
 _FIELD = "canaryTrafficPercent"
 # Written once and never changed, as any change of an annotation makes a new revision.

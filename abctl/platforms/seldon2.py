@@ -15,7 +15,6 @@ from abctl.core.experiment import Experiment, Variant
 from abctl.core.split import Split
 from abctl.errors import ClusterError
 from abctl.platforms import Capabilities, Misfit, _fit, _weighted
-from abctl.platforms._inference_service import without_format
 from abctl.platforms._workload import head, named
 
 CAPABILITIES = Capabilities(
@@ -50,7 +49,7 @@ def _models(experiment: Experiment) -> Iterator[Misfit]:
             message = "is missing, seldon2 loads models from there"
             hint = "uri and format of the stored model; seldon and kserve run images"
             yield Misfit((*place, "model", "uri"), message, hint)
-        yield from without_format(place, variant)
+        yield from _fit.without_format(place, variant)
 
 
 def target(experiment: Experiment) -> Ref:

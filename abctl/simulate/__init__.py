@@ -7,7 +7,7 @@ from pathlib import Path
 
 from abctl import installation
 from abctl.core.address import Entrance
-from abctl.core.experiment import Experiment
+from abctl.core.experiment import PROTOCOL, Experiment
 from abctl.errors import SpecError, UnreachableError, UsageError
 from abctl.simulate._examples import Examples, beside, from_file, made_up, takes_of
 from abctl.simulate._tally import LatencyMs, Summary, VariantSummary
@@ -144,8 +144,14 @@ def model_name(experiment: Experiment) -> str:
     """The name under which all variants serve their models.
 
     Raises:
-        SpecError: they have several.
+        SpecError: they have several, or speak another protocol than is simulated.
     """
+    others = {v.model.protocol for v in experiment.variants} - {PROTOCOL}
+    if others:
+        raise SpecError(
+            f"variants: models that speak {', '.join(others)}; simulated users speak {PROTOCOL}",
+            "a runtime that speaks it, with protocol: v2",
+        )
     names = sorted({variant.model.name for variant in experiment.variants})
     if len(names) != 1:
         raise SpecError(

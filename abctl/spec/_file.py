@@ -18,12 +18,14 @@ from abctl.spec.fields import (
     Duration,
     ExperimentName,
     Flag,
+    Format,
     Header,
     Label,
     MetaKey,
     Name,
     Part,
     Plain,
+    Runtime,
     Salt,
     Service,
     Sha256,
@@ -94,8 +96,12 @@ class Model(Part):
     """The container image that serves it."""
     uri: Text | None = None
     """Where the model is stored, for platforms that load it themselves. An image goes before it."""
-    format: Literal["sklearn", "xgboost", "lightgbm", "mlflow"] | None = None
-    """How the model at uri is stored."""
+    format: Format | None = None
+    """How the model at uri is stored: a format of KServe (huggingface, onnx, ...) or Seldon."""
+    runtime: Runtime | None = None
+    """The ServingRuntime of KServe that loads it; left out, KServe chooses by format."""
+    protocol: core.Protocol = core.PROTOCOL
+    """The protocol of KServe by which it is asked."""
     service: Service | None = None
     """A Kubernetes Service that serves it already: [namespace/]name[:port], port 80 by default."""
 

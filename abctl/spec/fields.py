@@ -307,6 +307,20 @@ Service = Annotated[
         "models/iris-v1:8080",
     ),
 ]
+Format = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "the name of a format", "sklearn", "huggingface", "onnx"
+    ),
+]
+Runtime = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?",
+        "the name of a ServingRuntime or ClusterServingRuntime",
+        "kserve-huggingfaceserver",
+    ),
+]
 Salt = Annotated[str, _matching(r"[A-Za-z0-9._-]{1,63}", "at most 63 letters, digits and ._-")]
 _HEADER = _matching(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", "the name of an HTTP header", "x-user-id")
 Header = Annotated[str, replace(_HEADER, parse=lambda written: _HEADER.parse(written).lower())]

@@ -83,6 +83,7 @@ def _check_evidence(experiment: Experiment, path: Path) -> None:
     """Refuse what the analysis would refuse, before the experiment has run for a week."""
     try:
         measurement.require_apart(experiment)
+        measurement.require_counters(experiment)
         asked = measurement.likely(experiment)
         for metric in experiment.by_counters.metrics:
             asked.parts(metric, experiment.control.name)

@@ -14,7 +14,8 @@ from abctl.metrics.queries import MetricQueries, Names
 
 _log = logging.getLogger(__name__)
 # Presets whose counters are those of a model server, each of which is one variant's.
-_OF_SERVERS = ("abctl", "mlserver")
+_MLSERVER = "mlserver"
+_OF_SERVERS = ("abctl", _MLSERVER)
 Upstreams = Mapping[str, Sequence[str]]
 
 
@@ -178,6 +179,26 @@ def require_apart(experiment: Experiment) -> None:
             f"{experiment.platform}",
             "a Service for each variant, of another name or in another namespace",
         )
+
+
+def require_counters(experiment: Experiment) -> None:
+    """Make sure that what serves the models has the counters that are read.
+
+    Raises:
+        SourceError: the counters are MLServer's, and a model's runtime is another.
+    """
+    loads = platforms.platform(experiment.platform).CAPABILITIES.by_mlserver
+    if preset_name(experiment) != _MLSERVER or loads is None:
+        return
+    for variant in experiment.variants:
+        model = variant.model
+        if model.uri and not model.image and loads(model) is False:
+            server = model.runtime or f"what serves {model.format}"
+            raise SourceError(
+                f"variant {variant.name}: {server} has no counters that abctl can read (preset "
+                f"{_MLSERVER} is of MLServer)",
+                "platform: kserve or gateway, whose proxies count whatever serves the model",
+            )
 
 
 def _places(experiment: Experiment) -> dict[str, str]:

@@ -1,14 +1,18 @@
 """KServe's own controller and webhooks on what abctl renders, in Standard mode, without nodes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from api_server import wait_for
 from controllers import Controllers
+from kserve_objects import ACCEPTED, REFUSED, STANDARD, STORED, canaries, service
+from upstream import programs
 
 from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
+from abctl.core.experiment import Model
 from abctl.core.split import Split
 from abctl.errors import SpecError
 from abctl.platforms import inferencegraph
@@ -17,13 +21,6 @@ from abctl.session.open import Where, open_session
 
 EXAMPLES = Path(__file__).parents[2] / "k8s" / "experiments"
 BELOW = ("deployments", "httproutes")
-API = "serving.kserve.io/v1beta1"
-STANDARD = {"serving.kserve.io/deploymentMode": "Standard"}
-STORED = {
-    "modelFormat": {"name": "sklearn"},
-    "protocolVersion": "v2",
-    "storageUri": "gs://models/v1",
-}
 
 
 @pytest.fixture
@@ -138,67 +135,73 @@ def test_the_generation_in_a_status_is_that_of_what_kserve_made(kserve, own, ope
         assert seen["status"]["observedGeneration"] < seen["metadata"]["generation"]
 
 
-def service(spec, annotations=STANDARD, name="iris"):
-    head = {"name": name, "annotations": annotations}
-    return {"apiVersion": API, "kind": "InferenceService", "metadata": head, "spec": spec}
+@pytest.fixture
+def runtimes(kserve):
+    """All that come with KServe."""
+    folder = programs("kserve") / "config" / "kserve" / "runtimes"
+    made = [path for path in folder.glob("kserve-*.yaml") if path.name != "kserve-mlserver.yaml"]
+    for path in made:
+        kserve.kubectl("apply", "--server-side", "-f", str(path))
+    yield
+    for path in made:
+        kserve.kubectl("delete", "--wait=false", "-f", str(path))
 
 
-def canaries(*given, model=True, mode="Standard", stable=None):
-    predictor = {"model": STORED} if model else {"containers": [{"image": "none"}]}
-    if stable:
-        predictor["name"] = stable
-    canary = [
-        {"trafficPercent": percent, "predictor": {"model": {**STORED, "name": ""}, **name}}
-        for name, percent in ((({"name": n} if n else {}), p) for n, p in given)
-    ]
-    annotations = {"serving.kserve.io/deploymentMode": mode}
-    return service({"predictor": predictor, "canary": canary}, annotations)
-
-
-def graph(*steps, name="iris", node="root"):
-    nodes = {node: {"routerType": "Splitter", "steps": list(steps)}}
-    head = {"name": name, "annotations": STANDARD}
-    api = "serving.kserve.io/v1alpha1"
-    return {
-        "apiVersion": api,
-        "kind": "InferenceGraph",
-        "metadata": head,
-        "spec": {"nodes": nodes},
+def test_each_format_meets_a_server_of_its_own_that_knows_the_models_name(
+    kserve, own, opened, runtimes
+):
+    # By format, protocol and runtime: whose image runs, and what calls the model how.
+    cases = {
+        ("sklearn", "v2", None): ("mlserver", None),
+        ("sklearn", "v1", None): ("kserve-sklearnserver", "--model_name=iris"),
+        ("xgboost", "v1", None): ("kserve-xgbserver", "--model_name=iris"),
+        ("lightgbm", "v1", None): ("kserve-lgbserver", "--model_name=iris"),
+        ("lightgbm", "v2", "kserve-predictiveserver"): (
+            "kserve-predictiveserver",
+            "--model_name=iris",
+        ),
+        ("mlflow", "v2", None): ("mlserver", None),
+        ("pmml", "v2", None): ("kserve-pmmlserver", "--model_name=iris"),
+        ("paddle", "v2", None): ("kserve-paddleserver", "--model_name=iris"),
+        ("autogluon", "v2", None): ("kserve-autogluonserver", "--model_name=iris"),
+        ("huggingface", "v2", None): ("huggingfaceserver", "--model_name=iris"),
+        ("triton", "v2", None): ("kserve-tritonserver", None),
+        ("tensorrt", "v2", None): ("kserve-tritonserver", None),
+        ("onnx", "v2", "kserve-tritonserver"): ("kserve-tritonserver", None),
+        ("pytorch", "v1", None): ("kserve-torchserve", None),
+        ("pytorch", "v2", None): ("kserve-torchserve", None),
+        ("tensorflow", "v1", "kserve-tensorflow-serving"): ("tensorflow-serving", "--model_name="),
+        ("openvino", "v2", None): ("openvino/model_server", "--model_name="),
+        ("vLLM", "v2", None): ("vllmserver-cpu", "--served-model-name="),
     }
-
-
-def step(name, weight, **target):
-    found = {"name": name, **(target or {"serviceName": name})}
-    return found if weight is None else {**found, "weight": weight}
-
-
-A, B = step("a", 50), step("b", 50)
-REFUSED = {
-    "canary in Knative mode": canaries(("v2", 10), mode="Knative"),
-    "canary of own image": canaries(("v2", 10), model=False),
-    "canary without a name": canaries(("", 10)),
-    "canaries of one name": canaries(("v2", 10), ("v2", 20)),
-    "canary named as the stable": canaries(("v1", 10), stable="v1"),
-    "canaries over 100": canaries(("v2", 60), ("v3", 50)),
-    "name with a digit first": service({"predictor": {"model": STORED}}, name="1-iris"),
-    "graph without a root": graph(A, B, node="start"),
-    "steps of one name": graph(A, A),
-    "step without a target": graph(step("a", 50, condition="x"), B),
-    "step with two targets": graph(step("a", 50, serviceName="a", serviceUrl="http://a"), B),
-    "step without a weight": graph(step("a", None), step("b", 100)),
-    "weights under 100": graph(step("a", 50), step("b", 40)),
-    "weights over 100": graph(step("a", 60), step("b", 50)),
-    "graph with a digit first": graph(A, B, name="1-iris"),
-}
-ACCEPTED = {
-    "one canary": canaries(("v2", 10)),
-    "canaries of 100": canaries(("v2", 60), ("v3", 40)),
-    "a share beyond all, where nobody reads it": service(
-        {"predictor": {"model": STORED, "canaryTrafficPercent": 30}}
-    ),
-    "graph": graph(A, B),
-    "graph with nothing for one": graph(step("a", 0), step("b", 100)),
-}
+    known = opened("kserve").experiment
+    client = ClusterClient(kubeconfig=kserve.kubeconfig)
+    for i, (form, protocol, runtime) in enumerate(cases):
+        named = cases[form, protocol, runtime][1] or ""
+        told = {"uri": "pvc://models/a", "format": form, "protocol": protocol, "runtime": runtime}
+        # Some servers know no other name than their InferenceService's.
+        model = Model(f"m{i}" if named.endswith("=") else "iris", "v1", **told)
+        variants = tuple(replace(each, model=model) for each in known.variants)
+        (obj,) = in_knative_mode.baseline(replace(known, name=f"m{i}", variants=variants))
+        # There is no Knative here; a model and its server are the same in both modes.
+        obj["metadata"]["annotations"] |= STANDARD
+        client.apply(obj)
+    every = {f"m{i}-predictor" for i in range(len(cases))}
+    wait_for(lambda: names(kserve, own, "deployments") >= every, "a Deployment for each format")
+    for i, (case, (image, named)) in enumerate(cases.items()):
+        pod = read(kserve, own, "deployment", f"m{i}-predictor")["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["image"].partition(":")[0] == image, case
+        assert container["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        if named:
+            calls = [
+                each
+                for each in container["args"]
+                if each.startswith(("--model_name", "--served-model-name"))
+            ]
+            assert calls[-1] == (f"{named}m{i}" if named.endswith("=") else named), case
+        if image == "mlserver":
+            assert environment(container)["MLSERVER_MODEL_NAME"] == "iris"
 
 
 def admitted(kserve, own, obj):

@@ -16,6 +16,15 @@ MODELS = {
     "odd name": Model("Iris 1", "v1", image="iris:v1"),
     "served": Model("iris", "v1", service="elsewhere/iris"),
     "nowhere": Model("iris", "v1"),
+    "huggingface": Model("iris", "v1", uri="hf://a/b", format="huggingface"),
+    "huggingface by v1": Model("iris", "v1", uri="hf://a/b", format="huggingface", protocol="v1"),
+    "triton": Model("iris", "v1", uri="gs://iris", format="triton"),
+    "triton by v1": Model("iris", "v1", uri="gs://iris", format="triton", protocol="v1"),
+    "vllm": Model("iris", "v1", uri="hf://a/b", format="vLLM"),
+    "own": Model("iris", "v1", uri="gs://iris", format="mine", runtime="mine"),
+    "misspelled": Model("iris", "v1", uri="gs://iris", format="sklern"),
+    "of another": Model("iris", "v1", uri="gs://iris", format="onnx", runtime="kserve-mlserver"),
+    "nobody loads": Model("iris", "v1", image="iris:v1", runtime="mine"),
 }
 PUBLIC = Entrance("gateways/public", "iris.example.com")
 
@@ -48,6 +57,18 @@ def _model(model, variant):
         ("envoy", "stored", "image"),
         ("nginx", "stored", "image"),
         ("istio", "stored", "image"),
+        ("kserve", "misspelled", "format"),
+        ("kserve", "of another", "format"),
+        ("kserve", "triton by v1", "protocol"),
+        ("kserve", "nobody loads", "runtime"),
+        # It calls a model as its InferenceService, of which gateway has two.
+        ("gateway", "vllm", "name"),
+        ("gateway", "huggingface by v1", "protocol"),
+        ("inferencegraph", "vllm", "name"),
+        ("seldon", "huggingface", "format"),
+        ("seldon", "own", "runtime"),
+        ("seldon2", "own", "runtime"),
+        ("envoy", "nobody loads", "runtime"),
     ],
 )
 def test_a_model_that_it_can_neither_run_nor_load(name, model, place, make_experiment):
@@ -66,6 +87,10 @@ def test_a_model_that_it_can_neither_run_nor_load(name, model, place, make_exper
         *((name, "nowhere") for name in ("envoy", "gateway", "grpcroute", "istio", "nginx")),
         ("seldon", "xgboost"),
         ("kserve", "lightgbm"),
+        *((name, "huggingface") for name in ("gateway", "inferencegraph", "kserve", "seldon2")),
+        *((name, "huggingface by v1") for name in ("inferencegraph", "kserve")),
+        *((name, form) for name in ("gateway", "kserve") for form in ("triton", "own")),
+        ("kserve", "vllm"),
         ("gateway", "odd name"),
     ],
 )

@@ -1,6 +1,7 @@
 """Lint: errors fail, warnings do not unless asked, and machines can read it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -211,6 +212,33 @@ def test_a_large_page_of_the_collector_is_warned(
     )
     said = [each for each in unwise(experiment) if "page of the collector" in each]
     assert len(said) == large
+
+
+@pytest.mark.parametrize(
+    ("platform", "stored", "readable"),
+    [
+        ("inferencegraph", "format: sklearn", True),
+        ("inferencegraph", "format: sklearn, protocol: v1", False),
+        ("inferencegraph", "format: huggingface", False),
+        ("inferencegraph", "format: triton", False),
+        # Whose counters these are, only its owner knows.
+        ("inferencegraph", "format: mine, runtime: mine", True),
+        # There a proxy counts, whatever is behind it.
+        ("kserve", "format: huggingface", True),
+        ("kserve", "format: triton", True),
+    ],
+)
+def test_a_server_without_counters_that_can_be_read_is_an_error(
+    platform: str, stored: str, readable: bool, capsys: Screen
+) -> None:
+    text = (EXAMPLES / f"{platform}.yaml").read_text(encoding="utf-8")
+    text = re.sub(r'image: "[^"]*"', f"uri: s3://models/iris, {stored}", text)
+    # Nobody counts feedback there.
+    text = re.sub(r" *- {name: accuracy.*\n", "", text)
+    text = text.replace("errors,   role: guardrail", "errors, role: primary", 1)
+    Path("stored.yaml").write_text(text.replace("margin: 0.5pp", "mde: 0.5pp"), encoding="utf-8")
+    assert run(["lint", "stored.yaml"]) == (0 if readable else 2)
+    assert ("has no counters that abctl can read" in capsys.readouterr().err) is not readable
 
 
 def test_settle_and_maturity_are_checked_against_each_other(

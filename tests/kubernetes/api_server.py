@@ -132,7 +132,8 @@ class ApiServer(Cluster):
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={key}",
             f"--service-account-key-file={key}",
-            "--service-cluster-ip-range=10.0.0.0/24",
+            # Nobody deletes the Services of a namespace that is gone: there is no controller.
+            "--service-cluster-ip-range=10.0.0.0/16",
             # There is no controller that would make the account of each namespace.
             "--disable-admission-plugins=ServiceAccount",
         )

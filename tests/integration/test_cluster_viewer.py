@@ -42,7 +42,8 @@ def test_looking_takes_no_more_than_the_role_gives_and_writes_nothing(
     session = open_session(file, Where(kubeconfig=crds.kubeconfig, namespace=namespace))
     for obj in session.objects:
         session.world.apply(obj)
-    assert run(["adopt", file, *owner, "--yes", "--why", "there already"]) == 0
+    # Other tests have the host of the example too.
+    assert run(["adopt", file, *owner, "--yes", "--force", "--why", "there already"]) == 0
     look = ["-n", namespace, "--kubeconfig", str(config)]
     ledger = ledger_ref(session.experiment)
 

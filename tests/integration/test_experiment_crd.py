@@ -246,9 +246,11 @@ def created(cluster: Any, given: object, *words: str) -> Any:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("k8s/experiments/*.yaml")), ids=lambda p: p.stem)
 def test_the_examples_are_taken(installed: Any, path: Path) -> None:
-    done = created(installed, path.read_text(), "-n", load(path).namespace)
-    assert done.returncode == 0 or "namespaces" in done.stderr, done.stderr
-    assert "Invalid" not in done.stderr
+    # As text: kubectl reads some words of YAML otherwise than Python does.
+    own = f"namespace: {load(path).namespace}"
+    assert own in path.read_text()
+    done = created(installed, path.read_text().replace(own, "namespace: default"))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

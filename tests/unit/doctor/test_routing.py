@@ -18,6 +18,8 @@ from abctl.doctor import routing
 from abctl.doctor.check import Check
 from abctl.doctor.routing import probe
 
+pytestmark = pytest.mark.slow
+
 # Which variant answers: (headers, how many requests came before) -> its name.
 Answer = Callable[[dict[str, str], int], str]
 USERS = 200

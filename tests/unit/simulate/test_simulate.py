@@ -17,6 +17,8 @@ from abctl.errors import SpecError, UnreachableError, UsageError
 from abctl.simulate import Effect, Entrance, Examples, Traffic, _run, simulate
 from abctl.spec import parse
 
+pytestmark = pytest.mark.slow
+
 TEXT = """
 apiVersion: abctl.dev/v1alpha1
 kind: Experiment

@@ -12,6 +12,8 @@ from statsmodels.stats.multitest import multipletests
 from abctl.stats import multiplicity
 from abctl.stats.summary import SummaryError
 
+pytestmark = pytest.mark.slow
+
 probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 

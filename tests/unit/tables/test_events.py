@@ -16,6 +16,8 @@ from pyarrow import parquet
 
 from abctl.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 LOG = ["--variant", "model_version", "--unit", "user_id"]
 ACCURACY = ["--metric", "accuracy: mean(correct)"]

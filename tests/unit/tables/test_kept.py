@@ -13,6 +13,8 @@ from abctl.spec import parse
 from abctl.tables import warehouse_sql
 from abctl.tables.gather import gather, statements
 
+pytestmark = pytest.mark.slow
+
 METRICS = (
     REVENUE.replace("window: 7d", "window: 5d, before: 7d, cap: 95%"),
     "{name: order, role: secondary, kind: mean, of: purchase, per: outcome, window: 3d, direction: increase}",  # noqa: E501

@@ -24,6 +24,8 @@ from abctl.spec import parse
 from abctl.stats.estimate import Estimate
 from abctl.tables.gather import gather
 
+pytestmark = pytest.mark.slow
+
 WEEK = 7 * DAY
 BUYERS = "{name: buyers, role: secondary, kind: proportion, of: purchase, per: user, window: 7d, direction: increase}"  # noqa: E501
 METRICS = (

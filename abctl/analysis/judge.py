@@ -27,7 +27,7 @@ from abctl.errors import SourceError
 from abctl.evidence import collected, logged
 from abctl.evidence.births import births
 from abctl.evidence.evidence import SKEW_SECONDS, Evidence
-from abctl.evidence.increments import Samples, grid
+from abctl.evidence.increments import Samples
 from abctl.evidence.streams import CounterStreams
 from abctl.metrics.presets import ERRORS, LATENCY
 from abctl.metrics.queries import MetricQueries
@@ -65,7 +65,7 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
         epochs = tuple(replace(e, end=min(e.end, end)) for e in epochs if e.start < end)
         split = epochs[-1].split
     if samples is not None:
-        over = grid(samples.windows, samples.interval_seconds, samples.now).of_epochs
+        over = samples.grid.of_epochs
         epochs = tuple(replace(each, polls=over.get(each.number, 0)) for each in epochs)
     whole = as_counted(experiment, samples, asked)
     experiment = whole.by_counters

@@ -30,6 +30,7 @@ from abctl.core.split import Split
 Word = Literal["approved", "paused", "resumed", "aborted"]
 Phase = Literal["intent", "applied", "reverted", "observed", "amended", "accepted"] | Word
 WORDS: frozenset[str] = frozenset(get_args(Word))
+SAID = WORDS | {"accepted"}  # what changes neither split nor plan
 
 LEDGER_PREFIX = "abctl-"
 # What the meaning of a metric follows from.
@@ -229,7 +230,7 @@ class Ledger:
     @cached_property
     def moves(self) -> tuple[Entry, ...]:
         """The entries without what people only said; the first one is always among them."""
-        return tuple(e for e in self.entries if e.phase not in WORDS and e.phase != "accepted")
+        return tuple(entry for entry in self.entries if entry.phase not in SAID)
 
     @cached_property
     def _dated(self) -> tuple[Entry, ...]:
@@ -290,9 +291,8 @@ class Ledger:
     @property
     def without_plan(self) -> bool:
         """Whether a shift of KIND/NAME began it: then no plan was locked, and any file fits."""
-        if not self.entries or self.entries[0].phase != "observed":
-            return False
-        return not self.locked.get("metrics")
+        found = bool(self.entries) and self.entries[0].phase == "observed"
+        return found and not self.locked.get("metrics")
 
     def meaning_of(self, experiment: Experiment) -> Mapping[str, Mapping[str, str]]:
         """What was locked of how each metric is judged, by metric (see `abctl.analysis.meaning`).

@@ -176,7 +176,8 @@ class Samples:
         return {}
 
     @cached_property
-    def _grid(self) -> Polls:
+    def grid(self) -> Polls:
+        """All polls that are over, whichever targets were seen in them."""
         return grid(self.windows, self.interval_seconds, self.now)
 
     def until(self, end: float) -> "Samples":
@@ -191,14 +192,14 @@ class Samples:
 
     def exposures(self, selectors: Iterable[str]) -> tuple[Array, Array]:
         """The ends of all polls that count, shape (polls,); requests up to each, by selector."""
-        polls = self._grid
+        polls = self.grid
         rows = [self.rows(selector, polls).total() for selector in selectors]
         return polls.edges[1:][polls.counted], np.cumsum(rows, axis=1)
 
     @cached_property
     def over(self) -> tuple[Window, ...]:
         """The windows up to the last poll that is over; empty where none is."""
-        return self._up_to(self._grid.edges[-1])
+        return self._up_to(self.grid.edges[-1])
 
     def _up_to(self, end: float) -> tuple[Window, ...]:
         """The windows, as far as they lie before a moment."""
@@ -210,7 +211,7 @@ class Samples:
         """The finest grid on which every target of the selectors was scraped in every poll."""
         targets = {target for selector in selectors for target in self._counters[selector]}
         times = [self._scrapes[target].times for target in targets]
-        return self._grid.without_edges_after(blind(self._grid, times))
+        return self.grid.without_edges_after(blind(self.grid, times))
 
     def scrapes(self, selector: str) -> dict[Target, Scrapes]:
         """What is known of the targets of a selector."""

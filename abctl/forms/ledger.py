@@ -31,7 +31,7 @@ import msgspec
 from abctl import forms
 from abctl.core.change import EXPERIMENT, Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import Entry, Ledger, Phase, ledger_ref
+from abctl.core.ledger import SAID, Entry, Ledger, Phase, ledger_ref
 from abctl.core.split import Split
 from abctl.core.time import format_moment, parse_moment
 from abctl.errors import AbctlError, ClusterError
@@ -143,7 +143,7 @@ def with_ledger(obj: Object, ledger: Ledger) -> Object:
         for line in packed:
             head = _digest(head, _body(line))
         after["data"] |= {_ARCHIVED: str(archived), _CHAIN: head}
-    said = ledger.words or any(each.phase == "accepted" for each in ledger.entries)
+    said = any(entry.phase in SAID for entry in ledger.entries)
     if archived or ledger.amendments or said:
         written = FORMAT if said else _WITHOUT_WORDS
         after["data"] |= {_FORMAT: str(written), _AUTHOR: forms.author()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from abctl.core.change import Object, Ref
-from abctl.core.ledger import WORDS, Entry
+from abctl.core.ledger import SAID, WORDS, Entry
 from abctl.errors import AbctlError
 
 if TYPE_CHECKING:
@@ -115,6 +115,6 @@ def event(carrier: Object, entry: Entry) -> Object:
 
 
 def _action(entry: Entry) -> str:
-    if entry.phase in WORDS or entry.phase == "accepted":
+    if entry.phase in SAID:
         return "Say"
     return "Amend" if entry.phase == "amended" else "Shift" if entry.before else "Start"

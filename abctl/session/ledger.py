@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from abctl.cluster import KubeClient
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment
-from abctl.core.ledger import WORDS, Entry, Ledger, ledger_ref, other_ref
+from abctl.core.ledger import SAID, Entry, Ledger, ledger_ref, other_ref
 from abctl.core.split import Split
 from abctl.errors import ConflictError, NotFoundError
 from abctl.forms.ledger import ledger_of, target_of, with_ledger, with_target
@@ -161,4 +161,4 @@ def _only_said(book: Book, now: Book) -> bool:
     known, entries = book.ledger.entries, now.ledger.entries
     added = entries[len(known) :]
     same = entries[: len(known)] == known and now.ledger.plan == book.ledger.plan
-    return same and bool(added) and all(e.phase in WORDS | {"accepted"} for e in added)
+    return same and bool(added) and all(e.phase in SAID for e in added)

@@ -26,7 +26,6 @@ from abctl.session.session import Session
 from abctl.session.stack_plan import Options
 from abctl.simulate import Summary, Traffic, simulate
 from abctl.spec.fields import VERSION, UnfitError
-from abctl.stats.estimate import NotEstimable
 
 _SHIFT_TIMEOUT_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
@@ -42,9 +41,9 @@ class Schedule:
     Attributes:
         rate_per_second: of requests, which do not wait for answers (an open loop).
         shifts: when the treatment gets which share (basis points).
-        looks: when the evidence is read, until it says ship or stop and every metric is estimable.
-            Mostly that is the first time; where other work makes requests slow for seconds,
-            latency takes more polls. The tests are valid at every look.
+        looks: when the evidence is read, until it says ship or stop and something is proven of
+            every metric. Mostly that is the first time; where other work makes requests slow for
+            seconds, latency takes more polls. The tests are valid at every look.
         feedback_delay_seconds: how much later than its answer it is known who was right, on
             average. Twice that is far from the outcome's maturity, for machines that are slow.
         noise: how carelessly flowers are measured, see `Traffic`.
@@ -191,13 +190,13 @@ def demo(
                     flow.wait(at_seconds, sleep)
                     report.say("reading the evidence")
                     analysis, evidence = judged(session)
-                    missing = _not_estimable(analysis)
-                    if missing:
-                        report.say(f"{', '.join(missing)}: not estimable yet, requests flow on")
-                    elif analysis.verdict.kind not in ("ship", "stop"):
-                        report.say("not decided yet, requests flow on")
-                    else:
+                    missing = _open(analysis)
+                    decided = analysis.verdict.kind in ("ship", "stop") and not missing
+                    # A reading itself may take longer than the looks are apart.
+                    if decided or flow.seconds >= schedule.looks[-1]:
                         break
+                    what = ", ".join(missing) or "verdict"
+                    report.say(f"{what}: not decided yet, requests flow on")
                 if analysis.verdict.kind == "ship":
                     report.say(_promote(session, analysis.verdict.treatment))
             finally:
@@ -208,12 +207,13 @@ def demo(
         local_stack.down(state_dir)
 
 
-def _not_estimable(analysis: Analysis) -> list[str]:
-    """Names of metrics."""
+def _open(analysis: Analysis) -> list[str]:
+    """Names of metrics of which nothing is proven."""
     return [
         metric.name
         for metric in analysis.metrics
-        if any(isinstance(each.effect, NotEstimable) for each in metric.comparisons)
+        for each in metric.comparisons
+        if not any(claim.proven for claim in each.claims)
     ]
 
 
@@ -261,13 +261,14 @@ class _Flow:
         self._report.requests(min(done, self._expected), self._expected)
 
     @property
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """Since the first request."""
         return time.monotonic() - self._began if self._began else 0.0
 
     def wait(self, until_seconds: float, sleep: Callable[[float], None]) -> None:
         """Wait until requests flow for so long; whatever ended in the meantime is an error."""
         self._require()
-        while self._seconds < until_seconds:
+        while self.seconds < until_seconds:
             sleep(_LOOK_SECONDS)
             self._require()
 

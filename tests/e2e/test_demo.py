@@ -78,8 +78,16 @@ def test_every_candidate_has_its_ending(
     proven = {
         each["facts"]["metric"] for each in verdict["reasonCodes"] if each["code"] == "harmProven"
     }
-    # On a machine with many other processes, clients of both wait for it, not for the model.
-    assert harm <= proven or ("latency" in harm and not _much_slower(found))
+    # Where clients of both wait for a machine with other work, latency may stay open; never more.
+    assert harm <= proven or (harm == {"latency"} and proven == {"accuracy"})
+    within = {
+        metric["name"]
+        for metric in found["metrics"]
+        for each in metric["comparisons"]
+        for claim in each["claims"]
+        if claim["says"] == "non-inferior" and claim["proven"]
+    }
+    assert not (_much_slower(found) and "latency" in within)
     (accuracy,) = [metric for metric in found["metrics"] if metric["name"] == "accuracy"]
     (mature,) = [each for each in accuracy["remarkCodes"] if each["code"] == "matures"]
     assert mature["facts"]["maturitySeconds"] > 0  # its labels came late

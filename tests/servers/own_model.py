@@ -56,6 +56,8 @@ class Own(MLModel):
                 if name == "endless":
                     await asyncio.sleep(SOON_SECONDS * i)
                 yield await self.predict(payload)
+            while payload.inputs[0].name == "flood":
+                yield await self.predict(payload)
             if payload.inputs[0].name == "endless":
                 await asyncio.Event().wait()
 

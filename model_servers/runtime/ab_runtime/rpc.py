@@ -128,7 +128,10 @@ def _say(call: Call, context: Any) -> None:
 
 
 def _class(context: Any, error: BaseException | None = None) -> str:
-    if context.cancelled() or isinstance(error, CancelledError):
+    # A stream whose client left while it was written is closed, and its call is not done; one that
+    # gRPC itself has ended (a message that cannot be written) is closed too, and done.
+    left = isinstance(error, GeneratorExit) and not context.done()
+    if left or context.cancelled() or isinstance(error, CancelledError):
         return "none"
     code = context.code()
     code = _CODES.get(code, StatusCode.UNKNOWN) if isinstance(code, int) else code

@@ -58,7 +58,7 @@ class Plan:
     'greater'
 
     Args:
-        alpha: error rate of the method, in (0, 1).
+        alpha: error rate of the method, in (0, 1); at most 0.5 where one side is tested.
         alternative: `greater` tests H0 "effect <= null", `less` tests H0 "effect >= null". Also
             taken: `larger`, `smaller` and `two_sided`.
         null: the effect under the null hypothesis; a margin makes it a guardrail.
@@ -94,6 +94,9 @@ class Plan:
             known = ", ".join(get_args(Alternative))
             raise ValueError(f"alternative {self.alternative!r}, must be one of {known}")
         object.__setattr__(self, "alternative", alternative)
+        # Beyond one half the null would be rejected for an effect on its own side.
+        if alternative != "two-sided" and self.alpha > 0.5:
+            raise ValueError(f"alpha {self.alpha}, must be at most 0.5 where one side is tested")
         if self.prior not in get_args(Prior):
             raise ValueError(f"prior {self.prior!r}, must be one of {', '.join(get_args(Prior))}")
         if not math.isfinite(self.null.value) or (self.null.relative and self.null.value <= -1.0):

@@ -27,6 +27,13 @@ from abctl.stats.summary import Counts, Events, Stream, SummaryError
 WORDS = {"larger": "greater", "smaller": "less", "two_sided": "two-sided"}
 
 
+def test_one_side_is_tested_at_no_level_over_one_half() -> None:
+    assert Plan(alpha=0.5, alternative="less").alpha == 0.5
+    assert Plan(alpha=0.6).alpha == 0.6
+    with pytest.raises(ValueError, match=r"^alpha 0.6, must be at most 0.5 where one side is tes"):
+        Plan(alpha=0.6, alternative="larger")
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_the_words_of_statsmodels_mean_what_they_mean_there(word) -> None:
     stream = Stream(Counts(1000, 100), Counts(1000, 130), 0)

@@ -133,8 +133,8 @@ test-lowest: $(VENV)/dev ## the core with the lowest versions that it allows
 	$(UV) --python build/lowest --resolution lowest-direct .
 	$(BIN)/uv pip freeze --python build/lowest | grep -v '^abctl' > build/lowest.txt
 	$(UV) --python build/lowest --constraint build/lowest.txt $(ORACLES)
-	build/lowest/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py \
-	  --ignore tests/unit/stats/test_peeking.py
+	build/lowest/bin/python -m pytest -q -n 2 -p no:cacheprovider --hypothesis-profile=few \
+	  -m "not apart and not slow" tests/unit/core tests/unit/stats tests/unit/cli/test_commands.py
 
 setup: $(VENV)/dev ## install everything, for work on abctl itself
 

@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo unit test lint format models controllers servers servers-all bench bench-tables calibration overlays \
-  pythons wheels first-use long mutants \
+  pythons docs wheels first-use long mutants \
   kind-up kind-load kind-test kind-down cluster-up cluster-down cluster-programs cluster-test test-lowest setup clean
 
 help: ## list the targets
@@ -120,6 +120,10 @@ long: $(VENV)/dev models ## what takes long: the core on all Pythons that are he
 
 mutants: $(VENV)/dev ## change the rules that decide in small ways: which changes does no test notice?
 	@$(BIN)/python .ci/mutants
+
+docs: $(VENV)/dev ## build the documents as a site into build/site, every link checked
+	@$(call install,--group docs)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 wheels: $(VENV)/local ## build the wheels into dist: uvx --from 'dist/abctl-VERSION-py3-none-any.whl[local]' abctl demo
 	@.ci/wheels

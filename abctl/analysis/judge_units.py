@@ -200,7 +200,7 @@ class OfUnits:
 
     def _of_events(self) -> Iterator[Reason]:
         asked = self.evidence.asked
-        numbers = {m.of for m in asked.metrics if m.kind != "rate"}
+        numbers = {m.of for m in asked.metrics if m.kind not in ("rate", "retention")}
         numbers |= {m.over for m in asked.metrics if m.over}
         for name in asked.events:
             if (each := self.evidence.events.get(name)) is None:

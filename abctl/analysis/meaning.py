@@ -106,7 +106,8 @@ def methods(experiment: Experiment, metric: Metric) -> tuple[str, str]:
 def _of_table(experiment: Experiment, metric: Metric, *, ratio: bool) -> tuple[str, str]:
     """Of units, each of which is counted once. For one look a ratio is a mean (delta method)."""
     once = experiment.design.test == "fixed"
-    kind: str = "mean" if metric.kind == "rate" or ratio else metric.kind
+    kind: str = "proportion" if metric.kind == "retention" else metric.kind
+    kind = "mean" if metric.kind == "rate" or ratio else kind
     if metric.before_seconds:
         kind = "before" if once or not ratio else "unitsBefore"
     elif ratio and not once:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from abctl.core.experiment import Experiment, Metric
+from abctl.core.experiment import SHARES, Experiment, Metric
 from abctl.core.ledger import Ledger
 from abctl.core.reasons import Reason
 from abctl.evidence.reports import Pair
@@ -77,7 +77,11 @@ class UnitStreams(Streams):
         """See `Streams`."""
         which = self.place(metric)
         window, before = metric.window_seconds, metric.before_seconds
-        yield Reason("withinWindow", {"window_seconds": window, "before_seconds": before})
+        facts = {"window_seconds": window, "before_seconds": before}
+        if metric.after_seconds:
+            yield Reason("withinLaterWindow", facts | {"after_seconds": metric.after_seconds})
+        else:
+            yield Reason("withinWindow", facts)
         if (cap := self.evidence.caps.get(which)) is not None:
             yield Reason("capped", {"outcome": metric.of, "cap": cap, "per": "user"})
 
@@ -256,7 +260,7 @@ class UnitStreams(Streams):
         if "x" in names:
             of_x = of_two("x", "x")
             return Pairs(n, found["y"], found["x"], of_two("y", "y"), of_x, of_two("y", "x"))
-        if self.evidence.asked.metrics[which].kind == "proportion":
+        if self.evidence.asked.metrics[which].kind in SHARES:
             return Counts(n, found["y"])
         return Moments(n, found["y"], of_two("y", "y"))
 

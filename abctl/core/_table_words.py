@@ -49,6 +49,11 @@ def _mixed_differs(f: Facts) -> str:
     )
 
 
+def _adjusted(f: Facts) -> str:
+    before = f["before_seconds"]
+    return f", adjusted by the same {format_duration(before)} before it" if before else ""
+
+
 OF_TABLES: Words = {
     # Why a table cannot be trusted.
     "unitsMismatch": (
@@ -171,11 +176,14 @@ OF_TABLES: Words = {
         "window_seconds before_seconds",
         lambda f: (
             f"what a unit did within {format_duration(f['window_seconds'])} of its first exposure"
-            + (
-                f", adjusted by the same {format_duration(f['before_seconds'])} before it"
-                if f["before_seconds"]
-                else ""
-            )
+            + _adjusted(f)
+        ),
+    ),
+    "withinLaterWindow": (
+        "after_seconds window_seconds before_seconds",
+        lambda f: (
+            f"what a unit did from {format_duration(f['after_seconds'])} to "
+            f"{format_duration(f['window_seconds'])} after its first exposure" + _adjusted(f)
         ),
     ),
 }

@@ -146,8 +146,8 @@ class Metric:
     `over` another outcome. `age_seconds` is where it is counted before it is mature.
 
     With `window_seconds` it is of a table of events: what a unit did so long after its first
-    exposure. `before_seconds` is how long before it the same is a covariate; `cap` is what a larger
-    number of a unit counts as.
+    exposure, from `after_seconds` on. `before_seconds` is how long before it the same is a
+    covariate; `cap` is what a larger number of a unit counts as.
     """
 
     name: str
@@ -167,6 +167,7 @@ class Metric:
     window_seconds: float | None = None
     before_seconds: float | None = None
     cap: Cap | None = None
+    after_seconds: float = 0.0
 
     @property
     def of_table(self) -> bool:

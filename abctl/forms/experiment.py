@@ -108,6 +108,7 @@ class Metric(Form, omit_defaults=True):
     window_seconds: float | None = None
     before_seconds: float | None = None
     cap: Cap | None = None
+    after_seconds: float = 0.0
 
 
 class Outcome(Form, omit_defaults=True):

@@ -130,6 +130,7 @@ def _metric(metric: Metric, spec: Spec) -> Iterator[core.Metric]:
     unit = 0.001 if given.pop("time_unit") == "ms" else 1.0
     for name in ("window", "before"):
         given[f"{name}_seconds"] = given.pop(name)
+    given["after_seconds"] = given.pop("after") or 0.0
     given["selectors"] = dict(given["selectors"])  # the locked plan copies it
     of_users = metric.kind == "retention" or (metric.kind == "rate" and metric.window is not None)
     given["per"] = metric.per or ("user" if of_users else "outcome")

@@ -211,6 +211,8 @@ class Metric(Part):
     """One of the outcome's early ages, if it is to decide; else an outcome decides at maturity."""
     window: Duration | None = None
     """Of source.table: how long after its first exposure what a unit does counts: 7d."""
+    after: Duration | None = None
+    """Of source.table: from when after it, until the window is over: 7d. Retention needs it."""
     before: Duration | None = None
     """Of source.table: how long before it the same is a covariate (CUPED): 14d."""
     cap: UnitCap | None = None

@@ -9,7 +9,7 @@ from abctl.spec.shape import Place, Problem
 if TYPE_CHECKING:
     from abctl.spec._file import Metric, Spec
 
-KINDS = ("mean", "proportion", "rate", "ratio")
+KINDS = ("mean", "proportion", "rate", "ratio", "retention")
 _TABLE = "source: {table: {exposures: {from: exposures.parquet, ...}, events: {...}}}"
 _OF_COUNTERS = ("selectors", "time_unit", "age", "quantile")
 
@@ -39,7 +39,7 @@ def of_tables(spec: "Spec") -> Iterator[Problem]:
 
 
 def _without_window(place: Place, metric: "Metric", spec: "Spec") -> Iterator[Problem]:
-    for name in ("before", "cap"):
+    for name in ("before", "cap", "after"):
         if getattr(metric, name) is not None:
             message = "is of metrics of source.table, which have a window"
             declared = metric.of in [outcome.name for outcome in spec.outcomes]
@@ -59,6 +59,7 @@ def _metric(place: Place, metric: "Metric", spec: "Spec") -> Iterator[Problem]:
         yield Problem((*place, "kind"), message, hint)
         return
     yield from _per(place, metric)
+    yield from _after(place, metric, window)
     if (metric.kind == "ratio") != (metric.over is not None):
         given = "is missing, kind ratio needs it" if metric.over is None else "is for kind ratio"
         hint = "the event that it is divided by: over: order"
@@ -80,14 +81,25 @@ def _metric(place: Place, metric: "Metric", spec: "Spec") -> Iterator[Problem]:
         yield Problem((*place, "window"), message, hint)
 
 
+def _after(place: Place, metric: "Metric", window: float) -> Iterator[Problem]:
+    if metric.after is None and metric.kind == "retention":
+        message = "is missing: kind retention is of units that come back from then on"
+        yield Problem((*place, "after"), message, "after: 7d, window: 14d")
+    if metric.after is not None and not 0 < metric.after < window:
+        message = f"{format_duration(metric.after)}, must be above 0 and below the window"
+        hint = f"events count from there to the window of {format_duration(window)}"
+        yield Problem((*place, "after"), message, hint)
+
+
 def _per(place: Place, metric: "Metric") -> Iterator[Problem]:
     if metric.kind in ("mean", "proportion") and metric.per not in ("user", "outcome"):
         given = "is missing" if metric.per is None else f"{metric.per}, but tables have no requests"
         per_user = "its sum for each unit" if metric.kind == "mean" else "units that had any"
         hint = f"per: user ({per_user}), or per: outcome (its value in each event)"
         yield Problem((*place, "per"), given, hint)
-    if metric.kind == "rate" and metric.per not in (None, "user"):
-        message = f"{metric.per}, but a rate of a table is of events for each unit"
+    if metric.kind in ("rate", "retention") and metric.per not in (None, "user"):
+        what = "events for each unit" if metric.kind == "rate" else "units that come back"
+        message = f"{metric.per}, but a {metric.kind} of a table is of {what}"
         yield Problem((*place, "per"), message, "per: user")
     if metric.kind == "ratio" and metric.per not in (None, "outcome"):
         message = f"{metric.per}, but a ratio is over another event"

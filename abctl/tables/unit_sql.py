@@ -170,7 +170,7 @@ def _capped(column: str, cap: float | None) -> str:
 
 def _sound(which: int, metric: Metric) -> str:
     """That all of a unit's events that a metric takes have numbers."""
-    wanted = ["bad"] if metric.kind != "rate" else []
+    wanted = [] if metric.kind in ("rate", "retention") else ["bad"]
     wanted += ["bad_x"] if wanted and metric.before_seconds else []
     wanted += [f"{each}_d" for each in wanted if metric.over not in (None, metric.of)]
     return " AND ".join(f"{each}_{which} = 0" for each in wanted) or "1 = 1"

@@ -69,6 +69,11 @@ class Asked:
         return tuple(dict.fromkeys(m.window_seconds or 0.0 for m in self.metrics))
 
     @property
+    def afters(self) -> tuple[float, ...]:
+        """From when after it on, each once; those that count at once have none."""
+        return tuple(dict.fromkeys(m.after_seconds for m in self.metrics if m.after_seconds))
+
+    @property
     def befores(self) -> tuple[float, ...]:
         """How long before it the covariates begin, each once."""
         return tuple(dict.fromkeys(m.before_seconds for m in self.metrics if m.before_seconds))
@@ -126,8 +131,9 @@ def _columns(asked: Asked) -> Iterator[tuple[str, str]]:
             known = f"f.what_of = {text(of)} AND {when}"
             if value == "bad":
                 yield f"{name}_{i}", counted(f"{known} AND f.sound_of = 0")
-            elif value == "any":
+            elif value in ("any", "came"):
                 some = f"{known} AND f.sound_of = 1 AND f.number_of <> 0"
+                some = known if value == "came" else some
                 yield f"{name}_{i}", f"MAX(CASE WHEN {some} THEN 1.0 ELSE 0.0 END)"
             else:
                 counts = known if value == "events" else f"{known} AND f.sound_of = 1"
@@ -142,12 +148,16 @@ def _values(asked: Asked, metric: Metric) -> Mapping[str, tuple[str, str, str]]:
     events that have no number, though they need one.
     """
     window = asked.windows.index(metric.window_seconds or 0.0)
-    during = f"f.happened_at >= u.first_seen AND f.happened_at < u.until_{window}"
+    begins = "first_seen"
+    if metric.after_seconds:
+        begins = f"after_{asked.afters.index(metric.after_seconds)}"
+    during = f"f.happened_at >= u.{begins} AND f.happened_at < u.until_{window}"
     before = ""
     if metric.before_seconds:
         since = asked.befores.index(metric.before_seconds)
         before = f"f.happened_at < u.first_seen AND f.happened_at >= u.since_{since}"
-    numerator = {"rate": "events", "proportion": "sum" if metric.per == "outcome" else "any"}
+    any_or_sum = "sum" if metric.per == "outcome" else "any"
+    numerator = {"rate": "events", "retention": "came", "proportion": any_or_sum}
     top = numerator.get(metric.kind, "sum")
     below = None
     if metric.kind == "ratio":
@@ -161,7 +171,7 @@ def _values(asked: Asked, metric: Metric) -> Mapping[str, tuple[str, str, str]]:
         found[y] = (metric.of, top, when)
         if below is not None:
             found[d] = (*below, when)
-        if top != "events":
+        if top not in ("events", "came"):
             found[bad] = (metric.of, "bad", when)
         if below is not None and below[0] != metric.of:
             found[f"{bad}_d"] = (below[0], "bad", when)
@@ -196,6 +206,8 @@ def _units(asked: Asked) -> str:
         times += [f"MIN({seen}) AS from_{k}", f"MAX({seen}) AS to_{k}"]
     for k, window in enumerate(asked.windows):
         times.append(f"MIN(seen_at) + {_interval(window)} AS until_{k}")
+    for k, after in enumerate(asked.afters):
+        times.append(f"MIN(seen_at) + {_interval(after)} AS after_{k}")
     for k, before in enumerate(asked.befores):
         times.append(f"MIN(seen_at) - {_interval(before)} AS since_{k}")
     since = "" if asked.since is None else f"seen_at >= {moment(asked, asked.since)} AND "

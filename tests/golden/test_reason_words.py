@@ -16,6 +16,7 @@ NAMES = ["control", "treatment"]
 FACTS: dict[str, Any] = {
     "absent_seconds": 1_800.0,
     "actor": "ann",
+    "after_seconds": 86_400.0,
     "age_seconds": 5.0,
     "accepted": "bornUnknown",
     "ahead_seconds": 60.0,

@@ -30,6 +30,7 @@ spec:
   metrics:
     - {name: revenue, role: primary, kind: mean, of: purchase, per: user, window: 7d, before: 14d, direction: increase}
     - {name: order, role: secondary, kind: ratio, of: 'back\\slash', over: purchase, window: 1d, direction: increase}
+    - {name: back, role: secondary, kind: retention, of: visit, after: 12h, window: 1d, direction: increase}
   source:
     table:
       engine: ENGINE

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.process
 METRICS = (
     "{name: revenue, role: primary, kind: mean, of: purchase, per: user, window: 7d, before: 14d, cap: 90%, direction: increase, mde: 5%}",  # noqa: E501
     "{name: buyers, role: secondary, kind: proportion, of: purchase, per: user, window: 3d, direction: increase}",  # noqa: E501
+    "{name: back, role: secondary, kind: retention, of: click, after: 2d, window: 5d, direction: increase}",  # noqa: E501
     "{name: right, role: secondary, kind: proportion, of: click, per: outcome, window: 7d, before: 7d, direction: increase}",  # noqa: E501
     "{name: odd, role: secondary, kind: rate, of: 'o\\\\d''d \"x\"', window: 1d, direction: increase}",  # noqa: E501
 )

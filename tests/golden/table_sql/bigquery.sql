@@ -65,7 +65,7 @@ WITH events_read AS (
   WHERE
     happened_at >= CAST('2026-08-15 10:40:00.000000+00:00' AS TIMESTAMP)
     AND happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMP)
-    AND what_of IN ('purchase', 'back\\slash')
+    AND what_of IN ('purchase', 'back\\slash', 'visit')
 ), alike AS (
   SELECT
     what_of AS what_asked,
@@ -106,7 +106,7 @@ WITH events_read AS (
   ) AS t
 ), named AS (
   SELECT
-    CASE WHEN what_of IN ('purchase', 'back\\slash') THEN what_of END AS what_asked,
+    CASE WHEN what_of IN ('purchase', 'back\\slash', 'visit') THEN what_of END AS what_asked,
     CAST(happened_at AS DATE) AS on_day,
     unit_at,
     happened_at,
@@ -200,6 +200,7 @@ WITH exposures_read AS (
     MAX(CASE WHEN arm_of = 'treatment' THEN seen_at END) AS to_1,
     MIN(seen_at) + INTERVAL '604800' SECOND AS until_0,
     MIN(seen_at) + INTERVAL '86400' SECOND AS until_1,
+    MIN(seen_at) + INTERVAL '43200' SECOND AS after_0,
     MIN(seen_at) - INTERVAL '1209600' SECOND AS since_0
   FROM exposures_read
   WHERE
@@ -233,7 +234,7 @@ WITH exposures_read AS (
   WHERE
     happened_at >= CAST('2026-08-15 10:40:00.000000+00:00' AS TIMESTAMP)
     AND happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMP)
-    AND what_of IN ('purchase', 'back\\slash')
+    AND what_of IN ('purchase', 'back\\slash', 'visit')
 )
 SELECT
   u.unit_of AS unit_id,
@@ -322,7 +323,14 @@ SELECT
       THEN 1
       ELSE 0
     END
-  ) AS bad_d_1
+  ) AS bad_d_1,
+  MAX(
+    CASE
+      WHEN f.what_of = 'visit' AND f.happened_at >= u.after_0 AND f.happened_at < u.until_1
+      THEN 1.0
+      ELSE 0.0
+    END
+  ) AS y_2
 FROM units AS u
 LEFT JOIN facts AS f
   ON f.unit_at = u.unit_of
@@ -346,6 +354,7 @@ WITH exposures_read AS (
     MAX(CASE WHEN arm_of = 'treatment' THEN seen_at END) AS to_1,
     MIN(seen_at) + INTERVAL '604800' SECOND AS until_0,
     MIN(seen_at) + INTERVAL '86400' SECOND AS until_1,
+    MIN(seen_at) + INTERVAL '43200' SECOND AS after_0,
     MIN(seen_at) - INTERVAL '1209600' SECOND AS since_0
   FROM exposures_read
   WHERE
@@ -377,7 +386,7 @@ WITH exposures_read AS (
   FROM events_read
   WHERE
     happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMP)
-    AND what_of IN ('purchase', 'back\\slash')
+    AND what_of IN ('purchase', 'back\\slash', 'visit')
 ), unit_rows AS (
   SELECT
     u.unit_of AS unit_id,
@@ -466,7 +475,14 @@ WITH exposures_read AS (
         THEN 1
         ELSE 0
       END
-    ) AS bad_d_1
+    ) AS bad_d_1,
+    MAX(
+      CASE
+        WHEN f.what_of = 'visit' AND f.happened_at >= u.after_0 AND f.happened_at < u.until_1
+        THEN 1.0
+        ELSE 0.0
+      END
+    ) AS y_2
   FROM units AS u
   LEFT JOIN facts AS f
     ON f.unit_at = u.unit_of
@@ -502,6 +518,7 @@ WITH exposures_read AS (
       d_1,
       bad_1,
       bad_d_1,
+      y_2,
       '' AS of_course,
       SUBSTRING(TO_HEX(MD5('bucket:shop-1:' || unit_id)), 1, 2) AS in_bucket
     FROM unit_rows
@@ -563,7 +580,10 @@ SELECT
       THEN CAST(d_1 AS FLOAT64) * CAST(d_1 AS FLOAT64)
       ELSE 0.0
     END
-  ) AS t_14
+  ) AS t_14,
+  SUM(CASE WHEN 1 = 1 THEN 1.0 ELSE 0.0 END) AS t_15,
+  SUM(CASE WHEN 1 = 1 THEN CAST(y_2 AS FLOAT64) ELSE 0.0 END) AS t_16,
+  SUM(CASE WHEN 1 = 1 THEN CAST(y_2 AS FLOAT64) * CAST(y_2 AS FLOAT64) ELSE 0.0 END) AS t_17
 FROM abctl_units
 GROUP BY
   in_epoch,

@@ -65,7 +65,7 @@ WITH events_read AS (
   WHERE
     happened_at >= CAST('2026-08-15 10:40:00.000000+00:00' AS TIMESTAMPTZ)
     AND happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
-    AND what_of IN ('purchase', 'back\slash')
+    AND what_of IN ('purchase', 'back\slash', 'visit')
 ), alike AS (
   SELECT
     what_of AS what_asked,
@@ -106,7 +106,7 @@ WITH events_read AS (
   ) AS t
 ), named AS (
   SELECT
-    CASE WHEN what_of IN ('purchase', 'back\slash') THEN what_of END AS what_asked,
+    CASE WHEN what_of IN ('purchase', 'back\slash', 'visit') THEN what_of END AS what_asked,
     CAST(happened_at AS DATE) AS on_day,
     unit_at,
     happened_at,
@@ -200,6 +200,7 @@ WITH exposures_read AS (
     MAX(CASE WHEN arm_of = 'treatment' THEN seen_at END) AS to_1,
     MIN(seen_at) + INTERVAL '604800' SECOND AS until_0,
     MIN(seen_at) + INTERVAL '86400' SECOND AS until_1,
+    MIN(seen_at) + INTERVAL '43200' SECOND AS after_0,
     MIN(seen_at) - INTERVAL '1209600' SECOND AS since_0
   FROM exposures_read
   WHERE
@@ -233,7 +234,7 @@ WITH exposures_read AS (
   WHERE
     happened_at >= CAST('2026-08-15 10:40:00.000000+00:00' AS TIMESTAMPTZ)
     AND happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
-    AND what_of IN ('purchase', 'back\slash')
+    AND what_of IN ('purchase', 'back\slash', 'visit')
 )
 SELECT
   u.unit_of AS unit_id,
@@ -322,7 +323,14 @@ SELECT
       THEN 1
       ELSE 0
     END
-  ) AS bad_d_1
+  ) AS bad_d_1,
+  MAX(
+    CASE
+      WHEN f.what_of = 'visit' AND f.happened_at >= u.after_0 AND f.happened_at < u.until_1
+      THEN 1.0
+      ELSE 0.0
+    END
+  ) AS y_2
 FROM units AS u
 LEFT JOIN facts AS f
   ON f.unit_at = u.unit_of
@@ -346,6 +354,7 @@ WITH exposures_read AS (
     MAX(CASE WHEN arm_of = 'treatment' THEN seen_at END) AS to_1,
     MIN(seen_at) + INTERVAL '604800' SECOND AS until_0,
     MIN(seen_at) + INTERVAL '86400' SECOND AS until_1,
+    MIN(seen_at) + INTERVAL '43200' SECOND AS after_0,
     MIN(seen_at) - INTERVAL '1209600' SECOND AS since_0
   FROM exposures_read
   WHERE
@@ -377,7 +386,7 @@ WITH exposures_read AS (
   FROM events_read
   WHERE
     happened_at < CAST('2026-09-21 14:13:20.000000+00:00' AS TIMESTAMPTZ)
-    AND what_of IN ('purchase', 'back\slash')
+    AND what_of IN ('purchase', 'back\slash', 'visit')
 )
 SELECT
   u.unit_of AS unit_id,
@@ -466,7 +475,14 @@ SELECT
       THEN 1
       ELSE 0
     END
-  ) AS bad_d_1
+  ) AS bad_d_1,
+  MAX(
+    CASE
+      WHEN f.what_of = 'visit' AND f.happened_at >= u.after_0 AND f.happened_at < u.until_1
+      THEN 1.0
+      ELSE 0.0
+    END
+  ) AS y_2
 FROM units AS u
 LEFT JOIN facts AS f
   ON f.unit_at = u.unit_of

@@ -1,38 +1,25 @@
 """`k8s/components/prometheus`: which pods of a real API server a real Prometheus scrapes."""
 
-import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from api_server import DEADLINE_SECONDS as SECONDS
-from api_server import path_from
+from api_server import ROOT, path_from
 from prometheus_server import serving
+from scraped import configured, make, targets
 
 from abctl.local.identity import wait_for
 from abctl.spec import load
 from abctl.spec.render import render
 
 pytestmark = pytest.mark.process
-K8S = Path(__file__).parents[2] / "k8s"
-
-
-def configured(namespace: str, kubeconfig: Path) -> str:
-    """The configuration as it is, for a Prometheus that is in no pod."""
-    config = yaml.safe_load((K8S / "components" / "prometheus" / "prometheus.yml").read_text())
-    for job in config["scrape_configs"]:
-        for place in job["kubernetes_sd_configs"]:
-            place["namespaces"] = {"names": [namespace]}
-            place["kubeconfig_file"] = str(kubeconfig)
-    return yaml.safe_dump(config)
 
 
 def pods(name: str, namespace: str, first: int) -> Iterator[dict[str, Any]]:
     """A pod with an address of each Deployment that a platform's example renders to."""
-    for number, obj in enumerate(render(load(K8S / "experiments" / f"{name}.yaml"))):
+    for number, obj in enumerate(render(load(ROOT / "k8s" / "experiments" / f"{name}.yaml"))):
         if obj["kind"] == "Deployment":
             template = obj["spec"]["template"]
             # Nobody gives secrets and accounts to these pods.
@@ -50,12 +37,6 @@ def pods(name: str, namespace: str, first: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def targets(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{url}/api/v1/targets?state=active", timeout=SECONDS) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["data"]["activeTargets"]
-        return found
-
-
 def test_servers_readers_and_envoys_are_scraped_each_once(
     cluster: Any, namespace: str, tmp_path: Path
 ) -> None:
@@ -63,10 +44,7 @@ def test_servers_readers_and_envoys_are_scraped_each_once(
         pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
     made = [*pods("envoy", namespace, 1), *pods("nginx", namespace, 2)]
     for pod in made:
-        cluster.kubectl("create", "-f", "-", stdin=json.dumps(pod))
-        words = ("patch", "pod", pod["metadata"]["name"], "-n", namespace, "--type=merge")
-        change = json.dumps({"status": pod["status"]})
-        cluster.kubectl(*words, "--subresource=status", "--patch", change)
+        make(cluster, pod)
     config = configured(namespace, cluster.kubeconfig)
     # Debian's knows no Kubernetes.
     program = Path(path_from("go-program", "--cached", "prometheus"))

@@ -7,6 +7,7 @@
     │   ├── NotFoundError             no such object
     │   │   └── NoPlaceError           nor its kind, or its namespace
     │   ├── ConflictError             somebody else changed it first
+    │   ├── NewerFormError            the ledger is of a newer abctl
     │   ├── UnreachableError          no answer from the API server or the local stack
     │   └── NotReadyError             it did not become ready or programmed in time
     ├── SourceError              6    the evidence cannot be read or cannot be trusted
@@ -64,6 +65,10 @@ class NoPlaceError(NotFoundError):
 
 class ConflictError(ClusterError):
     """The object was changed by somebody else since it was read."""
+
+
+class NewerFormError(ClusterError):
+    """What is written there is of a newer abctl, which alone understands it."""
 
 
 class UnreachableError(ClusterError):

@@ -34,7 +34,7 @@ from abctl.core.experiment import Experiment
 from abctl.core.ledger import SAID, Entry, Ledger, Phase, ledger_ref
 from abctl.core.split import Split
 from abctl.core.time import format_moment, parse_moment
-from abctl.errors import AbctlError, ClusterError
+from abctl.errors import AbctlError, ClusterError, NewerFormError
 from abctl.forms.plan import Meaning, digest_of, locked_plan
 
 FORMAT = 4
@@ -212,14 +212,15 @@ def ledger_of(obj: Object) -> Ledger:
     """The ledger in a ConfigMap.
 
     Raises:
-        ClusterError: it is damaged, with the line; or of a newer abctl.
+        NewerFormError: it is of a newer abctl.
+        ClusterError: it is damaged, with the line.
     """
     place, number = str(Ref.of(obj)), 0
     try:
         data, entries = obj["data"], []
         version = data.get(_FORMAT, "1")
         known = int(version) if version.isdecimal() else version
-        forms.require_known(place, known, FORMAT, data.get(_AUTHOR), ClusterError)
+        forms.require_known(place, known, FORMAT, data.get(_AUTHOR), NewerFormError)
         lines = (*_archive(obj), *data[_LEDGER].splitlines())
         for number, line in enumerate(lines, 1):  # noqa: B007 - for the error
             entries.append(_entry(line))

@@ -93,11 +93,13 @@ def steps(session: Session, objects: list[Object], *, force: bool = False) -> li
     """What an apply of the objects would do, by the cluster's own dry run.
 
     Raises:
-        ConflictError: somebody else manages fields of one of them, or of several.
+        ConflictError: somebody else manages fields of one of them, or of several; or another
+            experiment has used the salt.
         ClusterError: the cluster refuses an object.
     """
     if known_ledger(session) is None:
         require_alone(session, _carrier(session, objects), force=force)
+        require_fresh(session)
     after = _tried(session.world, objects, force=force)
     return [Step(_read(session.world, o), then) for o, then in zip(objects, after, strict=True)]
 

@@ -7,7 +7,7 @@ from abctl.cluster import KubeClient
 from abctl.core.change import Ref
 from abctl.core.collector import is_made, keys_of
 from abctl.core.ledger import ledger_ref, other_ref
-from abctl.errors import ClusterError, NotFoundError
+from abctl.errors import ClusterError, NewerFormError, NotFoundError
 from abctl.session import ledger
 from abctl.session.apply import known_ledger, require_created
 from abctl.session.session import Session
@@ -71,10 +71,13 @@ def delete(
 
     Raises:
         ConflictError: abctl did not create it.
+        NewerFormError: a newer abctl has written the ledger.
         ClusterError: the cluster refuses; what was deleted before stays deleted.
     """
     try:
         known = known_ledger(session)
+    except NewerFormError:
+        raise  # whoever understands it can leave a tombstone
     except ClusterError:
         known = None  # damaged: that too can be deleted
     require_created(session, known)

@@ -1,5 +1,7 @@
 """Writes the ledger's entries of one change; that of a rollback goes on where it cannot."""
 
+from collections.abc import Callable
+
 from abctl.cluster import KubeClient
 from abctl.core.experiment import Experiment
 from abctl.core.ledger import Entry
@@ -46,17 +48,18 @@ class Scribe:
             return
         for _ in range(_ATTEMPTS):
             try:
-                self.book = ledger.append(self._world, self._experiment, self.book, entry)
-            except ConflictError:
-                if not self.lenient:
-                    raise
-                self.book = ledger.read(self._world, self._experiment)
+                try:
+                    self.book = ledger.append(self._world, self._experiment, self.book, entry)
+                except ConflictError:
+                    if not self.lenient:
+                        raise
+                    self.book = ledger.read(self._world, self._experiment)
+                else:
+                    return
             except ClusterError as error:
                 if not self.lenient:
                     raise
                 self.lacking = error.message
-                return
-            else:
                 return
         self.lacking = "others write it all the time"
 
@@ -66,8 +69,7 @@ class Scribe:
         Raises:
             ConflictError: somebody has.
         """
-        if not self.lacking:
-            ledger.require_latest(self._world, self._experiment, self.book)
+        self._unless_lacking(ledger.require_latest)
 
     def finish(self, entry: Entry) -> None:
         """Append the outcome of the open intent, unless somebody else has done just that.
@@ -75,12 +77,13 @@ class Scribe:
         Raises:
             ConflictError: another intent has taken its place.
         """
+        self._unless_lacking(ledger.finish, entry)
+
+    def _unless_lacking(self, do: Callable[..., None], *entries: Entry) -> None:
         if self.lacking:
             return
         try:
-            ledger.finish(self._world, self._experiment, self.book, entry)
-        except ConflictError:
-            raise
+            do(self._world, self._experiment, self.book, *entries)
         except ClusterError as error:
             if not self.lenient:
                 raise

@@ -13,7 +13,7 @@ from abctl.cli.main import run
 from abctl.cluster import Manager, Operations
 from abctl.cluster.directory import DirectoryClient
 from abctl.core.change import Object, Ref
-from abctl.core.ledger import Entry, Ledger
+from abctl.core.ledger import Entry, Ledger, ledger_ref
 from abctl.core.split import Split
 from abctl.errors import (
     ClusterError,
@@ -26,6 +26,7 @@ from abctl.forms.ledger import ledger_of, rewritten, with_ledger
 from abctl.platforms import seldon
 from abctl.session import adopt
 from abctl.session import open as opening
+from abctl.session.ledger import Book, append
 from abctl.session.readiness import Partly, ready
 from abctl.session.rollback import plan_promotion, plan_rollback, rollback
 from abctl.session.route import Following
@@ -156,6 +157,29 @@ def test_without_the_ledger_it_goes_through_and_says_so(world: World, refuses: s
     shift(later, Split(("iris-canary", "iris-stable"), (2000, 8000)), why="again")
     first, *_ = later.observe().ledger.entries
     assert (first.phase, first.after["iris-stable"]) == ("observed", 10_000)
+
+
+@pytest.mark.parametrize("open_before", [False, True])
+def test_who_shifts_at_the_same_time_does_not_stop_it(world: World, *, open_before: bool) -> None:
+    class Overtaking(World):
+        """Somebody else enters an intent whenever the route is about to be patched."""
+
+        def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
+            append(self, other.experiment, Book.of(self.get(ledger)), entry)
+            return super().patch(ref, operations, dry_run=dry_run)
+
+    world.create(CANARY_FIRST)
+    other, names = session_of(world, "httproute/iris"), ("iris-canary", "iris-stable")
+    shift(other, Split(names, (2000, 8000)), why="more")
+    ledger = ledger_ref(other.experiment)
+    entry = Entry(1.0, "bob", Split(names, (2000, 8000)), Split(names, (5000, 5000)), "", "intent")
+    if open_before:
+        append(world, other.experiment, Book.of(world.get(ledger)), entry)
+    session = session_of(Overtaking(world._root), "httproute/iris")
+    done = rollback(session, "iris-stable", why="errors")
+    assert (done.after["iris-stable"], done.changed) == (10_000, True)
+    assert "bob" in done.unrecorded
+    assert session.observe().asked["iris-stable"] == 10_000
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ COMMANDS = {
     "amend": "Change the locked plan on record.",
     "shift": "Change the split, and wait until it is in effect.",
     "run": "Let the split grow by the ramp of the file, as the evidence allows.",
+    "controller": "Run the ramps of all Experiment objects of some namespaces.",
     "approve": "Let a ramp pass the gate that comes next.",
     "pause": "Let no share of a ramp grow.",
     "resume": "Let a ramp go on that was paused or aborted.",

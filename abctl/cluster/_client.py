@@ -65,11 +65,17 @@ class ApiClient:
     Args:
         access: the way to it.
         sleep: waits for some seconds before a request is repeated.
+        guard: called before each write is sent, also again; it may refuse by an error.
     """
 
-    def __init__(self, access: Access, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        sleep: Callable[[float], None],
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
         self.access, self._connections = access, access.connections
-        self._sleep = sleep
+        self._sleep, self._guard = sleep, guard
         self._answered = False
         # By the clock that is never set: when an answer came, and what time it was there.
         self._moment: tuple[float, float] | None = None
@@ -135,6 +141,8 @@ class ApiClient:
 
     def _try(self, method: str, path: str, content: str, text: bytes | None) -> "_Try":
         asked, write = time.monotonic(), method != "GET"
+        if write:
+            self._guard()
         headers = self._headers(content if text else None)
         try:
             answer = self._connections.ask(method, path, headers, text, _TIMEOUT_SECONDS)

@@ -44,6 +44,7 @@ class ClusterClient:
         kubeconfig: its file; else $KUBECONFIG, ~/.kube/config, or the account of the pod.
         context: of the kubeconfig; its current one if None.
         sleep: waits for some seconds before a request is repeated.
+        guard: called before each write; an error of it keeps it from being sent.
 
     Raises:
         UnreachableError: there is no configuration, or it is wrong.
@@ -55,10 +56,11 @@ class ClusterClient:
         kubeconfig: Path | None = None,
         context: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        guard: Callable[[], None] = lambda: None,
     ) -> None:
         access = _access.find(kubeconfig, context)
         self.namespace, self.words = access.namespace, access.words
-        self._client = ApiClient(access, sleep)
+        self._client = ApiClient(access, sleep, guard)
         self._plurals: dict[tuple[str, str], str] = {}
 
     @property

@@ -82,7 +82,7 @@ def open_session(word: str, where: Where, experiment: Experiment | None = None) 
         experiment = replace(experiment, namespace=where.namespace)
     state_dir = where.state or STATE_ROOT / experiment.name
     if not _is_local(state_dir, where):
-        return replace(_in_cluster(experiment, where), word=as_argument(word))
+        return replace(in_cluster(_client(where), experiment), word=as_argument(word))
     from abctl.session import local_world  # noqa: PLC0415 - not needed for a cluster
 
     return replace(local_world.session(experiment, state_dir), word=as_argument(word))
@@ -107,8 +107,12 @@ def _is_local(state_dir: Path, where: Where) -> bool:
     return local
 
 
-def _in_cluster(experiment: Experiment, where: Where) -> Session:
-    client = _client(where)
+def in_cluster(client: "ClusterClient", experiment: Experiment) -> Session:
+    """The session of an experiment in the cluster of a client.
+
+    Raises:
+        SpecError: its platform cannot express it.
+    """
     platform = platforms.platform(experiment.platform)
     world = _informed(client, platform, experiment)
     return Session(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from abctl.core.analysis import Analysis
+from abctl.core.ledger import Ledger
 from abctl.core.next_action import Action, next_action
 from abctl.core.reasons import Reason
 from abctl.core.split import Split
@@ -100,10 +101,27 @@ def turn(session: Session, *, dry_run: bool = False) -> Turn:
     """
     known = present_ledger(session)
     ramp_of(session, known)
+    return _turn(session, known, dry_run=dry_run)
+
+
+def look(session: Session) -> Turn:
+    """The same of any experiment: without a ramp people shift, and it only says what is found.
+
+    Raises:
+        ClusterError: as for `turn`.
+    """
+    known = present_ledger(session)
+    return _turn(session, known, dry_run=as_locked(known, session.experiment).ramp is None)
+
+
+def _turn(session: Session, known: Ledger, *, dry_run: bool) -> Turn:
     experiment = as_locked(known, session.experiment)
     found, blind = _evidence(session)
     now, split = session.clock(), known.present or known.wanted
-    action = next_action(experiment, known, found, now)
+    if experiment.ramp is None:
+        action = _without_ramp(found)
+    else:
+        action = next_action(experiment, known, found, now)
     failure = None
     try:
         if not dry_run:
@@ -112,6 +130,12 @@ def turn(session: Session, *, dry_run: bool = False) -> Turn:
         failure = error
     analysis = None if isinstance(found, Reason) else found
     return Turn(experiment.name, now, split, action, analysis, failure, blind)
+
+
+def _without_ramp(found: Analysis | Reason) -> Action:
+    if isinstance(found, Reason):
+        return Action("hold", (Reason("rampBlind", {"detail": found.text}),))
+    return Action("hold", found.verdict.reasons)
 
 
 def _evidence(session: Session) -> tuple[Analysis | Reason, AbctlError | None]:

@@ -3,6 +3,8 @@
 The API server refuses what the rules say, with their messages. What they cannot say (what a
 platform can carry, what a preset counts) `abctl lint` says.
 
+Once its controller has said that an experiment has started, what a plan locks cannot be edited.
+
 No default is in it: what a file leaves out stays left out, since the plan that is locked is what
 the user wrote. The API server drops unknown keys, or refuses them with `fieldValidation=Strict`,
 as kubectl asks for.
@@ -18,9 +20,11 @@ from typing import Any
 import yaml
 
 from abctl import plugins
+from abctl.core.locked import NOT_LOCKED
 from abctl.spec import schema
 
 _RULES = files("abctl.spec") / "experiment_rules.yaml"
+_STATUS = files("abctl.spec") / "experiment_status.yaml"
 _GROUP, _VERSION = "abctl.dev", "v1alpha1"
 # The cost of a rule is estimated by how long texts and lists may be at most.
 _LONGEST_TEXT, _LONGEST_LIST, _LONGEST_MAP = 253, 32, 64
@@ -80,13 +84,16 @@ def text() -> str:
     root["properties"]["spec"]["properties"]["platform"]["enum"] = [
         *plugins.names("abctl.platforms")
     ]
-    shown = {"name": "Platform", "type": "string", "jsonPath": ".spec.platform"}
+    told = yaml.safe_load(_STATUS.read_text())
+    root["properties"]["status"] = told["status"]
+    root["x-kubernetes-validations"] += _locks(root["properties"]["spec"]["properties"])
     version = {
         "name": _VERSION,
         "served": True,
         "storage": True,
         "schema": {"openAPIV3Schema": root},
-        "additionalPrinterColumns": [shown],
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": told["columns"],
     }
     crd = {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -99,12 +106,42 @@ def text() -> str:
                 "listKind": "ExperimentList",
                 "plural": "experiments",
                 "singular": "experiment",
+                "shortNames": ["abx"],
             },
             "scope": "Namespaced",
             "versions": [version],
         },
     }
     return json.dumps(crd, indent=2) + "\n"
+
+
+def _locks(spec: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Rules for each part of the spec that a plan locks, from the start on."""
+    begun = "has(oldSelf.status) && has(oldSelf.status.startedAt)"
+    return [
+        {
+            "rule": f"!({begun}) || {_locked(part, there)}",
+            "message": f"spec.{part} is locked since the start: docs/loop.md says how it changes",
+        }
+        for part, there in spec.items()
+        if part not in NOT_LOCKED
+    ]
+
+
+def _locked(part: str, there: Mapping[str, Any]) -> str:
+    """That a part is as it was; the first split, and how pods run, are not of the plan."""
+    now, then = f"self.spec.{part}", f"oldSelf.spec.{part}"
+    inner = {"shadow": there, "variants": there.get("items", {})}.get(part, {})
+    keys = [key for key in inner.get("properties", {}) if key not in NOT_LOCKED]
+    if part == "variants":
+        return " && ".join(f"{now}.map(v, v.{k}) == {then}.map(v, v.{k})" for k in keys)
+    same = [_same(f"{now}.{k}", f"{then}.{k}", "") for k in keys]
+    return _same(now, then, " && ".join(same))
+
+
+def _same(now: str, then: str, equal: str) -> str:
+    equal = equal or f"{now} == {then}"
+    return f"has({now}) == has({then}) && (!has({now}) || {equal})"
 
 
 def _structural(part: Mapping[str, Any], parts: Mapping[str, Any], name: str) -> dict[str, Any]:

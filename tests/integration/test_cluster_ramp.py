@@ -1,148 +1,21 @@
-"""A ramp on a real API server, by counters of its own: only the requests and the clock are made up.
-
-Time passes where the loop waits for it. Then requests come, go where the object that carries the
-split sends them, fail as often as the test says, and are counted and scraped as servers are.
-"""
+"""A ramp on a real API server, by counters of its own: see `ramped`."""
 
 import itertools
 import json
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from unittest.mock import ANY
 
-import numpy as np
 import pytest
 from clients import survives
+from ramped import FILE, RAMP, World
 
 from abctl.cli.main import run as abctl
-from abctl.cluster.kube import ClusterClient
-from abctl.core.ledger import ledger_ref
-from abctl.errors import NotFoundError, UsageError
-from abctl.forms.ledger import ledger_of
-from abctl.platforms import envoy
-from abctl.session.apply import start
-from abctl.session.run import run, turn
+from abctl.errors import UsageError
+from abctl.session.run import turn
 from abctl.session.say import say
-from abctl.session.session import Session
 from abctl.sources.scrape import Scraped
 from abctl.spec import parse
-
-SCRAPED_EVERY, REQUESTS = 5.0, 400  # seconds; requests between two scrapes
-_FILE = """
-apiVersion: abctl.dev/v1alpha1
-kind: Experiment
-metadata: {{name: {name}, namespace: {namespace}}}
-spec:
-  platform: envoy
-  accessLog: false
-  assignment: {{unit: request}}
-  variants:
-    - {{name: control, split: 100%, model: {{name: iris, version: v1, image: "abctl/iris:v1"}}}}
-    - {{name: treatment, split: 0, model: {{name: iris, version: v2, image: "abctl/iris:v2"}}}}
-  metrics:
-    - name: done
-      role: primary
-      kind: proportion
-      of: done
-      direction: increase
-      mde: 5pp
-      selectors:
-        n: n_total{{variant="$variant"}}
-        successes: done_total{{variant="$variant"}}
-    - {{name: failed, role: guardrail, kind: proportion, of: server_errors, direction: decrease,
-       margin: 5pp}}
-  source: {{scrape: {{file: {pages}}}, preset: abctl}}
-  design: {{minDuration: 1m, maxDuration: 2h, settle: 10s}}
-  ramp: {ramp}
-"""
-RAMP = "{steps: [5%, 20%, 50%], hold: 1m, onShip: promote}"
-
-
-@dataclass
-class World:
-    """An experiment with a ramp, its requests and its clock."""
-
-    cluster: object
-    experiment: object
-    path: object
-    text: str
-    now: float = 1_800_000_000.0
-    done: tuple = (0.6, 0.6)
-    failed: tuple = (0.01, 0.01)
-    scraped: tuple = (True, True)
-    counts: dict = field(default_factory=dict)
-    rng: object = field(default_factory=lambda: np.random.default_rng(7))
-
-    def __post_init__(self):
-        self.client = ClusterClient(kubeconfig=self.cluster.kubeconfig)
-        self.pass_time(2 * SCRAPED_EVERY)
-        start(self.session(), why="test")
-
-    def session(self, client=None):
-        client = client or self.client
-        timed = {"clock": lambda: self.now, "sleep": self.pass_time, "actor": "ramp"}
-        return Session(client, envoy, self.experiment, **timed)
-
-    def pass_time(self, seconds):
-        """Requests come and are scraped until then."""
-        end = self.now + seconds
-        share = self.share
-        while self.now + SCRAPED_EVERY <= end:
-            self.now += SCRAPED_EVERY
-            self.come(share)
-            self.scrape()
-        self.now = end
-
-    @property
-    def share(self):
-        """Of the treatment; nothing before anything is applied."""
-        try:
-            return self.split["treatment"] / 10_000
-        except NotFoundError:
-            return 0.0
-
-    def come(self, share):
-        treated = int(self.rng.binomial(REQUESTS, share))
-        for i, (name, n) in enumerate((("control", REQUESTS - treated), ("treatment", treated))):
-            bad = int(self.rng.binomial(n, self.failed[i]))
-            told = {"n": n, "done": int(self.rng.binomial(n, self.done[i])), "2xx": n - bad}
-            for what, count in (told | {"5xx": bad}).items():
-                self.counts[name, what] = self.counts.get((name, what), 0) + count
-
-    def scrape(self):
-        here = f'experiment="{self.experiment.name}",namespace="{self.experiment.namespace}"'
-        with self.path.open("a") as file:
-            for i, name in enumerate(("control", "treatment")):
-                if not self.scraped[i]:
-                    continue
-                of = f'variant="{name}"'
-                samples = [
-                    f'ab_requests_total{{{of},{here},bucket="0",code="{code}"}} '
-                    f"{self.counts[name, code]}"
-                    for code in ("2xx", "5xx")
-                ]
-                samples += [f"{w}_total{{{of}}} {self.counts[name, w]}" for w in ("n", "done")]
-                samples.append("process_start_time_seconds 1799999990")
-                page = {"at": self.now, "job": "scrape", "instance": f"{name}:80"}
-                file.write(json.dumps(page | {"samples": samples}) + "\n")
-
-    def turns(self, most=200):
-        """What the loop does until it ends; a turn each half a minute."""
-        return list(itertools.islice(run(self.session(), 30.0), most))
-
-    @property
-    def split(self):
-        return envoy.split_of(self.client.get(envoy.target(self.experiment)))
-
-    @property
-    def ledger(self):
-        return ledger_of(self.client.get(ledger_ref(self.experiment)))
-
-    @property
-    def shares(self):
-        """Of the treatment, as the ledger has them in effect one after the other."""
-        return [e.after["treatment"] for e in self.ledger.entries if e.phase == "applied"]
 
 
 @pytest.fixture
@@ -152,7 +25,7 @@ def make_world(cluster, namespace, tmp_path, monkeypatch):
     def make(ramp=RAMP, **made):
         name = f"iris-{next(numbers)}"
         path = tmp_path / f"{name}.jsonl"
-        text = _FILE.format(name=name, namespace=namespace, pages=path, ramp=ramp)
+        text = FILE.format(name=name, namespace=namespace, pages=path, ramp=ramp)
         world = World(cluster, parse(text, "iris.yaml"), path, text, **made)
         monkeypatch.setattr(Scraped, "now", lambda _: world.now)
         return world

@@ -1,0 +1,180 @@
+"""The status of an experiment: what a look found, as kubectl, Argo CD and Flux read it (pure).
+
+`Ready` says that the controller does what the spec says; that the experiment is over is a condition
+of its own. What was true before keeps the time at which it became so.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from abctl.controller.reconcile import Found
+from abctl.core.reasons import Reason
+from abctl.core.split import format_share
+from abctl.core.time import format_moment
+from abctl.errors import AbctlError, ConflictError, NotReadyError
+
+Truth = Literal["True", "False", "Unknown"]
+_LONGEST = 1000
+# What waits for a person: the phase, and the reason of the condition.
+_WAITS = {
+    "rampPaused": ("Paused", "Paused"),
+    "rampGate": ("Waiting", "GateWaits"),
+    "rampHarm": ("Waiting", "HarmWaits"),
+    "rampShips": ("Waiting", "ShipWaits"),
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition of an object, as Kubernetes has them.
+
+    >>> Condition("Ready", "True", "Driven", "").type
+    'Ready'
+    """
+
+    type: str
+    status: Truth
+    reason: str
+    message: str
+
+
+def status_of(found: Found, generation: int, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole status of an object.
+
+    Args:
+        found: by a look.
+        generation: of the spec that was looked at.
+        before: its status until now.
+    """
+    reasons, action = _reasons(found), found.turn and found.turn.action
+    gate = next((r.facts["gate"] for r in reasons if r.code == "rampGate"), None)
+    told: dict[str, Any] = {
+        "observedGeneration": generation,
+        "phase": phase(found),
+        "reason": _words(found)[:_LONGEST],
+        "codes": [reason.code for reason in reasons],
+        "lastLookAt": format_moment(found.at, "seconds"),
+        "conditions": [_dated(each, found.at, generation, before) for each in conditions(found)],
+    }
+    if found.turn:
+        told["verdict"] = found.turn.verdict
+    if found.split:
+        told["split"] = found.split.short
+        shares = zip(found.split.names, found.split.shares_bp, strict=True)
+        told["shares"] = {name: format_share(share) for name, share in shares}
+    if found.began is not None:
+        told["startedAt"] = format_moment(found.began, "seconds")
+    if gate:
+        told["gate"] = gate
+    if action and action.until:
+        told["until"] = format_moment(action.until, "seconds")
+    return told
+
+
+def phase(found: Found) -> str:
+    """Where the experiment is, in one word."""
+    if found.refused:
+        return "Refused"
+    if found.turn is None:
+        return "Starting"
+    if found.turn.action.done:
+        return "Completed"
+    waits = _waits(found)
+    return waits[0] if waits else "Progressing"
+
+
+def conditions(found: Found) -> Iterator[Condition]:
+    """All of them, in the order of the documented list."""
+    where, words, error = phase(found), _words(found), found.error
+    going = where in ("Starting", "Progressing")
+    yield Condition("Ready", _truth(error is None), _ready(found), error.message if error else "")
+    yield Condition("Progressing", _truth(going), where, words)
+    waits = _waits(found)
+    yield Condition(
+        "Paused", _truth(waits is not None), waits[1] if waits else "Goes", words if waits else ""
+    )
+    done = where == "Completed"
+    yield Condition(
+        "Completed", _truth(done), _end(found) if done else "Runs", found.last if done else ""
+    )
+    yield _trusted(found)
+    conflict = error if isinstance(error, ConflictError) else None
+    yield Condition(
+        "Conflicted",
+        _truth(conflict is not None),
+        "Conflict" if conflict else "Alone",
+        conflict.message if conflict else "",
+    )
+    refused = error if found.refused else None
+    yield Condition(
+        "Stalled",
+        _truth(refused is not None),
+        "Refused" if refused else "Goes",
+        _with_hint(refused) if refused else "",
+    )
+
+
+def _truth(holds: bool) -> Truth:
+    return "True" if holds else "False"
+
+
+def _ready(found: Found) -> str:
+    if found.refused:
+        return "Refused"
+    if isinstance(found.error, ConflictError):
+        return "Conflict"
+    if found.turn is None:
+        return "Starting" if isinstance(found.failure, NotReadyError) else "NotStarted"
+    return "NotDone" if found.error else "Driven"
+
+
+def _trusted(found: Found) -> Condition:
+    if found.turn is None or found.turn.analysis is None:
+        blind = found.turn and found.turn.blind
+        return Condition("Trusted", "Unknown", "NoEvidence", blind.message if blind else "")
+    verdict = found.turn.analysis.verdict
+    if verdict.kind != "invalid":
+        return Condition("Trusted", "True", "Trusted", "")
+    first = verdict.reasons[0].code if verdict.reasons else "Invalid"
+    return Condition("Trusted", "False", first, "; ".join(r.text for r in verdict.reasons))
+
+
+def _waits(found: Found) -> tuple[str, str] | None:
+    return next((_WAITS[r.code] for r in _reasons(found) if r.code in _WAITS), None)
+
+
+def _end(found: Found) -> str:
+    if any(reason.code == "rampPromoted" for reason in _reasons(found)):
+        return "Shipped"
+    return "Aborted" if found.aborted else "Stopped"
+
+
+def _reasons(found: Found) -> tuple[Reason, ...]:
+    return found.turn.action.reasons if found.turn else ()
+
+
+def _words(found: Found) -> str:
+    """Why it is where it is; what went wrong goes first."""
+    told = [_with_hint(found.error)] if found.error else []
+    return "; ".join([*told, *(reason.text for reason in _reasons(found))])
+
+
+def _with_hint(error: AbctlError) -> str:
+    return f"{error.message} ({error.hint})"
+
+
+def _dated(
+    condition: Condition, now: float, generation: int, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = {each["type"]: each for each in before.get("conditions") or ()}
+    same = known.get(condition.type, {})
+    since = same.get("lastTransitionTime") if same.get("status") == condition.status else None
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message[:_LONGEST],
+        "lastTransitionTime": since or format_moment(now, "seconds"),
+        "observedGeneration": generation,
+    }

@@ -20,9 +20,9 @@ from abctl.foreign import in_one_line
 
 if TYPE_CHECKING:
     from abctl.controller.loop import Controller, Settings
-    from abctl.controller.objects import Declared
     from abctl.controller.reconcile import Found
     from abctl.controller.serve import Pages
+    from abctl.session.declared import Declared
 
 _SHORTEST_WAIT_SECONDS, _ASKED_EVERY_SECONDS, _LONGEST_SILENCE_SECONDS = 1.0, 0.2, 120.0
 
@@ -197,7 +197,7 @@ def _show(declared: "Declared", found: "Found", output: Output) -> None:
     """Each look for programs; for people a line where something is new."""
     from abctl.controller.status import status_of  # noqa: PLC0415 - with the report
 
-    status = status_of(found, declared.generation, declared.status)
+    status = status_of(declared, found)
     ref = declared.ref
     if output not in PEOPLE:
         emit("Look", {"experiment": ref.name, "namespace": ref.namespace, **status}, output, str)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from abctl.cluster import _refusal
-from abctl.cluster.kube import _APPLY, _MAY_BE_SENT_AGAIN, ClusterClient
+from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 
 MANAGER = "abctl-controller"
@@ -29,9 +29,9 @@ def write_status(client: ClusterClient, ref: Ref, uid: str, status: Mapping[str,
         "PATCH",
         f"{client._path(ref, ref.name)}/status",  # noqa: SLF001 - as above
         body=body,
-        content=_APPLY,
+        content="application/apply-patch+yaml",
         parameters={"fieldManager": MANAGER, "force": "true", "fieldValidation": "Strict"},
-        done=_MAY_BE_SENT_AGAIN,
+        done=lambda: None,
     )
     if code >= HTTPStatus.BAD_REQUEST:
         raise _refusal.of(code, answer, ref, client.words)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from abctl.controller.objects import Declared
 from abctl.core.change import Object
+from abctl.session.declared import Declared
 
 _LONGEST_NOTE = 1000  # of 1,024 characters that an Event may have
 # Whether it holds before anybody has looked; of others nobody knows.

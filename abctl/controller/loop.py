@@ -20,12 +20,12 @@ from abctl.cluster.kube import ClusterClient
 from abctl.cluster.status import write_status
 from abctl.controller.events import events
 from abctl.controller.leases import Leases
-from abctl.controller.objects import Declared, declared
 from abctl.controller.permitted import Allowed
 from abctl.controller.reconcile import Found, open_declared, reconcile
 from abctl.controller.seen import Seen
 from abctl.controller.status import status_of
 from abctl.errors import AbctlError, ClusterError
+from abctl.session.declared import Declared, declared
 from abctl.session.session import Session
 
 _LIST_SECONDS, _SOON_SECONDS = 5.0, 5.0
@@ -205,7 +205,7 @@ class Controller:
 
     def _tell(self, each: Declared, found: Found) -> None:
         client = self._connect(self.leases.of(each.ref.namespace).require)
-        status = status_of(found, each.generation, each.status)
+        status = status_of(each, found)
         write_status(client, each.ref, each.uid, status)
         for event in events(each, status, found.at):
             with suppress(ClusterError):  # it is told by the status all the same

@@ -1,4 +1,4 @@
-"""What a controller says of itself and of its experiments, for Prometheus (docs/loop.md).
+"""What a controller says of itself and of its experiments, for Prometheus.
 
 Everything of an experiment is what the last look found, so nothing of one that is gone remains;
 bounds are those of the analysis, which hold at every look.

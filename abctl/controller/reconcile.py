@@ -6,13 +6,13 @@ Nothing waits here for longer than the session's timeout: what is not ready then
 from dataclasses import dataclass, replace
 
 from abctl.cluster.kube import ClusterClient
-from abctl.controller.objects import Declared
 from abctl.controller.permitted import Allowed, require_permitted
 from abctl.core.ledger import Ledger
 from abctl.core.next_action import Said
 from abctl.core.split import Split
 from abctl.errors import AbctlError, NotReadyError, SpecError
 from abctl.session.apply import apply, known_ledger
+from abctl.session.declared import Declared
 from abctl.session.open import in_cluster
 from abctl.session.run import Turn, look
 from abctl.session.session import Session
@@ -67,7 +67,7 @@ def open_declared(declared: Declared, client: ClusterClient, allowed: Allowed) -
     """
     experiment = declared.experiment()
     require_permitted(experiment, allowed)
-    word = f"experiment/{experiment.name}"
+    word = f"abx/{experiment.name}"
     return replace(in_cluster(client, experiment), word=word, actor=ACTOR)
 
 

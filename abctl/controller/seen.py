@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from threading import Lock
 
-from abctl.controller.objects import Declared
 from abctl.controller.reconcile import Found
+from abctl.session.declared import Declared
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 of its own. What was true before keeps the time at which it became so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from abctl.controller.reconcile import Found
 from abctl.core.reasons import Reason
 from abctl.core.split import format_share
 from abctl.core.time import format_moment
-from abctl.errors import AbctlError, ConflictError, NotReadyError
+from abctl.errors import FILE_OF_USER, AbctlError, ConflictError, NotReadyError
+from abctl.session.declared import Declared
 
 Truth = Literal["True", "False", "Unknown"]
 _LONGEST = 1000
@@ -39,23 +40,22 @@ class Condition:
     message: str
 
 
-def status_of(found: Found, generation: int, before: Mapping[str, Any]) -> dict[str, Any]:
+def status_of(declared: Declared, found: Found) -> dict[str, Any]:
     """The whole status of an object.
 
     Args:
-        found: by a look.
-        generation: of the spec that was looked at.
-        before: its status until now.
+        declared: as it was looked at, with its status until now.
+        found: by the look.
     """
     reasons, action = _reasons(found), found.turn and found.turn.action
     gate = next((r.facts["gate"] for r in reasons if r.code == "rampGate"), None)
     told: dict[str, Any] = {
-        "observedGeneration": generation,
+        "observedGeneration": declared.generation,
         "phase": phase(found),
-        "reason": _words(found)[:_LONGEST],
+        "reason": _named(_words(found), declared),
         "codes": [reason.code for reason in reasons],
         "lastLookAt": format_moment(found.at, "seconds"),
-        "conditions": [_dated(each, found.at, generation, before) for each in conditions(found)],
+        "conditions": [_dated(each, found.at, declared) for each in conditions(found)],
     }
     if found.turn:
         told["verdict"] = found.turn.verdict
@@ -160,21 +160,25 @@ def _words(found: Found) -> str:
     return "; ".join([*told, *(reason.text for reason in _reasons(found))])
 
 
+def _named(words: str, declared: Declared) -> str:
+    """With the object in the place of the file that hints name."""
+    ref = declared.ref
+    return words.replace(FILE_OF_USER, f"abx/{ref.name} -n {ref.namespace}")[:_LONGEST]
+
+
 def _with_hint(error: AbctlError) -> str:
     return f"{error.message} ({error.hint})"
 
 
-def _dated(
-    condition: Condition, now: float, generation: int, before: Mapping[str, Any]
-) -> dict[str, Any]:
-    known = {each["type"]: each for each in before.get("conditions") or ()}
+def _dated(condition: Condition, now: float, declared: Declared) -> dict[str, Any]:
+    known = {each["type"]: each for each in declared.status.get("conditions") or ()}
     same = known.get(condition.type, {})
     since = same.get("lastTransitionTime") if same.get("status") == condition.status else None
     return {
         "type": condition.type,
         "status": condition.status,
         "reason": condition.reason,
-        "message": condition.message[:_LONGEST],
+        "message": _named(condition.message, declared),
         "lastTransitionTime": since or format_moment(now, "seconds"),
-        "observedGeneration": generation,
+        "observedGeneration": declared.generation,
     }

@@ -13,6 +13,7 @@ from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, NoPlaceError, NotFoundError, UsageError
 from abctl.forms.ledger import new_object
 from abctl.platforms import Platform
+from abctl.session.declared import names_declared
 
 # kubectl's words for each kind that carries a split.
 _WORDS = {
@@ -36,8 +37,8 @@ def is_address(word: str) -> bool:
 
 
 def names_object(word: str) -> bool:
-    """Whether it names an object of the cluster: written like KIND/NAME, and not a file."""
-    return not Path(word).exists() and is_address(word)
+    """Whether it names an object that carries a split: written like KIND/NAME, and not a file."""
+    return not Path(word).exists() and is_address(word) and not names_declared(word)
 
 
 def experiment_of(word: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from abctl.files import as_argument
 from abctl.platforms import Platform
 from abctl.session import adopt, readiness
 from abctl.session.audit import ClusterAudit
+from abctl.session.declared import names_declared, one_declared
 from abctl.session.proxy_pods import ProxyPods
 from abctl.session.route import Following
 from abctl.session.session import Session
@@ -52,7 +53,7 @@ class Where:
 
 
 def open_session(word: str, where: Where, experiment: Experiment | None = None) -> Session:
-    """The session of an experiment file, or of KIND/NAME.
+    """The session of an experiment file, of an Experiment object (`abx/NAME`), or of KIND/NAME.
 
     Args:
         word: the path of the file, or kubectl's kind and name.
@@ -69,6 +70,8 @@ def open_session(word: str, where: Where, experiment: Experiment | None = None) 
             "--state is for a local stack, the other options are for a cluster",
             "leave --state out, or --context, --kubeconfig and -n",
         )
+    if experiment is None and names_declared(word):
+        return _declared(word, where)
     if experiment is None and adopt.names_object(word):
         return _adopted(word, where)
     from abctl.spec import load  # noqa: PLC0415 - not needed for KIND/NAME
@@ -127,12 +130,23 @@ def in_cluster(client: "ClusterClient", experiment: Experiment) -> Session:
     )
 
 
-def _adopted(word: str, where: Where) -> Session:
+def _require_no_stack(word: str, where: Where) -> None:
     if where.state:
         raise UsageError(
             f"{word}: a local stack is addressed by its experiment file",
             "name the file, or leave --state out",
         )
+
+
+def _declared(word: str, where: Where) -> Session:
+    _require_no_stack(word, where)
+    client = _client(where)
+    found = one_declared(client, word, where.namespace or client.namespace)
+    return replace(in_cluster(client, found.experiment()), word=word)
+
+
+def _adopted(word: str, where: Where) -> Session:
+    _require_no_stack(word, where)
     client = _client(where)
     namespace = where.namespace or client.namespace
     platform, experiment, found = adopt.experiment(client, word, namespace)

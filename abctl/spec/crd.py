@@ -26,6 +26,7 @@ from abctl.spec import schema
 _RULES = files("abctl.spec") / "experiment_rules.yaml"
 _STATUS = files("abctl.spec") / "experiment_status.yaml"
 _GROUP, _VERSION = "abctl.dev", "v1alpha1"
+_TO_CHANGE_IT = "delete the object (the split stays), abctl amend, then apply the new file"
 # The cost of a rule is estimated by how long texts and lists may be at most.
 _LONGEST_TEXT, _LONGEST_LIST, _LONGEST_MAP = 253, 32, 64
 _LONGEST = {
@@ -121,7 +122,7 @@ def _locks(spec: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "rule": f"!({begun}) || {_locked(part, there)}",
-            "message": f"spec.{part} is locked since the start: docs/loop.md says how it changes",
+            "message": f"spec.{part} is locked since the start: {_TO_CHANGE_IT}",
         }
         for part, there in spec.items()
         if part not in NOT_LOCKED

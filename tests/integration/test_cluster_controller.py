@@ -200,7 +200,7 @@ def test_killed_in_the_middle_its_successor_finishes(place, begin):
     place.wait("iris", phase="Completed", split="100/0")
     assert place.conditions("iris")["Completed"]["reason"] == "Aborted"
     assert (two.end(signal.SIGTERM), holder(place)) == (0, "")
-    assert "iris  Completed stop 100/0: aborted by" in two.log.read_text()
+    assert "iris  Completed stop 100/0: everything" in two.log.read_text()
     assert "Traceback" not in one.log.read_text() + two.log.read_text()
 
 

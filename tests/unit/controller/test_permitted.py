@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from abctl.controller.objects import Declared
 from abctl.controller.permitted import Allowed, require_permitted
 from abctl.errors import SpecError
+from abctl.session.declared import Declared
 from abctl.spec.init import starter
 
 URL = "http://prometheus.monitoring:9090"

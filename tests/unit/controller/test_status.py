@@ -6,7 +6,6 @@ import pytest
 
 from abctl.controller.events import events
 from abctl.controller.metrics import page
-from abctl.controller.objects import Declared
 from abctl.controller.reconcile import Found
 from abctl.controller.seen import Seen
 from abctl.controller.status import conditions, phase, status_of
@@ -16,6 +15,7 @@ from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.core.verdict import Verdict
 from abctl.errors import ConflictError, NotReadyError, SourceAwayError, SpecError
+from abctl.session.declared import Declared
 from abctl.session.run import Turn
 
 AT = 1_800_000_000.0
@@ -110,7 +110,7 @@ def test_evidence_is_trusted_or_not_or_nobody_knows():
 
 
 def test_the_whole_status():
-    status = status_of(found(GATE), 3, {})
+    status = status_of(Declared(OBJ), found(GATE))
     assert {key: status[key] for key in ("phase", "split", "verdict", "gate", "codes")} == {
         "phase": "Waiting",
         "split": "95/5",
@@ -118,15 +118,18 @@ def test_the_whole_status():
         "gate": "50%",
         "codes": ["rampGate"],
     }
+    assert status["reason"].endswith("abctl approve abx/iris -n models")
     assert status["shares"] == {"control": "95%", "treatment": "5%"}
     assert status["startedAt"] == "2027-01-15T07:59:00Z"
     assert {each["observedGeneration"] for each in status["conditions"]} == {3}
 
 
 def test_a_condition_keeps_the_time_at_which_it_became_so():
-    before = status_of(found(), 3, {})
+    before = status_of(Declared(OBJ), found())
     later = replace(found(GATE), at=AT + 60.0)
-    after = {c["type"]: c for c in status_of(later, 3, before)["conditions"]}
+    after = {
+        c["type"]: c for c in status_of(Declared(OBJ | {"status": before}), later)["conditions"]
+    }
     first = before["conditions"][0]["lastTransitionTime"]
     assert after["Ready"]["lastTransitionTime"] == first
     assert after["Paused"]["lastTransitionTime"] != first
@@ -134,7 +137,7 @@ def test_a_condition_keeps_the_time_at_which_it_became_so():
 
 def news(look, before):
     declared = Declared(OBJ | {"status": before})
-    status = status_of(look, 3, before)
+    status = status_of(declared, look)
     return [(e["type"], e["reason"]) for e in events(declared, status, AT)], status
 
 
@@ -153,7 +156,7 @@ def test_events_are_of_what_is_new_alone():
 
 def test_an_event_is_one_that_the_api_server_takes():
     long = found(failure=NotReadyError("x" * 5000, "y"))
-    for event in events(Declared(OBJ), status_of(long, 3, {}), AT):
+    for event in events(Declared(OBJ), status_of(Declared(OBJ), long), AT):
         assert len(event["note"]) <= 1024
         assert event["regarding"]["uid"] == "7"
         assert event["eventTime"].endswith("Z")

@@ -1,7 +1,8 @@
-"""The objects that a controller works on: `Experiment`s, each the experiment file as it is."""
+"""`Experiment` objects of a cluster, each the experiment file as it is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,6 +13,8 @@ from abctl.core.experiment import Experiment
 from abctl.errors import NotFoundError, SpecError
 
 API_VERSION, KIND = "abctl.dev/v1alpha1", "Experiment"
+# What kubectl calls the kind; `experiment` is that of Seldon Core 2.
+_WORDS = ("abx", "experiment.abctl.dev", "experiments.abctl.dev")
 _INSTALL = "abctl schema crd | kubectl apply --server-side -f -"
 
 
@@ -73,6 +76,26 @@ class Declared:
         }
         text = yaml.safe_dump(file, sort_keys=False, allow_unicode=True)
         return parse(text, f"experiment/{self.ref.name}")
+
+
+def names_declared(word: str) -> bool:
+    """Whether it names such an object, as kubectl has it: `abx/iris`.
+
+    >>> names_declared("abx/iris"), names_declared("experiment/iris"), names_declared("iris.yaml")
+    (True, False, False)
+    """
+    kind, _, name = word.partition("/")
+    return kind in _WORDS and bool(name) and not Path(word).exists()
+
+
+def one_declared(client: KubeClient, word: str, namespace: str) -> Declared:
+    """The object that a word names.
+
+    Raises:
+        NotFoundError: there is none, or the cluster does not know the kind.
+        ClusterError: it cannot be read.
+    """
+    return Declared(client.get(Ref(API_VERSION, KIND, namespace, word.partition("/")[2])))
 
 
 def declared(client: KubeClient, namespace: str) -> Sequence[Declared]:

@@ -207,6 +207,11 @@ class Comparing:
             claims = tuple(replace(c, bound=bound(c, stream)) for c in comparison.claims)
             yield replace(comparison, claims=claims)
 
+    def difference(self, metric: Metric, stream: Pair, alpha: float) -> Result:
+        """The two-sided estimate, at a level of its own."""
+        plan = replace(self._plan(metric, "two-sided", _ZERO), alpha=alpha)
+        return _estimate(self._methods(metric)[1], stream, plan)
+
     def _methods(self, metric: Metric) -> tuple[str, str]:
         return methods(self.experiment, metric)
 

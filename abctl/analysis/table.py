@@ -11,6 +11,7 @@ import numpy as np
 
 from abctl.analysis.compare import Comparing
 from abctl.analysis.planned_end import sizes
+from abctl.analysis.segments import Part, few, judged, mismatches
 from abctl.core.analysis import Analysis, EpochResult, MetricResult, VariantResult
 from abctl.core.experiment import Assignment, Design, Experiment, Metric, Model, Variant
 from abctl.core.reasons import Reason
@@ -23,7 +24,8 @@ from abctl.stats.estimate import Estimate, NotEstimable, Plan
 from abctl.stats.fixed.reference import equal_shares
 from abctl.stats.methods import welch
 from abctl.stats.summary import Stream, SummaryError
-from abctl.tables.counted import Arm, CountedTable
+from abctl.tables.counted import Arm, CountedSegment, CountedTable
+from abctl.tables.sql import MOST_VALUES
 
 PRESET = "table"
 MIXED_RATIO = 0.005
@@ -116,6 +118,7 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
         design=design,
     )
     metrics = Comparing(experiment, TableStreams(counted)).metrics()
+    segments = judged(_part(counted, each, experiment, shares) for each in counted.segments)
     mismatch = isinstance(check, srm.SrmResult) and check.mismatch
     said = verdict(
         design,
@@ -124,6 +127,7 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
         integrity=(
             *([units_mismatch(check, names)] if mismatch else ()),  # type: ignore[arg-type]
             *_mixed(counted.arms),
+            *mismatches(segments, names),
         ),
         ended=True,
     )
@@ -143,11 +147,38 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
         variants=tuple(_variant(counted, arm) for arm in counted.arms),
         metrics=metrics,
         srm=check,
-        notes=(*_notes(counted, None if split else ordered), *_too_small(design, metrics)),
+        notes=(
+            *_notes(counted, None if split else ordered),
+            *_too_small(design, metrics),
+            *few(segments),
+            *_unsegmented(counted),
+        ),
         verdict=said,
         current_split=ordered,
         counts_from=now,
+        segments=segments,
     )
+
+
+def _part(
+    counted: CountedTable, segment: CountedSegment, whole: Experiment, shares: Sequence[float]
+) -> Part:
+    """A segment, as a table of its own."""
+    alone = replace(counted, arms=segment.arms, segments=())
+    asked = enumerate(counted.question.metrics)
+    metrics = tuple(_as_summarized(alone, i, each.metric) for i, each in asked)
+    units = tuple(arm.units for arm in segment.arms)
+    comparing = Comparing(replace(whole, metrics=metrics), TableStreams(alone))
+    return Part(segment.column, segment.value, units, srm.fixed([units], [shares]), comparing)
+
+
+def _unsegmented(counted: CountedTable) -> Iterator[Reason]:
+    for column, (rare, several) in counted.unsegmented.items():
+        if rare:
+            facts = {"column": column, "units_count": rare, "most_count": MOST_VALUES}
+            yield Reason("segmentsRare", facts)
+        if several:
+            yield Reason("segmentsSeveral", {"column": column, "units_count": several})
 
 
 def _as_summarized(counted: CountedTable, which: int, metric: Metric) -> Metric:

@@ -80,6 +80,14 @@ class EventOptions:
             help="The same with a margin: 'latency: p95(latency_ms) +10%'.",
         ),
     ] = None
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=_PANEL,
+            help="Results and split of each of its values besides, such as country.",
+        ),
+    ] = None
     primary: Annotated[
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=_PANEL, help="Which metric decides."),
@@ -144,7 +152,9 @@ def analyze_events(given: EventOptions) -> "Analysis":
         raise UsageError(f"--alpha {alpha}, must be between 0 and 1", "--alpha 0.05")
     mde = parse_delta(given.mde) if given.mde else None
     asked = with_roles(given.metric or (), given.guardrail or (), given.primary, mde)
-    question = Question(given.variant, given.unit, asked, given.control, given.split, alpha)
+    columns = given.variant, given.unit
+    segments = tuple(given.segment or ())
+    question = Question(*columns, asked, given.control, given.split, alpha, segments)
     with opened(given.events, given.format_) as table:
         counted = count(table, question)
     return judge_table(counted, ordered(question, counted.names), time.time())

@@ -49,6 +49,10 @@ def _mixed_differs(f: Facts) -> str:
     )
 
 
+def _segment(f: Facts) -> str:
+    return f"{f['column']}={f['value']}" if f["value"] is not None else f"empty {f['column']}"
+
+
 def _adjusted(f: Facts) -> str:
     before = f["before_seconds"]
     return f", adjusted by the same {format_duration(before)} before it" if before else ""
@@ -63,7 +67,25 @@ OF_TABLES: Words = {
     "unitsMixed": ("variant units_count total_count limit_ratio", _too_mixed),
     "unitsMixedDiffer": ("treatment control_ratio treatment_ratio p", _mixed_differs),
     "missingDiffers": ("treatment control_ratio treatment_ratio p", _missing_differs),
+    "segmentMismatch": (
+        "column value variant requests_count total_count expected_count p alpha",
+        lambda f: (
+            f"units of {_segment(f)} do not follow the split, with all segments accounted for "
+            f"(Holm): {deviation(f, mismatch=True, of='units')}"
+        ),
+    ),
     # What a reader should know besides.
+    "segmentsFew": (
+        "{units_count:,.0f} units of {values_count} values of {column} are not judged by "
+        "themselves: of each variant {needed_count:.0f} or more are needed"
+    ),
+    "segmentsRare": (
+        "{units_count:,.0f} units have other values of {column} than the {most_count} most "
+        "frequent ones: they are in no segment of it"
+    ),
+    "segmentsSeveral": (
+        "{units_count:,.0f} units have several values of {column}: they are in no segment of it"
+    ),
     "noLedger": (
         "a table has no ledger: whether the split stayed the same, and whether the metrics were "
         "chosen before their results were seen, it cannot say"

@@ -10,6 +10,7 @@ from abctl.core.doubts import Refusals
 from abctl.core.experiment import SHARES, Direction, Kind, Role, Unit
 from abctl.core.look import Look
 from abctl.core.reasons import Reason
+from abctl.core.segments import Segment
 from abctl.core.split import Split
 from abctl.core.worst import Worst
 from abctl.stats.delta import Delta
@@ -309,6 +310,7 @@ class Analysis:
         current_split: in effect by the ledger; None before the first.
         counts_from: when its requests began to count, or will; None while it is being changed.
         refusals: of each treatment, what was refused (4xx) against the control.
+        segments: the same comparisons among units of one country, say; they decide nothing.
     """
 
     experiment: str
@@ -332,3 +334,4 @@ class Analysis:
     current_split: Split | None = None
     counts_from: float | None = None
     refusals: tuple[Refusals, ...] = ()
+    segments: tuple[Segment, ...] = ()

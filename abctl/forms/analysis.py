@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from abctl.core.experiment import Direction, Kind, Role, Unit
-from abctl.forms.estimates import Comparison, Guarantee, OtherView, Reason, Refusals, Size
+from abctl.forms.estimates import Comparison, Guarantee, OtherView, Reason, Refusals, Result, Size
 from abctl.forms.totals import Answers, Coverage, Selectors, Variant, Written
 
 __all__ = ["Answers", "Coverage", "OtherView", "Variant"]
@@ -114,6 +114,40 @@ class Srm(Written, kw_only=True):
     """Its facts."""
 
 
+class SegmentEffect(Written):
+    """A treatment against the control in one metric, among the units of one segment."""
+
+    metric: str
+    """The name of the metric."""
+    treatment: str
+    """The name of the variant."""
+    result: Result
+    """Two-sided, at the level that Holm leaves to it."""
+    p_adjusted: float | None
+    """With all segments and treatments of the metric accounted for (Holm)."""
+    differs: bool
+    """Whether any difference is proven."""
+
+
+class Segment(Written):
+    """Units that have one value of a column: they decide nothing, but for their split."""
+
+    column: str
+    """Which column."""
+    value: str | None
+    """Its value; null where it is empty."""
+    units: tuple[float, ...]
+    """Units of each variant, the control first."""
+    few: bool
+    """Whether it has too few to be judged; then there are no effects."""
+    split: Srm
+    """Whether they follow the split."""
+    p_adjusted: float | None
+    """Of that, with all segments that are judged accounted for (Holm)."""
+    effects: tuple[SegmentEffect, ...]
+    """Of each metric and treatment."""
+
+
 class Verdict(Written):
     """What follows, and why."""
 
@@ -180,3 +214,5 @@ class Analysis(Written):
     """When requests for it began to count, or will; null while it is being changed."""
     refusals: tuple[Refusals, ...] = ()
     """Of each treatment, where refusals are told apart."""
+    segments: tuple[Segment, ...] = ()
+    """The same among units of one value of a declared column."""

@@ -18,6 +18,7 @@ from abctl.report.layout import Row, table
 from abctl.report.over_time import strips
 from abctl.report.plot import intervals, room
 from abctl.report.prose import prose
+from abctl.report.segments import by_segments, split_of_segments
 from abctl.stats.estimate import NotEstimable
 from abctl.stats.srm import SrmResult
 
@@ -43,15 +44,16 @@ def screen(found: Analysis, wide: bool, *, weightiest_first: bool = False) -> Te
     """
     about, totals, effects = _lines(heading(found)), _totals(found), compared(found, wide)
     plot = [Text("\n").join(map(Text, intervals(found, room())))]
+    segments = by_segments(found)
     moved = [Text("\n").join(map(Text, strips(found, room())))]
     details = [moved, _readings(found), _beliefs(found), _lines(remarks(found))] if wide else []
-    notes = _lines([split_said(found), *(f"note: {note.text}" for note in found.notes)])
+    notes = _lines(notes_said(found))
     name = [headline(found)]
     reasons = [Text(prose(each.text, 2, 4)) for each in found.verdict.reasons]
     if weightiest_first:
-        blocks = [name, effects, reasons, totals, about, notes, plot, *details]
+        blocks = [name, effects, reasons, totals, about, notes, plot, segments, *details]
     else:
-        blocks = [about, totals, effects, plot, *details, notes, [*name, *reasons]]
+        blocks = [about, totals, effects, plot, segments, *details, notes, [*name, *reasons]]
     shown = [Text("\n").join(lines) for block in blocks if any(lines := list(block))]
     text = Text("\n\n").join(shown)
     text.end = ""
@@ -289,6 +291,14 @@ def _beliefs(found: Analysis) -> Iterator[Text]:
     if rows:
         yield table(rows)
         yield from _lines(f"Bayesian, {b.caveat}" for m in found.metrics for b in m.beliefs)
+
+
+def notes_said(found: Analysis) -> Iterator[str]:
+    """Whether the traffic follows the split, and what a reader should know besides."""
+    yield split_said(found)
+    if said := split_of_segments(found):
+        yield said
+    yield from (f"note: {note.text}" for note in found.notes)
 
 
 def split_said(found: Analysis) -> str:

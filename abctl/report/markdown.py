@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from abctl.core.analysis import Analysis
 from abctl.foreign import in_one_line
-from abctl.report.analysis import heading, headline, of_totals, split_said, total_rows
+from abctl.report.analysis import heading, headline, notes_said, of_totals, total_rows
 from abctl.report.effects import effect_rows, legend, of_effects
 from abctl.report.layout import Row
+from abctl.report.segments import segment_rows
 
 # What would be read as markup, a mention of somebody, or a link to an issue.
 _MARKUP = re.compile(r"[\\`*_\[\]<>|#~@&]")
@@ -49,8 +50,14 @@ def _folded(found: Analysis) -> Iterator[str]:
     yield _listed(heading(found))
     yield f"\n{_plain(of_totals(found))}\n"
     yield from _table(total_rows(found))
-    notes = [split_said(found), *(f"note: {note.text}" for note in found.notes)]
-    yield f"\n{_listed(notes)}\n\n</details>"
+    for title, rows in segment_rows(found):
+        yield f"\n{_plain(title)}\n"
+        yield from _table([_told(row) for row in rows], left={"DIFFERS"})
+    yield f"\n{_listed(notes_said(found))}\n\n</details>"
+
+
+def _told(row: Row) -> Row:
+    return Row({**row.cells, "DIFFERS": "; ".join((row.cells["DIFFERS"], *row.below))})
 
 
 def _table(rows: Sequence[Row], left: Iterable[str] = ()) -> Iterator[str]:

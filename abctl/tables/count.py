@@ -8,9 +8,10 @@ import numpy as np
 
 from abctl.core.split import Split
 from abctl.errors import SourceError, UsageError
-from abctl.stats.summary import Histogram
 from abctl.tables import sql
-from abctl.tables.counted import Arm, CountedTable, Missing, Sums, shifted
+from abctl.tables.arms import arm_of, histograms, missing_of, of_metric
+from abctl.tables.count_segments import segments_of
+from abctl.tables.counted import CountedTable, shifted
 from abctl.tables.engine import Table, printable
 from abctl.tables.question import Question
 
@@ -18,7 +19,6 @@ _PLAIN = frozenset(
     ("control", "baseline", "champion", "a", "v1", "model_v1", "model-v1", "old", "0", "false")
 )
 _MOST_VARIANTS = 20
-_PER_METRIC = 7
 _Checks = Mapping[str, Sequence[Any]]
 
 
@@ -30,6 +30,8 @@ def count(table: Table, question: Question) -> CountedTable:
         SourceError: the table cannot be read, has no rows, or a metric has no number in it.
     """
     table.require(question.variant, "--variant")
+    for column in question.segments:
+        table.require(column, "--segment")
     if question.unit is not None:
         table.require(question.unit, "--unit")
     for asked in question.metrics:
@@ -59,23 +61,29 @@ def count(table: Table, question: Question) -> CountedTable:
         for i, asked in enumerate(question.metrics)
         if asked.aggregate == "quantile"
     }
-    bounds = {i: each[1] for i, each in edges.items()}
+    bounds = {i: sql.bound_of(each[1]) for i, each in edges.items()}
     found = {row[0]: row[1:] for row in table.rows(sql.sums(question, names, shifts, bounds))}
     mixed = dict[str, int]()
     if found.get(None, (0,))[0]:
         mixed = dict(table.rows(sql.mixed(question, names)))
-    cells = {i: _cells(table, question, names, i, each[0]) for i, each in edges.items()}
+    cells = {
+        i: histograms(table.rows(sql.histogram(question, names, i, at)), at)
+        for i, (at, _) in edges.items()
+    }
+    segments, left_out = segments_of(
+        table, question, names, shifts, {i: each[0] for i, each in edges.items()}
+    )
     return CountedTable(
         place=table.place,
         question=question,
         arms=tuple(
-            _arm(
+            arm_of(
                 question,
                 name,
                 found.get(name),
-                of_them[name],
+                cells,
+                missing=missing_of(of_them[name], question),
                 mixed=mixed.get(name, 0),
-                cells=cells,
             )
             for name in names
         ),
@@ -84,6 +92,8 @@ def count(table: Table, question: Question) -> CountedTable:
         without_unit=sum(int(row[1]) for row in of_them.values()),
         without_variant=nameless,
         repeated=int(table.rows(sql.repeated())[0][0]) if question.unit else 0,
+        segments=segments,
+        unsegmented=left_out,
     )
 
 
@@ -135,7 +145,7 @@ def ordered(question: Question, names: Sequence[str]) -> Split | None:
 
 def _require_numbers(table: Table, question: Question, of_them: _Checks) -> None:
     for i, asked in enumerate(question.metrics):
-        each = [_of(row, i) for row in of_them.values()]
+        each = [of_metric(row, i) for row in of_them.values()]
         if all(row[4] is None for row in each):
             texts = [str(row[3]) for row in each if row[3] is not None]
             what = f"such as {printable(texts[0][:40])!r}" if texts else "only empty cells"
@@ -146,14 +156,8 @@ def _require_numbers(table: Table, question: Question, of_them: _Checks) -> None
             )
 
 
-def _of(row: Sequence[Any], i: int) -> Sequence[Any]:
-    """What was found of a metric."""
-    begin = 2 + i * _PER_METRIC
-    return row[begin : begin + _PER_METRIC]
-
-
 def _mean(of_them: _Checks, i: int) -> float:
-    means = [_of(row, i)[4] for row in of_them.values()]
+    means = [of_metric(row, i)[4] for row in of_them.values()]
     found = float(np.mean([mean for mean in means if mean is not None]))
     return found if math.isfinite(found) else 0.0
 
@@ -171,54 +175,3 @@ def _edges(
     ]
     at = found[int(np.argmin(np.abs(levels - quantile)))]
     return tuple(sorted(set(found))), at
-
-
-def _cells(
-    table: Table, question: Question, names: Sequence[str], i: int, edges: tuple[float, ...]
-) -> dict[str, Histogram]:
-    rows = table.rows(sql.histogram(question, names, i, edges))
-    found = dict[str, Histogram]()
-    for name, cells in rows:
-        counts = [float(cells.get(edge, 0)) for edge in edges]
-        beyond = sum(float(n) for edge, n in cells.items()) - sum(counts)
-        found[name] = Histogram(np.array([[*counts, beyond]]), edges)
-    return found
-
-
-def _arm(
-    question: Question,
-    name: str,
-    sums: Sequence[Any] | None,
-    check: Sequence[Any],
-    *,
-    mixed: int,
-    cells: Mapping[int, Mapping[str, Histogram]],
-) -> Arm:
-    each = [_sums(sums, n) for n in range(2 * len(question.metrics))]
-    of = [_of(check, i) for i in range(len(question.metrics))]
-    return Arm(
-        name=printable(name),
-        rows=float(sums[1]) if sums else 0.0,
-        units=float(sums[0]) if sums else 0.0,
-        mixed=float(mixed),
-        values=tuple(each[::2]),
-        missing_sums=tuple(each[1::2]),
-        missing=tuple(
-            Missing(
-                int(m[0]),
-                int(m[1]),
-                int(m[2]),
-                printable(str(m[3] or "")[:40]),
-                int(check[0]),
-            )
-            for m in of
-        ),
-        cells={i: by.get(name, Histogram(np.zeros((1, 2)), (0.0,))) for i, by in cells.items()},
-    )
-
-
-def _sums(row: Sequence[Any] | None, n: int) -> Sums:
-    if row is None:
-        return Sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    begin = 2 + n * _PER_METRIC
-    return Sums(*(float(value or 0) for value in row[begin : begin + _PER_METRIC]))

@@ -116,6 +116,20 @@ class Arm:
 
 
 @dataclass(frozen=True, eq=False)
+class CountedSegment:
+    """What was counted of the units that have one value of a column.
+
+    Attributes:
+        value: None where it is empty.
+        arms: the variants, as those of the table.
+    """
+
+    column: str
+    value: str | None
+    arms: tuple[Arm, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class CountedTable:
     """All that a verdict takes of a table.
 
@@ -125,6 +139,8 @@ class CountedTable:
         unknown: rows of values that are none of the variants, by value.
         without_unit, without_variant: rows that name none.
         repeated: rows that equal another one in every column.
+        segments: the same of units that have one value of a column.
+        unsegmented: by column the units that are in no segment: of rarer values, and of several.
     """
 
     place: str
@@ -135,6 +151,8 @@ class CountedTable:
     without_unit: int
     without_variant: int
     repeated: int
+    segments: tuple[CountedSegment, ...] = ()
+    unsegmented: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

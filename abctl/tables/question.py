@@ -68,6 +68,7 @@ class Question:
         unit: the column of who was assigned; None: each row is a unit of its own.
         control: the value of the control; None: the one that is plainly called so.
         shares: the split as it was given; None: equal shares.
+        segments: columns by whose values results are told apart.
     """
 
     variant: str
@@ -76,6 +77,7 @@ class Question:
     control: str | None = None
     shares: str | None = None
     alpha: float = 0.05
+    segments: tuple[str, ...] = ()
 
 
 def parse_metric(text: str, role: Role = "secondary") -> Asked:

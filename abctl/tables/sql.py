@@ -4,10 +4,15 @@ Rows are read once more for each statement, so that nothing but the sums of a un
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from abctl.tables.question import Asked, Question
 
 EVENTS = "abctl_events"
+MOST_VALUES = 20
+"""Of a column of segments: rarer ones are in none."""
+EMPTY, RARE, SEVERAL = -1, -2, -3
+"""Segments of units whose column is empty, has a rarer value, or has several."""
 _TRUE, _FALSE = "('true', 't', 'yes', '1', '1.0')", "('false', 'f', 'no', '0', '0.0')"
 
 
@@ -49,6 +54,75 @@ def checks(question: Question) -> str:
         f"WITH {_rows(question)} SELECT arm_of, {listed} FROM events_read "
         "GROUP BY arm_of ORDER BY c_0 DESC, arm_of LIMIT 1000"
     )
+
+
+@dataclass(frozen=True)
+class By:
+    """A column of segments.
+
+    >>> print(By("device", ("it's",)).code)
+    CASE WHEN segment_text IS NULL THEN NULL WHEN segment_text = 'it''s' THEN 0 ELSE -2 END
+
+    Attributes:
+        column: of the table.
+        values: those that are told apart; each is a segment, called by its place.
+    """
+
+    column: str
+    values: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """The segment of a row; NULL where its column is empty."""
+        each = (f"WHEN segment_text = {text(v)} THEN {i} " for i, v in enumerate(self.values))
+        return f"CASE WHEN segment_text IS NULL THEN NULL {''.join(each)}ELSE {RARE} END"
+
+
+def segment_values(question: Question, names: Sequence[str], column: str) -> str:
+    """The most frequent values of a column of segments."""
+    return (
+        f"WITH {_rows(question, By(column))} SELECT segment_text, COUNT(*) AS n FROM events_read "
+        f"WHERE {_counts(names)} AND segment_text IS NOT NULL GROUP BY segment_text "
+        f"ORDER BY n DESC, segment_text LIMIT {MOST_VALUES}"
+    )
+
+
+def segment_quantiles(
+    question: Question, names: Sequence[str], which: int, level: float, by: By
+) -> str:
+    """A quantile of a metric in each segment."""
+    return (
+        f"WITH {_rows(question, by)} SELECT COALESCE(segment_of, {EMPTY}) AS segment, "
+        f"quantile_disc(value_{which}, {level:.6f}) AS found FROM events_read "
+        f"WHERE {_counts(names)} GROUP BY 1"
+    )
+
+
+def segment_histogram(
+    question: Question, names: Sequence[str], which: int, edges: Sequence[float], by: By
+) -> str:
+    """As `histogram`, of each segment and variant."""
+    listed = ", ".join(f"{edge!r}::DOUBLE" for edge in edges)
+    segment, joined = f"COALESCE(segment_of, {EMPTY})", ""
+    parts, mixed_out = _rows(question, by), ""
+    if question.unit:
+        segment, joined = "unit_segment", "JOIN segmented ON unit_in = unit_of"
+        parts += (
+            f", {_units(names)}, segmented AS (SELECT unit_of AS unit_in, {_of_unit()} AS "
+            f"unit_segment FROM events_read WHERE {_counts(names)} GROUP BY unit_of)"
+        )
+        mixed_out = "AND NOT EXISTS (SELECT 1 FROM mixed_units WHERE mixed_unit = unit_of) "
+    return (
+        f"WITH {parts} SELECT {segment} AS segment, arm_of, "
+        f"histogram(value_{which}, [{listed}]) AS cells FROM events_read {joined} "
+        f"WHERE {_counts(names)} AND value_{which} IS NOT NULL {mixed_out}GROUP BY 1, 2"
+    )
+
+
+def _of_unit() -> str:
+    """The segment of a unit, whose rows may leave it empty."""
+    low, high = "MIN(segment_of)", "MAX(segment_of)"
+    return f"CASE WHEN {low} <> {high} THEN {SEVERAL} ELSE COALESCE({low}, {EMPTY}) END"
 
 
 def quantiles(question: Question, names: Sequence[str], which: int, levels: Sequence[float]) -> str:
@@ -95,7 +169,8 @@ def sums(
     question: Question,
     names: Sequence[str],
     shifts: Sequence[float],
-    bounds: Mapping[int, float],
+    bounds: Mapping[int, str],
+    by: By | None = None,
 ) -> str:
     """Sums over units, by variant: of units that saw several there is only their number.
 
@@ -104,6 +179,7 @@ def sums(
         names: of the variants.
         shifts: what is taken off each value of a metric, so that squares keep their digits.
         bounds: of quantiles: about where they are. Summed is what lies at or under that.
+        by: segments, of each of which there are sums; None: of all units together.
     """
     flat = list[str]()
     for i, asked in enumerate(question.metrics):
@@ -115,7 +191,12 @@ def sums(
             flat += [value, f"CAST(({value}) IS NOT NULL AS INTEGER)"]
             flat += [f"CAST(value_{i} IS NULL AS INTEGER)", "1"]
     listed = ", ".join(f"{each} AS u_{n}" for n, each in enumerate(flat))
-    by = "GROUP BY unit_of" if question.unit else ""
+    of_units = "GROUP BY unit_of" if question.unit else ""
+    segment, grouped = "", "1"
+    if by is not None:
+        of_row = f"COALESCE(segment_of, {EMPTY})"
+        segment = f"{_of_unit() if question.unit else of_row} AS unit_segment, "
+        grouped = "unit_segment, 2"
     arm = "MIN(arm_of)" if question.unit else "arm_of"
     several = "MIN(arm_of) <> MAX(arm_of)" if question.unit else "FALSE"
     size = "COUNT(*)" if question.unit else "1"
@@ -127,16 +208,17 @@ def sums(
         for s, n in pairs
     )
     return (
-        f"WITH {_rows(question)}, per_unit AS (SELECT {arm} AS one_arm, {several} AS saw_several, "
-        f"{size} AS unit_rows, {listed} FROM events_read WHERE {_counts(names)} {by}) "
-        f"SELECT CASE WHEN saw_several THEN NULL ELSE one_arm END AS arm, COUNT(*), "
-        f"SUM(unit_rows), {totals} FROM per_unit GROUP BY 1"
+        f"WITH {_rows(question, by)}, per_unit AS (SELECT {segment}{arm} AS one_arm, "
+        f"{several} AS saw_several, {size} AS unit_rows, {listed} FROM events_read "
+        f"WHERE {_counts(names)} {of_units}) SELECT {'unit_segment, ' if by else ''}"
+        f"CASE WHEN saw_several THEN NULL ELSE one_arm END AS arm, COUNT(*), "
+        f"SUM(unit_rows), {totals} FROM per_unit GROUP BY {grouped}"
     )
 
 
-def _summed(asked: Asked, i: int, shift: float, bound: float | None) -> str:
+def _summed(asked: Asked, i: int, shift: float, bound: str | None) -> str:
     if bound is not None:
-        known = f"CAST(value_{i} <= {bound!r}::DOUBLE AS DOUBLE)"
+        known = f"CAST(value_{i} <= {bound} AS DOUBLE)"
         return f"(CASE WHEN value_{i} IS NOT NULL THEN {known} END)"
     if asked.aggregate == "count":
         return f"(CASE WHEN value_{i} IS NOT NULL THEN 1.0::DOUBLE END)"
@@ -155,7 +237,20 @@ def _units(names: Sequence[str]) -> str:
     )
 
 
-def _rows(question: Question) -> str:
+def bound_of(found: float) -> str:
+    """A number, as `sums` takes it for a bound."""
+    return f"{found!r}::DOUBLE"
+
+
+def segment_bounds(found: Mapping[int, float]) -> str:
+    """The same, of each segment its own."""
+    if not found:
+        return "NULL::DOUBLE"
+    each = " ".join(f"WHEN {segment} THEN {bound_of(at)}" for segment, at in found.items())
+    return f"(CASE COALESCE(segment_of, {EMPTY}) {each} END)"
+
+
+def _rows(question: Question, by: By | None = None) -> str:
     """Each row: whose, of which variant, and of each metric what stands there and its number."""
     raw = [
         f"CAST({quoted(question.variant)} AS VARCHAR) AS arm_text",
@@ -163,6 +258,8 @@ def _rows(question: Question) -> str:
         if question.unit
         else "'row' AS unit_text",
     ]
+    if by is not None:
+        raw.append(f"NULLIF(TRIM(CAST({quoted(by.column)} AS VARCHAR)), '') AS segment_text")
     numbers, values = list[str](), list[str]()
     for i, asked in enumerate(question.metrics):
         column = "1" if asked.column is None else quoted(asked.column)
@@ -177,8 +274,8 @@ def _rows(question: Question) -> str:
         f"texts_read AS (SELECT {', '.join(raw)} FROM {EVENTS}), "
         "numbers_read AS (SELECT NULLIF(TRIM(arm_text), '') AS arm_of, "
         f"NULLIF(TRIM(unit_text), '') AS unit_of, "
-        f"{', '.join(f'raw_{i}' for i in range(len(numbers)))}, {', '.join(numbers)} "
-        "FROM texts_read), "
+        f"{', '.join(f'raw_{i}' for i in range(len(numbers)))}, {', '.join(numbers)}"
+        f"{f', segment_text, {by.code} AS segment_of' if by else ''} FROM texts_read), "
         f"events_read AS (SELECT *, {', '.join(values)} FROM numbers_read)"
     )
 

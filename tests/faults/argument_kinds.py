@@ -84,6 +84,7 @@ OF_NAME = {
     "report.primary": "words",
     "report.unit": "words",
     "save": "output",
+    "segment": "words",
     "scrape.file": "scrapes",
     "split": "split",
     "state": "state",

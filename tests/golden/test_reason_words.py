@@ -68,6 +68,7 @@ FACTS: dict[str, Any] = {
     "effect_before": -0.0012,
     "direction": "lower",
     "column": "user_id",
+    "values_count": 3,
     "effective_count": 9_100.0,
     "ended": {"mlserver-treatment": "was ended by SIGKILL"},
     "largest_ratio": 0.87,
@@ -185,6 +186,10 @@ FACTS: dict[str, Any] = {
 }
 FEW = {"expected_count": 3.2, "needed_count": 10.0}
 OTHERWISE: Mapping[str, dict[str, Any]] = {
+    "segmentMismatch": {"column": "country", "value": "DE"},
+    "segmentsFew": {"column": "country", "needed_count": 100.0},
+    "segmentsRare": {"column": "country", "most_count": 20},
+    "segmentsSeveral": {"column": "country"},
     "rampAborted": {"why": "errors in the shop"},
     "rampPaused": {"why": "a holiday"},
     "rampWaits": {"needed_count": 2},

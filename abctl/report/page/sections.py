@@ -25,6 +25,7 @@ from abctl.report.ledger import entry_cells
 from abctl.report.page.effects import effect_figure
 from abctl.report.page.markup import Child, Markup, folded, scrolled, table, tag
 from abctl.report.page.world import latency_figure, split_figure, traffic_figure
+from abctl.report.segments import segment_rows, split_of_segments
 from abctl.stats.estimate import Estimate, NotEstimable
 
 _LONG = 12
@@ -61,6 +62,7 @@ def metrics(found: Analysis) -> Iterator[Child]:
         return
     yield _with_answers(of_effects(found), rows)
     yield tag("p", legend(found), class_="soft")
+    yield from (_with_answers(title, each) for title, each in segment_rows(found))
     pairs = [(metric, each) for metric in found.metrics for each in metric.comparisons]
     drawn = [effect_figure(found, *pair, f"effect-{i}") for i, pair in enumerate(pairs)]
     pictures = [each for each in drawn if each is not None]
@@ -95,6 +97,8 @@ def _with_answers(title: str, rows: Sequence[Row]) -> Markup:
 def traffic(found: Analysis, history: History) -> Iterator[Child]:
     """The split, who changed it and why, and what traffic it brought."""
     yield tag("p", split_said(found))
+    if said := split_of_segments(found):
+        yield tag("p", said)
     drawn = (split_figure(found), traffic_figure(found, history)) if not of_table(found) else ()
     yield tag("div", [each for each in drawn if each is not None], class_="pictures")
     if history.entries:

@@ -115,6 +115,7 @@ long: $(VENV)/dev models ## what takes long: the core on all Pythons that are he
 	@$(MAKE) mutants
 	@$(MAKE) calibration
 	$(BIN)/python bench/late_labels.py --long
+	$(BIN)/python bench/clients.py --long
 	$(BIN)/python bench/loop.py --long
 	@ABCTL_TEST_SHIFTS=50 $(MAKE) cluster-test
 

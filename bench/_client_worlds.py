@@ -316,6 +316,9 @@ def looks(world: World, seed: int, at_seconds: tuple[float, ...] = ()):
         yield judge(gather(experiment, ledger, source, asked))
 
 
+# Beside Envoy as abctl makes it.
+PLATFORMS = ("nginx", "istio", "gateway", "kserve", "seldon", "seldon2")
+BROKEN = World("ten broken clients, else alike", better=0.0, broken=10)
 WORLDS = (
     World("better, else alike"),
     World("alike in all", better=0.0),
@@ -333,17 +336,18 @@ WORLDS = (
     World("better, else alike, by the access log", log=True),
     World("3% die, by the access log", lost=0.03, log=True),
     World("a quarter waits 1 s, by the access log", waits_seconds=1.0, log=True),
-    World("ten broken clients, else alike", better=0.0, broken=10),
+    BROKEN,
     World("pods that differ, else alike", better=0.0, flaky=0.01, pods=8),
     World("one pod of eight loses a quarter", lost=0.03, pods=8, bad_pods=1),
     *(
         replace(each, name=f"{each.name}, {platform}", platform=platform)
-        for platform in ("nginx", "istio", "gateway")
+        for platform in PLATFORMS[:3]
         for each in (
             World("3% die", lost=0.03),
             World("a quarter waits 1 s", waits_seconds=1.0),
             World("dead after an hour", dead_after_seconds=3600.0, scraped_dead=False),
         )
     ),
+    *(replace(BROKEN, name=f"{BROKEN.name}, {each}", platform=each) for each in PLATFORMS),
 )
 """Of what is alike nothing is to be said; what is better and else alike may ship."""

@@ -35,6 +35,7 @@ def access_log(key: str) -> Json:
     tags = [
         {"tag": "line", "value": _LINE},
         {"tag": "unit", "request_header": {"name": key}},
+        {"tag": "timeout", "request_header": {"name": "grpc-timeout"}},
     ]
     common = {
         "log_name": "abctl",

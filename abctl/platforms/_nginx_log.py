@@ -13,25 +13,41 @@ FOLDER, FILE = "/var/log/abctl", "access.log"
 # Blanks part them, and nothing in them holds one; the unit is last, as JSON has it. They are what
 # Envoy's line has, in its words (_envoy_log.py): `ab_runtime.clients` reads both.
 _LINE = (
-    '${{{chosen}}}{behind} $status $abctl_how $abctl_left {grpc}  $abctl_millis ${chance} "{unit}"'
+    "${{{chosen}}}{behind} $status $abctl_how $abctl_left,$abctl_timeout {grpc}  $abctl_millis"
+    ' ${chance} "{unit}"'
 )
 _GRPC_STATUS = "$upstream_trailer_grpc_status$upstream_http_grpc_status"
+_KEPT = (
+    "$upstream_http_transfer_encoding $sent_http_connection $server_protocol"
+    " $connection_requests $connection_time $http_connection"
+)
 _MAPS = (
     # Of the last server that was asked: whether it has answered.
     """map $upstream_header_time $abctl_by {
     "~[0-9]$" via_upstream;
     default "";
   }""",
-    # An answer that is shorter than it says was broken off.
+    # An answer that is shorter than it says was broken off. So was one of no said length after
+    # which nginx closes a connection that it would keep: it is young and has had few requests.
     """map "$upstream_response_length/$upstream_http_content_length" $abctl_how {
-    "~(^| )([0-9]+)/(\\2)?$" $abctl_by;
+    "~(^| )([0-9]+)/(\\2)?$" $abctl_ended;
     "~/[0-9]" upstream_reset_after_response_started;
-    default $abctl_by;
+    default $abctl_ended;
   }""",
+    f"""map "{_KEPT}" $abctl_ended {{
+    "~^chunked close HTTP/(1.1|2.0) [0-9]{{1,3}} [0-2]?[0-9]{{1,3}}[.][0-9]+ (?!.*close)"
+      upstream_reset_after_response_started;
+    default $abctl_by;
+  }}""",
     # The client has left.
     """map $request_completion $abctl_left {
     OK "";
     default DC;
+  }""",
+    # As long as its client waits for an answer of gRPC.
+    """map $http_grpc_timeout $abctl_timeout {
+    "~^[0-9]{1,8}[HMSmun]$" $http_grpc_timeout;
+    default "";
   }""",
     """map $request_time $abctl_millis {
     "~^([0-9]+)[.]([0-9]+)$" $1$2;

@@ -9,15 +9,16 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
 import requests
 from api_server import DEADLINE_SECONDS, HOST
+from log_driver import CALL, STREAM, Driver, Proxy
 from logged_proxies import Counts, LoggedEnvoy, LoggedNginx
-from told_servers import BROKEN, HELD
+from told_servers import BROKEN, FLOWS, HELD, TORN, WHOLE
 
-from abctl.core.assignment import explain
 from abctl.core.experiment import Experiment, Metric, Source
 from abctl.core.selector import Selector, alone
 from abctl.metrics.presets import preset
@@ -43,15 +44,13 @@ spec:
     - {name: errors, role: primary, kind: proportion, of: errors, direction: decrease}
 """
 ERRORS = Metric("errors", "guardrail", "proportion", "errors", "decrease")
-CALL = "/inference.GRPCInferenceService/ModelInfer"
+# Of a client: enough for a request to come to a server, on a slow machine too.
+PATIENCE_SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
 def experiment() -> Experiment:
     return parse(TEXT, "logged.yaml")
-
-
-Proxy = LoggedEnvoy | LoggedNginx
 
 
 def running(made: Proxy) -> Iterator[Proxy]:
@@ -66,72 +65,6 @@ def proxy(
     request: pytest.FixtureRequest, experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
     yield from running(request.param(experiment, tmp_path_factory.mktemp("logged")))
-
-
-class Driver:
-    """A client that remembers what it got."""
-
-    def __init__(self, experiment: Experiment, proxy: Proxy) -> None:
-        self._experiment, self._proxy = experiment, proxy
-        self.seen, self._before = Counts(), proxy.reader.counts()
-
-    def forget(self) -> None:
-        """As for a new reader."""
-        self.seen, self._before = Counts(), Counts()
-
-    def until_counted(self, *, lost: int = 0) -> None:
-        """Waits until exactly what it saw is counted, but for what was lost."""
-
-        def counted() -> bool:
-            missing = self._before + self.seen
-            missing.subtract(self._proxy.reader.counts())
-            return min(missing.values()) >= 0 and missing.total() == lost
-
-        self._proxy.until(counted, "what the clients saw")
-
-    def place(self, user: str | None, **headers: str) -> tuple[str, str]:
-        """The variant and the bucket, as abctl's own arithmetic has them."""
-        rules, split = self._experiment.assignment, self._experiment.split
-        given = headers if user is None else {rules.key: user, **headers}
-        found = explain(rules, split, given, self._proxy.draw)
-        assert found.variant is not None
-        return found.variant, "none" if found.bucket is None else str(found.bucket)
-
-    def ask(self, user: str | None, want: str, *, code: str = "", **headers: str) -> None:
-        """By REST; `code` is the class where the status does not say it."""
-        own = {} if user is None else {"x-user-id": user}
-        answer = requests.post(
-            f"{self._proxy.url}/v2/models/iris/infer",
-            b"{}",
-            headers={"x-want": want, **own, **headers},
-            timeout=DEADLINE_SECONDS,
-        )
-        place = self.place(user, **headers)
-        assert answer.headers["x-ab-variant"] == place[0]
-        self.seen[*place, code or f"{answer.status_code // 100}xx"] += 1
-
-    def lost(self, user: str, want: str, code: str, timeout_seconds: float) -> None:
-        """A request that gets no whole answer."""
-        with pytest.raises(requests.RequestException):
-            requests.post(
-                f"{self._proxy.url}/v2/models/iris/infer",
-                b"{}",
-                headers={"x-user-id": user, "x-want": want},
-                timeout=timeout_seconds,
-            )
-        self.seen[*self.place(user), code] += 1
-
-    def call(self, channel: grpc.Channel, user: str, status: grpc.StatusCode, code: str) -> None:
-        """By gRPC."""
-        metadata = (("x-user-id", user), ("x-want", str(status.value[0])))
-        ask = channel.unary_unary(CALL)
-        if status is grpc.StatusCode.OK:
-            ask(b"", metadata=metadata, timeout=DEADLINE_SECONDS)
-        else:
-            with pytest.raises(grpc.RpcError) as told:
-                ask(b"", metadata=metadata, timeout=DEADLINE_SECONDS)
-            assert told.value.code() is status
-        self.seen[*self.place(user), code] += 1
 
 
 @pytest.fixture
@@ -174,6 +107,40 @@ def test_calls_of_grpc_are_counted_by_their_status(proxy: Proxy, driver: Driver)
             driver.call(channel, f"user-{i}", status.OK, "2xx")
             driver.call(channel, f"user-{i}", status.INVALID_ARGUMENT, "4xx")
             driver.call(channel, f"user-{i}", status.INTERNAL, "5xx")
+    driver.until_counted()
+
+
+def test_what_breaks_off_is_failed_and_what_is_left_has_no_answer(
+    proxy: Proxy, driver: Driver
+) -> None:
+    for i, (want, code) in enumerate(((WHOLE, "2xx"), (TORN, "5xx"), (FLOWS, "none")) * 3):
+        driver.parts(f"user-{i}", want, code)
+    with grpc.insecure_channel(f"{HOST}:{proxy.calls_port}") as channel:
+        for i, (want, code) in enumerate(
+            (
+                ("0", "2xx"),
+                ("5", "4xx"),
+                ("13", "5xx"),
+                ("4", "5xx"),
+                (FLOWS, "none"),
+                (HELD, "none"),
+            )
+        ):
+            driver.stream(channel, f"user-{i}", want, code)
+    driver.until_counted()
+
+
+def test_a_client_whose_own_time_is_over_has_no_answer(proxy: Proxy, driver: Driver) -> None:
+    """Its server, which has the same timeout, may be first to tell the proxy."""
+    with grpc.insecure_channel(f"{HOST}:{proxy.calls_port}") as channel:
+        ways = channel.unary_unary(CALL).future, channel.stream_unary(STREAM).future
+        calls = []
+        for i, want in enumerate((HELD, FLOWS) * 4):
+            metadata = (("x-user-id", f"user-{i}"), ("x-want", want))
+            asked: Any = b"" if want == HELD else iter([b""])
+            calls.append(ways[i % 2](asked, PATIENCE_SECONDS, metadata))
+            driver.seen[*driver.place(f"user-{i}"), "none"] += 1
+        assert {call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
     driver.until_counted()
 
 

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import socket
-import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +12,10 @@ from typing import Any
 import grpc
 import pytest
 import requests
-from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
-from model_server import IDENTITY, SERVERS, Server, of, wait
+from model_server import IDENTITY, Server, of, wait
+from own_folder import MiB, asked, channel, counted_as, folder_of, latencies, message, stream
 
-MiB = 1024 * 1024
 STOPPED_SECONDS = 1
 WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no worker": ({"parallel_workers": 0}, {}),
@@ -26,17 +23,6 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "two workers": ({"parallel_workers": 2}, {}),
     "batches": ({"parallel_workers": 0}, {"max_batch_size": 8, "max_batch_time": 0.05}),
 }
-
-
-def folder_of(place: Path, settings: dict[str, Any], model: dict[str, Any]) -> Path:
-    """A folder as it is written for stock MLServer, with a class of its own."""
-    place.mkdir(parents=True)
-    shutil.copy(SERVERS.parent / "tests" / "servers" / "own_model.py", place)
-    metrics = {"metrics_dir": str(place / "metrics"), "debug": False}
-    (place / "settings.json").write_text(json.dumps(metrics | settings))
-    own = {"name": "iris", "implementation": "own_model.Own", "parameters": {"version": "v1"}}
-    (place / "model-settings.json").write_text(json.dumps(own | model))
-    return place
 
 
 @pytest.fixture(scope="module", params=list(WAYS))
@@ -54,31 +40,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = folder_of(tmp_path_factory.mktemp("alone") / "iris", *WAYS["no worker"])
     with Server(folder).running() as running:
         yield running
-
-
-def asked(name: str = "rows", rows: int = 1, **more: Any) -> dict[str, Any]:
-    tensor = {"name": name, "shape": [rows, 4], "datatype": "INT32", "data": [1, 2, 3, 4] * rows}
-    return {"inputs": [tensor], **more}
-
-
-def message(name: str = "rows", rows: int = 1, model: str = "iris") -> pb.ModelInferRequest:
-    tensor = pb.ModelInferRequest.InferInputTensor(name=name, datatype="INT32", shape=[rows, 4])
-    request = pb.ModelInferRequest(model_name=model, inputs=[tensor])
-    request.raw_input_contents.append(struct.pack("<4i", 1, 2, 3, 4) * rows)
-    return request
-
-
-def channel(server: Server) -> grpc.Channel:
-    sizes = [(f"grpc.max_{way}_message_length", 64 * MiB) for way in ("send", "receive")]
-    return grpc.insecure_channel(f"127.0.0.1:{server.ports[1]}", options=sizes)
-
-
-def counted_as(code: str, bucket: str = "none", times: int = 1) -> dict[str, float]:
-    return {f"ab_requests_total,bucket={bucket},code={code}": times}
-
-
-def latencies(times: int = 1) -> dict[str, float]:
-    return {"ab_request_duration_seconds_count": times}
 
 
 def test_a_runtime_of_ones_own_is_counted_with_its_variant(server: Server) -> None:
@@ -160,6 +121,18 @@ def test_eight_megabytes_pass_both_ways(server: Server) -> None:
     }
 
 
+def test_an_answer_has_no_limit_that_only_one_way_has(alone: Server) -> None:
+    rows = 18 * MiB // 8
+    sent = {"content-type": "application/json", "x-user-id": "u1"}
+    with alone.counting(2) as counted, channel(alone) as to:
+        stub = GRPCInferenceServiceStub(to)
+        response = stub.ModelInfer(message("large"), metadata=(("x-user-id", "u1"),))
+        assert response.outputs[0].shape[0] == rows
+        url = alone.url("/v2/models/iris/infer")
+        assert len(requests.post(url, json=asked("large"), headers=sent).content) > 16 * MiB
+    assert counted[f"ab_requests_total,bucket={of('u1')},code=2xx"] == 2
+
+
 def test_a_dead_worker_takes_no_count_along(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "iris", *WAYS["one worker"])
     with Server(folder).running() as server:
@@ -175,12 +148,6 @@ def test_a_dead_worker_takes_no_count_along(tmp_path: Path) -> None:
     assert page["process_start_time_seconds", frozenset()] <= started
 
 
-def stream(server: Server, name: str, **headers: str) -> requests.Response:
-    named = {key.replace("_", "-"): value for key, value in headers.items()}
-    url = server.url("/v2/models/iris/generate_stream")
-    return requests.post(url, json=asked(name), headers=named, stream=True)
-
-
 def test_a_stream_is_counted_once_when_it_ends(alone: Server) -> None:
     with alone.counting() as counted:
         response = stream(alone, "rows", x_user_id="u1")
@@ -188,15 +155,6 @@ def test_a_stream_is_counted_once_when_it_ends(alone: Server) -> None:
         events = [line for line in response.iter_lines() if line]
     assert len(events) == 3
     assert counted == latencies() | counted_as("2xx", of("u1"))
-
-
-def test_the_parts_of_a_stream_arrive_as_they_are_made(alone: Server) -> None:
-    user = "a-client-that-leaves"
-    with alone.counting(1) as counted:
-        response = stream(alone, "endless", x_user_id=user)
-        assert next(response.iter_lines()).startswith(b"data:")  # long before the end
-        response.close()
-    assert counted == latencies() | counted_as("none", of(user))
 
 
 def test_a_stream_that_breaks_is_a_5xx_though_it_began_as_200(alone: Server) -> None:
@@ -242,29 +200,6 @@ def test_streams_of_grpc_are_counted_by_their_status(alone: Server) -> None:
     assert counted == latencies(2 + len(leave)) | {
         f"ab_requests_total,bucket={of('u3')},code={code}": n for code, n in codes.items()
     }
-
-
-def test_a_client_that_left_before_its_answer_got_none(alone: Server) -> None:
-    def inside() -> float:
-        labels = {"app_name": "mlserver", "method": "POST"}
-        return alone.page().get(("rest_server_requests_in_progress", frozenset(labels.items())), 0)
-
-    user = "no-patience"
-    body = json.dumps(asked("held"))
-    head = f"POST /v2/models/iris/infer HTTP/1.1\r\nhost: a\r\nx-user-id: {user}\r\n"
-    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    hold = alone.folder / "hold"
-    hold.touch()
-    with alone.counting(2) as counted:
-        with socket.create_connection(("127.0.0.1", alone.ports[0])) as raw:
-            raw.sendall((head + body).encode())
-            wait(lambda: inside() == 1)
-        with channel(alone) as to:
-            ask = GRPCInferenceServiceStub(to).ModelInfer
-            with pytest.raises(grpc.RpcError):
-                ask(message("held"), metadata=(("x-user-id", user),), timeout=0.2)
-        hold.unlink()
-    assert counted == latencies(2) | counted_as("none", of(user), 2)
 
 
 def test_a_stopped_server_does_not_look_quick(alone: Server) -> None:

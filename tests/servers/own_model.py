@@ -14,6 +14,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 
 SLOW_SECONDS = 0.3
 SOON_SECONDS = 0.05
+LARGE = 18 * 1024 * 1024 // 8
 HOLD = Path(__file__).with_name("hold")
 
 
@@ -27,6 +28,7 @@ class Own(MLModel):
         if first.name == "slow":
             await asyncio.sleep(SLOW_SECONDS)
         if first.name == "held":
+            HOLD.with_name("held").touch()
             while HOLD.exists():  # noqa: ASYNC110 - a test says when
                 await asyncio.sleep(SOON_SECONDS)
             await asyncio.sleep(SOON_SECONDS)
@@ -36,6 +38,10 @@ class Own(MLModel):
             raise RuntimeError("a fault of the model")
         if first.name == "dies":
             os._exit(1)
+        if first.name == "large":
+            many = np.full(LARGE, 12345678, dtype=np.int64)
+            outputs = [NumpyCodec.encode_output("total", many)]
+            return InferenceResponse(model_name=self.name, outputs=outputs)
         sums = np.asarray(rows).reshape(first.shape[0], -1).sum(axis=1).astype(np.int64)
         return InferenceResponse(
             model_name=self.name,

@@ -1,16 +1,19 @@
 """Model servers that answer as the request tells them to (`x-want`), by REST and by gRPC."""
 
 import socket
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import grpc
 from api_server import DEADLINE_SECONDS, HOST
 
-BROKEN, HELD = "broken", "held"
+BROKEN, HELD, TORN, FLOWS, WHOLE = "broken", "held", "torn", "flows", "whole"
+SOON_SECONDS = 0.02
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -26,6 +29,9 @@ class _Answers(BaseHTTPRequestHandler):
                 self.connection.recv(1)
             self.close_connection = True
             return
+        if want in (TORN, FLOWS, WHOLE):
+            self._stream(want)
+            return
         self.send_response(200 if want == BROKEN else int(want))
         self.send_header("content-length", "100" if want == BROKEN else "2")
         self.end_headers()
@@ -34,6 +40,22 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+
+    def _stream(self, want: str) -> None:
+        """Parts until the client has left, or one, which is the last one or not."""
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(b"2\r\n{}\r\n")
+            while want == FLOWS:
+                self.wfile.write(b"2\r\n{}\r\n")
+                time.sleep(SOON_SECONDS)
+            if want == WHOLE:
+                self.wfile.write(b"0\r\n\r\n")
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""
@@ -65,13 +87,26 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Calls(grpc.GenericRpcHandler):
-    def service(self, _: grpc.HandlerCallDetails) -> Any:
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
         def answer(_: bytes, context: Any) -> bytes:
-            want = int(dict(context.invocation_metadata())["x-want"])
-            if want:
-                context.abort(next(c for c in grpc.StatusCode if c.value[0] == want), "as told")
+            want = dict(context.invocation_metadata())["x-want"]
+            if want == HELD:
+                ended = Event()
+                context.add_callback(ended.set)
+                ended.wait(DEADLINE_SECONDS)
+            elif status := int(want):
+                context.abort(next(c for c in grpc.StatusCode if c.value[0] == status), "as told")
             return b""
 
+        def stream(asked: Iterator[bytes], context: Any) -> Iterator[bytes]:
+            yield b""
+            while dict(context.invocation_metadata())["x-want"] == FLOWS and context.is_active():
+                yield b""
+                time.sleep(SOON_SECONDS)
+            yield answer(next(asked), context)
+
+        if details.method.endswith("ModelStreamInfer"):
+            return grpc.stream_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
@@ -87,7 +122,7 @@ class ToldServer:
         http, calls = self._ports
         self._http = _Server((HOST, http), _Answers)
         Thread(target=self._http.serve_forever, daemon=True).start()
-        self._calls = grpc.server(ThreadPoolExecutor(4), handlers=[_Calls()])
+        self._calls = grpc.server(ThreadPoolExecutor(8), handlers=[_Calls()])
         self._calls.add_insecure_port(f"{HOST}:{calls}")
         self._calls.start()
 

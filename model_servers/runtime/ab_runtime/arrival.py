@@ -17,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEY = "ab_began"
 """Where the state of a request's scope has when it arrived, as `perf_counter` gives it."""
+REFUSED = "ab_refused"
+"""What a request's cycle of uvicorn has where its body was no HTTP, and it was told so (400)."""
 _LAST_DATA_MS = struct.Struct("52xI")  # tcpi_last_data_recv of Linux' tcp_info
 _TICK_SECONDS = (
     time.clock_getres(time.CLOCK_MONOTONIC_COARSE)  # type: ignore[attr-defined, unused-ignore]
@@ -53,6 +55,13 @@ class ArrivalProtocol(HttpToolsProtocol):
                 asyncio.get_running_loop().call_soon(_Reading.done)
         _Reading.last = now
         self.scope.setdefault("state", {})[KEY] = now - waited
+
+    def send_400_response(self, msg: str) -> None:
+        """What was sent is no HTTP; a request of which it was the body is answered by this."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_started:
+            setattr(cycle, REFUSED, True)
+        super().send_400_response(msg)
 
 
 def _waited_seconds(transport: Any) -> float:

@@ -3,7 +3,9 @@
 # ruff: noqa: SLF001 - MLServer is pinned to one version, and has no public place for these.
 
 import logging
-from collections.abc import AsyncIterator
+from asyncio import shield
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -33,6 +35,9 @@ _LOG = logging.getLogger("mlserver")
 _MOST_ERRORS = 10
 _OF_IDS = (CLOUDEVENTS_HEADER_ID, CLOUDEVENTS_HEADER_REQUEST_ID)
 _LONG = 1000
+# The former is what the latter was called once, for both ways.
+_OF_ANSWERS = ("grpc.max_message_length", "grpc.max_send_message_length")
+_UNLIMITED = (("grpc.max_send_message_length", -1),)
 
 
 def install(server: MLServer, counting: Counting, limits: Limits) -> None:
@@ -124,6 +129,8 @@ def _expect(server: MLServer, counting: Counting) -> None:
 
     async def loaded(settings: ModelSettings) -> Any:
         model = await load(settings)
+        if settings.max_batch_size > 1:
+            model.predict = _unbroken(model.predict)
         if counting.counts(model.name):
             counting.counters.expect(_classes(model))
         else:
@@ -133,6 +140,19 @@ def _expect(server: MLServer, counting: Counting) -> None:
         return model
 
     server._model_registry.load = loaded
+
+
+def _unbroken(predict: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+    """What answers in batches, for clients that may leave, as those of gRPC do at their deadline.
+
+    Whoever is missing in a batch that MLServer has begun leaves the others in it without an answer.
+    """
+
+    @wraps(predict)
+    async def whole(payload: Any) -> Any:
+        return await shield(predict(payload))
+
+    return whole
 
 
 def _say_uncounted(what: str) -> None:
@@ -180,7 +200,11 @@ class _Aio:
         self._first = first
 
     def server(self, pool: Any, interceptors: list[Any], options: Any) -> Any:
-        """A server that is not started yet."""
+        """A server that is not started yet; as by REST, only what clients send has a limit.
+
+        An answer over a limit would be an error for the client, after it was counted as an answer.
+        """
+        options = [*(each for each in options if each[0] not in _OF_ANSWERS), *_UNLIMITED]
         return aio.server(pool, interceptors=[self._first, *interceptors], options=options)
 
 

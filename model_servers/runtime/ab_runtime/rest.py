@@ -7,13 +7,14 @@ they come, and stop at the limit.
 
 import re
 import zlib
+from asyncio import sleep
 from time import perf_counter
 
 import orjson
 from mlserver.errors import MLServerError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ab_runtime.arrival import KEY
+from ab_runtime.arrival import KEY, REFUSED
 from ab_runtime.calls import Call, Counting, current
 from ab_runtime.errors import cut
 
@@ -162,6 +163,10 @@ class _Exchange:
         last = not message.get("more_body", False)
         if last:
             self._see_whether_left()
+        else:
+            # uvicorn waits while a client reads slowly, and for nothing else: without a turn of the
+            # loop nobody would notice that one has left, and no other request would go on.
+            await sleep(0)
         await self._send(message)
         if last:
             self._done = True
@@ -169,12 +174,16 @@ class _Exchange:
 
     def _see_whether_left(self) -> None:
         # uvicorn tells only those who ask, and asking waits.
-        if getattr(getattr(self._receive, "__self__", None), "disconnected", False):
+        if self._said("disconnected"):
             self._left = True
+
+    def _said(self, what: str) -> bool:
+        return getattr(getattr(self._receive, "__self__", None), what, False) is True
 
     def _end(self, code: str) -> None:
         if self._call is not None:
-            self._call.end("none" if self._left else code)
+            left = "4xx" if self._said(REFUSED) else "none"
+            self._call.end(left if self._left else code)
 
     @property
     def _over(self) -> tuple[int, str]:

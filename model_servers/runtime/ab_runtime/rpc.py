@@ -26,6 +26,8 @@ _OPEN = {
         for each in ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata")
     ),
 }
+# A client's clock, and how gRPC rounds a timeout up when it tells it to a server.
+_EARLY_SECONDS, _EARLY_SHARE = 0.05, 0.02
 _CODES = {code.value[0]: code for code in StatusCode}
 _CLIENT = {_CODES[each] for each in GRPC_OF_CLIENTS}
 
@@ -83,7 +85,7 @@ class Interceptor(ServerInterceptor):  # type: ignore[misc] # grpc has no types
         model, code = "", "5xx"
         call = None
         try:
-            request = await _first(requests, context)
+            request = await _first(requests, context, began)
             model = request.model_name
             call = self._counting.begin(model, headers, began)
             current.set(call)
@@ -100,15 +102,23 @@ class Interceptor(ServerInterceptor):  # type: ignore[misc] # grpc has no types
                 call.end(code)
 
 
-async def _first(requests: AsyncIterator[Any], context: Any) -> pb.ModelInferRequest:
+async def _first(requests: AsyncIterator[Any], context: Any, began: float) -> pb.ModelInferRequest:
     try:
         async for request in requests:
             return request
     except DecodeError as error:
         await context.abort(StatusCode.INVALID_ARGUMENT, cut(f"no message of its kind: {error}"))
+    if _is_over(context, began):
+        await context.abort(StatusCode.CANCELLED, "the client's time was over while it sent")
     # gRPC itself has answered it if it was too large.
     await context.abort(StatusCode.RESOURCE_EXHAUSTED, "no message, or one over the limit")
     raise AssertionError
+
+
+def _is_over(context: Any, began: float) -> bool:
+    """Whether the time that the client gives is over, as the client's clock may have it."""
+    left = context.time_remaining()
+    return left is not None and left <= _EARLY_SECONDS + _EARLY_SHARE * (perf_counter() - began)
 
 
 async def _chained(first: Any, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:

@@ -61,6 +61,30 @@ def test_each_line_is_of_one_class(line: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("timeout", "code"),
+    [
+        ("", "5xx"),
+        ("2S", "5xx"),
+        ("1500m", "none"),
+        ("1515m", "none"),  # as gRPC rounds it up
+        ("1500000u", "none"),
+        ("1M", "5xx"),
+        ("DC", "5xx"),
+        ("1500m and more", "5xx"),
+    ],
+)
+def test_a_timeout_of_the_clients_own_is_no_failure_of_the_server(timeout: str, code: str) -> None:
+    """Status 4 says either: it is the client's where the answer took as long as it waits."""
+    counting = Counting(("control",), RULES)
+    line = b"control.grpc 200 via_upstream  4 1499800 1500 true"
+    counting.count(line, b"ann", timeout.encode())
+    assert f'code="{code}"}} 1' in counting.page()
+    if timeout not in ("DC", "1500m and more"):  # as nginx has it
+        flagged = line.replace(b"  4", f" ,{timeout} 4".encode())
+        assert counted(flagged.decode()) == {("control", RULES.bucket("ann"), code): 1.0}
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "",

@@ -84,8 +84,8 @@ class Log(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
     async def _read(self, messages: AsyncIterator[bytes], context: Any) -> bytes:
         async for message in messages:
             try:
-                for line, unit in entries(message):
-                    self._counting.count(line, unit)
+                for line, unit, timeout in entries(message):
+                    self._counting.count(line, unit, timeout)
             except DecodeError:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no access log")
         return b""

@@ -1,8 +1,9 @@
 """The messages of Envoy's access log service, as far as they are read here.
 
 Envoy sends its log over a stream of gRPC (`envoy.service.accesslog.v3.AccessLogService`). Of each
-request it says a line that `abctl` has it write, and the unit, where the request names one; both
-are custom tags of the entry. Everything else in it is passed over.
+request it says a line that `abctl` has it write, and the unit and the timeout, where the request
+names them: all are custom tags of the entry, as what a client writes might break a line. Everything
+else in it is passed over.
 """
 
 from collections.abc import Iterator
@@ -53,12 +54,13 @@ def _made() -> Any:
 _MESSAGE = _made()
 
 
-def entries(message: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The line and the unit of each request in a message; the unit is empty where there is none.
+def entries(message: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Line, unit and timeout of each request in a message; what a request does not name is empty.
 
     Raises:
         google.protobuf.message.DecodeError: it is no message.
     """
     for entry in _MESSAGE.FromString(message).http_logs.log_entry:
         tags = {tag.key: tag.value for tag in entry.common_properties.custom_tags}
-        yield tags.get(b"line", b""), tags.get(b"unit", b"")
+        line, unit, timeout = (tags.get(each, b"") for each in (b"line", b"unit", b"timeout"))
+        yield line, unit, timeout

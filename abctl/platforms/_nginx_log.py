@@ -17,28 +17,19 @@ _LINE = (
     ' ${chance} "{unit}"'
 )
 _GRPC_STATUS = "$upstream_trailer_grpc_status$upstream_http_grpc_status"
-_KEPT = (
-    "$upstream_http_transfer_encoding $sent_http_connection $server_protocol"
-    " $connection_requests $connection_time $http_connection"
-)
 _MAPS = (
     # Of the last server that was asked: whether it has answered.
     """map $upstream_header_time $abctl_by {
     "~[0-9]$" via_upstream;
     default "";
   }""",
-    # An answer that is shorter than it says was broken off. So was one of no said length after
-    # which nginx closes a connection that it would keep: it is young and has had few requests.
+    # An answer that is shorter than it says was broken off. Of one in parts, which says no length,
+    # nothing that nginx can log tells whether its last part came.
     """map "$upstream_response_length/$upstream_http_content_length" $abctl_how {
-    "~(^| )([0-9]+)/(\\2)?$" $abctl_ended;
+    "~(^| )([0-9]+)/(\\2)?$" $abctl_by;
     "~/[0-9]" upstream_reset_after_response_started;
-    default $abctl_ended;
-  }""",
-    f"""map "{_KEPT}" $abctl_ended {{
-    "~^chunked close HTTP/(1.1|2.0) [0-9]{{1,3}} [0-2]?[0-9]{{1,3}}[.][0-9]+ (?!.*close)"
-      upstream_reset_after_response_started;
     default $abctl_by;
-  }}""",
+  }""",
     # The client has left.
     """map $request_completion $abctl_left {
     OK "";

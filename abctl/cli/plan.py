@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,13 +11,12 @@ from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit, say
 from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
-from abctl.core.delta import parse_delta
-from abctl.errors import SpecError, UsageError
+from abctl.errors import UsageError
 from abctl.report.plan import document, table
-from abctl.stats.delta import Delta
 
 if TYPE_CHECKING:
     from abctl.core.experiment import Metric
+    from abctl.report.asking import Asked
     from abctl.session.session import Session
 
 
@@ -168,7 +167,7 @@ def plan(
     """
     from abctl.analysis import plan as service  # noqa: PLC0415
     from abctl.analysis import plan_inputs  # noqa: PLC0415
-    from abctl.report import plan as numbers  # noqa: PLC0415
+    from abctl.report.asking import question  # noqa: PLC0415
     from abctl.spec import load  # noqa: PLC0415
 
     known: dict[str, Any] = {}
@@ -178,7 +177,7 @@ def plan(
         session = file_session_of(str(experiment), world) if live else None
         loaded = session.experiment if session else load(experiment)
         planned = plan_inputs.metric_of(loaded, effect.metric)
-        known |= _as_asked(plan_inputs.of_experiment(loaded, planned), design.kind)
+        known |= plan_inputs.of_experiment(loaded, planned)
         if session:
             session = with_evidence(session, evidence)
             known |= _measured(session, planned, effect, design)
@@ -187,74 +186,16 @@ def plan(
                 f"one request per {loaded.assignment.unit} assumed: if they send more, add "
                 "--requests-per-user, --requests-cv and --correlation"
             )
-    known |= _split(design, known)
-    per_day = None if design.traffic is None else numbers.parse_traffic_per_day(design.traffic)
-    options = {
-        "kind": design.kind and design.kind.value,
-        "sd": design.sd,
-        "cvs": _variation(design),
-        "quantile": design.quantile,
-        "direction": design.direction and design.direction.value,
-        "one_sided": design.one_sided,
-        "alpha": design.alpha,
-        "power": design.power,
-        "test": design.test and design.test.value,
-        "units_per_day": per_day,
-        "design_effect": numbers.clustering(
-            repeats.requests_per_user, repeats.requests_cv, repeats.correlation
-        ),
-        "requests_per_user": repeats.requests_per_user,
-    }
-    known |= {name: value for name, value in options.items() if value is not None}
-    if effect.mde is not None or effect.margin is not None:
-        known |= {"size": _size(effect), "is_margin": effect.margin is not None}
-    if "size" not in known:
-        raise UsageError("no mde", "add --mde 2pp (percentage points) or --mde 2% (relative)")
-    of_kind = known.setdefault("kind", "proportion")
-    if "cvs" in known and of_kind != "ratio":
-        raise UsageError(
-            f"--cv is of a ratio, not of a {of_kind}", "--kind ratio; else leave it out"
-        )
-    if effect.baseline is not None:
-        known["baseline"] = numbers.parse_baseline(effect.baseline, of_kind)
-    if "baseline" not in known:
-        raise UsageError("no baseline", "add --baseline 5%, or --live if the experiment runs")
-    answer = service.plan(service.Question(**known))
+    answer = service.plan(question(_asked(effect, design, repeats), known))
     emit("Plan", document(answer), output, lambda wide: table(answer, wide=wide))
 
 
-def _as_asked(of_file: dict[str, Any], kind: Kind | None) -> dict[str, Any]:
-    """What the file says of its metric; without its quantile where another kind is planned."""
-    kept = kind is None or kind is Kind.quantile
-    return of_file if kept else {k: v for k, v in of_file.items() if k != "quantile"}
-
-
-def _variation(design: DesignOptions) -> tuple[float, float, float] | None:
-    """How the parts of a ratio vary, and how they vary together; None where nobody said it."""
-    if design.cv is not None:
-        return design.cv, design.over_cv, design.over_correlation
-    if design.over_cv or design.over_correlation:
-        raise UsageError(
-            "--over-cv and --over-correlation are nothing without --cv",
-            "--cv 1.5 --over-cv 0.8 --over-correlation 0.5",
-        )
-    return None
-
-
-def _split(design: DesignOptions, known: dict[str, Any]) -> dict[str, Any]:
-    """Shares, and what follows from how many there are; with a ramp before them."""
-    from abctl.report import plan as numbers  # noqa: PLC0415
-
-    found: dict[str, Any] = {}
-    before = shares = known.get("shares", (0.5, 0.5))
-    if design.split is not None or design.treatments is not None:
-        # Other treatments share alpha with as many primaries as before.
-        primaries = known.get("comparisons", 1) // (len(before) - 1)
-        shares = found["shares"] = numbers.parse_shares(design.split, design.treatments)
-        found["comparisons"] = primaries * (len(shares) - 1)
-    if design.ramp is not None:
-        found["ramp"] = numbers.parse_ramp(design.ramp, len(shares))
-    return found
+def _asked(effect: EffectOptions, design: DesignOptions, repeats: RepeatOptions) -> "Asked":
+    """The options as what somebody asks."""
+    given = {**vars(effect), **vars(design), **vars(repeats)}
+    del given["metric"]
+    choices = {name: each.value for name, each in given.items() if isinstance(each, StrEnum)}
+    return cast("Asked", given | choices)
 
 
 def _measured(
@@ -271,13 +212,3 @@ def _measured(
     if metric.kind in ("mean", "ratio") and design.sd is None and design.cv is None:
         known["sd"] = plan_inputs.deviation(found, metric.name)
     return known
-
-
-def _size(effect: EffectOptions) -> Delta:
-    if effect.mde is not None and effect.margin is not None:
-        raise UsageError("both --mde and --margin", "plan one thing at a time")
-    option, text = ("--mde", effect.mde) if effect.mde is not None else ("--margin", effect.margin)
-    try:
-        return parse_delta(text or "")
-    except SpecError as error:
-        raise UsageError(f"{option} {error.message}", error.hint) from None

@@ -18,9 +18,9 @@ from abctl.stats.summary import SummaryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.text import Text
-
-    from abctl.analysis.plan import Answer, Question, Row
+    from abctl.analysis.plan import Answer, Question
+    from abctl.analysis.plan import Row as Needed
+    from abctl.report.layout import Row
     from abctl.stats.delta import Delta
 
 _MANY_DAYS = 100
@@ -69,7 +69,7 @@ def document(answer: "Answer") -> dict[str, Any]:
     }
 
 
-def _of_row(row: "Row", asked: "Question") -> dict[str, Any]:
+def _of_row(row: "Needed", asked: "Question") -> dict[str, Any]:
     return {
         "size": format_delta(row.size, asked.kind),
         "effect": row.effect,
@@ -85,22 +85,32 @@ def table(answer: "Answer", *, wide: bool) -> object:
     """What each size of effect and each way of looking takes, and remarks below."""
     from rich.console import Group  # noqa: PLC0415
 
+    from abctl.report import layout  # noqa: PLC0415
     from abctl.report.prose import prose  # noqa: PLC0415
 
+    sizes, ways = (layout.table(rows) for rows in (size_rows(answer, wide=wide), way_rows(answer)))
+    return Group(sizes, "", ways, "", *map(prose, remarks(answer)))
+
+
+def size_rows(answer: "Answer", *, wide: bool) -> "list[Row]":
+    """What each size of effect takes; wide: with the effect in the metric's unit."""
     asked = answer.question
-    size = "MARGIN" if asked.is_margin else "MDE"
-    sizes = [
-        ({size: _short(row.size, asked)} | ({"EFFECT": f"{row.effect:+.4g}"} if wide else {}), row)
+    name = "MARGIN" if asked.is_margin else "MDE"
+    firsts = [
+        {name: _short(row.size, asked)} | ({"EFFECT": f"{row.effect:+.4g}"} if wide else {})
         for row in answer.trade_off
     ]
-    looks = f"LOOKS, FOR {_short(answer.row.size, asked)}"
-    ways = [({looks: _WAYS[how]}, row) for how, row in answer.looking]
-    remarks = map(prose, _remarks(answer))
-    return Group(_rows(answer, sizes), "", _rows(answer, ways), "", *remarks)
+    return _rows(answer, list(zip(firsts, answer.trade_off, strict=True)))
 
 
-def _rows(answer: "Answer", rows: "list[tuple[dict[str, str], Row]]") -> "Text":
-    """A table of rows with what comes before each; the row that was asked for in bold."""
+def way_rows(answer: "Answer") -> "list[Row]":
+    """What each way of looking takes for the size that was asked for."""
+    looks = f"LOOKS, FOR {_short(answer.row.size, answer.question)}"
+    return _rows(answer, [({looks: _WAYS[how]}, row) for how, row in answer.looking])
+
+
+def _rows(answer: "Answer", rows: "list[tuple[dict[str, str], Needed]]") -> "list[Row]":
+    """Rows with what comes before each; the one that was asked for in bold."""
     from abctl.report import layout  # noqa: PLC0415
 
     asked, shown = answer.question, []
@@ -119,7 +129,7 @@ def _rows(answer: "Answer", rows: "list[tuple[dict[str, str], Row]]") -> "Text":
             expected_days = days if expected_days is None else expected_days
             cells |= {"EXPECTED DAYS": _days(expected_days)} if early else {}
         shown.append(layout.Row(cells, style="bold" if row == answer.row else ""))
-    return layout.table(shown)
+    return shown
 
 
 def _alike(asked: "Question") -> bool:
@@ -132,7 +142,8 @@ def _each(asked: "Question") -> str:
     return "TREATMENT" if treatments == 1 else f"EACH OF {treatments:,}"
 
 
-def _remarks(answer: "Answer") -> "Iterator[str]":
+def remarks(answer: "Answer") -> "Iterator[str]":
+    """What is found then, and what a reader should know."""
     asked, row = answer.question, answer.row
     value = "{:.4%}".format if asked.kind == "proportion" else "{:.4g}".format
     before = _trim(value(asked.baseline))

@@ -1,19 +1,25 @@
-"""What each look said of each effect, as rows of CSV: for spreadsheets, and pictures of one's own.
+"""Effects, and what each look said of them, as rows: for spreadsheets, frames, one's own pictures.
 
-Numbers are unrounded; what is infinite or unknown is empty.
+Numbers are unrounded; in CSV what is infinite or unknown is empty.
 """
 
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from abctl.core.analysis import Analysis, Comparison
+from abctl.core.analysis import Analysis, ClaimKind, Comparison, MetricResult
 from abctl.core.look import Look
 from abctl.core.time import format_moment
 from abctl.foreign import in_one_line
 from abctl.stats.estimate import Estimate
 
+_EFFECTS = (
+    *("metric", "role", "treatment", "control_value", "treatment_value", "effect", "lower"),
+    *("upper", "lift", "p", "better", "harm", "non_inferior", "n_control", "n_treatment"),
+    *("method", "not_estimable"),
+)
 HEAD = ("metric", "treatment", "at", "effect", "lower", "upper", "p", "n")
 # A spreadsheet takes what begins with these for a formula.
 _FORMULA = ("=", "+", "-", "@")
@@ -26,6 +32,42 @@ def path_rows(found: Analysis) -> str:
     writer.writerow(HEAD)
     writer.writerows(_rows(found))
     return text.getvalue()
+
+
+def effect_columns(found: Analysis) -> dict[str, list[Any]]:
+    """By name, a value for each metric of each treatment.
+
+    Intervals and p are two-sided, what is proven is one-sided: None where it is not asked. Where
+    nothing can be estimated yet, `not_estimable` has the code of the reason, and numbers are NaN.
+    """
+    rows = [_effect(metric, each) for metric in found.metrics for each in metric.comparisons]
+    return _columns(_EFFECTS, rows)
+
+
+def look_columns(found: Analysis) -> dict[str, list[Any]]:
+    """By name, a value for each look at each effect; `at` is unix seconds, or None."""
+    rows = [
+        (metric.name, each.treatment, look.at, look.effect, *look.interval, look.p, look.n)
+        for metric in found.metrics
+        for each in metric.comparisons
+        for look in each.path or _only(found, each)
+    ]
+    return _columns(HEAD, rows)
+
+
+def _columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def _effect(metric: MetricResult, comparison: Comparison) -> tuple[Any, ...]:
+    of, now = (metric.name, metric.role, comparison.treatment), comparison.effect
+    asked: Sequence[ClaimKind] = ("better", "harm", "non-inferior")
+    proven = [comparison.proven(each) if comparison.claim(each) else None for each in asked]
+    if not isinstance(now, Estimate):
+        return (*of, *[math.nan] * 7, *proven, *now.n, now.method, now.why.code)
+    lift = math.nan if now.lift is None else now.lift
+    values = (now.control, now.treatment, now.effect, *now.interval, lift, now.p)
+    return (*of, *values, *proven, *now.n, now.method, None)
 
 
 def _rows(found: Analysis) -> Iterator[list[str | float | None]]:

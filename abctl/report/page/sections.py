@@ -31,8 +31,8 @@ from abctl.stats.estimate import Estimate, NotEstimable
 _LONG = 12
 
 
-def verdict(found: Analysis, next_step: str | None) -> Markup:
-    """What to do, why, and what is next."""
+def verdict(found: Analysis, next_step: str | None, name: str | None = "verdict") -> Markup:
+    """What to do, why, and what is next; by its name it is linked to."""
     said = found.verdict
     several = len(said.treatments) > 1
     return tag(
@@ -41,7 +41,7 @@ def verdict(found: Analysis, next_step: str | None) -> Markup:
         _listed(each.text for each in said.reasons),
         [_of_treatment(found, each.treatment) for each in said.treatments] if several else [],
         tag("p", tag("b", "Next: "), next_step) if next_step else [],
-        id="verdict",
+        id=name,
         class_=f"verdict {said.kind}",
         aria_label="Verdict",
     )
@@ -55,8 +55,8 @@ def _of_treatment(found: Analysis, name: str | None) -> Markup:
     )
 
 
-def metrics(found: Analysis) -> Iterator[Child]:
-    """Each metric with its numbers, and a picture."""
+def metrics(found: Analysis, prefix: str = "") -> Iterator[Child]:
+    """Each metric with its numbers, and a picture, whose name begins with the prefix."""
     if not (rows := effect_rows(found, wide=False)):
         yield tag("p", "No metric could be compared.")
         return
@@ -64,7 +64,7 @@ def metrics(found: Analysis) -> Iterator[Child]:
     yield tag("p", legend(found), class_="soft")
     yield from (_with_answers(title, each) for title, each in segment_rows(found))
     pairs = [(metric, each) for metric in found.metrics for each in metric.comparisons]
-    drawn = [effect_figure(found, *pair, f"effect-{i}") for i, pair in enumerate(pairs)]
+    drawn = [effect_figure(found, *pair, f"{prefix}effect-{i}") for i, pair in enumerate(pairs)]
     pictures = [each for each in drawn if each is not None]
     yield tag("div", pictures, class_="pictures")
     if missing := [_not_drawn(found, *p) for p, d in zip(pairs, drawn, strict=True) if d is None]:

@@ -65,18 +65,26 @@ svg text.in { fill: var(--ink); } svg text[class^="s"] { fill: var(--c); stroke-
 """
 
 
-def style() -> str:
-    """The style sheet; nothing in it comes from elsewhere."""
-    dark = f":root {{{_colors(_COLORS_DARK, _DARK)}}}"
+def style(within: str | None = None) -> str:
+    """The style sheet; nothing in it comes from elsewhere.
+
+    Args:
+        within: the class of an element that has it for itself; None: it is of the whole page.
+    """
+    of_all = ":root" if within is None else "&"
+    dark = f"{of_all} {{{_colors(_COLORS_DARK, _DARK)}}}"
     series = " ".join(f".s{i} {{ --c: var(--c{i}); }}" for i in range(len(_LIGHT)))
     dashes = " ".join(
         f".line.k{i}, .ordered.k{i} {{ stroke-dasharray: {dash}; }}"
         for i, dash in enumerate(_DASHES)
         if i
     )
-    light = f":root {{ color-scheme: light dark; {_colors(_COLORS_LIGHT, _LIGHT)}}}"
+    light = f"{of_all} {{ color-scheme: light dark; {_colors(_COLORS_LIGHT, _LIGHT)}}}"
     at_night = f"@media screen and (prefers-color-scheme: dark) {{ {dark} }}"
-    return f"{light}\n{at_night}\n{series}\n{dashes}\n{_RULES}"
+    whole = f"{light}\n{at_night}\n{series}\n{dashes}\n{_RULES}"
+    if within is None:
+        return whole
+    return f".{within} {{\n{whole.replace('body {', '& {')}}}"
 
 
 def _colors(others: str, lines: tuple[str, ...]) -> str:

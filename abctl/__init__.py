@@ -14,6 +14,8 @@ frames. All that is not in `__all__` here or there may change.
 import importlib
 from typing import TYPE_CHECKING
 
+from abctl.version import __version__
+
 if TYPE_CHECKING:
     from abctl.core.experiment import Experiment
     from abctl.errors import AbctlError
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
     from abctl.notebook.findings import Findings
     from abctl.notebook.sizes import Sizes
 
-__version__ = "0.1.0"
+
 __all__ = [
     "AbctlError",
     "Experiment",
     "Findings",
     "Sizes",
+    "__version__",
     "analyze",
     "judge",
     "load",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from abctl import __version__
 from abctl.errors import UsageError
+from abctl.version import __version__
 
 _NAME = "abctl"
 # Stands for a place that nobody noted, or that is gone.

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from abctl import __version__
 from abctl.cli._commands import VERBOSE, VERBOSE_HELP, Commands, named, show_verbose
 from abctl.cli._options import EXIT_CODES_LINE
 from abctl.errors import UsageError
+from abctl.version import __version__
 
 # typer carries its own copy of click from some version on; this is the class in either case.
 _WrongUsage: Any = typer.BadParameter.__base__

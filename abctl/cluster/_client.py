@@ -15,11 +15,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from abctl import __version__
 from abctl.cluster import _refusal
 from abctl.cluster._access import Access
 from abctl.cluster._connections import NoAnswerError
 from abctl.errors import UnreachableError
+from abctl.version import __version__
 from abctl.waiting import in_pod
 
 JSON = "application/json"

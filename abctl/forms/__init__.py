@@ -13,8 +13,8 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from abctl import __version__
 from abctl.errors import AbctlError
+from abctl.version import __version__
 
 Unknown = Mapping[tuple[str | int, ...], Any]
 """Fields that no form knows, by their places in a document."""

@@ -19,13 +19,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from abctl import __version__
 from abctl.errors import SourceError
 from abctl.files import opened, replacing
 from abctl.forms import DamagedError, refuse_newer, require_known
 from abctl.forms.evidence import FORMAT, Array, array_of, line_of
 from abctl.forms.units import FORMAT as NEWEST
 from abctl.sources import Source
+from abctl.version import __version__
 
 API_VERSION, KIND = "abctl.dev/v1", "Evidence"
 _HEAD = ("apiVersion", "kind", "format", "writtenBy", "sha256")

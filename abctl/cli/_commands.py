@@ -49,6 +49,7 @@ COMMANDS = {
     "analyze": "Say what the evidence says, and what follows.",
     "why": "Say why the verdict is what it is.",
     "report": "Write an analysis as one page for a browser.",
+    "ui": "Show reports live in a browser.",
     "doctor": "Check everything that an experiment needs.",
     "demo": "Run the whole loop on this machine.",
 }

@@ -101,7 +101,7 @@ def require_writable(
 
 
 def _is_anothers(file: Path) -> bool:
-    from abctl.report.page.page import MARK  # noqa: PLC0415 - slow to import
+    from abctl.report.page.whole import MARK  # noqa: PLC0415 - slow to import
 
     if not file.exists():
         return False

@@ -73,28 +73,32 @@ def analyze(experiment: str | Path | Experiment, **place: Unpack[Place]) -> Find
         SourceError: the evidence cannot be read, or contradicts itself.
     """
     with _told():
-        where = Where(
-            state=_path(place.get("state")),
-            kubeconfig=_path(place.get("kubeconfig")),
-            context=place.get("context"),
-            namespace=place.get("namespace"),
-        )
-        loaded = experiment if isinstance(experiment, Experiment) else load(experiment)
-        word = loaded.name if isinstance(experiment, Experiment) else str(experiment)
-        session = replace(
-            open_session(word, where, loaded),
-            prometheus_url=place.get("prometheus"),
-            prometheus_config=_path(place.get("prometheus_config")),
-        )
-        of_file = session.prometheus_url is None and session.prometheus_config is None
-        sent = reach.sending(session.experiment, counters=of_file)
-        if sent is not None and sent.allowed_by(place.get("allow_credentials", ())):
-            session = replace(session, experiment=reach.agreed(session.experiment))
-        found, history = service.analyze_with_history(session, looks=LOOKS)
-        file = None if isinstance(experiment, Experiment) else word
-        local = session.state_dir is not None
-        said = hint_of_table(found) or hint(found, file, simulated=local)
-        return Findings(found, history, said)
+        return in_world(experiment, place)
+
+
+def in_world(experiment: str | Path | Experiment, place: Place) -> Findings:
+    """As `analyze`; errors are those of the command line."""
+    where = Where(
+        state=_path(place.get("state")),
+        kubeconfig=_path(place.get("kubeconfig")),
+        context=place.get("context"),
+        namespace=place.get("namespace"),
+    )
+    loaded = experiment if isinstance(experiment, Experiment) else spec.load(Path(experiment))
+    word = loaded.name if isinstance(experiment, Experiment) else str(experiment)
+    session = replace(
+        open_session(word, where, loaded),
+        prometheus_url=place.get("prometheus"),
+        prometheus_config=_path(place.get("prometheus_config")),
+    )
+    of_file = session.prometheus_url is None and session.prometheus_config is None
+    sent = reach.sending(session.experiment, counters=of_file)
+    if sent is not None and sent.allowed_by(place.get("allow_credentials", ())):
+        session = replace(session, experiment=reach.agreed(session.experiment))
+    found, history = service.analyze_with_history(session, looks=LOOKS)
+    file = None if isinstance(experiment, Experiment) else word
+    local = session.state_dir is not None
+    return Findings(found, history, hint_of_table(found) or hint(found, file, simulated=local))
 
 
 def judge(saved: str | Path) -> Findings:
@@ -104,8 +108,13 @@ def judge(saved: str | Path) -> Findings:
         SourceError: it cannot be read, or contradicts itself.
     """
     with _told():
-        found, history = service.analyze_saved_with_history(Path(saved), LOOKS)
-        return Findings(found, history, hint_of_table(found) or hint(found, None))
+        return of_saved(saved)
+
+
+def of_saved(saved: str | Path) -> Findings:
+    """As `judge`; errors are those of the command line."""
+    found, history = service.analyze_saved_with_history(Path(saved), LOOKS)
+    return Findings(found, history, hint_of_table(found) or hint(found, None))
 
 
 def plan(experiment: str | Path | Experiment | None = None, **asked: Unpack[Planned]) -> Sizes:

@@ -32,6 +32,7 @@ OPTIONS: dict[str, list[dict[str, str]]] = {
     "rollback": [{"yes": "yes", "dry_run": "client"}],
     "scrape": [{"for_": "0s"}, {"file": "scrapes.jsonl"}],
     "shift": [{"yes": "yes", "dry_run": "client"}, {"to": "treatment=30%", "split": ""}],
+    "ui": [{"for_": "0s"}],
     "feedback": [{"url": NOBODY, "state": ""}],
     "simulate": [{"url": NOBODY, "state": ""}],
 }

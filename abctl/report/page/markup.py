@@ -68,7 +68,7 @@ def _number(value: str | float) -> str:
 
 
 def table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: Iterable[int] = ()
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[Child]], *, words: Iterable[int] = ()
 ) -> Markup:
     """A table that can be scrolled by the keyboard; the first cell of a row is what it is about.
 

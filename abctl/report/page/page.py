@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from abctl import forms
 from abctl.analysis.history import History
 from abctl.core.analysis import Analysis
 from abctl.core.time import format_moment
@@ -11,13 +10,10 @@ from abctl.report.analysis import headline
 from abctl.report.ledger import entry_document
 from abctl.report.page import sections
 from abctl.report.page.markup import Child, Markup, data, tag
-from abctl.report.page.style import style
+from abctl.report.page.whole import whole
 
-# What a report begins with: such a file may be written anew.
-MARK = "<!doctype html>\n<!-- a report of abctl -->\n"
 LOOKS = 48
 """Of each effect: as many as a picture can show."""
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _SECTIONS = {
     "verdict": "Verdict",
     "metrics": "Metrics",
@@ -27,28 +23,23 @@ _SECTIONS = {
 }
 
 
-def page(found: Analysis, history: History, next_step: str | None = None) -> str:
+def page(
+    found: Analysis, history: History, next_step: str | None = None, above: Iterable[Child] = ()
+) -> str:
     """The whole file.
 
     Args:
         found: an analysis, with the path of each effect where it is to be drawn over time.
         history: what happened besides.
         next_step: in words; None where there is none.
+        above: what stands before it, where it is one page of several.
     """
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="generator", content=forms.author()),
-        tag("title", f"{found.experiment}: {headline(found)}"),
-        Markup(f"<style>{style()}</style>"),
-    )
     when = f"evidence up to {format_moment(found.at, 'seconds')}, of {found.source}"
     links = (tag("li", tag("a", title, href=f"#{name}")) for name, title in _SECTIONS.items())
-    body = tag(
-        "body",
+    return whole(
+        f"{found.experiment}: {headline(found)}",
         tag("a", "Skip to the verdict", href="#verdict", class_="skip"),
+        above,
         tag("header", tag("h1", found.experiment), tag("p", when, class_="soft")),
         tag("nav", tag("ul", links), aria_label="Sections"),
         tag(
@@ -62,7 +53,6 @@ def page(found: Analysis, history: History, next_step: str | None = None) -> str
         tag("footer", tag("p", "All values, unrounded, are in this file as JSON: ", _VALUES)),
         data("values", _values(found, history)),
     )
-    return f"{MARK}{tag('html', head, body, lang='en').text}\n"
 
 
 _VALUES = tag("code", "script#values")

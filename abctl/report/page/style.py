@@ -29,6 +29,7 @@ ul { padding-left: 1.25rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; list-style: none; padding: 0; }
 .verdict { border-left: 0.5rem solid var(--kind); padding: 0.5rem 1rem; background: var(--fill); }
 .verdict strong { color: var(--kind); font-size: 1.4rem; letter-spacing: 0.02em; }
+.said { color: var(--kind); }
 .ship { --kind: var(--ship); } .continue { --kind: var(--continue); }
 .stop { --kind: var(--stop); } .invalid { --kind: var(--invalid); }
 .soft, figcaption, caption { color: var(--soft); font-size: 0.875rem; }

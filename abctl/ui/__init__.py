@@ -1,0 +1,1 @@
+"""The report live: pages of experiments on this machine, for browsers that have its token."""

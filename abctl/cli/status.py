@@ -10,6 +10,7 @@ from abctl.cli._options import add
 from abctl.cli._output import Output, OutputOption, emit
 from abctl.cli._session import WhatArgument, WorldOptions, session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
+from abctl.cli._until import UntilOptions, Waiting
 from abctl.core.split import Split, format_share
 from abctl.core.time import format_moment
 from abctl.report.tree import document
@@ -34,6 +35,7 @@ def status(
         bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C, and show what changes.")
     ] = False,
     *,
+    waiting: UntilOptions,
     evidence: EvidenceOptions,
     world: WorldOptions,
     output: OutputOption = Output.table,
@@ -49,7 +51,10 @@ def status(
     abctl status iris.yaml -w
 
     abctl status isvc/iris -n models -o wide
+
+    abctl status iris.yaml --until completed --timeout 2h
     """
+    waiting.require_fit(watch=watch)
     from abctl.session.status import StatusReader  # noqa: PLC0415 - numpy is slow to import
 
     session = with_evidence(session_of(what, world), evidence, ask=False)
@@ -58,13 +63,17 @@ def status(
     def answer(found: "Status") -> None:
         emit("Status", _document(session.experiment, found), output, partial(_table, found))
 
-    if watch:
-        from abctl.cli._watch import Watch  # noqa: PLC0415
-
-        wide = output is Output.wide
-        Watch(read, answer, lambda found: _table(found, wide), _same).follow(output)
-    else:
+    if not watch and waiting.until is None:
         answer(read())
+        return
+    from abctl.cli._watch import Watch  # noqa: PLC0415
+
+    wide, wait = output is Output.wide, Waiting(waiting)
+    over = (lambda _: False) if watch else wait.over
+    looking = Watch(read, answer, lambda found: _table(found, wide), _same, over=over)
+    found = looking.follow(output)
+    if not watch:
+        wait.leave(found)
 
 
 def _same(one: "Status", two: "Status") -> bool:

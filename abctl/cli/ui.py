@@ -17,6 +17,7 @@ from abctl.core.time import format_duration
 from abctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from abctl.notebook.findings import Findings
     from abctl.ui.watched import Watched
 
 _SHORTEST_SECONDS = 1.0
@@ -80,16 +81,20 @@ def ui(
     from abctl.ui.watched import Watched  # noqa: PLC0415 - as above
 
     given = {**vars(world), **vars(evidence)}
-    place = Place(**{name: value for name, value in given.items() if value})  # type: ignore[typeddict-item]
-    watched = [
-        Watched(
-            each.name,
-            partial(of_saved, each) if each.suffix == _SAVED else partial(in_world, each, place),
-            interval,
-            time.monotonic,
-        )
-        for each in named
-    ]
+    place = Place(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
+    told = set[str]()
+
+    def say_once(words: str) -> None:
+        """Which world it is, which each look finds anew."""
+        if words not in told:
+            told.add(words)
+            say(f"in {words}")
+
+    def look(file: Path) -> "Findings":
+        saved = file.suffix == _SAVED
+        return of_saved(file) if saved else in_world(file, place, say_once)
+
+    watched = [Watched(each.name, partial(look, each), interval, time.monotonic) for each in named]
     _require_one(watched)
     try:
         server = Server(port, watched, interval)

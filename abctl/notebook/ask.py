@@ -1,7 +1,7 @@
 """The questions of a notebook: the same sessions, judgements and plans as on the command line."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,8 +76,12 @@ def analyze(experiment: str | Path | Experiment, **place: Unpack[Place]) -> Find
         return in_world(experiment, place)
 
 
-def in_world(experiment: str | Path | Experiment, place: Place) -> Findings:
-    """As `analyze`; errors are those of the command line."""
+def in_world(
+    experiment: str | Path | Experiment,
+    place: Place,
+    say: Callable[[str], object] = lambda _: None,
+) -> Findings:
+    """As `analyze`; it says which world it is, and errors are those of the command line."""
     where = Where(
         state=_path(place.get("state")),
         kubeconfig=_path(place.get("kubeconfig")),
@@ -91,6 +95,7 @@ def in_world(experiment: str | Path | Experiment, place: Place) -> Findings:
         prometheus_url=place.get("prometheus"),
         prometheus_config=_path(place.get("prometheus_config")),
     )
+    say(session.words)
     of_file = session.prometheus_url is None and session.prometheus_config is None
     sent = reach.sending(session.experiment, counters=of_file)
     if sent is not None and sent.allowed_by(place.get("allow_credentials", ())):

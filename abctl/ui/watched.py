@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from abctl.errors import AbctlError
+from abctl.files import refused
 from abctl.notebook.findings import Findings
 
 
@@ -71,7 +72,8 @@ class Watched:
             failure = error
         except Exception as error:  # noqa: BLE001 - of one experiment, and the others go on
             said = f"this is a bug in abctl: {type(error).__name__} {error}".rstrip()
-            failure = AbctlError(said, "please report it; abctl report has the same, with more")
+            known = refused(error) if isinstance(error, OSError) else None
+            failure = known or AbctlError(said, "please report it; abctl report says more")
         with self._changed:
             self._seen = Seen(found, failure, self._seen.looks + 1)
             self._fresh_until = self._clock() + self._interval

@@ -26,7 +26,7 @@ JSON = "application/json"
 _log = logging.getLogger(__name__)
 Done = Callable[[], dict[str, Any] | None]
 _TIMEOUT_SECONDS = 15.0
-_LONGEST_SECONDS = 30.0  # after so long no request is sent again that nobody answers
+_LONGEST_SECONDS = 30.0  # after so long no request is sent again, whoever does not answer
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 # In a new pod network policies may open the way only after a while.
 _FIRST_PAUSES_SECONDS = (*_PAUSES_SECONDS, 3.2, 6.4, 12.8)
@@ -129,7 +129,7 @@ class ApiClient:
                 return HTTPStatus.OK, found
             # A write that nobody can read back is not sent twice.
             lost = tried.failed is not None and tried.may_be_done and done is None
-            spent = tried.failed is not None and time.monotonic() - began >= _LONGEST_SECONDS
+            spent = time.monotonic() - began >= _LONGEST_SECONDS
             if pause is None or lost or spent or not tried.may_pass:
                 if tried.failed:
                     raise tried.failed

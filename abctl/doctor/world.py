@@ -19,10 +19,13 @@ from abctl.session.readiness import COLLECTS, serving
 from abctl.session.rivals import rivals
 from abctl.session.session import Session, State
 from abctl.session.tree import unable
+from abctl.spec.reach import proxied
 
 _EACH = ("get", "create", "patch", "delete")
 # Without it a shift takes the nodes' time, or nobody can tell when it is in effect.
 AT_ONCE = "see and hasten a shift"
+# By way of the API server, where the file names a Service.
+COUNTERS = "read the counters"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def deeds(
     keys: Ref | None = None,
     *,
     asks_pods: bool = False,
+    counters: Ref | None = None,
 ) -> list[Deed]:
     """What there is to do, the least first.
 
@@ -62,6 +66,7 @@ def deeds(
         made: the objects that abctl makes; none that abctl did not create.
         keys: the Secret that an apply makes for a collector, and never reads.
         asks_pods: whether pods of a proxy are asked what they have loaded, and told to look anew.
+        counters: the Service that the API server passes questions for counters on to.
     """
     look = Deed("look", [("get", target), ("get", ledger)])
     shift = Deed("shift", [("patch", target), ("create", ledger), ("update", ledger)])
@@ -74,6 +79,7 @@ def deeds(
         look,
         shift,
         *([at_once] if asks_pods else []),
+        *([Deed(COUNTERS, [("get", counters)])] if counters else []),
         *([Deed("apply", [*apply, ("delete", ledger)])] if apply else []),
     ]
 
@@ -97,7 +103,8 @@ def check(client: KubeClient, needed: Sequence[Deed], *, there: bool) -> Check:
     about = {"namespaces": sorted({ref.namespace for d in needed for _, ref in d.takes})}
     if refused["look"]:
         return error("permissions", "notPermitted", about, **facts)
-    if refused["shift"] or refused.get(AT_ONCE) or (facts["may_not"] and not there):
+    lacking = any(refused.get(name) for name in ("shift", AT_ONCE, COUNTERS))
+    if lacking or (facts["may_not"] and not there):
         return warning("permissions", "notPermitted", about, **facts)
     return ok("permissions", "permitted", **facts)
 
@@ -147,7 +154,15 @@ def examine(session: Session, doing: Doing) -> Generator[Check, None, State | No
 def _permissions_of(session: Session, target: Ref, made: Sequence[Ref], *, there: bool) -> Check:
     keys = keys_of(session.experiment) if is_made(session.experiment) else None
     asks_pods = session.platform.CAPABILITIES.inquiry is not None
-    needed = deeds(target, ledger_ref(session.experiment), made, keys, asks_pods=asks_pods)
+    source = session.experiment.source
+    needed = deeds(
+        target,
+        ledger_ref(session.experiment),
+        made,
+        keys,
+        asks_pods=asks_pods,
+        counters=source and proxied(source.options, session.experiment.namespace),
+    )
     try:
         return check(session.world, needed, there=there)
     except ClusterError as why:

@@ -183,10 +183,10 @@ def carry_out(
         force: also where somebody always puts it back.
     """
     state, before, split = planned.state, planned.before, planned.after
-    # A conflict is seen when it is patched, and tried again. The way back depends on no trial: some
-    # webhooks refuse every one.
-    with suppress(ClusterError if scribe.lenient else ConflictError):
-        check(session, planned)
+    # The way back depends on no trial: some webhooks refuse every one, others hang.
+    if not scribe.lenient:
+        with suppress(ConflictError):  # it is seen when it is patched, and tried again
+            check(session, planned)
     scribe.book = scribe.book.of_carrier(state.carrier)
     intent, drift = state.ledger.intent, before if state.drifted else None
     if drift is not None:

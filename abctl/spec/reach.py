@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from abctl.cluster import KubeClient
 from abctl.core.address import is_loopback
+from abctl.core.change import Ref
 from abctl.core.experiment import Experiment
 from abctl.errors import SourceError, SpecError
 from abctl.files import STDIN
@@ -77,7 +78,8 @@ def prometheus(given: Mapping[str, Any], namespace: str, client: KubeClient | No
     from abctl.sources import open_source  # noqa: PLC0415 - numpy is slow to import
     from abctl.sources.connection import ServerSettings  # noqa: PLC0415 - as above
 
-    if "service" not in given:
+    service = proxied(given, namespace)
+    if service is None:
         return open_source("prometheus", given)
     access = getattr(client, "access", None)
     if access is None:
@@ -85,19 +87,36 @@ def prometheus(given: Mapping[str, Any], namespace: str, client: KubeClient | No
             f"source.prometheus.service {given['service']} needs a cluster, but none is in use",
             "give a cluster: --context, or another Prometheus: --prometheus URL",
         )
-    where, _, rest = given["service"].rpartition("/")
-    name, _, port = rest.partition(":")
-    place = f"{where or namespace}/{name}:{port or 80}"
-    path = f"namespaces/{where or namespace}/services/{name}:{port or 80}/proxy"
+    path = f"namespaces/{service.namespace}/services/{service.name}/proxy"
     return open_source(
         "prometheus",
         {
             **given,
             "url": f"{access.server}/api/v1/{path}{given.get('path', '')}",
             "way": ServerSettings(access.pool, access.credentials.headers),
-            "place": f"service {place} of {access.words}",
+            "place": f"service {service.namespace}/{service.name} of {access.words}",
         },
     )
+
+
+def proxied(given: Mapping[str, Any], namespace: str) -> Ref | None:
+    """What the API server passes the questions on to, as it names it for its roles.
+
+    >>> proxied({"service": "monitoring/prometheus"}, "models").name
+    'prometheus:80'
+
+    Args:
+        given: the options of the source.
+        namespace: of a Service that is named without one.
+
+    Returns:
+        Service and port, to `get`; None where the source has an address.
+    """
+    if "service" not in given:
+        return None
+    where, _, rest = given["service"].rpartition("/")
+    name, _, port = rest.partition(":")
+    return Ref("v1", "Service/proxy", where or namespace, f"{name}:{port or 80}")
 
 
 def problems(server: Prometheus, place: Place) -> Iterator[Problem]:

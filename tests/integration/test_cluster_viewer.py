@@ -2,6 +2,7 @@
 
 import json
 import time
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from prometheus_server import serving
 from requests_history import requests
 
 from abctl.cli.main import run
+from abctl.cluster._connections import Connections
 from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.core.ledger import ledger_ref
@@ -32,8 +34,23 @@ def viewer(crds, make_namespace, tmp_path):
     return crds.write_kubeconfig(tmp_path / "viewer.json", token, namespace=namespace), namespace
 
 
+@pytest.fixture
+def refused(monkeypatch):
+    """The questions that the API server has refused."""
+    found, ask = [], Connections.ask
+
+    def asked(self, method, path, *rest):
+        answer = ask(self, method, path, *rest)
+        if answer.code == HTTPStatus.FORBIDDEN:
+            found.append(f"{method} {path}")
+        return answer
+
+    monkeypatch.setattr(Connections, "ask", asked)
+    return found
+
+
 def test_looking_takes_no_more_than_the_role_gives_and_writes_nothing(
-    viewer, crds, tmp_path, capsys
+    viewer, crds, tmp_path, capsys, refused
 ):
     config, namespace = viewer
     file = str(K8S / "experiments" / "istio.yaml")
@@ -64,6 +81,7 @@ def test_looking_takes_no_more_than_the_role_gives_and_writes_nothing(
         assert run([command, what, *more, *look, "--yes"]) == 5, command
         assert "error:" in capsys.readouterr().err, command
     assert state() == before
+    refused.clear()
     for command in ("status", "log", "list", "doctor"):
         what = [] if command == "list" else [file]
         assert run([command, *what, *look, "-o", "json"]) in (0, 3), command
@@ -71,6 +89,7 @@ def test_looking_takes_no_more_than_the_role_gives_and_writes_nothing(
         if command == "doctor":
             found = {check["name"]: check for check in seen["checks"]}
             assert found["permissions"]["facts"]["may"] == ["look"]
+            assert found["objects"]["facts"]["unreadable"] == []
         if command == "status":
             assert seen["asked"] == {"control": 0.9, "treatment": 0.1}
     now = time.time()
@@ -80,6 +99,28 @@ def test_looking_takes_no_more_than_the_role_gives_and_writes_nothing(
         assert run(analyze) == 0, capsys.readouterr().err
         assert json.loads(capsys.readouterr().out)["verdict"]["kind"] in ("invalid", "continue")
     assert state() == before
+    # Who may look into other namespaces sees rivals there too.
+    assert [each for each in refused if "/namespaces/" in each] == []
+    assert refused
+
+
+def test_the_counters_of_a_service_are_read_by_a_right_of_their_own(viewer, crds, tmp_path, capsys):
+    config, namespace = viewer
+    text = (K8S / "experiments" / "istio.yaml").read_text()
+    where = Where(kubeconfig=crds.kubeconfig, namespace=namespace)
+    for port, lacking in ((9090, None), (9091, {"read the counters": ["get Service/proxy"]})):
+        file = tmp_path / f"{port}.yaml"
+        named = f'service: "prometheus:{port}"'
+        file.write_text(text.replace('url: "http://prometheus.models:9090"', named))
+        session = open_session(str(file), where)
+        session.world.apply(next(obj for obj in session.objects if Ref.of(obj) == session.target))
+        run(["doctor", str(file), "-n", namespace, "--kubeconfig", str(config), "-o", "json"])
+        checks = {c["name"]: c for c in json.loads(capsys.readouterr().out)["checks"]}
+        may_not = checks["permissions"]["facts"]["mayNot"]
+        assert {k: v for k, v in may_not.items() if k == "read the counters"} == (lacking or {})
+        run(["analyze", str(file), "-n", namespace, "--kubeconfig", str(config)])
+        said = capsys.readouterr().err
+        assert ("cannot get resource" if lacking else "not found") in said, said
 
 
 def test_the_role_has_what_every_platform_shows(viewer):
@@ -89,6 +130,8 @@ def test_the_role_has_what_every_platform_shows(viewer):
         session = open_session(str(example), Where(kubeconfig=config, namespace=namespace))
         look, *others = deeds(session.target, ledger_ref(session.experiment), ())
         assert look.refused(client) == [], example.stem
+        hidden = [r for o in session.objects if not client.may("get", r := Ref.of(o))]
+        assert hidden == [], example.stem
         assert all(deed.refused(client) for deed in others), example.stem
 
 

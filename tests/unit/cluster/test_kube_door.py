@@ -95,6 +95,15 @@ def test_a_webhook_that_does_not_answer_is_a_refusal_of_what_was_not_done(world)
     assert len(world.asked) == 1 + len(world.pauses) <= 8
 
 
+def test_a_webhook_that_hangs_is_not_waited_for_again_and_again(world, monkeypatch):
+    monkeypatch.setattr("abctl.cluster._client._LONGEST_SECONDS", 0.0)
+    message = 'failed calling webhook "iris": context deadline exceeded'
+    world.script += [failure(500, message, "InternalError")] * 20
+    with pytest.raises(ClusterError, match="deadline exceeded"):
+        world.get(REF)
+    assert len(world.asked) == 1
+
+
 def test_the_server_says_how_long_to_wait(world):
     world.script += [failure(429, Retry_After="3"), FOUND]
     world.get(REF)

@@ -182,6 +182,21 @@ def test_who_shifts_at_the_same_time_does_not_stop_it(world: World, *, open_befo
     assert session.observe().asked["iris-stable"] == 10_000
 
 
+def test_the_way_back_is_not_tried_before_it_is_gone(world: World) -> None:
+    trials: list[bool] = []
+
+    class Watched(World):
+        def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
+            trials.append(dry_run)
+            return super().patch(ref, operations, dry_run=dry_run)
+
+    world.create(CANARY_FIRST)
+    session = session_of(Watched(world._root), "httproute/iris")
+    shift(session, Split(("iris-canary", "iris-stable"), (2000, 8000)), why="more")
+    rollback(session, "iris-stable", why="errors")
+    assert trials == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("answer", "goes"), [(Partly("1 of 2"), True), ("none of 2", False), (False, False)]
 )

@@ -161,7 +161,7 @@ def _permissions_of(session: Session, target: Ref, made: Sequence[Ref], *, there
         made,
         keys,
         asks_pods=asks_pods,
-        counters=source and proxied(source.options, session.experiment.namespace),
+        counters=proxied(source.options if source else {}, session.experiment.namespace),
     )
     try:
         return check(session.world, needed, there=there)

@@ -216,6 +216,11 @@ def ledger_of(obj: Object) -> Ledger:
         ClusterError: it is damaged, with the line.
     """
     place, number = str(Ref.of(obj)), 0
+    if not is_ledger(obj):
+        raise ClusterError(
+            f"{place} is no ledger: it has no {_LEDGER}",
+            "somebody else made it, or emptied it: restore it from a backup, or give the name free",
+        )
     try:
         data, entries = obj["data"], []
         version = data.get(_FORMAT, "1")

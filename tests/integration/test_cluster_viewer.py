@@ -15,8 +15,9 @@ from abctl.cluster.kube import ClusterClient
 from abctl.core.change import Ref
 from abctl.core.ledger import ledger_ref
 from abctl.doctor.world import deeds
-from abctl.errors import ClusterError
+from abctl.errors import ClusterError, SourceError
 from abctl.session.open import Where, open_session
+from abctl.spec import reach
 
 K8S = Path(__file__).parents[2] / "k8s"
 EXAMPLES = sorted(K8S.glob("experiments/*.yaml"))
@@ -118,9 +119,13 @@ def test_the_counters_of_a_service_are_read_by_a_right_of_their_own(viewer, crds
         checks = {c["name"]: c for c in json.loads(capsys.readouterr().out)["checks"]}
         may_not = checks["permissions"]["facts"]["mayNot"]
         assert {k: v for k, v in may_not.items() if k == "read the counters"} == (lacking or {})
-        run(["analyze", str(file), "-n", namespace, "--kubeconfig", str(config)])
-        said = capsys.readouterr().err
-        assert ("cannot get resource" if lacking else "not found") in said, said
+        source = reach.prometheus(
+            {"service": f"prometheus:{port}"}, namespace, ClusterClient(kubeconfig=config)
+        )
+        with pytest.raises(SourceError) as caught:
+            source.now()
+        said = "cannot get resource" if lacking else 'services "prometheus" not found'
+        assert said in caught.value.message
 
 
 def test_the_role_has_what_every_platform_shows(viewer):

@@ -187,8 +187,9 @@ def test_damage_is_reported_with_its_place(make_experiment):
             ledger_of(damaged(obj, "ledger.jsonl", line + text))
     with pytest.raises(ClusterError, match="altered"):
         ledger_of(damaged(obj, "plan.json", obj["data"]["plan.json"].replace("salt-1", "salt-2")))
-    with pytest.raises(ClusterError, match="damaged"):
-        ledger_of({**obj, "data": {}})
+    for others in ({}, {"colour": "blue"}):
+        with pytest.raises(ClusterError, match=r"configmap/abctl-iris is no ledger"):
+            ledger_of({**obj, "data": others})
 
 
 def test_the_file_format_stays(make_experiment):

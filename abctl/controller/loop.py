@@ -23,7 +23,7 @@ from abctl.controller.leases import Leases
 from abctl.controller.permitted import Allowed
 from abctl.controller.reconcile import Found, open_declared, reconcile
 from abctl.controller.seen import Seen
-from abctl.controller.status import status_of
+from abctl.controller.status import NOT_APPLIED, status_of
 from abctl.errors import AbctlError, ClusterError
 from abctl.session.declared import Declared, declared
 from abctl.session.session import Session
@@ -201,7 +201,10 @@ class Controller:
             sleep=self._sleep,
             report=lambda text: _log.info("%s: %s", each.ref, text),
         )
-        return reconcile(given.adjusted(session), again=_is_new(each))
+        try:
+            return reconcile(given.adjusted(session), again=_is_new(each))
+        except AbctlError as error:
+            return Found(session.clock(), failure=error)
 
     def _tell(self, each: Declared, found: Found) -> None:
         client = self._connect(self.leases.of(each.ref.namespace).require)
@@ -214,7 +217,7 @@ class Controller:
 
 
 def _is_new(each: Declared) -> bool:
-    """Whether its spec was not done yet."""
+    """Whether its objects are not yet as its spec says; a split that others set stays theirs."""
     known = {c["type"]: c for c in each.status.get("conditions") or ()}
     ready = known.get("Ready", {})
-    return (ready.get("status"), ready.get("observedGeneration")) != ("True", each.generation)
+    return ready.get("observedGeneration") != each.generation or ready["reason"] in NOT_APPLIED

@@ -72,32 +72,41 @@ def open_declared(declared: Declared, client: ClusterClient, allowed: Allowed) -
 
 
 def reconcile(session: Session, *, again: bool) -> Found:
-    """Apply it where that is due, look once, and do what follows.
+    """Begin it, or look once and do what follows; then apply it where that is due.
+
+    The look goes first: the way back waits for nothing.
 
     Args:
         session: of the object.
         again: apply it though it has begun: its spec is new, or was not done yet.
 
     Raises:
-        ClusterError: the ledger cannot be read; nothing was done.
+        AbctlError: the ledger cannot be read; nothing was done.
     """
-    failure: AbctlError | None = None
     known = known_ledger(session)
-    if again or known is None or known.desired is None:
-        try:
-            apply(session, why=_WHY.format(session.experiment.name))
-        except AbctlError as error:
-            failure = error
-        known = known_ledger(session)
     if known is None or known.desired is None:
-        failure = failure or NotReadyError("the split is not in effect yet", "it looks again")
-        began = known.entries[0].at if known else None
-        return Found(session.clock(), began, failure=failure)
+        failure = _applied(session)
+        known = known_ledger(session)
+        if known is None or known.desired is None:
+            failure = failure or NotReadyError("the split is not in effect yet", "it looks again")
+            began = known.entries[0].at if known else None
+            return Found(session.clock(), began, failure=failure)
+        again = failure is not None
     found = look(session)
+    failure = _applied(session) if again else None
     after = known_ledger(session) or known
     split = after.present or after.wanted
     aborted = Said.of(after).aborted is not None
     return Found(found.at, known.entries[0].at, found, failure, split, _last(after), aborted)
+
+
+def _applied(session: Session) -> AbctlError | None:
+    """Why its objects are not as it says; None where they are."""
+    try:
+        apply(session, why=_WHY.format(session.experiment.name))
+    except AbctlError as error:
+        return error
+    return None
 
 
 def _last(known: Ledger) -> str:

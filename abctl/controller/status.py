@@ -17,6 +17,10 @@ from abctl.session.declared import Declared
 
 Truth = Literal["True", "False", "Unknown"]
 _LONGEST = 1000
+# Reasons of Ready that say that objects are not as the spec says; a look applies them again.
+NOT_APPLIED = ("Starting", "NotStarted", "NotApplied")
+# What is known of an experiment stays in its status when a look finds nothing.
+_KEPT = ("startedAt", "split", "shares", "verdict")
 # What waits for a person: the phase, and the reason of the condition.
 _WAITS = {
     "rampPaused": ("Paused", "Paused"),
@@ -69,6 +73,10 @@ def status_of(declared: Declared, found: Found) -> dict[str, Any]:
         told["gate"] = gate
     if action and action.until:
         told["until"] = format_moment(action.until, "seconds")
+    before = declared.status
+    if found.turn is None and before.get("startedAt"):  # which also locks the plan
+        told = {key: before[key] for key in _KEPT if key in before} | told
+        told["phase"] = told["phase"] if found.refused else before["phase"]
     return told
 
 
@@ -122,11 +130,13 @@ def _truth(holds: bool) -> Truth:
 def _ready(found: Found) -> str:
     if found.refused:
         return "Refused"
-    if isinstance(found.error, ConflictError):
-        return "Conflict"
     if found.turn is None:
         return "Starting" if isinstance(found.failure, NotReadyError) else "NotStarted"
-    return "NotDone" if found.error else "Driven"
+    if found.failure is not None:
+        return "NotApplied"
+    if found.error is None:
+        return "Driven"
+    return "Conflict" if isinstance(found.error, ConflictError) else "NotDone"
 
 
 def _trusted(found: Found) -> Condition:

@@ -20,6 +20,7 @@ from api_server import DEADLINE_SECONDS, wait_for
 from controllers import Controllers
 from ramped import FILE, World
 
+from abctl.cli.main import run as abctl
 from abctl.controller.loop import Controller, Settings
 from abctl.controller.permitted import Allowed
 from abctl.local.identity import die_with
@@ -104,6 +105,10 @@ class Place:
 
     def conditions(self, name):
         return {c["type"]: c for c in self.status(name).get("conditions") or ()}
+
+    def command(self, name, *words):
+        where = ("-n", self.namespace, "--kubeconfig", str(self.cluster.kubeconfig))
+        assert abctl([name, *words, *where]) == 0
 
     def events(self, name):
         found = self.cluster.read("events.events.k8s.io", "-n", self.namespace)["items"]
@@ -209,6 +214,11 @@ def test_one_is_promoted_one_rolled_back_and_one_refused(place):
     hostile = yaml.safe_load(better.text)
     hostile["metadata"]["name"] = "hostile"
     place.apply(hostile)
+    place.declare("newer")
+    labels = {"abctl.dev/experiment": "newer"}
+    meta = {"name": "abctl-newer", "namespace": place.namespace, "labels": labels}
+    data = {"plan.json": "{}", "ledger.jsonl": "", "format": "99"}
+    place.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
     stand_ins = Controllers(place.cluster, place.namespace, "deployments.apps")
     with stand_ins, place.controller():
         place.wait("better", phase="Waiting", gate="50%")
@@ -219,16 +229,17 @@ def test_one_is_promoted_one_rolled_back_and_one_refused(place):
         refused = place.apply(edited, check=False)
         assert refused.returncode == 1
         assert "spec.metrics is locked since the start" in refused.stderr
-        say(better.session(), "approved", why="it looks fine")
+        place.command("approve", "abx/better", "--why", "it looks fine")
         better.done = (0.6, 0.9)
         place.wait("better", phase="Waiting", gate="promote")
-        say(better.session(), "approved", why="ship it")
+        place.command("approve", "abx/better", "--why", "ship it")
         for name in ("better", "worse"):
             place.cluster.kubectl(
                 *("wait", f"abx/{name}", "-n", place.namespace),
                 *("--for=condition=Completed", f"--timeout={DEADLINE_SECONDS:g}s"),
             )
         place.wait("hostile", phase="Refused")
+        place.wait("newer", phase="Starting")
     assert better.split["treatment"] == 10_000
     assert (worse.split["treatment"], place.status("worse")["verdict"]) == (0, "stop")
     rows = place.cluster.kubectl("get", "abx", "-n", place.namespace).splitlines()
@@ -247,6 +258,9 @@ def test_one_is_promoted_one_rolled_back_and_one_refused(place):
         "True",
         "False",
     }
+    newer = place.conditions("newer")["Ready"]
+    assert (newer["status"], newer["reason"]) == ("False", "NotStarted")
+    assert "newer" in newer["message"]
     stalled = place.conditions("hostile")["Stalled"]
     assert (stalled["status"], stalled["reason"]) == ("True", "Refused")
     assert "source.scrape: an object names no file" in stalled["message"]

@@ -14,7 +14,13 @@ from abctl.core.next_action import Action
 from abctl.core.reasons import Reason
 from abctl.core.split import Split
 from abctl.core.verdict import Verdict
-from abctl.errors import ConflictError, NotReadyError, SourceAwayError, SpecError
+from abctl.errors import (
+    ConflictError,
+    NotReadyError,
+    SourceAwayError,
+    SpecError,
+    UnreachableError,
+)
 from abctl.session.declared import Declared
 from abctl.session.run import Turn
 
@@ -58,7 +64,7 @@ OVER = found(Reason("rampOver"), kind="finish")
 CASES = {
     "starting": (Found(AT, failure=NotReadyError("slow", "x")), "Starting", "Starting"),
     "refused": (Found(AT, failure=SpecError("no path", "none")), "Refused", "Refused"),
-    "rivals": (Found(AT, failure=ConflictError("taken", "x")), "Starting", "Conflict"),
+    "rivals": (Found(AT, failure=ConflictError("taken", "x")), "Starting", "NotStarted"),
     "holding": (found(Reason("rampAtLast")), "Progressing", "Driven"),
     "gate": (found(GATE), "Waiting", "Driven"),
     "harm": (found(Reason("rampHarm")), "Waiting", "Driven"),
@@ -85,7 +91,8 @@ def test_the_phase_and_whether_the_spec_is_done(case):
     assert (told(case)["Stalled"].status == "True") is (where == "Refused")
     assert (told(case)["Paused"].status == "True") is (where in ("Waiting", "Paused"))
     assert (told(case)["Completed"].status == "True") is (where == "Completed")
-    assert (told(case)["Conflicted"].status == "True") is (reason == "Conflict")
+    conflict = case in ("rivals", "fought")
+    assert (told(case)["Conflicted"].status == "True") is conflict
 
 
 def test_how_it_ended_and_who_is_waited_for():
@@ -133,6 +140,19 @@ def test_a_condition_keeps_the_time_at_which_it_became_so():
     first = before["conditions"][0]["lastTransitionTime"]
     assert after["Ready"]["lastTransitionTime"] == first
     assert after["Paused"]["lastTransitionTime"] != first
+
+
+def test_what_is_known_stays_when_a_look_finds_nothing():
+    known = Declared(OBJ | {"status": status_of(Declared(OBJ), found(GATE))})
+    for failure, where in (
+        (UnreachableError("away", "x"), "Waiting"),
+        (SpecError("x", "y"), "Refused"),
+    ):
+        status = status_of(known, Found(AT, failure=failure))
+        assert status["phase"] == where
+        kept = ("startedAt", "split", "shares", "verdict")
+        assert {key: status[key] for key in kept} == {key: known.status[key] for key in kept}
+        assert status["conditions"][0]["status"] == "False"
 
 
 def news(look, before):

@@ -12,6 +12,7 @@ from abctl.core.template import Templates
 from abctl.stats.delta import Delta
 
 Unit = Literal["request", "user", "cohort"]
+Hash = Literal["flagd", "flagd-cbor"]
 Role = Literal["primary", "guardrail", "secondary"]
 Kind = Literal["proportion", "mean", "quantile", "rate", "ratio", "retention"]
 Direction = Literal["increase", "decrease"]
@@ -57,6 +58,8 @@ class Assignment:
 
     >>> Assignment(unit="user", key="x-user-id", salt="iris-1").buckets
     64
+
+    `hash` is the one that places units, on platforms that have several (None: their first).
     """
 
     unit: Unit
@@ -65,6 +68,7 @@ class Assignment:
     buckets: int = 64
     override: str | None = None
     cohorts: tuple[Cohort, ...] = ()
+    hash: Hash | None = None
 
 
 @dataclass(frozen=True)

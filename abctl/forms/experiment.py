@@ -35,8 +35,8 @@ class Cohort(Form):
     split: Split | None
 
 
-class Assignment(Form):
-    """How a unit gets its variant."""
+class Assignment(Form, omit_defaults=True):
+    """How a unit gets its variant; keys that came later are written only where they are used."""
 
     unit: core.Unit
     key: str
@@ -44,6 +44,7 @@ class Assignment(Form):
     buckets: int
     override: str | None
     cohorts: tuple[Cohort, ...]
+    hash: core.Hash | None = None
 
 
 class Model(Form, omit_defaults=True):

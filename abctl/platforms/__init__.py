@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, cast
 from abctl import plugins
 from abctl.core.assignment import Draw
 from abctl.core.change import Object, Ref
-from abctl.core.experiment import Experiment, Model
+from abctl.core.experiment import Experiment, Hash, Model
 from abctl.core.split import Split
 from abctl.errors import SpecError
 
@@ -85,6 +85,8 @@ class Capabilities:
         proxy: what the container of its own proxy is called; empty where it has none.
         images: whether it runs a model's own image; otherwise it loads models that are stored.
         draw: how it places a unit, where it is sticky.
+        hashes: those that `assignment.hash` chooses from, the first by default; empty where there
+            is but one.
         salted: whether it hashes the salt too; otherwise experiments with the same key place
             their units alike.
         inquiry: how its pods are asked, where no controller reports for them.
@@ -109,6 +111,7 @@ class Capabilities:
     proxy: str = ""
     images: bool = True
     draw: Draw | None = None
+    hashes: tuple[Hash, ...] = ()
     salted: bool = True
     inquiry: Inquiry | None = None
     services: Callable[[Experiment, Object], Mapping[str, Ref]] | None = None

@@ -27,6 +27,9 @@ def misfits(
         message = f"{rule.unit}, but {name} draws every request anew"
         hint = f"unit: request, or platform: {able(lambda c: c.sticky)}"
         yield Misfit(("assignment", "unit"), message, hint)
+    if rule.hash and rule.hash not in can.hashes:
+        message = f"{rule.hash}, but {name} has a hash of its own"
+        yield Misfit(("assignment", "hash"), message, "remove it")
     if rule.override and not can.override:
         message = f"{name} cannot force a variant"
         yield Misfit(("assignment", "override"), message, f"{able(lambda c: c.override)} can")

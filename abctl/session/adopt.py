@@ -22,6 +22,7 @@ _WORDS = {
     "inferencegraph": ("ig", "inferencegraph", "inferencegraphs"),
     "gateway": ("httproute", "httproutes"),
     "grpcroute": ("grpcroute", "grpcroutes"),
+    "flagd": ("ff", "featureflag", "featureflags"),
     "istio": ("vs", "virtualservice", "virtualservices"),
     "seldon2": ("experiment", "experiments"),
     "envoy": ("cm", "configmap", "configmaps"),

@@ -78,6 +78,7 @@ def _experiment(file: File) -> core.Experiment:
             salt=rule.salt or file.metadata.name,
             buckets=rule.buckets,
             override=rule.override,
+            hash=rule.hash,
             cohorts=tuple(
                 core.Cohort(
                     c.header,

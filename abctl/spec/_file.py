@@ -79,6 +79,8 @@ class Assignment(Part):
     """A request header whose value forces the variant of that name; without it, none is forced."""
     cohorts: tuple[Cohort, ...] = ()
     """Rules for groups of requests, before the split; the first that fits counts."""
+    hash: core.Hash | None = None
+    """Which hash the evaluators of a flag have: flagd (the default), or flagd-cbor."""
 
 
 class Model(Part):

@@ -22,6 +22,9 @@ _BY_USER = """\
     #   - {{header: x-cohort, value: beta, variant: treatment}}
     #   - {{header: x-country, value: DE, split: 50/50}}
 """
+_HASH = """\
+    hash: {hash}               # or {others}: see `abctl assign`
+"""
 _BY_REQUEST = """\
   # {platform} draws every request anew, so no user keeps a variant.
   assignment:
@@ -82,6 +85,10 @@ def starter_text(name: str, platform_name: str, **parts: str) -> str:
         settle = _SETTLE
         source = f"  # Where the evidence is.\n  {_PROMETHEUS}"
     rules = (_BY_USER if can.sticky else _BY_REQUEST).format(name=name, platform=platform_name)
+    if can.sticky and not can.override:
+        rules = rules.partition("    # override")[0]
+    if can.hashes:
+        rules += _HASH.format(hash=can.hashes[0], others=", ".join(can.hashes[1:]))
     rules += _ENTRANCE if can.entrance else ""
     text = (files("abctl.spec") / "starter.yaml").read_text(encoding="utf-8")
     known = {_SETTLE: settle, "PLATFORM": platform_name, "name: NAME": f"name: {name}"}

@@ -115,6 +115,9 @@ def warnings(experiment: Experiment) -> Iterator[str]:
     ):
         name = experiment.platform
         yield f"assignment.salt: {name} hashes the key alone, as in every experiment with that key"
+    hashes = platform(experiment.platform).CAPABILITIES.hashes
+    if hashes and experiment.assignment.hash is None:
+        yield f"assignment.hash: left out, taken for {hashes[0]}; or {', '.join(hashes[1:])}"
     yield from _grpc(experiment)
     yield from _pages(experiment)
     yield from _settle(experiment)

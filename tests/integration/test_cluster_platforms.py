@@ -86,6 +86,7 @@ def test_an_unknown_field_is_refused_and_nothing_is_written(session):
         ("inferencegraph", "ig/iris"),
         ("gateway", "httproute/iris"),
         ("grpcroute", "grpcroute/iris"),
+        ("flagd", "ff/iris"),
         ("istio", "vs/iris"),
         ("seldon2", "experiment/iris"),
         ("envoy", "cm/iris-envoy"),

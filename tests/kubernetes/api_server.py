@@ -258,6 +258,8 @@ def crds(cluster):
     if lacking := [crd for crd in CRDS if not any(folder.glob(f"{crd}.json"))]:
         missing(f"no {', '.join(lacking)} in {folder} (ABCTL_TEST_CRDS names another folder)")
     cluster.load_crds(folder, CRDS)
+    # Written here, as of open-feature-operator 0.9.2: the fields that abctl writes.
+    cluster.load_crds(Path(__file__).parent, ["openfeature_featureflags"])
     return cluster
 
 

@@ -80,6 +80,24 @@ OBJECTS = {
           candidates: [{name: old, weight: 3}, {name: new, weight: 1}]
           mirror: {name: dark, percent: 20}
         """,
+    "flagd": """
+        apiVersion: core.openfeature.dev/v1beta1
+        kind: FeatureFlag
+        metadata: {name: mine, namespace: prod}
+        spec:
+          flagSpec:
+            flags:
+              dark-mode: {state: ENABLED, variants: {"on": true}, defaultVariant: "on"}
+              model:
+                state: ENABLED
+                variants: {old: "http://old", new: "http://new"}
+                defaultVariant: old
+                targeting:
+                  if:
+                    - {ends_with: [{var: email}, "@example.com"]}
+                    - new
+                    - {fractional: [[old, 3], [new]]}
+        """,
     "kserve": """
         apiVersion: serving.kserve.io/v1beta1
         kind: InferenceService
@@ -137,6 +155,7 @@ def test_it_is_shifted_and_nothing_else_is_touched(name, obj, treatment_bp):
     assert carrier.split_of(after) == split(name, treatment_bp)
     assert carrier.objections(after) == ()
     last = {"nginx": "default.conf", "kserve": "canaryTrafficPercent", "seldon": "traffic"}
+    last["flagd"] = ("fractional/0/1", "fractional/1/1")
     for operation in Change(obj, after).json_patch():
         assert operation["path"].endswith(last.get(name, "weight"))
     # There and back again.
@@ -158,6 +177,9 @@ def test_thirds_are_read_as_near_as_can_be(name):
     assert platform(name).split_of(obj).shares_bp == (3334, 3333, 3333)
 
 
+FLAGS = ("spec", "flagSpec", "flags")
+PARTS = (*FLAGS, "model", "targeting", "if", 2, "fractional")
+HALF = {"fractional": [["on", 1], ["off", 1]]}
 BROKEN = {
     "grpcroute": [
         (("spec", "rules"), [], "no rule"),
@@ -190,6 +212,16 @@ BROKEN = {
         (("spec", "candidates", 0, "weight"), -1, "not a split"),
     ],
     "kserve": [(("spec", "predictor", "canaryTrafficPercent"), 130, "from 0 to 100")],
+    "flagd": [
+        ((*FLAGS, "model", "targeting"), {}, "one flag that splits .none"),
+        ((*FLAGS, "dark-mode", "targeting"), HALF, "one flag that splits .dark-mode, model"),
+        ((*FLAGS, "model", "targeting", "if", 1), HALF, "splits at 2 places"),
+        ((*PARTS, 0, 1), -1, "not a split"),
+        ((*PARTS, 0, 1), {"var": "share"}, "in fractional"),
+        ((*PARTS, 0, 0), {"var": "name"}, "in fractional"),
+        (PARTS, [], "empty fractional"),
+        (PARTS, [["old", 1], ["new", 1], ["old", 1]], "duplicate names"),
+    ],
     "nginx": [
         (("data", "default.conf"), "server {}", "0 files"),
         (("data", "readme"), "split_clients a $b { * c; }", "2 files"),

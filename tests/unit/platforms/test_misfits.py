@@ -57,6 +57,7 @@ def _model(model, variant):
         ("envoy", "stored", "image"),
         ("nginx", "stored", "image"),
         ("istio", "stored", "image"),
+        ("flagd", "stored", "image"),
         ("kserve", "misspelled", "format"),
         ("kserve", "of another", "format"),
         ("kserve", "triton by v1", "protocol"),
@@ -100,12 +101,12 @@ def test_a_model_that_it_can_run_or_load(name, model, make_experiment):
 
 def test_who_can_is_named(make_experiment):
     (sticky,) = misfits("kserve", make_experiment, unit="user")
-    assert sticky.hint == "unit: request, or platform: envoy, gateway, grpcroute or nginx"
+    assert sticky.hint == "unit: request, or platform: envoy, flagd, gateway, grpcroute or nginx"
     (grain,) = misfits("kserve", make_experiment, shares_bp=(9950, 50))[:1]
     assert grain.place == ("variants", 0, "split")
     assert (
         grain.hint
-        == "write 100%; for finer steps: envoy, gateway, grpcroute, istio, nginx or seldon2"
+        == "write 100%; for finer steps: envoy, flagd, gateway, grpcroute, istio, nginx or seldon2"
     )
     (many,) = misfits("kserve", make_experiment, names=("a", "b", "c"))
     assert many.place == ("variants",)

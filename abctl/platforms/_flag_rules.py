@@ -1,0 +1,149 @@
+"""The part of flagd's flags that splits: `fractional`, a list of variants with weights.
+
+flagd gives a unit the first variant whose cumulated weight exceeds its point. A variant may come
+several times, so each treatment can have a region of its own.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from abctl.core.change import Object, Ref
+from abctl.core.experiment import Experiment
+from abctl.core.split import TOTAL_BP, Split
+from abctl.errors import ClusterError
+from abctl.platforms import _weighted
+
+Json = dict[str, Any]
+Flags = Mapping[str, Any]
+
+PARTS = TOTAL_BP
+# What the SDKs of OpenFeature call the id of the unit.
+_UNIT = {"var": "targetingKey"}
+_HINT = "a rule of flagd that splits: {fractional: [[control, 90], [treatment, 10]]}"
+
+
+def flag(experiment: Experiment) -> Json:
+    """The flag that splits as the experiment starts.
+
+    Whoever names no unit gets the default with reason DEFAULT: all of them would have one hash.
+    """
+    split = experiment.split
+    names = _weighted.places(split.names)
+    weights = _weighted.weights_of(names, split, PARTS)
+    unit = {"cat": [f"{experiment.assignment.salt}:", _UNIT]}
+    parts = [[name, weight] for name, weight in zip(names, weights, strict=True)]
+    return {
+        "state": "ENABLED",
+        "variants": {name: name for name in split.names},
+        "defaultVariant": split.control,
+        "targeting": {"if": [_UNIT, {"fractional": [unit, *parts]}]},
+    }
+
+
+def key_of(obj: Object, flags: Flags) -> str:
+    """Which of the flags splits: the one that is called as the object, or the only one.
+
+    Raises:
+        ClusterError: none of them, several, or one that does so at several places.
+    """
+    named = {key: list(_fractional(each)) for key, each in flags.items()}
+    found = {key: places for key, places in named.items() if places}
+    own = Ref.of(obj).name
+    if own in found:
+        found = {own: found[own]}
+    if len(found) != 1:
+        which = ", ".join(found) or "none"
+        hint = f"call the one that is meant {own}" if found else _HINT
+        raise ClusterError(f"{Ref.of(obj)}: must have one flag that splits ({which})", hint)
+    ((key, places),) = found.items()
+    if len(places) > 1:
+        message = f"{Ref.of(obj)}: flag {key} splits at {len(places)} places of its rule"
+        raise ClusterError(message, "abctl shifts one: leave fractional in one place")
+    return key
+
+
+def _fractional(rule: Any) -> Iterator[list[Any]]:
+    """Each list of variants that a rule of JsonLogic has."""
+    if isinstance(rule, Mapping):
+        for name, inside in rule.items():
+            if name == "fractional" and isinstance(inside, list):
+                yield inside
+            else:
+                yield from _fractional(inside)
+    elif isinstance(rule, list):
+        for each in rule:
+            yield from _fractional(each)
+
+
+def _parts(obj: Object, flags: Flags) -> list[list[Any]]:
+    """Variants and weights of the flag that splits, as they stand there."""
+    key = key_of(obj, flags)
+    (inside,) = _fractional(flags[key])
+    # Before the variants may stand what is hashed.
+    parts: list[Any] = [each for i, each in enumerate(inside) if i or isinstance(each, list)]
+    for part in parts:
+        if not (isinstance(part, list) and part and isinstance(part[0], str)) or not all(
+            isinstance(weight, int) for weight in part[1:]
+        ):
+            message = f"{Ref.of(obj)}: flag {key} has {part!r} in fractional"
+            raise ClusterError(message, "abctl reads names and whole weights: [control, 90]")
+    if not parts:
+        raise ClusterError(f"{Ref.of(obj)}: flag {key} has an empty fractional", _HINT)
+    return parts
+
+
+def split_of(obj: Object, flags: Flags) -> Split:
+    """The split of the flag, by proportion; what has no weight has 1.
+
+    Raises:
+        ClusterError: no flag splits, or not between named variants.
+    """
+    parts = _parts(obj, flags)
+    weights = [part[1] if len(part) > 1 else 1 for part in parts]
+    return _weighted.split_of(obj, [part[0] for part in parts], weights)
+
+
+def write(obj: Object, flags: Flags, split: Split) -> None:
+    """Write another split into the flags, where it is another.
+
+    Raises:
+        SpecError: other variants, or shares that the list cannot hold.
+        ClusterError: no flag splits.
+    """
+    parts = _parts(obj, flags)
+    names = [part[0] for part in parts]
+    _weighted.require_fit(obj, names, split, PARTS)
+    if split != split_of(obj, flags):
+        weights = _weighted.weights_of(names, split, PARTS)
+        for part, weight in zip(parts, weights, strict=True):
+            part[1:] = [weight]
+
+
+def default(obj: Object, flags: Flags) -> str | None:
+    """The variant that requests outside of the rule get, where the split has it."""
+    found = flags[key_of(obj, flags)].get("defaultVariant")
+    return found if found in split_of(obj, flags).names else None
+
+
+def refusal(obj: Object, flags: Flags) -> str | None:
+    """Why nobody follows the flag."""
+    key = key_of(obj, flags)
+    state = flags[key].get("state")
+    if state == "ENABLED":
+        return None
+    return f"flag {key} is {state}: every application takes the default of its code"
+
+
+def objections(obj: Object, flags: Flags) -> Iterator[str]:
+    """What an evaluator would stumble over at every request."""
+    for key, each in flags.items():
+        known = each.get("variants") or {}
+        asked: Sequence[Any] = [
+            part[0]
+            for inside in _fractional(each)
+            for part in inside
+            if isinstance(part, list) and part
+        ]
+        for name in dict.fromkeys([each.get("defaultVariant"), *asked]):
+            if isinstance(name, str) and name not in known:
+                yield f"{Ref.of(obj)}: flag {key} has no variant {name}"

@@ -110,10 +110,10 @@ def write(obj: Object, flags: Flags, split: Split) -> None:
         SpecError: other variants, or shares that the list cannot hold.
         ClusterError: no flag splits.
     """
-    parts = _parts(obj, flags)
+    parts, asked = _parts(obj, flags), split_of(obj, flags)
     names = [part[0] for part in parts]
     _weighted.require_fit(obj, names, split, PARTS)
-    if split != split_of(obj, flags):
+    if split != asked:
         weights = _weighted.weights_of(names, split, PARTS)
         for part, weight in zip(parts, weights, strict=True):
             part[1:] = [weight]

@@ -45,8 +45,8 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
     """What of the experiment a flag of flagd cannot express."""
     return [
         *_fit.misfits("flagd", CAPABILITIES, experiment),
-        *_unit(experiment),
         *_workload.unserved(experiment, "flagd"),
+        *_unit(experiment),
     ]
 
 

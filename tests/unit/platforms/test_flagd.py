@@ -11,7 +11,7 @@ import pytest
 from abctl.core.assignment import explain
 from abctl.core.experiment import Assignment
 from abctl.core.split import Split
-from abctl.platforms import _flag_rules, flagd
+from abctl.platforms import _flag_rules, envoy, flagd
 from abctl.platforms._flag_hashes import cbor, murmur3
 
 # What evaluators said of 20,000 users; `how` in it says how they were asked.
@@ -88,3 +88,47 @@ def test_nobody_without_a_key_is_in_the_experiment():
     found = explain(RULES, CASES["70-30"], {}, flagd.CAPABILITIES.draw)
     assert (found.variant, found.randomized) == ("control", False)
     assert all(each["keyless"] == ["control", "DEFAULT"] for each in SEEN["evaluators"])
+
+
+def made(fractional, **flag):
+    rule = {"variants": {"a": 1, "b": 2}, "defaultVariant": "a", "state": "ENABLED", **flag}
+    flags = {"f": {**rule, "targeting": {"fractional": fractional}}}
+    ref = {"apiVersion": "v1", "kind": "FeatureFlag", "metadata": {"name": "mine"}}
+    return {**ref, "spec": {"flagSpec": {"flags": flags}}}
+
+
+def test_what_has_no_weight_has_one():
+    obj = made([["a"], ["b", 3]])
+    assert flagd.split_of(obj).shares_bp == (2500, 7500)
+    after = flagd.with_split(obj, Split(("a", "b"), (6000, 4000)))
+    assert after == made([["a", 6000], ["b", 4000]])
+
+
+def test_a_flag_that_nobody_follows_is_said():
+    assert flagd.refusal(made([["a", 1], ["b", 1]])) is None
+    off = made([["a", 1], ["b", 1]], state="DISABLED")
+    assert "flag f is DISABLED" in flagd.refusal(off)
+    # A rollback goes through.
+    assert flagd.split_of(flagd.with_split(off, Split(("a", "b"), (10_000, 0)))).shares_bp[1] == 0
+
+
+def test_the_control_is_what_the_flag_gives_by_default():
+    assert flagd.CAPABILITIES.control(made([["b", 1], ["a", 1]])) == "a"
+    assert flagd.CAPABILITIES.control(made([["b", 1], ["c", 1]])) is None
+
+
+def test_a_variant_that_the_flag_has_not_would_fail_every_evaluation():
+    (found,) = flagd.objections(made([["a", 1], ["c", 1]]))
+    assert found.endswith("flag f has no variant c")
+
+
+def test_it_is_refused_what_no_flag_can_draw(make_experiment):
+    (found,) = [m for m in flagd.misfits(make_experiment(unit="request")) if len(m.place) == 2]
+    assert found.place == ("assignment", "unit")
+
+
+def test_the_hash_is_chosen_where_there_are_two(make_experiment):
+    chosen = make_experiment(hash="flagd-cbor")
+    assert not [m for m in flagd.misfits(chosen) if "hash" in m.place]
+    (found,) = [m for m in envoy.misfits(chosen) if "hash" in m.place]
+    assert found.message == "flagd-cbor, but envoy has a hash of its own"

@@ -96,7 +96,7 @@ OBJECTS = {
                   if:
                     - {ends_with: [{var: email}, "@example.com"]}
                     - new
-                    - {fractional: [[old, 3], [new]]}
+                    - {fractional: [[old, 3], [new, 1]]}
         """,
     "kserve": """
         apiVersion: serving.kserve.io/v1beta1

@@ -1,7 +1,7 @@
 """Completion of `kubectl abctl`: kubectl calls `kubectl_complete-abctl` with the words so far.
 
 It wants a line for each candidate, a tab before its help, and at the end a number that says what
-else may follow: https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/.
+else may follow: "Extend kubectl with plugins" in the documentation of Kubernetes.
 """
 
 import io

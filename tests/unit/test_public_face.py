@@ -43,6 +43,7 @@ def test_every_public_name_is_there_and_documented() -> None:
         _ = abctl.judgement
 
 
+@pytest.mark.process
 def test_the_import_loads_nothing_that_is_not_asked_for() -> None:
     said = "import sys, abctl; print(sorted(n for n in sys.modules if n.startswith('abctl')))"
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)

@@ -42,7 +42,17 @@ def texts(code: ast.expr, named: set[str]) -> Iterator[str]:
 
 
 def test_every_code_that_is_constructed_is_known_and_every_known_one_constructed() -> None:
-    rooms = ("core", "stats", "forms", "metrics", "spec", "evidence", "analysis", "doctor")
+    rooms = (
+        "core",
+        "stats",
+        "forms",
+        "metrics",
+        "spec",
+        "evidence",
+        "tables",
+        "analysis",
+        "doctor",
+    )
     paths = [path for room in rooms for path in (ROOT / "abctl" / room).rglob("*.py")]
     assert {code for path in paths for code in constructed(path)} == set(WORDS)
 

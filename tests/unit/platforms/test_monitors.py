@@ -18,7 +18,7 @@ from abctl.spec.render import render
 
 K8S = Path(__file__).parents[3] / "k8s"
 # Of whom abctl makes the pods itself; a platform's own controller makes those of the others.
-PLATFORMS = ("envoy", "grpcroute", "istio", "nginx")
+PLATFORMS = ("envoy", "flagd", "grpcroute", "istio", "nginx")
 META = "__meta_kubernetes_"
 Json = dict[str, Any]
 Target = tuple[str, str, int, str]
@@ -41,9 +41,11 @@ def endpoints(component: str) -> Iterator[tuple[str, Json, Json]]:
 
 
 def selects(selector: Json, labels: Json) -> bool:
-    exist = [each["key"] for each in selector.get("matchExpressions", ())]
-    assert all(each["operator"] == "Exists" for each in selector.get("matchExpressions", ()))
-    return selector.get("matchLabels", {}).items() <= labels.items() and {*exist} <= labels.keys()
+    expressions = selector.get("matchExpressions", ())
+    assert {each["operator"] for each in expressions} <= {"Exists", "DoesNotExist"}
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        (each["key"] in labels) == (each["operator"] == "Exists") for each in expressions
+    )
 
 
 def scraped(platform: str, component: str) -> Counter[tuple[str, Target]]:

@@ -66,6 +66,10 @@ OF_ESTIMATES: Mapping[str, str] = {
     "noShareDifference": (
         "a null of {null:g} is no difference of two shares: two percentage points are 0.02"
     ),
+    "levelsUnlabelled": (
+        "a relative margin needs labels also of pairs whose answers agree: give it in percentage "
+        "points, such as 1pp"
+    ),
     "harmedLately": "harm since {since} is proven: what was within the margin before is no answer",
     "noVariance": "no variance in either variant",
     "noVarianceOfBuckets": "no variance between the buckets of either variant",
@@ -130,6 +134,10 @@ OF_ESTIMATES: Mapping[str, str] = {
         "{variant}: between {low:g} and {high:g}, one bucket; the rest is interpolation"
     ),
     "varianceReduced": "the time before takes {reduced_ratio:.0%} off the variance",
+    "agreementsUnlabelled": (
+        "pairs whose answers agree have no label, so nobody knows how many of them are right: "
+        "values are the shares of pairs in which one variant alone is right"
+    ),
     "differedBefore": (
         "the variants differed before the experiment already (p = {p:.1g}): either chance, or "
         "units were not assigned at random"

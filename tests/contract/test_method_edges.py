@@ -11,6 +11,7 @@ from abctl.stats import methods
 from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
 from abctl.stats.summaries.buckets import BucketPairs
 from abctl.stats.summaries.grouped import GroupedHistogram
+from abctl.stats.summaries.paired import PairedCounts, paired
 from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream, SummaryError
 
@@ -85,8 +86,18 @@ def shares(kind, n, events):  # noqa: PLR0911 - one for each kind
 
 
 def stream(kind, control, treatment, epoch=None):
+    if kind is PairedCounts:
+        return pairs(control, treatment, epoch)
     sides = [shares(kind, *side) for side in (control, treatment)]
     return Stream(*sides, np.zeros(sides[0].polls) if epoch is None else np.array(epoch))
+
+
+def pairs(control, treatment, epoch):
+    """As many pairs as both have; an event of the one is as likely whatever the other has."""
+    n = np.minimum(np.atleast_1d(control[0]), np.atleast_1d(treatment[0])).astype(float)
+    one, other = (np.minimum(np.atleast_1d(side[1]), n) for side in (control, treatment))
+    both = np.rint(one * other / np.maximum(n, 1.0))
+    return paired(n, both, one - both, other - both, epoch)
 
 
 def checked(found):

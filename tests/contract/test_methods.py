@@ -15,6 +15,7 @@ from abctl.stats.looks import looks
 from abctl.stats.methods import method, names
 from abctl.stats.summaries.buckets import BucketPairs
 from abctl.stats.summaries.grouped import GroupedHistogram
+from abctl.stats.summaries.paired import PairedCounts, paired
 from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
 
@@ -58,6 +59,17 @@ def summary_of(kind, rng, n, level):  # noqa: PLR0911 - one for each kind
     return Histogram(np.reshape(cells, (polls, len(EDGES) + 1)), EDGES)
 
 
+def sides_of(kind, rng, sizes, levels):
+    """Summaries of control and treatment; pairs are of both."""
+    if kind is not PairedCounts:
+        return [summary_of(kind, rng, n, level) for n, level in zip(sizes, levels, strict=True)]
+    n, both = np.minimum(*sizes), 0.8 * min(levels)
+    alone = [min(level - both, 0.5 * (1.0 - both)) for level in levels]
+    cells = rng.multinomial(n, [both, *alone, 1.0 - both - sum(alone)])
+    pairs = paired(n, cells[:, 0], cells[:, 1], cells[:, 2])
+    return [pairs.control, pairs.treatment]
+
+
 def with_covariate(kind, rng, n, level):
     """Values, or ratios, that go with what was known before, which is alike in both variants."""
     if kind is Pairs:
@@ -85,8 +97,7 @@ def streams(draw, kind):
     n_a, n_b = (
         rng.poisson(draw(st.sampled_from([0.3, 1.0, 2.0])) * size, epoch.size) for _ in "ab"
     )
-    control = summary_of(kind, rng, n_a, level)
-    return Stream(control, summary_of(kind, rng, n_b, level * effect), epoch)
+    return Stream(*sides_of(kind, rng, (n_a, n_b), (level, level * effect)), epoch)
 
 
 plans = st.builds(
@@ -272,9 +283,7 @@ def test_it_says_what_it_is(method):
 def test_enough_data_are_estimable(method):
     rng = np.random.default_rng(5)
     n = np.full(40, 3 if method.__name__.endswith(("fisher", "barnard", "boschloo")) else 500)
-    stream = Stream(
-        summary_of(method.SUMMARY, rng, n, 0.3), summary_of(method.SUMMARY, rng, n, 0.15), n * 0
-    )
+    stream = Stream(*sides_of(method.SUMMARY, rng, (n, n), (0.3, 0.15)), n * 0)
     found = method.estimate(stream, Plan(quantile=0.5, threshold=0.05))
     assert isinstance(found, Estimate), found
     assert found.rejects
@@ -284,8 +293,7 @@ def test_enough_data_are_estimable(method):
 @each([method for method in METHODS if method.SEQUENTIAL])
 def test_its_path_ends_with_its_estimate(method):
     rng, n = np.random.default_rng(6), np.full(40, 200)
-    sides = (summary_of(method.SUMMARY, rng, n, level) for level in (0.3, 0.25))
-    stream = Stream(*sides, n * 0)
+    stream = Stream(*sides_of(method.SUMMARY, rng, (n, n), (0.3, 0.25)), n * 0)
     plan = Plan(quantile=0.5, threshold=0.05, mde=Delta(0.05, relative=False))
     found, path = method.estimate(stream, plan), looks(method.estimate, stream, plan, at_most=4)
     assert path.poll.tolist() == [0, 13, 26, 39]
@@ -296,8 +304,9 @@ def test_its_path_ends_with_its_estimate(method):
 @each()
 def test_no_polls_are_not_estimable(method):
     rng = np.random.default_rng(5)
-    none = summary_of(method.SUMMARY, rng, np.zeros(2, dtype=int), 0.3)
-    for stream in (Stream(none, none, np.zeros(2)), _until(Stream(none, none, np.zeros(2)), 0)):
+    n = np.zeros(2, dtype=int)
+    none = Stream(*sides_of(method.SUMMARY, rng, (n, n), (0.3, 0.3)), n)
+    for stream in (none, _until(none, 0)):
         found = method.estimate(stream, Plan(quantile=0.5, threshold=0.05))
         assert isinstance(found, NotEstimable), found
 

@@ -7,6 +7,7 @@ end, the second for any number of looks:
                barnard, boschloo)
     Moments    welch                                                   mean_sequence
                                                                        bursty_mean_sequence
+    PairedCounts  paired_proportion (mcnemar, mcnemar_mid_p)           paired_proportion_sequence
     Buckets    ratio                                                   ratio_sequence
     Events     rate                                                    rate_sequence
     Histogram  quantile                                                quantile_sequence

@@ -60,3 +60,26 @@ def quantile_margin(baseline: float, harm: float, quantile: float, log_sd: float
     """That a treatment which changes nothing is not worse by `harm`, for quantiles (one-sided)."""
     null = quantiles(baseline, harm, quantile, log_sd).variances
     return Target(harm, (null[0], null[0]), null_variances=null)
+
+
+def pairs(effect: float, differ: float) -> Target:
+    """A difference of two shares on the same requests; a unit is a pair of answers.
+
+    >>> from abctl.stats.power.sizes import proportions, sample_size
+    >>> sample_size(pairs(effect=0.01, differ=0.03))[0]  # (1.96 * 0.173 + 0.84 * 0.173)^2 / 0.01^2
+    2353
+    >>> sample_size(proportions(control=0.93, effect=0.01))[0]  # of each variant
+    9540
+
+    Where both are right, or neither is, nothing differs, so the variance of a pair is the share of
+    the others, less the square of the effect.
+
+    Args:
+        effect: treatment minus control.
+        differ: the share of pairs in which one variant alone is right, at least that of the effect.
+
+    Source: Connor (1987), doi:10.2307/2531961; Miettinen (1968), doi:10.2307/2528271.
+    """
+    if not abs(effect) <= differ <= 1.0:
+        raise SummaryError(f"an effect of {effect:g}, where {differ:g} of the pairs differ")
+    return Target(effect, (0.0, differ - effect * effect), null_variances=(0.0, differ))

@@ -95,7 +95,7 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
         now: unix seconds, when it was read.
     """
     question, names = counted.question, counted.names
-    ordered = split or _equal(names)
+    ordered = split or equal_split(names)
     # Exact thirds, where basis points are not.
     shares = [s / TOTAL_BP for s in ordered.shares_bp] if split else [1 / len(names)] * len(names)
     units = [[arm.units for arm in counted.arms]]
@@ -149,7 +149,7 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
         srm=check,
         notes=(
             *_notes(counted, None if split else ordered),
-            *_too_small(design, metrics),
+            *too_small(design, metrics),
             *few(segments),
             *_unsegmented(counted),
         ),
@@ -187,7 +187,8 @@ def _as_summarized(counted: CountedTable, which: int, metric: Metric) -> Metric:
     return replace(metric, kind="mean") if ratio else metric
 
 
-def _equal(names: Sequence[str]) -> Split:
+def equal_split(names: Sequence[str]) -> Split:
+    """Equal shares, as nearly as basis points allow."""
     share, left = divmod(TOTAL_BP, len(names))
     return Split(tuple(names), tuple(share + (i < left) for i in range(len(names))))
 
@@ -239,18 +240,7 @@ def _missing_values(counted: CountedTable) -> Iterator[Reason]:
     for arm in counted.arms:
         for asked, missing in zip(question.metrics, arm.missing, strict=True):
             if missing.any and (asked.aggregate != "count" or asked.column is not None):
-                yield Reason(
-                    "valuesMissing",
-                    {
-                        "metric": asked.metric.name,
-                        "variant": arm.name,
-                        "null_count": missing.nulls,
-                        "infinite_count": missing.infinite,
-                        "text_count": missing.texts,
-                        "example": missing.example,
-                        "rows_count": missing.rows,
-                    },
-                )
+                yield missing.reason(asked.metric.name, arm.name)
 
 
 def _left_out(counted: CountedTable) -> Iterator[Reason]:
@@ -270,7 +260,8 @@ def _left_out(counted: CountedTable) -> Iterator[Reason]:
         yield Reason("variantsUnknown", facts)
 
 
-def _too_small(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Reason]:
+def too_small(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Reason]:
+    """Which primaries have fewer units than find their mde."""
     for size in sizes(design, metrics):
         if size.reached < size.needed:
             yield Reason(

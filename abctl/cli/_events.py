@@ -55,6 +55,22 @@ class EventOptions:
             help="The column of who was assigned, such as user_id; else each row is a unit.",
         ),
     ] = None
+    paired: Annotated[
+        bool | None,
+        typer.Option(
+            "--paired",
+            rich_help_panel=_PANEL,
+            help="Both variants answered each unit (--unit request_id), as a shadow does.",
+        ),
+    ] = None
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=_PANEL,
+            help="With --paired: what was answered; pairs whose answers agree need no label.",
+        ),
+    ] = None
     split: Annotated[
         str | None,
         typer.Option(
@@ -138,10 +154,12 @@ def analyze_events(given: EventOptions) -> "Analysis":
         UsageError: an option that is missing, or cannot be read.
         SourceError: the table cannot be read.
     """
+    from abctl.analysis.paired_table import judge_pairs  # noqa: PLC0415
     from abctl.analysis.table import judge_table  # noqa: PLC0415
     from abctl.core.delta import parse_delta  # noqa: PLC0415
     from abctl.tables.count import count, ordered  # noqa: PLC0415
     from abctl.tables.engine import opened  # noqa: PLC0415
+    from abctl.tables.paired import count_pairs  # noqa: PLC0415
     from abctl.tables.question import Question, with_roles  # noqa: PLC0415
 
     assert given.events is not None, "whoever calls knows that there is a table"
@@ -151,10 +169,20 @@ def analyze_events(given: EventOptions) -> "Analysis":
     if not 0 < alpha < 1:
         raise UsageError(f"--alpha {alpha}, must be between 0 and 1", "--alpha 0.05")
     mde = parse_delta(given.mde) if given.mde else None
+    if given.answer is not None and not given.paired:
+        raise UsageError("--answer works only with --paired", f"--paired --answer {given.answer}")
     asked = with_roles(given.metric or (), given.guardrail or (), given.primary, mde)
-    columns = given.variant, given.unit
     segments = tuple(given.segment or ())
-    question = Question(*columns, asked, given.control, given.split, alpha, segments)
+    columns = given.variant, given.unit
+    question = Question(*columns, asked, given.control, given.split, alpha, segments, given.answer)
+    if given.paired:
+        if segments:
+            raise UsageError(
+                "--segment goes with no --paired", f"leave out {segments[0]}"
+            )
+        with opened(given.events, given.format_) as table:
+            pairs = count_pairs(table, question)
+        return judge_pairs(pairs, time.time())
     with opened(given.events, given.format_) as table:
         counted = count(table, question)
     return judge_table(counted, ordered(question, counted.names), time.time())

@@ -112,6 +112,7 @@ OF_ESTIMATES: Mapping[str, str] = {
     ),
     "requestsUnknown": "the source has no request counters of {variants:and}",
     "noTraffic": "no traffic that counts",
+    "pairsOfBoth": "both variants answered the same requests, so there is none",
     "oneVariantOnly": "one variant has all the traffic, there is nothing to compare",
     # What a reader should know of an estimate.
     "rejectedEarlier": (

@@ -58,6 +58,19 @@ def _adjusted(f: Facts) -> str:
     return f", adjusted by the same {format_duration(before)} before it" if before else ""
 
 
+def _unpaired(f: Facts) -> str:
+    parts = [
+        (f["without_treatment_count"], f"no answer of {f['treatment']}"),
+        (f["without_control_count"], "none of the control"),
+        (f["repeated_count"], "several of one variant"),
+    ]
+    said = ", ".join(f"{n:,} have {what}" for n, what in parts if n)
+    return (
+        f"{f['pairs_count']:,} units have an answer of both; {said}: these are left out. If an "
+        "answer is missing because it failed, give it a row and count it as wrong"
+    )
+
+
 OF_TABLES: Words = {
     # Why a table cannot be trusted.
     "unitsMismatch": (
@@ -93,6 +106,18 @@ OF_TABLES: Words = {
     "oneLookAtTable": (
         "this is one look, and its error rate is that of one: do not look again and again until "
         "it says what you want"
+    ),
+    "pairsSayNot": (
+        "pairs compare answers: what users make of an answer, and how long it takes under real "
+        "traffic, takes a split"
+    ),
+    "unitsUnpaired": (
+        "treatment pairs_count without_treatment_count without_control_count repeated_count",
+        _unpaired,
+    ),
+    "labelsOfSome": (
+        "{treatment}: of {differ_count:,.0f} pairs whose answers differ {labelled_count:,.0f} have "
+        "a label; those must be a random part of them. Of pairs that agree as large a part counts"
     ),
     "splitAssumed": "the split is taken to be {split:split}; --split says another",
     "rowsAreUnits": (

@@ -13,7 +13,7 @@ from abctl.core.split import format_share
 from abctl.core.time import format_moment
 from abctl.core.verdict import deviation
 from abctl.files import as_argument
-from abctl.report.effects import compared, named, of_table, of_units, of_what
+from abctl.report.effects import compared, named, of_pairs, of_table, of_units, of_what
 from abctl.report.layout import Row, table
 from abctl.report.over_time import strips
 from abctl.report.plot import intervals, room
@@ -143,6 +143,7 @@ def heading(found: Analysis) -> Iterator[str]:
     looks = "one look" if found.test == "fixed" else "any number of looks"
     if of_table(found):
         units = "row" if found.unit == "request" else "unit"
+        units = "pair" if of_pairs(found) else units
         yield f"{found.source}: by {units}, {looks} at alpha {found.alpha:g}"
         return
     yield f"{found.experiment}: by {found.unit}, {looks} at alpha {found.alpha:g}"

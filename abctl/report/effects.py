@@ -49,6 +49,11 @@ def of_table(found: Analysis) -> bool:
     return found.preset == "table"
 
 
+def of_pairs(found: Analysis) -> bool:
+    """Whether it is of units that both variants answered."""
+    return any(note.code == "pairsSayNot" for note in found.notes)
+
+
 def of_units(found: Analysis) -> bool:
     """Whether all of its metrics are of tables, of units with a window each."""
     return found.preset == "events"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         compare_ratios,
     )
     from abctl.stats.library.frame import Comparison
+    from abctl.stats.library.paired import PairedSize, compare_paired, sample_size_paired
     from abctl.stats.library.result import Result
     from abctl.stats.library.sizes import SampleSize, sample_size_means, sample_size_proportions
 
@@ -45,16 +46,19 @@ __all__ = [
     "Comparison",
     "Delta",
     "Options",
+    "PairedSize",
     "Result",
     "SampleSize",
     "compare_means",
+    "compare_paired",
     "compare_proportions",
     "compare_quantiles",
     "compare_ratios",
     "sample_size_means",
+    "sample_size_paired",
     "sample_size_proportions",
 ]
-_PARTS = ("delta", "library.arrays", "library.frame", "library.sizes")
+_PARTS = ("delta", "library.arrays", "library.frame", "library.paired", "library.sizes")
 
 
 def __getattr__(name: str) -> object:

@@ -15,12 +15,6 @@ _UNSEEN = Missing(0, 0, 0, "", 0)
 Cells = Mapping[int, Mapping[str, Histogram]]
 
 
-def of_metric(row: Sequence[Any], i: int) -> Sequence[Any]:
-    """What the checks have of a metric."""
-    begin = 2 + i * _PER_METRIC
-    return row[begin : begin + _PER_METRIC]
-
-
 def histograms(rows: Iterable[Sequence[Any]], edges: tuple[float, ...]) -> dict[str, Histogram]:
     """By variant, from its cells."""
     found = dict[str, Histogram]()
@@ -29,14 +23,6 @@ def histograms(rows: Iterable[Sequence[Any]], edges: tuple[float, ...]) -> dict[
         beyond = sum(float(n) for edge, n in cells.items()) - sum(counts)
         found[name] = Histogram(np.array([[*counts, beyond]]), edges)
     return found
-
-
-def missing_of(check: Sequence[Any], question: Question) -> tuple[Missing, ...]:
-    """What of each metric is no number, as the checks have it."""
-    return tuple(
-        Missing(int(m[0]), int(m[1]), int(m[2]), printable(str(m[3] or "")[:40]), int(check[0]))
-        for m in (of_metric(check, i) for i in range(len(question.metrics)))
-    )
 
 
 def arm_of(

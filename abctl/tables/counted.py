@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from abctl.core.reasons import Reason
 from abctl.stats.summaries.linear import spread
 from abctl.stats.summary import Counts, Histogram, Moments, SummaryError
 from abctl.tables.question import Asked, Question
@@ -91,6 +92,17 @@ class Missing:
     def any(self) -> bool:
         """Whether there are such rows."""
         return bool(self.nulls or self.infinite or self.texts)
+
+    def reason(self, metric: str, variant: str) -> Reason:
+        """What is said of them."""
+        facts = {
+            "null_count": self.nulls,
+            "infinite_count": self.infinite,
+            "text_count": self.texts,
+            "example": self.example,
+            "rows_count": self.rows,
+        }
+        return Reason("valuesMissing", {"metric": metric, "variant": variant, **facts})
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,6 +69,7 @@ class Question:
         control: the value of the control; None: the one that is plainly called so.
         shares: the split as it was given; None: equal shares.
         segments: columns by whose values results are told apart.
+        answer: the column of what was answered; with equal answers a pair needs no number.
     """
 
     variant: str
@@ -78,6 +79,7 @@ class Question:
     shares: str | None = None
     alpha: float = 0.05
     segments: tuple[str, ...] = ()
+    answer: str | None = None
 
 
 def parse_metric(text: str, role: Role = "secondary") -> Asked:

@@ -157,6 +157,47 @@ def mixed(question: Question, names: Sequence[str]) -> str:
     )
 
 
+def pairs(question: Question, control: str, treatment: str, shifts: Sequence[float]) -> str:
+    """Units that have one answer of each of two variants, and sums over them.
+
+    Args:
+        question: what is asked, with a unit.
+        control: its name in the table.
+        treatment: the same.
+        shifts: what is taken off each value of a metric, so that squares keep their digits.
+    """
+    of = {"c": f"arm_of = {text(control)}", "t": f"arm_of = {text(treatment)}"}
+    flat = [f"COUNT(*) FILTER ({which}) AS n_{side}" for side, which in of.items()]
+    flat += [f"MIN(answer_of) FILTER ({which}) AS answer_{side}" for side, which in of.items()]
+    totals = [
+        "COUNT(*) FILTER (n_c = 1 AND n_t = 1)",
+        "COUNT(*) FILTER (n_t = 0)",
+        "COUNT(*) FILTER (n_c = 0)",
+        "COUNT(*) FILTER (n_c > 1 OR n_t > 1)",
+        "COUNT(*)",
+    ]
+    whole = "n_c = 1 AND n_t = 1"
+    same = "COALESCE(answer_c = answer_t, FALSE)"
+    for i, shift in enumerate(shifts):
+        for side, which in of.items():
+            flat.append(f"MIN(value_{i}) FILTER ({which}) AS {side}_{i}")
+        known = f"({whole} AND c_{i} IS NOT NULL AND t_{i} IS NOT NULL)"
+        c, t = f"(c_{i} - {shift!r}::DOUBLE)", f"(t_{i} - {shift!r}::DOUBLE)"
+        totals.append(f"COUNT(*) FILTER ({known})")
+        totals += [f"SUM({x}) FILTER ({known})" for x in (c, t, f"{c}*{c}", f"{t}*{t}", f"{c}*{t}")]
+        totals += [
+            f"COUNT(*) FILTER ({whole} AND {alike} AND {have})"
+            for alike in (same, f"NOT {same}")
+            for have in (known, f"NOT {known}")
+        ]
+        totals.append(f"BOOL_AND(c_{i} IN (0, 1) AND t_{i} IN (0, 1)) FILTER ({known})")
+    listed = ", ".join(f"{each} AS total_{n}" for n, each in enumerate(totals))
+    return (
+        f"WITH {_rows(question)}, per_unit AS (SELECT {', '.join(flat)} FROM events_read "
+        f"WHERE {_counts((control, treatment))} GROUP BY unit_of) SELECT {listed} FROM per_unit"
+    )
+
+
 def repeated() -> str:
     """How many rows equal another one in every column."""
     return (
@@ -257,6 +298,9 @@ def _rows(question: Question, by: By | None = None) -> str:
         f"CAST({quoted(question.unit)} AS VARCHAR) AS unit_text"
         if question.unit
         else "'row' AS unit_text",
+        f"CAST({quoted(question.answer)} AS VARCHAR) AS answer_of"
+        if question.answer
+        else "NULL AS answer_of",
     ]
     if by is not None:
         raw.append(f"NULLIF(TRIM(CAST({quoted(by.column)} AS VARCHAR)), '') AS segment_text")
@@ -273,7 +317,7 @@ def _rows(question: Question, by: By | None = None) -> str:
     return (
         f"texts_read AS (SELECT {', '.join(raw)} FROM {EVENTS}), "
         "numbers_read AS (SELECT NULLIF(TRIM(arm_text), '') AS arm_of, "
-        f"NULLIF(TRIM(unit_text), '') AS unit_of, "
+        f"NULLIF(TRIM(unit_text), '') AS unit_of, answer_of, "
         f"{', '.join(f'raw_{i}' for i in range(len(numbers)))}, {', '.join(numbers)}"
         f"{f', segment_text, {by.code} AS segment_of' if by else ''} FROM texts_read), "
         f"events_read AS (SELECT *, {', '.join(values)} FROM numbers_read)"

@@ -12,6 +12,7 @@ from abctl.stats.estimate import Delta, Estimate, NotEstimable, Plan
 from abctl.stats.summaries.buckets import BucketPairs
 from abctl.stats.summaries.grouped import GroupedHistogram
 from abctl.stats.summaries.paired import PairedCounts, paired
+from abctl.stats.summaries.paired_means import PairedMoments
 from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream, SummaryError
 
@@ -86,18 +87,21 @@ def shares(kind, n, events):  # noqa: PLR0911 - one for each kind
 
 
 def stream(kind, control, treatment, epoch=None):
-    if kind is PairedCounts:
-        return pairs(control, treatment, epoch)
+    if kind in (PairedCounts, PairedMoments):
+        return pairs(kind, control, treatment, epoch)
     sides = [shares(kind, *side) for side in (control, treatment)]
     return Stream(*sides, np.zeros(sides[0].polls) if epoch is None else np.array(epoch))
 
 
-def pairs(control, treatment, epoch):
+def pairs(kind, control, treatment, epoch):
     """As many pairs as both have; an event of the one is as likely whatever the other has."""
     n = np.minimum(np.atleast_1d(control[0]), np.atleast_1d(treatment[0])).astype(float)
     one, other = (np.minimum(np.atleast_1d(side[1]), n) for side in (control, treatment))
     both = np.rint(one * other / np.maximum(n, 1.0))
-    return paired(n, both, one - both, other - both, epoch)
+    if kind is PairedCounts:
+        return paired(n, both, one - both, other - both, epoch)
+    sides = [PairedMoments(n, each, each, both) for each in (one, other)]
+    return Stream(*sides, np.zeros(n.size) if epoch is None else np.array(epoch))
 
 
 def checked(found):
@@ -169,7 +173,7 @@ def test_no_event_in_one_variant_against_many_is_a_difference(method, swap) -> N
     checked(found)
     # A median does not see what a quarter does; means wait until neither is all zero.
     bursty = name(method).startswith("bursty_ratio")
-    means = method.SUMMARY in (Moments, Pairs) or bursty
+    means = method.SUMMARY in (Moments, Pairs, PairedMoments) or bursty
     if "quantile" not in name(method) and not means:
         assert isinstance(found, Estimate), found
         assert found.rejects

@@ -16,6 +16,7 @@ from abctl.stats.methods import method, names
 from abctl.stats.summaries.buckets import BucketPairs
 from abctl.stats.summaries.grouped import GroupedHistogram
 from abctl.stats.summaries.paired import PairedCounts, paired
+from abctl.stats.summaries.paired_means import PairedMoments, paired_moments
 from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Buckets, Counts, Events, Histogram, Moments, Stream
 
@@ -61,6 +62,8 @@ def summary_of(kind, rng, n, level):  # noqa: PLR0911 - one for each kind
 
 def sides_of(kind, rng, sizes, levels):
     """Summaries of control and treatment; pairs are of both."""
+    if kind is PairedMoments:
+        return pairs_of_numbers(rng, np.minimum(*sizes), levels)
     if kind is not PairedCounts:
         return [summary_of(kind, rng, n, level) for n, level in zip(sizes, levels, strict=True)]
     n, both = np.minimum(*sizes), 0.8 * min(levels)
@@ -68,6 +71,20 @@ def sides_of(kind, rng, sizes, levels):
     cells = rng.multinomial(n, [both, *alone, 1.0 - both - sum(alone)])
     pairs = paired(n, cells[:, 0], cells[:, 1], cells[:, 2])
     return [pairs.control, pairs.treatment]
+
+
+def pairs_of_numbers(rng, n, levels):
+    """Numbers that go together; the polls of both variants."""
+    polls = []
+    for size in n:
+        common = rng.normal(0.0, 0.3, size)
+        values = [level + common + rng.normal(0.0, 0.1, size) for level in levels]
+        polls.append(paired_moments(*values))
+    fields = ("n", "sum", "sum_sq", "product")
+    return [
+        PairedMoments(*(np.reshape([getattr(side(p), f) for p in polls], n.size) for f in fields))
+        for side in (lambda pair: pair.control, lambda pair: pair.treatment)
+    ]
 
 
 def with_covariate(kind, rng, n, level):

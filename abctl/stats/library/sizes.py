@@ -143,18 +143,41 @@ def _effect(plan: Plan, baseline: float) -> float:
 
 
 def _size(target: Target, plan: Plan, power: float, ratio: float, test: Test) -> SampleSize:
-    if test not in get_args(Test):
-        raise ValueError(f"test={test!r}: must be one of {', '.join(get_args(Test))}")
+    require_power(power, plan)
     power, ratio = number("power", power), number("ratio", ratio)
-    if not plan.alpha < power < 1.0 or ratio <= 0.0:
-        raise ValueError(f"power={power:g} must be over alpha, under 1, and ratio={ratio:g} over 0")
-    one_sided = plan.alternative != "two-sided"
-    inflation = 1.0
-    if test == "horizon":
-        inflation = cost_of_horizon(plan.alpha, power, one_sided=one_sided)[0]
-    elif test == "sequential":
-        inflation = sizes.cost_of_looking(plan.alpha, power, one_sided=one_sided)[0]
+    if ratio <= 0.0:
+        raise ValueError(f"ratio={ratio:g}: must be over 0")
+    one_sided, inflation = plan.alternative != "two-sided", cost_of(test, plan, power)
     control, treatment = sizes.sample_size(
         target, plan.alpha, power, ratio=ratio, one_sided=one_sided, inflation=inflation
     )
     return SampleSize(control, treatment, target.effect, power, plan, test)
+
+
+def require_power(power: object, plan: Plan) -> None:
+    """That it is a probability above that of an error.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if not plan.alpha < (found := number("power", power)) < 1.0:
+        raise ValueError(f"power={found:g}: must be over alpha, and under 1")
+
+
+def cost_of(test: Test, plan: Plan, power: float) -> float:
+    """What looking costs: units over those of one look.
+
+    >>> round(cost_of("horizon", plan_of(), 0.8), 2)
+    1.09
+
+    Raises:
+        ValueError: no such test.
+    """
+    if test not in get_args(Test):
+        raise ValueError(f"test={test!r}: must be one of {', '.join(get_args(Test))}")
+    one_sided = plan.alternative != "two-sided"
+    if test == "horizon":
+        return cost_of_horizon(plan.alpha, power, one_sided=one_sided)[0]
+    if test == "sequential":
+        return sizes.cost_of_looking(plan.alpha, power, one_sided=one_sided)[0]
+    return 1.0

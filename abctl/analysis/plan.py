@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from abctl.analysis.plan_pairs import Pairs, pairs_of
 from abctl.analysis.ramp import Shares, Step, units_through
 from abctl.core.delta import format_delta
 from abctl.core.experiment import Direction
@@ -32,13 +33,12 @@ class Question:
     Attributes:
         baseline: the control's value: a share for proportions, events per unit for rates.
         size: the smallest effect worth finding, of either sign (the MDE, two-sided); or a margin.
-        is_margin: whether the size is a guardrail's margin: what must be shown then is that a
-            treatment that changes nothing stays within it (one-sided).
+        is_margin: whether the size is a guardrail's margin: shown must be that a treatment which
+            changes nothing stays within it (one-sided).
         shares: of control and treatments, in (0, 1].
         sd: standard deviation of a unit's value, for means; of its logarithm, for quantiles; for
             ratios that of the numerator minus the ratio times the denominator, where it is known.
-        cvs: coefficients of variation of a user's numerator and denominator, for ratios, and the
-            correlation of both.
+        cvs: of ratios: variation of a user's numerator and denominator, and their correlation.
         quantile: which, for quantiles.
         direction: which way the effect goes.
         one_sided: whether only that way counts: so the verdict decides. A margin is always so.
@@ -48,6 +48,7 @@ class Question:
         requests_per_user: how many units a cluster has.
         units_per_day: traffic of all variants together; None where it is not known.
         ramp: splits before the one of `shares`, each for a time; it needs the traffic.
+        differ: the share of requests that both models would answer differently; None: no pairs.
     """
 
     kind: Kind
@@ -68,6 +69,7 @@ class Question:
     requests_per_user: float = 1.0
     units_per_day: float | None = None
     ramp: tuple[Step, ...] = ()
+    differ: float | None = None
 
     @property
     def one_way(self) -> bool:
@@ -124,6 +126,7 @@ class Answer:
         reach: what common durations find, in days (None: nothing); not of a ramp.
         elsewhere: the control's units of one look by calculators that take its variance alone as
             that of both variants without a difference; None where they say the same.
+        pairs: what would do if both models answered the same requests; None where it is not asked.
     """
 
     question: Question
@@ -132,6 +135,7 @@ class Answer:
     looking: tuple[tuple[Looking, Row], ...]
     reach: tuple[tuple[float, Delta | None], ...]
     elsewhere: int | None = None
+    pairs: Pairs | None = None
 
 
 def plan(question: Question) -> Answer:
@@ -163,7 +167,15 @@ def _answered(question: Question) -> Answer:
     looking = tuple(
         (how, found) for how in get_args(Looking) if (found := _row(question, question.size, how))
     )
-    return Answer(question, row, rows, looking, tuple(_reach(question)), _elsewhere(question, row))
+    reach, elsewhere = tuple(_reach(question)), _elsewhere(question, row)
+    return Answer(question, row, rows, looking, reach, elsewhere, _pairs(question, row.effect))
+
+
+def _pairs(question: Question, effect: float) -> Pairs | None:
+    if question.differ is None or (question.kind, question.is_margin) != ("proportion", False):
+        return None
+    asked = question.differ, question.alpha_each, question.power
+    return pairs_of(effect, *asked, one_sided=question.one_way)
 
 
 def _elsewhere(question: Question, row: Row) -> int | None:

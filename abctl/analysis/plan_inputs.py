@@ -7,9 +7,12 @@ from abctl.core.analysis import Analysis
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.split import TOTAL_BP
 from abctl.errors import SourceError, UsageError
+from abctl.metrics.presets import ERRORS, LATENCY
 from abctl.stats.estimate import Estimate
 
 _DAY_SECONDS = 86_400.0
+# Of the answers of two versions of a model, where nobody says another share.
+USUALLY_DIFFER = 0.05
 
 
 def metric_of(experiment: Experiment, name: str | None) -> Metric:
@@ -47,8 +50,15 @@ def of_experiment(experiment: Experiment, metric: Metric) -> dict[str, Any]:
         "alpha": design.alpha,
         "power": design.power,
         "test": design.test,
+        "differ": USUALLY_DIFFER if _of_answers(metric) else None,
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _of_answers(metric: Metric) -> bool:
+    """Whether it is an outcome of each answer, such as whether it was right."""
+    outcome = metric.counted not in (ERRORS, LATENCY, "requests") and not metric.of_table
+    return outcome and metric.kind == "proportion" and metric.per == "outcome"
 
 
 def units_per_day(found: Analysis, metric: Metric) -> float:

@@ -99,6 +99,12 @@ class DesignOptions:
         None
     )
     split: Annotated[str | None, typer.Option(help="Shares, control first: 90/10.")] = None
+    answers_differ: Annotated[
+        str | None,
+        typer.Option(
+            help="Share of requests that both models would answer differently, for pairs: 5%."
+        ),
+    ] = None
     ramp: Annotated[
         str | None,
         typer.Option(help="Splits before it, each for a time (with --traffic): 95/5:1d,80/20:2d."),
@@ -162,6 +168,8 @@ def plan(
     abctl plan iris.yaml --baseline 91%
 
     abctl plan iris.yaml --metric errors --baseline 0.4%
+
+    abctl plan iris.yaml --baseline 93% --answers-differ 5%
 
     abctl plan iris.yaml --live
     """

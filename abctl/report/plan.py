@@ -62,6 +62,9 @@ def document(answer: "Answer") -> dict[str, Any]:
         **_of_row(answer.row, asked),
         "tradeOff": [_of_row(row, asked) for row in answer.trade_off],
         "looking": [{"test": how, **_of_row(row, asked)} for how, row in answer.looking],
+        "pairs": None
+        if (pairs := answer.pairs) is None
+        else {"n": pairs.n, "labels": pairs.labels, "answersDifferRatio": pairs.differ},
         "reach": [
             {"days": days, "size": None if found is None else format_delta(found, asked.kind)}
             for days, found in answer.reach
@@ -176,6 +179,14 @@ def remarks(answer: "Answer") -> "Iterator[str]":
             f"{fixed.n[0]:,}: they take the control's variance for both variants if nothing "
             "differs; the test pools both"
         )
+    if (pairs := answer.pairs) is not None:
+        differ = _trim(f"{pairs.differ:.4%}")
+        yield (
+            f"where both models answer the same requests, as a shadow does, and {differ} of the "
+            f"answers differ (--answers-differ), {pairs.n:,} requests and about {pairs.labels:,} "
+            "labels would do, looked at once: where answers agree nothing can differ. That is of "
+            "right and wrong answers, not of what users do"
+        )
     if not asked.one_way:
         yield "an experiment decides one-sided: --one-sided, or give its file"
     for days, found in answer.reach:
@@ -215,6 +226,18 @@ def parse_baseline(text: str, kind: Kind) -> float:
     if kind == "proportion" and not percent:
         raise UsageError(f"baseline {text!r} has no unit, must say which", hint)
     return value
+
+
+def parse_answers_differ(text: str) -> float:
+    """`5%`, the share of requests that two models answer differently.
+
+    Raises:
+        UsageError: no percentage over 0% and at most 100%.
+    """
+    percent = _PERCENT.match(text)
+    if percent is None or not 0 < float(percent[1]) <= 100:  # noqa: PLR2004 - all of them
+        raise UsageError(f"--answers-differ {text!r}, must be a share over 0%", "write 5%")
+    return float(percent[1]) / 100
 
 
 def parse_traffic_per_day(text: str) -> float:

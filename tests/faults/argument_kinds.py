@@ -35,6 +35,7 @@ OF_NAME = {
     "analyze.guardrail": "words",
     "analyze.primary": "words",
     "analyze.unit": "words",
+    "answers_differ": "size",
     "baseline": "size",
     "controller.listen": "target",
     "controller.prometheus": "words",

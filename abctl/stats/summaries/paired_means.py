@@ -56,7 +56,7 @@ def paired_moments(
     poll = np.arange(a.size) * polls // max(a.size, 1)
 
     def sums(values: Array) -> Array:
-        return np.bincount(poll, values, polls)
+        return np.asarray(np.bincount(poll, values, polls), dtype=np.float64)
 
     n, product = sums(np.ones_like(a)), sums(a * b)
     one, other = (PairedMoments(n, sums(x), sums(x * x), product, shift) for x in (a, b))

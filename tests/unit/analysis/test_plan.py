@@ -216,6 +216,37 @@ def test_the_command_shows_people_a_table(capsys) -> None:
     assert "still at 0.4% is not at 5.4%" in capsys.readouterr().out
 
 
+def test_pairs_stand_beside_the_split(capsys) -> None:
+    """A shadow needs a fraction of the requests, and labels where answers differ."""
+    assert run(["plan", str(DEMO), "--baseline", "93%", "--mde", "1pp", "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    z = NormalDist().inv_cdf(0.95) * math.sqrt(0.05) + NormalDist().inv_cdf(0.8) * math.sqrt(
+        0.05 - 0.01**2
+    )
+    assert found["pairs"] == {
+        "n": math.ceil((z / 0.01) ** 2),
+        "labels": math.ceil(math.ceil((z / 0.01) ** 2) * 0.05),
+        "answersDifferRatio": 0.05,
+    }
+    assert found["pairs"]["n"] < found["total"] / 5
+    options = ["--baseline", "93%", "--mde", "1pp", "--answers-differ", "3%"]
+    assert run(["plan", str(DEMO), *options]) == 0
+    assert "3% of the answers differ" in " ".join(capsys.readouterr().out.split())
+    for other in (
+        ["--metric", "errors", "--baseline", "1%"],
+        ["--baseline", "50%", "--mde", "9pp"],
+    ):
+        assert run(["plan", str(DEMO), *other, "-o", "json"]) == 0
+        assert json.loads(capsys.readouterr().out)["pairs"] is None
+    for wrong in (
+        ["--answers-differ", "0%"],
+        ["--answers-differ", "5"],
+        ["--kind", "rate", "--answers-differ", "3%"],
+    ):
+        assert run(["plan", "--baseline", "5%", "--mde", "1pp", *wrong]) == 2
+        assert "--answers-differ" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -8,6 +8,7 @@ end, the second for any number of looks:
     Moments    welch                                                   mean_sequence
                                                                        bursty_mean_sequence
     PairedCounts  paired_proportion (mcnemar, mcnemar_mid_p)           paired_proportion_sequence
+    PairedMoments paired_mean                                          paired_mean_sequence
     Buckets    ratio                                                   ratio_sequence
     Events     rate                                                    rate_sequence
     Histogram  quantile                                                quantile_sequence

@@ -10,7 +10,7 @@ import numpy as np
 from abctl.stats.estimate import Remark
 from abctl.stats.sequential.sequence import Paths
 from abctl.stats.summaries.moments import CANCELLED, cancelled
-from abctl.stats.summaries.thirds import _skewness, equal_by_spread
+from abctl.stats.summaries.thirds import equal_by_spread, skewness_of
 from abctl.stats.summary import Array, Moments, Stream, Summary, SummaryError
 
 _BURN_IN, _EQUAL_VALUES, _MANY = 100.0, 10.0, 10_000.0
@@ -104,7 +104,7 @@ def moment_pair_paths(stream: Stream[PairedMoments]) -> Paths:
         one.n, each, np.maximum(one.sum_sq + other.sum_sq - 2.0 * one.product, 0.0)
     )
     equal = equal_by_spread(differences)
-    skewness, deviation = _skewness(differences, float(each.sum() / max(one.n.sum(), 1.0)))
+    skewness, deviation = skewness_of(differences, float(each.sum() / max(one.n.sum(), 1.0)))
     variance = np.maximum(var_a + var_b - 2.0 * cov, 0.0)
     third = skewness * variance**2 / np.where(deviation > 0.0, deviation, 1.0)
     return Paths(

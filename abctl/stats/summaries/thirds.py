@@ -80,7 +80,7 @@ def third_moments(stream: Stream[Moments], variances: tuple[Array, Array]) -> tu
     first = stream.control.n[:1].sum() + stream.treatment.n[:1].sum()
     sums = stream.control.sum[:1].sum() + stream.treatment.sum[:1].sum()
     center = float(sums / max(first, 1.0))
-    sides = [_skewness(side, center) for side in (stream.control, stream.treatment)]
+    sides = [skewness_of(side, center) for side in (stream.control, stream.treatment)]
     n_a, n_b = np.cumsum(stream.control.n), np.cumsum(stream.treatment.n)
     pooled = (n_a * sides[0][0] + n_b * sides[1][0]) / np.maximum(n_a + n_b, 1.0)
     found = [
@@ -92,7 +92,7 @@ def third_moments(stream: Stream[Moments], variances: tuple[Array, Array]) -> tu
     return found[0], found[1]
 
 
-def _skewness(moments: Moments, center: float) -> tuple[Array, Array]:
+def skewness_of(moments: Moments, center: float) -> tuple[Array, Array]:
     """Skewness of one value and its standard deviation, at every look."""
     n = moments.n
     sums = moments.sum - center * n

@@ -25,7 +25,8 @@ from abctl.stats.power.targets import pairs as of_pairs
 from abctl.stats.power.up_to_horizon import cost_of_horizon, planned_information
 from abctl.stats.sequential.paired_e import differences, log_e_path
 from abctl.stats.summaries.paired import PairedCounts, cells_of, paired
-from abctl.stats.summary import Stream, SummaryError
+from abctl.stats.summaries.paired_means import paired_moments
+from abctl.stats.summary import Moments, Stream, SummaryError
 
 TABLES = [(900, 30, 15, 55), (10, 3, 0, 2), (0, 3, 2, 5), (100, 0, 0, 20), (50, 0, 9, 1)]
 SIDES = ("two-sided", "greater", "less")
@@ -203,3 +204,28 @@ def test_no_pair_is_no_answer() -> None:
     found = paired_proportion_sequence.estimate(paired([0, 0], 0, 0, 0), Plan())
     assert isinstance(found, NotEstimable)
     assert found.why.code == "noSharedEpoch"
+
+
+@pytest.mark.slow
+def test_errors_on_the_same_requests_are_found_with_fewer_of_them() -> None:
+    seed, runs = secrets.randbits(32), 60
+    rng = np.random.default_rng(seed)
+    plan = Plan(alternative="less", mde=Delta(0.05, relative=False))
+    wrong = found = alone = 0
+    for _ in range(runs):
+        hard = rng.exponential(1.0, 1500)
+        sides = [hard * rng.uniform(0.7, 1.3, 1500) for _ in range(2)]
+        for effect in (0.0, 0.05):
+            stream = paired_moments(sides[0], sides[1] - effect, shift=1.0, polls=30)
+            rejects = method("paired_mean_horizon").estimate(stream, plan).rejects
+            wrong, found = wrong + rejects * (effect == 0.0), found + rejects * (effect > 0.0)
+        alone += method("welch").estimate(as_split(sides[0], sides[1] - 0.05), plan).rejects
+    said = f"seed {seed}: {wrong} wrong, {found} found, {alone} by a split of {runs}"
+    assert stats.binom.sf(wrong - 1, runs, 0.05) >= 0.01, said
+    assert found > 0.8 * runs > 2 * alone, said
+
+
+def as_split(control, treatment):
+    """As if each request had one answer: half of them of each variant."""
+    sides = control[::2], treatment[1::2]
+    return Stream(*(Moments(x.size, x.sum(), x @ x) for x in sides), 0)

@@ -208,7 +208,7 @@ def test_polls_of_one_request_or_one_variant_are_polls(method) -> None:
 @each()
 def test_an_epoch_of_one_variant_is_not_part_of_the_estimate(method) -> None:
     each_n = 20 if name(method) in SMALL else 4000
-    many = method.SUMMARY in (Histogram, GroupedHistogram) or name(method) in BURSTS
+    many = method.SUMMARY in (Histogram, GroupedHistogram, PairedMoments) or name(method) in BURSTS
     polls = 40 if many else 1
     n, fourth, third = (np.full(polls, size) for size in (each_n, each_n // 4, each_n // 3))
     alone = stream(method.SUMMARY, (n, fourth), (n, third))

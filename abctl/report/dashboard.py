@@ -1,7 +1,7 @@
 """A dashboard for Grafana, which asks for the same selectors as the analysis does (pure).
 
-What Prometheus does not know is not on it: the split that is wanted is in the ledger, and verdicts
-are in the report.
+The split that is wanted and the effects with their bounds are what the controller says of itself;
+where none runs, these lines are empty.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Any
 
 from abctl.core.change import Object
 from abctl.core.experiment import SHARES, Experiment, Metric
-from abctl.core.selector import alone, as_counted
+from abctl.core.selector import alone, as_counted, escape
 from abctl.metrics.presets import ERRORS, LATENCY
 from abctl.metrics.queries import MetricQueries
 
@@ -21,6 +21,12 @@ RATE, WINDOW = "$__rate_interval", "$window"
 _WINDOWS = ("5m", "30m", "1h", "6h", "1d")
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_WANTED = "abctl_experiment_share_ratio"
+_EFFECT = {
+    "": "abctl_metric_effect",
+    ", lower": "abctl_metric_effect_lower",
+    ", upper": "abctl_metric_effect_upper",
+}
 _PART = "abctl_part"  # a label that tells counters apart whose other labels are alike
 _WIDTH, _HEIGHT, _COLUMNS = 12, 8, 2
 
@@ -77,7 +83,9 @@ def panels(experiment: Experiment, asked: MetricQueries) -> Iterator[Panel]:
     requests = {name: asked.requests(name) for name in names}
     every = " + ".join(f"({_rate(each, RATE)} or vector(0))" for each in requests.values())
     shares = {name: f"{_rate(each, RATE)} / ({every})" for name, each in requests.items()}
-    yield Panel("Observed split", "percentunit", shares, "share of the requests of all variants")
+    wanted = {f"{name}, wanted": _of_controller(_WANTED, experiment, name) for name in names}
+    about = "share of the requests of all variants; wanted: by the controller"
+    yield Panel("Split", "percentunit", {**shares, **wanted}, about)
     rates = {name: _rate(each, RATE) for name, each in requests.items()}
     yield Panel("Requests a second", "reqps", rates)
     for view, of in asked.views:
@@ -94,9 +102,30 @@ def panels(experiment: Experiment, asked: MetricQueries) -> Iterator[Panel]:
                 about = remarks.get(LATENCY, "")
                 yield Panel(f"Latency p{q * 100:g} ({who})", "s", lines, about)
     for metric in experiment.metrics:
+        yield _effect(experiment, metric)
         drawn = metric.counted in (ERRORS, LATENCY) and not metric.selectors
         if not drawn and metric.window_seconds is None:  # what tables have, Prometheus has not
             yield _of_metric(metric, asked)
+
+
+def _effect(experiment: Experiment, metric: Metric) -> Panel:
+    lines = {
+        f"{name}{said}": _of_controller(gauge, experiment, name, metric)
+        for name in experiment.split.names[1:]
+        for said, gauge in _EFFECT.items()
+    }
+    about = "against the control, with bounds that hold at every look; by the controller"
+    return Panel(f"Effect on {metric.name}", "short", lines, about)
+
+
+def _of_controller(
+    gauge: str, experiment: Experiment, variant: str, metric: Metric | None = None
+) -> str:
+    """The value of a gauge, whichever of its replicas said it last."""
+    of = {"namespace": experiment.namespace, "experiment": experiment.name}
+    of |= {"metric": metric.name, "treatment": variant} if metric else {"variant": variant}
+    matchers = ",".join(f'{label}="{escape(value)}"' for label, value in of.items())
+    return f"max({gauge}{{{matchers}}})"
 
 
 def _of_metric(metric: Metric, asked: MetricQueries) -> Panel:

@@ -12,6 +12,7 @@ import yaml
 from prometheus_server import serving
 
 from abctl.cli.main import run
+from abctl.controller.metrics import _GAUGES
 from abctl.core.selector import Selector, alone
 from abctl.report.dashboard import RATE, WINDOW
 from abctl.spec import load
@@ -36,11 +37,18 @@ def value(operator: str, text: str) -> str:
     return next(t for t in tried if bool(re.fullmatch(text, t)) == (operator == "=~"))
 
 
-def history(selectors: dict[str, set[str]]) -> Iterator[str]:
-    """A series for each selector of each variant, which grows by as much at each scrape."""
+def history(selectors: dict[str, set[str]], gauges: set[str]) -> Iterator[str]:
+    """A series for each selector of each variant, which grows by as much at each scrape; gauges."""
+    by_name: dict[str, set[str]] = {}
+    for gauge in gauges:
+        by_name.setdefault(gauge.partition("{")[0], set()).add(gauge)
+    for name, found in by_name.items():
+        yield f"# TYPE {name} gauge\n"
+        for each in found:
+            yield from (f"{each} 0.5 {BEGIN + i * STEP}\n" for i in range(SCRAPES))
     families: dict[str, dict[str, tuple[int, str]]] = {}
-    for variant, each in selectors.items():
-        for selector in each:
+    for variant, wanted_of in selectors.items():
+        for selector in wanted_of:
             wanted = Selector.parse(re.sub(r',?matures_in="[^"]*"', "", selector))
             labels = {label: value(op, text) for label, op, text in wanted.matchers}
             buckets = EDGES if wanted.name.endswith("_bucket") else ("",)
@@ -49,9 +57,9 @@ def history(selectors: dict[str, set[str]]) -> Iterator[str]:
                 told = ",".join(f'{k}="{v}"' for k, v in sorted(named.items()))
                 family = families.setdefault(wanted.name, {})
                 family[told] = TIMES[variant] * place, variant
-    for name, found in families.items():
+    for name, series in families.items():
         yield f"# TYPE {name} unknown\n"
-        for told, (many, _) in found.items():
+        for told, (many, _) in series.items():
             for i in range(SCRAPES):
                 yield f"{name}{{{told}}} {many * i * STEP} {BEGIN + i * STEP}\n"
     yield "# EOF\n"
@@ -74,15 +82,21 @@ def selectors(expression: str) -> set[str]:
 def test_every_expression_has_an_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     boards = {path.stem: shown(path, capsys) for path in EXPERIMENTS}
     asked: dict[str, set[str]] = {"control": set(), "treatment": set()}
+    gauges = set[str]()
     for board in boards.values():
         for panel in board["panels"]:
             for target in panel["targets"]:
-                if panel["title"] != "Observed split":  # which asks for those of all
-                    asked[target["legendFormat"]] |= selectors(target["expr"])
-    with serving(tmp_path / "prometheus", history=history(asked)) as url:
+                gauges |= set(re.findall(r"max\((.*)\)$", target["expr"]))
+                if panel["title"] != "Split":  # which asks for those of all
+                    asked[target["legendFormat"].partition(",")[0]] |= selectors(target["expr"])
+    with serving(tmp_path / "prometheus", history=history(asked, gauges)) as url:
         for name, board in boards.items():
             answers = {p["title"]: values(url, p["targets"]) for p in board["panels"]}
-            assert answers["Observed split"] == pytest.approx({"control": 0.25, "treatment": 0.75})
+            observed = {"control": 0.25, "treatment": 0.75}
+            wanted = {"control, wanted": 0.5, "treatment, wanted": 0.5}
+            assert answers.pop("Split") == pytest.approx(observed | wanted)
+            for title in [each for each in answers if each.startswith("Effect")]:
+                assert set(answers.pop(title).values()) == {0.5}, (name, title)
             rates = answers["Requests a second"]
             assert rates["treatment"] == pytest.approx(3 * rates["control"]), name
             for title, found in answers.items():
@@ -125,3 +139,6 @@ def test_it_asks_for_what_the_analysis_asks_for(
     for panel in shown(path, capsys)["panels"]:
         for target in panel["targets"]:
             assert selectors(target["expr"]) <= plain
+            gauges = set(re.findall(r"max\((\w+){", target["expr"]))
+            assert gauges <= _GAUGES.keys()
+            assert bool(gauges) != bool(selectors(target["expr"]))

@@ -8,7 +8,8 @@ from typing import Any
 from abctl.analysis import apart, on_record, totals
 from abctl.analysis.beside import Besides
 from abctl.analysis.compare import Comparing
-from abctl.analysis.judge_units import CountersAndUnits, OfUnits
+from abctl.analysis.counters_and_units import CountersAndUnits
+from abctl.analysis.judge_units import OfUnits
 from abctl.analysis.late import Late
 from abctl.analysis.meaning import as_counted
 from abctl.analysis.planned_end import planned_end, sizes
@@ -154,6 +155,7 @@ def judge(evidence: Evidence, units: OfUnits | None = None, looks: int = 0) -> A
         current_split=ledger.present,
         counts_from=from_,
         refusals=refusals,
+        segments=units.segments if units else (),
     )
 
 

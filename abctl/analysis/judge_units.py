@@ -11,22 +11,21 @@ import numpy as np
 
 from abctl.analysis.compare import Comparing
 from abctl.analysis.planned_end import sizes
+from abctl.analysis.segments import Part, few, judged, mismatches
 from abctl.analysis.units import UnitStreams
 from abctl.core.analysis import Analysis, EpochResult, VariantResult
-from abctl.core.experiment import Experiment, Metric
+from abctl.core.experiment import Experiment
 from abctl.core.ledger import Ledger
 from abctl.core.reasons import Reason
+from abctl.core.segments import Segment
 from abctl.core.split import TOTAL_BP
 from abctl.core.time import format_moment
 from abctl.core.verdict import units_mismatch, verdict
-from abctl.evidence.reports import Pair
-from abctl.evidence.streams import MetricStreams, Streams
 from abctl.stats import srm
 from abctl.stats.estimate import NotEstimable
 from abctl.stats.srm import SrmResult
-from abctl.stats.summaries.grouped import GroupedHistogram
-from abctl.stats.summary import Stream
-from abctl.tables.units import UnitEvidence
+from abctl.tables.segments import EMPTY, RARE, SEVERAL
+from abctl.tables.units import SegmentCells, UnitEvidence
 
 PRESET = "events"
 _DAY_SECONDS = 86_400.0
@@ -78,9 +77,33 @@ class OfUnits:
         return all(self.evidence.closed(i, last) for i in every)
 
     @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """What there is to say of each segment."""
+        parts = [
+            self._part(each) for each in self.evidence.segments if each.code >= EMPTY and each.cells
+        ]
+        return judged(parts, often=self.experiment.design.test != "fixed")
+
+    def _part(self, segment: SegmentCells) -> Part:
+        alone = replace(self, evidence=replace(self.evidence, cells=segment.cells, segments=()))
+        comparing = Comparing(self.experiment.by_tables, alone.streams)
+        units = tuple(sum(each) for each in zip(*(row for row, _ in alone.arrived), strict=True))
+        return Part(segment.column, segment.value, units, alone.split, comparing)
+
+    @cached_property
     def split(self) -> SrmResult | NotEstimable:
-        """Whether units follow the split: of each day and epoch those first exposed then."""
-        counts, shares = list[list[float]](), list[list[float]]()
+        """Whether units follow the split."""
+        if not self.arrived:
+            names = self.evidence.asked.names
+            return srm.fixed([[0.0] * len(names)], [[1 / len(names)] * len(names)])
+        check = srm.fixed if self.experiment.design.test == "fixed" else srm.sequential
+        counts, shares = zip(*self.arrived, strict=True)
+        return check(np.array(counts), np.array(shares))
+
+    @cached_property
+    def arrived(self) -> list[tuple[list[float], list[float]]]:
+        """Of each day and epoch the units of each variant first exposed then, and its shares."""
+        found = list[tuple[list[float], list[float]]]()
         names, days = self.evidence.asked.names, dict[tuple[int, int], list[float]]()
         places = {period.number: period.place for period in self.evidence.grid.periods}
         for cell in self.evidence.cells:
@@ -91,13 +114,9 @@ class OfUnits:
             if isinstance(k, int):
                 row[k] += cell.units
         for (epoch, _), row in sorted(days.items()):
-            counts.append(row)
             split = self.evidence.splits[places[epoch]]
-            shares.append([share / TOTAL_BP for share in split.shares_bp])
-        if not counts:
-            return srm.fixed([[0.0] * len(names)], [[1 / len(names)] * len(names)])
-        check = srm.fixed if self.experiment.design.test == "fixed" else srm.sequential
-        return check(np.array(counts), np.array(shares))
+            found.append((row, [share / TOTAL_BP for share in split.shares_bp]))
+        return found
 
     def integrity(self) -> Iterator[Reason]:
         """Why the tables cannot be trusted."""
@@ -106,6 +125,7 @@ class OfUnits:
             yield Reason("planChanged", {"parts": ["source.table"]})
         if isinstance(self.split, SrmResult) and self.split.mismatch:
             yield units_mismatch(self.split, self.evidence.asked.names)
+        yield from mismatches(self.segments, self.evidence.asked.names)
         for code, count in self._strayed():
             total = self._units
             if count > WRONG_RATIO * total:
@@ -130,6 +150,8 @@ class OfUnits:
             counts = {"rows_count": each.rows, "days_count": each.days}
             yield Reason("closedDaysChanged", {"table": each.of, **counts, "first": each.first})
         yield from self._not_judged()
+        yield from few(self.segments)
+        yield from self._of_segments()
         yield from self._of_exposures()
         yield from self._of_events()
 
@@ -181,6 +203,15 @@ class OfUnits:
                 told.add((code, count, window))
                 yield Reason(code, {"units_count": count, "window_seconds": window})
 
+    def _of_segments(self) -> Iterator[Reason]:
+        codes = {RARE: "segmentsRare", SEVERAL: "segmentsSeveral"}
+        for each in self.evidence.segments:
+            units = sum(cell.units for cell in each.cells)
+            if units and (code := codes.get(each.code)):
+                of = (s for s in self.evidence.segments if s.column == each.column and s.code >= 0)
+                most = {"most_count": len(list(of))} if each.code == RARE else {}
+                yield Reason(code, {"column": each.column, "units_count": units, **most})
+
     def _of_exposures(self) -> Iterator[Reason]:
         names = self.evidence.asked.names
         others = {
@@ -214,39 +245,6 @@ class OfUnits:
                 )
             if each.repeated:
                 yield Reason("eventsRepeated", {"event": name, "rows_count": each.repeated})
-
-
-@dataclass(frozen=True, eq=False)
-class CountersAndUnits:
-    """Streams of both: each metric is of counters or of tables; see `Streams`."""
-
-    counters: Streams
-    units: UnitStreams
-
-    def of(self, metric: Metric) -> MetricStreams:
-        """See `Streams`."""
-        return self._whose(metric).of(metric)
-
-    def by_request(self, metric: Metric, treatment: str) -> tuple[Metric, Pair] | None:
-        """See `Streams`."""
-        return self._whose(metric).by_request(metric, treatment)
-
-    def reported(self, metric: Metric, treatment: str) -> Pair | None:
-        """See `Streams`."""
-        return self._whose(metric).reported(metric, treatment)
-
-    def ages(
-        self, metric: Metric, treatment: str
-    ) -> Iterator[tuple[bool, Stream[GroupedHistogram]]]:
-        """See `Streams`."""
-        return self._whose(metric).ages(metric, treatment)
-
-    def remarks(self, metric: Metric) -> Iterator[Reason]:
-        """See `Streams`."""
-        return self._whose(metric).remarks(metric)
-
-    def _whose(self, metric: Metric) -> Streams:
-        return self.units if metric.of_table else self.counters
 
 
 def judge_units(of_units: OfUnits, now: float) -> Analysis:
@@ -296,6 +294,7 @@ def judge_units(of_units: OfUnits, now: float) -> Analysis:
         ),
         current_split=present,
         counts_from=started,
+        segments=of_units.segments,
     )
 
 

@@ -46,16 +46,23 @@ class Part:
         return min(each for each in self.split.expected if each) < FEWEST_UNITS
 
 
-def judged(parts: Iterable[Part]) -> tuple[Segment, ...]:
-    """What there is to say of each segment."""
+def judged(parts: Iterable[Part], *, often: bool = False) -> tuple[Segment, ...]:
+    """What there is to say of each segment.
+
+    Args:
+        parts: what was counted of each.
+        often: whether it is looked at again, when some of too few units will have enough. Then
+            they are of the family from the start, else it would be wrong more often than it says.
+    """
     listed = [(part, part.few) for part in parts]
     enough = [part for part, few in listed if not few]
+    waiting = [1.0] * (len(listed) - len(enough) if often else 0)
     p = [each.split.p for each in enough if isinstance(each.split, SrmResult)]
-    checked: list[float] = holm(p).tolist() if enough else []
+    checked: list[float] = holm([*p, *waiting]).tolist()[: len(enough)] if enough else []
     p_of = {id(part): each for part, each in zip(enough, checked, strict=True)}
     effects = dict[int, list[SegmentEffect]]()
     for i in range(len(enough[0].comparing.experiment.metrics) if enough else 0):
-        for part, effect in _effects(enough, i):
+        for part, effect in _effects(enough, i, len(waiting)):
             effects.setdefault(id(part), []).append(effect)
     return tuple(
         Segment(
@@ -71,8 +78,10 @@ def judged(parts: Iterable[Part]) -> tuple[Segment, ...]:
     )
 
 
-def _effects(parts: Sequence[Part], which: int) -> Iterator[tuple[Part, SegmentEffect]]:
-    """Of one metric: every segment and treatment, as one family."""
+def _effects(
+    parts: Sequence[Part], which: int, waiting: int
+) -> Iterator[tuple[Part, SegmentEffect]]:
+    """Of one metric: every segment and treatment, as one family, with those that wait."""
     asked = list[tuple[Part, Metric, str, Pair]]()
     for part in parts:
         metric = part.comparing.experiment.metrics[which]
@@ -81,8 +90,9 @@ def _effects(parts: Sequence[Part], which: int) -> Iterator[tuple[Part, SegmentE
     alpha = parts[0].comparing.experiment.design.alpha
     first = [part.comparing.difference(metric, pair, alpha) for part, metric, _, pair in asked]
     p = [each.p if isinstance(each, Estimate) else 1.0 for each in first]
+    p += [1.0] * (waiting * len(asked) // len(parts))
     left = holm_steps(p, alpha)[0].tolist()
-    for (part, metric, treatment, pair), p_of, n in zip(asked, holm(p), left, strict=True):
+    for (part, metric, treatment, pair), p_of, n in zip(asked, holm(p), left, strict=False):
         found = part.comparing.difference(metric, pair, alpha / n)
         adjusted = float(p_of) if isinstance(found, Estimate) else None
         differs = isinstance(found, Estimate) and found.rejects

@@ -25,7 +25,7 @@ from abctl.stats.fixed.reference import equal_shares
 from abctl.stats.methods import welch
 from abctl.stats.summary import Stream, SummaryError
 from abctl.tables.counted import Arm, CountedSegment, CountedTable
-from abctl.tables.sql import MOST_VALUES
+from abctl.tables.segments import MOST_VALUES
 
 PRESET = "table"
 MIXED_RATIO = 0.005

@@ -35,6 +35,7 @@ class Rows:
         variant: of exposures: the column of which variant was seen.
         name: of events: the column of what happened.
         value: of events: the column of its number; None where each counts as 1.
+        segments: of exposures: columns by whose values results are told apart.
     """
 
     from_: str
@@ -43,6 +44,7 @@ class Rows:
     variant: str = ""
     name: str = ""
     value: str | None = None
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ class Tables:
         >>> one.definition == Tables("trino", one.exposures, one.events).definition
         True
         """
-        said = [asdict(self.exposures), asdict(self.events), self.timezone, self.late_seconds]
+        rows = [asdict(each) for each in (self.exposures, self.events)]
+        for each in rows:
+            del each["segments"]  # which decide nothing
+        said = [*rows, self.timezone, self.late_seconds]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

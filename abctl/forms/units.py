@@ -19,6 +19,7 @@ class Rows(Form):
     variant: str
     name: str
     value: str | None
+    segments: tuple[str, ...] = ()
 
 
 class Tables(Form):
@@ -109,6 +110,15 @@ class Cells(Form):
     by_bucket: tuple[tuple[int, Array], ...]
 
 
+class Segment(Form):
+    """Units that have one value of a column; `code` below 0 says why it is none of the known."""
+
+    column: str
+    value: str | None
+    code: int
+    cells: Cells
+
+
 class Units(Form, omit_defaults=True):
     """All of it; `experiment` and `ledger` where no counters are saved beside it."""
 
@@ -126,6 +136,7 @@ class Units(Form, omit_defaults=True):
     changed: tuple[Changed, ...] = ()
     experiment: Experiment | None = None
     ledger: Ledger | None = None
+    segments: tuple[Segment, ...] = ()
 
 
 class Kept(Form):
@@ -140,3 +151,5 @@ class Kept(Form):
     cells: Cells
     over: int
     daily: tuple[Daily, ...]
+    by: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    segments: tuple[Segment, ...] = ()

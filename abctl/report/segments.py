@@ -34,8 +34,8 @@ def segment_rows(found: Analysis) -> Iterator[tuple[str, list[Row]]]:
             if effect.metric == metric.name
         ]
         if rows:
-            corrected = f", P and intervals by Holm over {len(rows)}" if len(rows) > 1 else ""
-            yield (f"{of_what(metric)} by segment (decides nothing{corrected}):", rows)
+            said = f"{of_what(metric)} by segment (decides nothing; P and intervals by Holm):"
+            yield (said, rows)
 
 
 def split_of_segments(found: Analysis) -> str | None:

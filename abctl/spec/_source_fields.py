@@ -148,6 +148,8 @@ class Exposures(Part):
     """The column of the variant's name."""
     at: Text
     """The column of the time."""
+    segments: tuple[Text, ...] = ()
+    """Columns by whose values results and split are told apart: [country, device]."""
 
 
 class Events(Part):

@@ -11,6 +11,7 @@ from abctl.tables.arms import arm_of, histograms
 from abctl.tables.counted import CountedSegment
 from abctl.tables.engine import Table, printable
 from abctl.tables.question import Question
+from abctl.tables.segments import EMPTY, RARE, SEVERAL, By
 
 Edges = Mapping[int, tuple[float, ...]]
 
@@ -30,31 +31,31 @@ def segments_of(
     found, left_out = list[CountedSegment](), dict[str, tuple[int, int]]()
     for column in dict.fromkeys(question.segments):
         values = table.rows(sql.segment_values(question, names, column))
-        by = sql.By(column, tuple(str(row[0]) for row in values))
+        by = By(column, tuple(str(row[0]) for row in values))
         rows = _rows(table, question, names, shifts, by)
         cells = _cells(table, question, names, edges, by)
         shown = printable(column)
         for segment in sorted(rows, key=lambda each: (each < 0, each)):
-            if segment in (sql.RARE, sql.SEVERAL):
+            if segment in (RARE, SEVERAL):
                 continue
             of_them = {i: each.get(segment, {}) for i, each in cells.items()}
             found.append(
                 CountedSegment(
                     shown,
-                    None if segment == sql.EMPTY else printable(by.values[segment]),
+                    None if segment == EMPTY else printable(by.values[segment]),
                     tuple(arm_of(question, n, rows[segment].get(n), of_them) for n in names),
                 )
             )
         units = (
             sum(int(row[0]) for name, row in rows.get(each, {}).items() if name is not None)
-            for each in (sql.RARE, sql.SEVERAL)
+            for each in (RARE, SEVERAL)
         )
         left_out[shown] = next(units), next(units)
     return tuple(found), left_out
 
 
 def _rows(
-    table: Table, question: Question, names: Sequence[str], shifts: Sequence[float], by: sql.By
+    table: Table, question: Question, names: Sequence[str], shifts: Sequence[float], by: By
 ) -> dict[int, dict[str | None, Sequence[Any]]]:
     """The sums of each segment and variant."""
     bounds = dict[int, str]()
@@ -69,7 +70,7 @@ def _rows(
 
 
 def _cells(
-    table: Table, question: Question, names: Sequence[str], edges: Edges, by: sql.By
+    table: Table, question: Question, names: Sequence[str], edges: Edges, by: By
 ) -> dict[int, dict[int, Any]]:
     found = dict[int, dict[int, Any]]()
     for i, at in edges.items():

@@ -16,7 +16,8 @@ from typing import Any, Literal, cast, get_args
 
 from abctl.errors import SourceError, UsageError
 from abctl.installation import lacks
-from abctl.tables.sql import EVENTS, quoted, text
+from abctl.tables.sql import EVENTS
+from abctl.tables.written import quoted, text
 
 Format = Literal["csv", "jsonl", "parquet"]
 _ENDINGS: dict[str, Format] = {

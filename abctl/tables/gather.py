@@ -22,6 +22,7 @@ from abctl.tables import check_sql, checks, in_engine, summed, unit_sql, warehou
 from abctl.tables.engine import Adder, adder, printable
 from abctl.tables.kept import Keeper, Kept, changes, kept_of
 from abctl.tables.relations import views
+from abctl.tables.segments import By
 from abctl.tables.unit_sql import Grid, Words
 from abctl.tables.units import UnitEvidence, placing
 from abctl.tables.warehouse import Warehouse, connected
@@ -42,15 +43,20 @@ def statements(
     over = grid.begins(known.over) if known else None
     if known and known.fits(grid, splits, asked):
         asked = replace(asked, first_from=grid.begins(known.days))
+    values = [warehouse_sql.segment_values(asked, by) for by in asked.segments]
+    told = known.by if known and known.days else [By(by.column, ("...",)) for by in asked.segments]
+    asked = replace(asked, segments=tuple(told))
     said = _words(experiment, asked, grid, splits, draw)
+    sums = [in_engine.statement(asked, grid, said, k) for k in _columns(asked)] if said else []
     found = (
         *warehouse_sql.session(asked.tables),
+        *([] if known and known.days else values),
         check_sql.exposure_checks(asked),
         check_sql.event_repeats(asked, over),
         *(() if over is None else (check_sql.event_totals(asked, over),)),
         check_sql.event_checks(asked, over),
         check_sql.exposure_days(asked),
-        in_engine.statement(asked, grid, said) if said else warehouse_sql.unit_rows(asked),
+        *(sums or [warehouse_sql.unit_rows(asked)]),
     )
     return tuple(f"{each};" for each in found)
 
@@ -79,7 +85,7 @@ def gather(
     asked = _asked(experiment, ledger, now)
     keeper, known = _kept(experiment, ledger, asked, keep)
     with _opened(asked.tables) as (engine, adding):
-        exposures = checks.exposures(engine, asked)
+        exposures = checks.exposures(engine, replace(asked, segments=()))
         seen = [exposures[name] for name in asked.names if name in exposures]
         if not any(each.earliest is not None for each in seen):
             others = ", ".join(printable(str(name)) for name in exposures if name is not None)
@@ -90,6 +96,8 @@ def gather(
             )
         earliest = min(each.earliest for each in seen if each.earliest is not None)
         grid, splits = placing(experiment, ledger, now, earliest, hashed=draw is not None)
+        by = tuple(_with_values(engine, asked, known))
+        asked = replace(asked, segments=by)
         old = known if known and known.fits(grid, splits, asked) else None
         if old:
             asked = replace(asked, first_from=grid.begins(old.days))
@@ -130,7 +138,7 @@ def _added_up(
     said = _words(experiment, asked, grid, evidence.splits, draw)
     caps: Mapping[int, float | None]
     if said:
-        sums = engine.rows(in_engine.statement(asked, grid, said))
+        sums = [engine.rows(in_engine.statement(asked, grid, said, k)) for k in _columns(asked)]
         caps = {i: m.cap.at for i, m in enumerate(asked.metrics) if m.cap is not None}
     else:
         if grid.hashed and draw is not None:
@@ -140,9 +148,33 @@ def _added_up(
         adding.rows(in_engine.in_duckdb(asked, grid, _units(engine, adding, asked)))
         caps = old.caps if old else summed.caps_of(adding, evidence)
         settled = {i: cap for i, cap in caps.items() if cap is not None}
-        sums = adding.rows(unit_sql.sums(asked, settled))
-    cells = summed.cells_of(sums, evidence, rules.buckets)
-    return replace(evidence, caps=caps, cells=(*(old.cells if old else ()), *cells))
+        sums = [adding.rows(unit_sql.sums(asked, settled, k)) for k in _columns(asked)]
+    cells = summed.cells_of(sums[0], evidence, rules.buckets)
+    segments = [
+        summed.segments_of(rows, evidence, by, rules.buckets)
+        for by, rows in zip(asked.segments, sums[1:], strict=True)
+    ]
+    return replace(
+        evidence,
+        caps=caps,
+        cells=(*(old.cells if old else ()), *cells),
+        segments=summed.together(old.segments if old else (), *segments),
+    )
+
+
+def _columns(asked: Asked) -> tuple[int | None, ...]:
+    """By what units are added up: all together, and by each column of segments."""
+    return (None, *range(len(asked.segments)))
+
+
+def _with_values(engine: Adder | Warehouse, asked: Asked, known: Kept | None) -> Iterator[By]:
+    """Columns of segments with their values; those that days were kept of stay."""
+    if known and known.days:
+        yield from known.by
+        return
+    for by in asked.segments:
+        rows = engine.rows(warehouse_sql.segment_values(asked, by))
+        yield By(by.column, tuple(str(row[0]) for row in rows))
 
 
 def _words(

@@ -12,9 +12,9 @@ from abctl.core.experiment import Assignment
 from abctl.core.split import TOTAL_BP, Split
 from abctl.tables import unit_sql, warehouse_sql
 from abctl.tables.relations import written
-from abctl.tables.sql import text
 from abctl.tables.unit_sql import Grid, Words, letter
 from abctl.tables.warehouse_sql import Asked
+from abctl.tables.written import text
 
 COURSE, BUCKET = "abctl_course", "abctl_bucket"
 # What the data plane and abctl place units by, xxh64 with seed 0.
@@ -54,13 +54,20 @@ def words(
     )
 
 
-def statement(asked: Asked, grid: Grid, said: Words) -> str:
-    """What is asked of the engine: units and sums, by epoch, day, course, variant and bucket."""
+def statement(asked: Asked, grid: Grid, said: Words, segment: int | None = None) -> str:
+    """What is asked of the engine: units and sums, by epoch, day, course, variant and bucket.
+
+    Args:
+        asked: of whom, and what.
+        grid: how units are placed.
+        said: by whom.
+        segment: the place of a column of segments, by which they are besides; None: by none.
+    """
     parts, rows = warehouse_sql.unit_parts(asked)
     places = unit_sql.placed(asked, grid, said, _READ)
     caps = {i: m.cap.at for i, m in enumerate(asked.metrics) if m.cap is not None}
     listed = ", ".join((*parts, f"{_READ} AS ({rows})", f"{unit_sql.UNITS} AS ({places})"))
-    return written(asked.tables, f"WITH {listed} {unit_sql.sums(asked, caps)}")
+    return written(asked.tables, f"WITH {listed} {unit_sql.sums(asked, caps, segment)}")
 
 
 def in_duckdb(asked: Asked, grid: Grid, source: str) -> str:

@@ -25,8 +25,9 @@ from abctl.forms.evidence import array_of, line_of
 from abctl.forms.experiment import Split as SplitForm
 from abctl.stats.summary import Array
 from abctl.tables import summed
+from abctl.tables.segments import By
 from abctl.tables.unit_sql import Grid, Period
-from abctl.tables.units import Cell, Changed, Daily, UnitEvidence
+from abctl.tables.units import Cell, Changed, Daily, SegmentCells, UnitEvidence
 from abctl.tables.warehouse_sql import Asked
 
 _VERSION = 1
@@ -53,6 +54,8 @@ class Kept:
         cells: of these days.
         over: so many days were over for good, from the first on, whatever their windows.
         daily: their rows, as they were then.
+        by: columns of segments with the values that are told apart; they stay.
+        segments: of these days.
     """
 
     days: int
@@ -62,6 +65,8 @@ class Kept:
     cells: tuple[Cell, ...]
     over: int
     daily: tuple[Daily, ...]
+    by: tuple[By, ...] = ()
+    segments: tuple[SegmentCells, ...] = ()
 
     def fits(self, grid: Grid, splits: Sequence[Split], asked: Asked) -> bool:
         """Whether the ledger says of these days, and of their windows, what it said then."""
@@ -94,6 +99,7 @@ class Keeper:
             [asdict(metric) for metric in asked.metrics],
             [rules.unit, rules.salt, rules.buckets, experiment.platform],
             [asked.since, experiment.design.settle_seconds],
+            [by.column for by in asked.segments],
         ]
         text = json.dumps(said, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
@@ -114,6 +120,8 @@ class Keeper:
                 summed.cells_in(found.cells, asked, buckets),
                 found.over,
                 tuple(forms.domain_of(each, Daily) for each in found.daily),
+                tuple(By(column, values) for column, values in found.by),
+                summed.segments_in(found.segments, asked, buckets),
             )
         except (OSError, ValueError, forms.DamagedError):
             return None
@@ -130,6 +138,8 @@ class Keeper:
             cells=summed.form_of(kept.cells, asked),
             over=kept.over,
             daily=tuple(forms.like(each, form.Daily) for each in kept.daily),
+            by=tuple((by.column, by.values) for by in kept.by),
+            segments=summed.segment_forms(kept.segments, asked),
         )
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -161,6 +171,11 @@ def kept_of(evidence: UnitEvidence, daily: Iterable[Daily], before: Kept | None)
         tuple(cell for cell in evidence.cells if cell.day < days),
         max(evidence.days_over, begin or 0),
         (*known, *(d for d in new if d.day < evidence.days_over)),
+        evidence.asked.segments,
+        tuple(
+            replace(each, cells=tuple(cell for cell in each.cells if cell.day < days))
+            for each in evidence.segments
+        ),
     )
 
 

@@ -45,6 +45,7 @@ def plain_of(
         cells=summed.form_of(evidence.cells, asked),
         through=evidence.through,
         changed=tuple(forms.like(each, form.Changed) for each in evidence.changed),
+        segments=summed.segment_forms(evidence.segments, asked),
     )
     if alone is not None:
         experiment, ledger = alone
@@ -88,6 +89,7 @@ def evidence_of(
         cells=summed.cells_in(found.cells, asked, buckets),
         through=found.through,
         changed=tuple(forms.domain_of(each, Changed) for each in found.changed),
+        segments=summed.segments_in(found.segments, asked, buckets),
     )
     return counted, experiment, ledger
 

@@ -4,36 +4,13 @@ Rows are read once more for each statement, so that nothing but the sums of a un
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from abctl.tables.question import Asked, Question
+from abctl.tables.segments import EMPTY, MOST_VALUES, By, only
+from abctl.tables.written import quoted, text
 
 EVENTS = "abctl_events"
-MOST_VALUES = 20
-"""Of a column of segments: rarer ones are in none."""
-EMPTY, RARE, SEVERAL = -1, -2, -3
-"""Segments of units whose column is empty, has a rarer value, or has several."""
 _TRUE, _FALSE = "('true', 't', 'yes', '1', '1.0')", "('false', 'f', 'no', '0', '0.0')"
-
-
-def quoted(name: str) -> str:
-    """A name of a column, whatever it holds.
-
-    >>> print(quoted('user "x"; DROP'))
-    "user ""x""; DROP"
-    """
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
-
-
-def text(value: str) -> str:
-    """A text, whatever it holds.
-
-    >>> print(text("it's"))
-    'it''s'
-    """
-    escaped = value.replace("'", "''")
-    return f"'{escaped}'"
 
 
 def checks(question: Question) -> str:
@@ -54,28 +31,6 @@ def checks(question: Question) -> str:
         f"WITH {_rows(question)} SELECT arm_of, {listed} FROM events_read "
         "GROUP BY arm_of ORDER BY c_0 DESC, arm_of LIMIT 1000"
     )
-
-
-@dataclass(frozen=True)
-class By:
-    """A column of segments.
-
-    >>> print(By("device", ("it's",)).code)
-    CASE WHEN segment_text IS NULL THEN NULL WHEN segment_text = 'it''s' THEN 0 ELSE -2 END
-
-    Attributes:
-        column: of the table.
-        values: those that are told apart; each is a segment, called by its place.
-    """
-
-    column: str
-    values: tuple[str, ...] = ()
-
-    @property
-    def code(self) -> str:
-        """The segment of a row; NULL where its column is empty."""
-        each = (f"WHEN segment_text = {text(v)} THEN {i} " for i, v in enumerate(self.values))
-        return f"CASE WHEN segment_text IS NULL THEN NULL {''.join(each)}ELSE {RARE} END"
 
 
 def segment_values(question: Question, names: Sequence[str], column: str) -> str:
@@ -121,8 +76,7 @@ def segment_histogram(
 
 def _of_unit() -> str:
     """The segment of a unit, whose rows may leave it empty."""
-    low, high = "MIN(segment_of)", "MAX(segment_of)"
-    return f"CASE WHEN {low} <> {high} THEN {SEVERAL} ELSE COALESCE({low}, {EMPTY}) END"
+    return only("MIN(segment_of)", "MAX(segment_of)")
 
 
 def quantiles(question: Question, names: Sequence[str], which: int, levels: Sequence[float]) -> str:
@@ -302,6 +256,7 @@ def _rows(question: Question, by: By | None = None) -> str:
         if question.answer
         else "NULL AS answer_of",
     ]
+    segment = "" if by is None else f", segment_text, {by.code('segment_text')} AS segment_of"
     if by is not None:
         raw.append(f"NULLIF(TRIM(CAST({quoted(by.column)} AS VARCHAR)), '') AS segment_text")
     numbers, values = list[str](), list[str]()
@@ -319,7 +274,7 @@ def _rows(question: Question, by: By | None = None) -> str:
         "numbers_read AS (SELECT NULLIF(TRIM(arm_text), '') AS arm_of, "
         f"NULLIF(TRIM(unit_text), '') AS unit_of, answer_of, "
         f"{', '.join(f'raw_{i}' for i in range(len(numbers)))}, {', '.join(numbers)}"
-        f"{f', segment_text, {by.code} AS segment_of' if by else ''} FROM texts_read), "
+        f"{segment} FROM texts_read), "
         f"events_read AS (SELECT *, {', '.join(values)} FROM numbers_read)"
     )
 

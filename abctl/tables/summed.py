@@ -1,18 +1,20 @@
 """From the sums that an engine gives to cells of units, and from cells to their form and back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 
 from abctl.forms import DamagedError
-from abctl.forms.units import Cells
+from abctl.forms.units import Cells, Segment
 from abctl.stats.summary import Array
 from abctl.tables import in_engine, unit_sql
-from abctl.tables.engine import Adder
+from abctl.tables.engine import Adder, printable
+from abctl.tables.segments import By
 from abctl.tables.unit_sql import Grid, products, values
-from abctl.tables.units import Cell, UnitEvidence
+from abctl.tables.units import Cell, SegmentCells, UnitEvidence
 from abctl.tables.warehouse_sql import Asked
 
 _FEWEST_CAPPED = 100
@@ -51,6 +53,46 @@ def cells_of(
             )
         )
     return tuple(cells)
+
+
+def segments_of(
+    rows: Iterable[Sequence[Any]], evidence: UnitEvidence, by: By, buckets: int
+) -> Iterator[SegmentCells]:
+    """The same by segments, which come first."""
+    found = dict[int, list[Sequence[Any]]]()
+    for code, *rest in rows:
+        found.setdefault(int(code), []).append(rest)
+    for code in sorted(found, key=lambda each: (each < 0, each)):
+        cells = cells_of(found[code], evidence, buckets)
+        value = by.value(code)
+        shown = None if value is None else printable(value)
+        yield SegmentCells(printable(by.column), shown, code, cells)
+
+
+def together(*looks: Iterable[SegmentCells]) -> tuple[SegmentCells, ...]:
+    """Segments of several looks, each with all of its cells."""
+    found = dict[tuple[str, int], SegmentCells]()
+    for each in (segment for look in looks for segment in look):
+        key = each.column, each.code
+        cells = found[key].cells if key in found else ()
+        found[key] = replace(each, cells=(*cells, *each.cells))
+    return tuple(found.values())
+
+
+def segment_forms(found: Iterable[SegmentCells], asked: Asked) -> tuple[Segment, ...]:
+    """The form of segments."""
+    return tuple(Segment(s.column, s.value, s.code, form_of(s.cells, asked)) for s in found)
+
+
+def segments_in(forms: Iterable[Segment], asked: Asked, buckets: int) -> tuple[SegmentCells, ...]:
+    """The segments of a form.
+
+    Raises:
+        DamagedError: as for `cells_in`.
+    """
+    return tuple(
+        SegmentCells(f.column, f.value, f.code, cells_in(f.cells, asked, buckets)) for f in forms
+    )
 
 
 def day_of(found: Any, grid: Grid) -> int:

@@ -144,8 +144,14 @@ def quantile(which: int, metric: Metric, last: date) -> str:
     )
 
 
-def sums(asked: Asked, caps: Mapping[int, float]) -> str:
-    """Units, and of each metric its sums and their products."""
+def sums(asked: Asked, caps: Mapping[int, float], segment: int | None = None) -> str:
+    """Units, and of each metric its sums and their products.
+
+    Args:
+        asked: what is in a row.
+        caps: of metrics, by their places.
+        segment: the place of a column of segments, which come first; None for none.
+    """
     totals = ["COUNT(*)", "SUM(seen_rows)", "SUM(was_wrong)"]
     for i, metric in enumerate(asked.metrics):
         sound = _sound(i, metric)
@@ -157,6 +163,7 @@ def sums(asked: Asked, caps: Mapping[int, float]) -> str:
         ]
     listed = ", ".join(f"{each} AS t_{n}" for n, each in enumerate(totals))
     by = "in_epoch, on_day, of_course, arm_seen, in_bucket"
+    by = by if segment is None else f"segment_{segment}, {by}"
     return f"SELECT {by}, {listed} FROM {UNITS} GROUP BY {by} ORDER BY {by}"
 
 

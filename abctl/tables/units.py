@@ -100,6 +100,21 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
+class SegmentCells:
+    """Units whose first exposure has one value of a column.
+
+    Attributes:
+        value: None where it has none that is told apart.
+        code: the place of the value; or `EMPTY`, `RARE`, `SEVERAL`.
+    """
+
+    column: str
+    value: str | None
+    code: int
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class UnitEvidence:
     """What was counted in tables of exposures and events.
 
@@ -113,6 +128,7 @@ class UnitEvidence:
         caps: numbers at which metrics are capped, by their place; None where not known yet.
         through: up to when rows are there, as far as they say it (unix seconds).
         changed: of days that were over for good at an earlier look.
+        segments: the same units by segments.
     """
 
     place: str
@@ -125,6 +141,7 @@ class UnitEvidence:
     cells: tuple[Cell, ...]
     through: float
     changed: tuple[Changed, ...] = ()
+    segments: tuple[SegmentCells, ...] = ()
 
     def closed(self, which: int, day: int) -> bool:
         """Whether the windows of a day's units are over, and all rows of them are there."""

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from abctl.core.experiment import Experiment, Metric
 from abctl.core.tables import Tables
 from abctl.tables.relations import EVENTS, EXPOSURES, written
-from abctl.tables.sql import quoted, text
+from abctl.tables.segments import MOST_VALUES, By, only
+from abctl.tables.written import quoted, text
 
 # Beyond it a square is no number.
 LARGEST = "1E150"
@@ -39,6 +40,7 @@ class Asked:
         metrics: that are taken from them.
         since, until: which exposures count (unix seconds); without `since` all up to `until`.
         first_from: units whose first exposure was before are left out; None: none is.
+        segments: columns of exposures by whose values units are told apart.
     """
 
     tables: Tables
@@ -47,6 +49,7 @@ class Asked:
     since: float | None
     until: float
     first_from: float | None = None
+    segments: tuple[By, ...] = ()
 
     @classmethod
     def of(cls, experiment: Experiment, since: float | None, until: float) -> "Asked":
@@ -55,7 +58,9 @@ class Asked:
         assert source is not None
         assert source.tables is not None, "whoever asks knows of tables"
         metrics = experiment.by_tables.metrics
-        return cls(source.tables, experiment.split.names, metrics, since, until)
+        by = tuple(By(column) for column in dict.fromkeys(source.tables.exposures.segments))
+        names = experiment.split.names
+        return cls(source.tables, names, metrics, since, until, segments=by)
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -96,8 +101,11 @@ def unit_parts(asked: Asked) -> tuple[tuple[str, ...], str]:
     """The same in parts: what WITH has, and the SELECT that takes from it."""
     listed = ", ".join(f"{each} AS {name}" for name, each in _columns(asked))
     joined = "units AS u LEFT JOIN facts AS f ON f.unit_at = u.unit_of"
-    parts = exposures_read(asked), _units(asked), events_read(asked), facts_read(asked)
-    return parts, f"SELECT {listed} FROM {joined} GROUP BY u.unit_of"
+    parts = [exposures_read(asked), _units(asked), events_read(asked), facts_read(asked)]
+    if asked.segments:
+        joined += " LEFT JOIN starts AS s ON s.unit_in = u.unit_of"
+        parts.insert(2, _starts(asked))
+    return tuple(parts), f"SELECT {listed} FROM {joined} GROUP BY u.unit_of"
 
 
 def columns(asked: Asked) -> tuple[str, ...]:
@@ -126,6 +134,8 @@ def _columns(asked: Asked) -> Iterator[tuple[str, str]]:
     for k in range(len(asked.names)):
         yield f"first_{k}", f"MIN(u.from_{k})"
         yield f"last_{k}", f"MIN(u.to_{k})"
+    for k in range(len(asked.segments)):
+        yield f"segment_{k}", only(f"MIN(s.low_{k})", f"MIN(s.high_{k})")
     for i, metric in enumerate(asked.metrics):
         for name, (of, value, when) in _values(asked, metric).items():
             known = f"f.what_of = {text(of)} AND {when}"
@@ -178,13 +188,45 @@ def _values(asked: Asked, metric: Metric) -> Mapping[str, tuple[str, str, str]]:
     return found
 
 
-def exposures_read(asked: Asked) -> str:
-    """What WITH calls `exposures_read`: whose, of which variant, and when."""
+def exposures_read(asked: Asked, *, texts_of: By | None = None) -> str:
+    """What WITH calls `exposures_read`: whose, of which variant, when, and of which segments."""
     rows = asked.tables.exposures
+    segments = "".join(
+        f", {by.code(_id(asked, by.column))} AS code_{k}" for k, by in enumerate(asked.segments)
+    )
+    if texts_of is not None:
+        segments = f", {_id(asked, texts_of.column)} AS segment_text"
     return (
         f"exposures_read AS (SELECT {_id(asked, rows.unit)} AS unit_of, "
-        f"{_id(asked, rows.variant)} AS arm_of, {_time(asked, rows.at)} AS seen_at "
+        f"{_id(asked, rows.variant)} AS arm_of, {_time(asked, rows.at)} AS seen_at{segments} "
         f"FROM {EXPOSURES} AS t)"
+    )
+
+
+def segment_values(asked: Asked, by: By) -> str:
+    """The most frequent values of a column of segments."""
+    when = f"seen_at < {moment(asked, asked.until)}"
+    if asked.since is not None:
+        when += f" AND seen_at >= {moment(asked, asked.since)}"
+    return written(
+        asked.tables,
+        f"WITH {exposures_read(asked, texts_of=by)} SELECT segment_text, COUNT(*) AS rows_of "
+        f"FROM exposures_read WHERE unit_of IS NOT NULL AND arm_of IN ({texts(asked.names)}) "
+        f"AND {when} AND segment_text IS NOT NULL GROUP BY segment_text "
+        f"ORDER BY rows_of DESC, segment_text LIMIT {MOST_VALUES}",
+    )
+
+
+def _starts(asked: Asked) -> str:
+    """The segments of each unit, as its first exposure has them."""
+    codes = ", ".join(
+        f"MIN(e.code_{k}) AS low_{k}, MAX(e.code_{k}) AS high_{k}"
+        for k in range(len(asked.segments))
+    )
+    return (
+        f"starts AS (SELECT e.unit_of AS unit_in, {codes} FROM exposures_read AS e JOIN units AS w "
+        f"ON w.unit_of = e.unit_of AND w.first_seen = e.seen_at "
+        f"WHERE e.arm_of IN ({texts(asked.names)}) GROUP BY e.unit_of)"
     )
 
 

@@ -67,14 +67,21 @@ def moment(seconds):
 
 @dataclass
 class World:
-    """Rows of (unit, variant, seconds), and of (unit, seconds, name, value)."""
+    """Rows of (unit, variant, seconds), and of (unit, seconds, name, value).
+
+    `countries` are of units; or of (unit, seconds), where exposures of a unit differ.
+    """
 
     exposures: list = field(default_factory=list)
     events: list = field(default_factory=list)
+    countries: dict = field(default_factory=dict)
+
+    def country(self, unit, at):
+        return self.countries.get((unit, at), self.countries.get(unit))
 
     def write(self, folder):
         for name, head, rows, at in (
-            ("exposures", ("user_id", "variant", "ts"), self.exposures, 2),
+            ("exposures", ("user_id", "variant", "ts", "country"), self.exposures, 2),
             ("events", ("user_id", "ts", "name", "value"), self.events, 1),
         ):
             with Path(folder, f"{name}.csv").open("w", newline="", encoding="utf-8") as target:
@@ -82,6 +89,8 @@ class World:
                 writer.writerow(head)
                 for row in rows:
                     cells = list(row)
+                    if name == "exposures":
+                        cells.append(self.country(row[0], row[2]))
                     if isinstance(cells[at], float):
                         cells[at] = moment(cells[at])
                     writer.writerow(cells)

@@ -48,15 +48,20 @@ def world(server):
     found.events += [(None, START, "purchase", 1.0), ("u1", None, "purchase", 1.0)]
     found.exposures += [(None, "control", START), ("ü \\'\"", "control", START + 90.0)]
     found.exposures += [("x", "candidate", START + 90.0), ("y", None, START + 90.0)]
+    for unit, _, at in found.exposures:  # rarer ones than 20, and those of travellers
+        found.countries[unit] = str(rng.choice(["DE", ODD, "", *(f"c{i}" for i in range(25))]))
+        found.countries[unit, at] = str(rng.choice(["DE", found.countries[unit]]))
     with psycopg.connect(**server) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA \"shop\"; SET TIME ZONE 'UTC'")
-        cursor.execute('CREATE TABLE shop.seen ("us""er" text, variant text, ts timestamptz)')
+        cursor.execute(
+            'CREATE TABLE shop.seen ("us""er" text, variant text, ts timestamptz, country text)'
+        )
         cursor.execute(
             "CREATE TABLE shop.done (user_id text, ts timestamp, name text, value double precision)"
         )
         with cursor.copy("COPY shop.seen FROM STDIN") as copy:
             for unit, arm, at in found.exposures:
-                copy.write_row((unit, arm, at and moment(at)))
+                copy.write_row((unit, arm, at and moment(at), found.country(unit, at)))
         with cursor.copy("COPY shop.done FROM STDIN") as copy:
             for unit, at, name, value in found.events:
                 copy.write_row((unit, at and moment(at), name, value))
@@ -73,7 +78,7 @@ def here(tmp_path, monkeypatch):
 def of_postgres(server):
     return Tables(
         "postgres",
-        Rows("shop.seen", 'us"er', "ts", variant="variant"),
+        Rows("shop.seen", 'us"er', "ts", variant="variant", segments=("country",)),
         Rows("SELECT * FROM shop.done", "user_id", "ts", name="name", value="value"),
         connection=server,
     )
@@ -86,7 +91,8 @@ def cells(experiment, tables, of_ledger, draw=by_salted_hash):
 
 def test_both_engines_have_the_same_numbers(server, world, here) -> None:
     world.write(here)
-    experiment = parse(experiment_file(*METRICS), "shop.yaml")
+    text = experiment_file(*METRICS).replace("at: ts}", "at: ts, segments: [country]}", 1)
+    experiment = parse(text, "shop.yaml")
     for of_ledger in (ledger((0, 10), (6, 50)), None):
         mine = cells(experiment, experiment.source.tables, of_ledger)
         theirs = cells(experiment, of_postgres(server), of_ledger)
@@ -94,7 +100,15 @@ def test_both_engines_have_the_same_numbers(server, world, here) -> None:
         assert theirs.events == mine.events
         assert theirs.caps == pytest.approx(mine.caps, rel=1e-12)
         assert len(theirs.cells) == len(mine.cells) > 20
-        for one, other in zip(mine.cells, theirs.cells, strict=True):
+        known = [(each.column, each.value, each.code) for each in mine.segments]
+        assert [(each.column, each.value, each.code) for each in theirs.segments] == known
+        assert len(known) >= 22
+        assert sum(c.units for s in mine.segments for c in s.cells) == sum(
+            each.units for each in mine.cells
+        )
+        pairs = [(mine.cells, theirs.cells)]
+        pairs += [(a.cells, b.cells) for a, b in zip(mine.segments, theirs.segments, strict=True)]
+        for one, other in (cells for pair in pairs for cells in zip(*pair, strict=True)):
             keys = ("epoch", "day", "course", "seen", "units", "rows", "wrong")
             assert [getattr(one, k) for k in keys] == [getattr(other, k) for k in keys]
             for a, b in zip(one.sums, other.sums, strict=True):
@@ -110,7 +124,7 @@ def test_only_sums_leave_an_engine_that_needs_no_hash(server, world, here, monke
     metrics = [METRICS[0].replace("90%", "60"), *METRICS[1:]]
     zone = "America/New_York"  # files and tables hold wall clocks
     experiment = parse(experiment_file(*metrics, more=f"      timezone: {zone}"), "shop.yaml")
-    select = 'SELECT "us""er", variant, ts AT TIME ZONE \'UTC\' AS ts FROM shop.seen'
+    select = 'SELECT "us""er", variant, country, ts AT TIME ZONE \'UTC\' AS ts FROM shop.seen'
     sound = replace(of_postgres(server), timezone=zone)
     sound = replace(sound, exposures=replace(sound.exposures, from_=select))
     seen, chunks = [], Warehouse.chunks

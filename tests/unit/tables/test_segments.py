@@ -161,7 +161,7 @@ def test_people_see_them_wherever_they_look(analyze, capsys, tmp_path) -> None:
     for output in ("table", "wide", "markdown"):
         assert run(["analyze", *given, "-o", output]) == 0
         said = capsys.readouterr().out
-        assert "right by segment (decides nothing, P and intervals by Holm over 3)" in said
+        assert "right by segment (decides nothing; P and intervals by Holm)" in said
         assert "country=DE" in said
         assert "as ordered in 3" in said
     assert run(["report", *given, "-o", "page.html"]) == 0, capsys.readouterr().err

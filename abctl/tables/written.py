@@ -1,0 +1,21 @@
+"""Names and texts as SQL has them, whatever they hold (pure)."""
+
+
+def quoted(name: str) -> str:
+    """A name of a column, whatever it holds.
+
+    >>> print(quoted('user "x"; DROP'))
+    "user ""x""; DROP"
+    """
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
+
+
+def text(value: str) -> str:
+    """A text, whatever it holds.
+
+    >>> print(text("it's"))
+    'it''s'
+    """
+    escaped = value.replace("'", "''")
+    return f"'{escaped}'"

@@ -28,6 +28,7 @@ class Asked(TypedDict, total=False):
         alpha, power: error rate of the experiment; probability to find the effect.
         test: sequential, horizon or fixed.
         split: shares, the control first: "90/10".
+        answers_differ: share of requests that both models would answer differently: "5%".
         ramp: splits before it, each for a time: "95/5:1d,80/20:2d".
         treatments: how many; they get their best shares unless there is a split.
         traffic: new units of all variants: "10000/day", "120/s".
@@ -49,6 +50,7 @@ class Asked(TypedDict, total=False):
     power: float | None
     test: str | None
     split: str | None
+    answers_differ: str | None
     ramp: str | None
     treatments: int | None
     traffic: str | None
@@ -94,6 +96,7 @@ def question(asked: Asked, known: Mapping[str, Any]) -> Question:
     kind = found.setdefault("kind", "proportion")
     if "cvs" in found and kind != "ratio":
         raise UsageError(f"--cv is of a ratio, not of a {kind}", "--kind ratio; else leave it out")
+    found |= _pairs(asked, found)
     if (baseline := asked.get("baseline")) is not None:
         found["baseline"] = numbers.parse_baseline(baseline, kind)
     if "baseline" not in found:
@@ -116,6 +119,17 @@ def _variation(asked: Asked) -> tuple[float, float, float] | None:
             "--cv 1.5 --over-cv 0.8 --over-correlation 0.5",
         )
     return None
+
+
+def _pairs(asked: Asked, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of requests that both models answer differently."""
+    if (share := asked.get("answers_differ")) is None:
+        return {}
+    if known["kind"] != "proportion" or known.get("is_margin"):
+        raise UsageError(
+            "--answers-differ is of an effect on a proportion, such as accuracy", "leave it out"
+        )
+    return {"differ": numbers.parse_answers_differ(share)}
 
 
 def _split(asked: Asked, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_plan_says_what_the_command_says(capsys: pytest.CaptureFixture[str]) -
     [
         ({"baseline": "5%"}, "hint: add mde 2pp (percentage points) or mde 2% (relative)"),
         ({"baseline": "5%", "mde": "2pp", "kind": "odd"}, "proportion, mean"),
-        ({"base": "5%"}, "must be one of alpha, baseline"),
+        ({"base": "5%"}, "must be one of alpha, answers_differ, baseline"),
     ],
 )
 def test_an_error_has_its_hint_in_words_of_a_notebook(asked: Any, hint: str) -> None:

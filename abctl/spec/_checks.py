@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LABEL = 63  # what Kubernetes allows the name of a Service
 SOURCES = ("prometheus", "scrape", "file")
+# Whose split abctl does not write.
+_FLAG_SERVICES = ("flipt", "go-feature-flag", "growthbook", "launchdarkly", "unleash")
 
 
 def of_meaning(file: "File", given: Mapping[str, Any]) -> list[Problem]:
@@ -206,6 +208,9 @@ def of_platform(experiment: Experiment) -> list[Problem]:
     try:
         platform = platforms.platform(experiment.platform)
     except UsageError as error:
-        message = f"no platform {experiment.platform!r}"
-        return [Problem(("spec", "platform"), message, error.hint)]
+        message, hint = f"no platform {experiment.platform!r}", error.hint
+        if experiment.platform in _FLAG_SERVICES:
+            message = f"{experiment.platform}, whose split abctl cannot change"
+            hint = "abctl analyze --events judges its log of exposures; flagd is a platform"
+        return [Problem(("spec", "platform"), message, hint)]
     return [Problem(("spec", *m.place), m.message, m.hint) for m in platform.misfits(experiment)]

@@ -236,7 +236,7 @@ def parse_answers_differ(text: str) -> float:
     """
     percent = _PERCENT.match(text)
     if percent is None or not 0 < float(percent[1]) <= 100:  # noqa: PLR2004 - all of them
-        raise UsageError(f"--answers-differ {text!r}, must be a share over 0%, at most 100%", "write 5%")
+        raise UsageError(f"--answers-differ {text!r}, must be over 0%, at most 100%", "write 5%")
     return float(percent[1]) / 100
 
 

@@ -6,17 +6,25 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+import requests
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
 from model_server import Server, of, wait
 from own_folder import MiB, asked, channel, counted_as, folder_of, latencies, message, stream
 
+PAGE = "https://shop.example.com"
+CORS = {
+    "allow_origins": [PAGE],
+    "allow_methods": ["POST"],
+    "allow_headers": ["x-user-id"],
+}
 BATCHES = {"max_batch_size": 8, "max_batch_time": 0.2}
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One without workers, which answers in batches."""
-    folder = folder_of(tmp_path_factory.mktemp("own") / "iris", {"parallel_workers": 0}, BATCHES)
+    """One without workers, which answers in batches, also to pages of another origin."""
+    settings = {"parallel_workers": 0, "cors_settings": CORS}
+    folder = folder_of(tmp_path_factory.mktemp("own") / "iris", settings, BATCHES)
     with Server(folder).running() as running:
         yield running
 
@@ -104,3 +112,22 @@ def test_half_a_body_has_no_answer_and_one_that_is_no_http_is_told_so(alone: Ser
     ):
         assert raw.recv(1000).startswith(b"HTTP/1.1 400")
     assert counted == counted_as("4xx", of(user))
+
+
+@pytest.mark.parametrize("path", ["/v2/models/iris/infer", "/feedback"])
+def test_a_browser_asks_first_which_is_no_request(alone: Server, path: str) -> None:
+    """As `cors_settings` of MLServer's settings allow it; another origin may not."""
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "x-user-id"}
+    with alone.counting() as counted:
+        allowed = requests.options(alone.url(path), headers={"origin": PAGE, **asks})
+        refused = requests.options(alone.url(path), headers={"origin": "https://a.b", **asks})
+    assert (allowed.status_code, refused.status_code) == (200, 400)
+    assert allowed.headers["access-control-allow-origin"] == PAGE
+    assert counted == {}
+
+
+def test_the_answer_to_a_page_of_another_origin_is_its_to_read(alone: Server) -> None:
+    answer = alone.infer(asked(), x_user_id="u1", origin=PAGE)
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    # Its own headers are hidden from a page; the content says the same.
+    assert answer.json()["parameters"]["variant"] == "control"

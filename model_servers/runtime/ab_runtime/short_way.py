@@ -121,7 +121,7 @@ def _short(headers: list[tuple[bytes, bytes]]) -> bool:
             content_type = value
         elif name == b"content-length":
             length = value
-        elif name == b"content-encoding":
+        elif name in (b"content-encoding", b"origin"):  # a page: CORS is MLServer's
             return False
     return content_type == b"application/json" and length.isdigit() and int(length) <= _MOST_BYTES
 

@@ -184,6 +184,8 @@ def test_the_accounts_may_do_their_work_and_nothing_else(inside):
         f"GET {models}/configmaps": 200,
         f"GET {models}/pods/{envoy}:9901/proxy/ready": 200,
         f"GET {apps}/iris-control": 200,
+        # The counters, where a file names Prometheus by its Service.
+        f"GET {models}/services/prometheus:9090/proxy/api/v1/labels": 200,
         # An annotation makes the node look at a changed ConfigMap.
         f"PATCH {models}/pods/{envoy}/status": 200,
     }
@@ -215,7 +217,8 @@ def test_the_accounts_may_do_their_work_and_nothing_else(inside):
         f"GET {core}/nodes",
         f"GET {core}/pods",
         f"GET {core}/namespaces/kube-system/pods",
-        f"GET {models}/services/prometheus:9090/proxy/api/v1/labels",
+        f"GET {models}/services/prometheus:9091/proxy/api/v1/labels",
+        f"GET {models}/services/iris-collector:8090/proxy/metrics",
         f"GET {core}/namespaces/default/configmaps/kube-root-ca.crt",
         f"PATCH {core}/namespaces/{STRANGERS}/configmaps/kube-root-ca.crt",
     )

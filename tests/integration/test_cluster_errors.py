@@ -138,7 +138,7 @@ def test_the_doctor_knows_what_an_account_is_for(as_account, namespace, crds, ca
         assert {"create/patch/delete Deployment", "delete ConfigMap"} < set(lacking)
         assert "create/patch/delete Service" in lacking
         level, message = found["objects"]
-        assert (level, "you may not see networkpolicy/" in message) == ("ok", True)
+        assert (level, "you may not see" in message) == ("ok", False)
         assert not {"permissions", "objects"} & set(errors)
         assert adopted["permissions"] == ("ok", SHIFTS)
     else:

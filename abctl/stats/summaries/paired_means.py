@@ -104,7 +104,9 @@ def moment_pair_paths(stream: Stream[PairedMoments]) -> Paths:
         one.n, each, np.maximum(one.sum_sq + other.sum_sq - 2.0 * one.product, 0.0)
     )
     equal = equal_by_spread(differences)
-    skewness, deviation = skewness_of(differences, float(each.sum() / max(one.n.sum(), 1.0)))
+    # About the first poll's mean: later polls must not change what earlier looks said.
+    center = float(each[:1].sum() / max(one.n[:1].sum(), 1.0))
+    skewness, deviation = skewness_of(differences, center)
     variance = np.maximum(var_a + var_b - 2.0 * cov, 0.0)
     third = skewness * variance**2 / np.where(deviation > 0.0, deviation, 1.0)
     return Paths(

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import subprocess
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +99,19 @@ def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             pytest.fail("starts a process: mark it with pytest.mark.process")
 
         monkeypatch.setattr(subprocess.Popen, "__init__", refused)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the test and its threads would have slept; threads that others left do sleep."""
+    sleep, found = time.sleep, list[float]()
+    left = {*threading.enumerate()} - {threading.current_thread()}
+
+    def paused(seconds: float) -> None:
+        (sleep if threading.current_thread() in left else found.append)(seconds)
+
+    monkeypatch.setattr("time.sleep", paused)
+    return found
 
 
 def _group(nodeid: str) -> str:

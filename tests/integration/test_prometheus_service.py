@@ -21,10 +21,8 @@ def test_a_service_that_is_not_there_is_told_in_the_servers_words(client: Cluste
 
 
 def test_a_service_without_a_server_is_told_after_some_tries(
-    client: ClusterClient, monkeypatch: pytest.MonkeyPatch
+    client: ClusterClient, pauses: list[float]
 ) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", pauses.append)
     meta = {"name": "empty", "namespace": "default"}
     spec = {"ports": [{"port": 9090}], "selector": {"app": "nobody"}}
     client.apply({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})

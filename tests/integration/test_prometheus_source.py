@@ -198,13 +198,11 @@ def test_the_scraper_is_a_process_that_says_when_it_runs(
         process.wait(DEADLINE_SECONDS)
 
 
-def test_nobody_there_is_told_after_one_more_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+def test_nobody_there_is_told_after_one_more_try(pauses: list[float]) -> None:
     with pytest.raises(SourceError, match="nothing answers at http://127") as caught:
         Prometheus(f"http://user:secret@127.0.0.1:{free_ports(1)[0]}").now()
     assert "secret" not in str(caught.value)
-    assert sum(waits) <= 1
+    assert sum(pauses) <= 1
 
 
 def test_another_server_is_not_taken_for_a_prometheus(exporter: Exporter) -> None:

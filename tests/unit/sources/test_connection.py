@@ -353,12 +353,12 @@ def test_what_does_not_pass_is_told_after_some_tries(serve) -> None:
 
 
 @pytest.mark.parametrize("in_pod", [True, False])
-def test_a_new_pod_is_let_out_late(serve, monkeypatch, in_pod: bool) -> None:
+def test_a_new_pod_is_let_out_late(serve, monkeypatch, pauses, in_pod: bool) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     if not in_pod:
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     _, url = serve()
-    connected, refusals, pauses = urllib3.util.connection.create_connection, iter(range(6)), []
+    connected, refusals = urllib3.util.connection.create_connection, iter(range(6))
 
     def late(*words: Any, **options: Any) -> socket.socket:
         if next(refusals, None) is not None:
@@ -366,7 +366,6 @@ def test_a_new_pod_is_let_out_late(serve, monkeypatch, in_pod: bool) -> None:
         return connected(*words, **options)
 
     monkeypatch.setattr("urllib3.util.connection.create_connection", late)
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", pauses.append)
     if in_pod:
         assert Prometheus(url).now() == 1_700_000_000
         assert sum(pauses) == pytest.approx(12.4)

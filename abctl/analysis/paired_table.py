@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from abctl.analysis.compare import Comparing
-from abctl.analysis.table import PRESET, equal_split, too_small
-from abctl.core.analysis import Analysis, EpochResult, VariantResult
-from abctl.core.experiment import Assignment, Design, Experiment, Metric, Model, Variant
+from abctl.analysis.one_look import analysis_of, equal_split, experiment_of, too_small
+from abctl.core.analysis import Analysis, VariantResult
+from abctl.core.experiment import Metric
 from abctl.core.reasons import Reason
 from abctl.core.verdict import verdict
 from abctl.evidence.reports import Pair
@@ -54,45 +54,20 @@ def judge_pairs(counted: PairedTable, now: float) -> Analysis:
         now: unix seconds, when it was read.
     """
     question, names = counted.question, counted.names
-    split = equal_split(names)
-    design = Design(
-        test="fixed", alpha=question.alpha, min_duration_seconds=0.0, max_duration_seconds=0.0
-    )
     asked = [_as_counted(counted, i, each.metric) for i, each in enumerate(question.metrics)]
-    experiment = Experiment(
-        name=counted.place,
-        namespace="",
-        platform="",
-        assignment=Assignment("request", "", ""),
-        variants=tuple(Variant(name, Model(name, name)) for name in names),
-        split=split,
-        metrics=tuple(asked),
-        source=None,
-        design=design,
-        meaning={metric.name: _meaning(metric) for metric in asked},
-    )
+    meaning = {metric.name: _meaning(metric) for metric in asked}
+    experiment = experiment_of(counted.place, question.alpha, equal_split(names), asked, meaning)
     metrics = Comparing(experiment, PairedStreams(counted)).metrics()
-    said = verdict(design, metrics, elapsed_seconds=0.0, integrity=(), ended=True)
-    return Analysis(
-        experiment=counted.place,
-        at=now,
-        source=counted.place,
-        preset=PRESET,
+    said = verdict(experiment.design, metrics, elapsed_seconds=0.0, integrity=(), ended=True)
+    return analysis_of(
+        experiment,
+        metrics,
+        said,
+        now,
         unit="request",
-        test="fixed",
-        alpha=question.alpha,
-        started=None,
-        elapsed_seconds=0.0,
-        min_duration_seconds=0.0,
-        max_duration_seconds=0.0,
-        epochs=(EpochResult(0, now, now, split, counted=True),),
-        variants=tuple(_variant(counted, name) for name in names),
-        metrics=metrics,
+        variants=(_variant(counted, name) for name in names),
         srm=NotEstimable("pairs", Remark("pairsOfBoth")),
-        notes=(*_notes(counted), *too_small(design, metrics)),
-        verdict=said,
-        current_split=split,
-        counts_from=now,
+        notes=(*_notes(counted), *too_small(experiment.design, metrics)),
     )
 
 

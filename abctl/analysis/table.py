@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from abctl.analysis.compare import Comparing
-from abctl.analysis.planned_end import sizes
+from abctl.analysis.one_look import analysis_of, equal_split, experiment_of, too_small
 from abctl.analysis.segments import Part, few, judged, mismatches
-from abctl.core.analysis import Analysis, EpochResult, MetricResult, VariantResult
-from abctl.core.experiment import Assignment, Design, Experiment, Metric, Model, Variant
+from abctl.core.analysis import Analysis, VariantResult
+from abctl.core.experiment import Experiment, Metric
 from abctl.core.reasons import Reason
 from abctl.core.split import TOTAL_BP, Split
 from abctl.core.verdict import units_mismatch, verdict
@@ -27,7 +27,6 @@ from abctl.stats.summary import Stream, SummaryError
 from abctl.tables.counted import Arm, CountedSegment, CountedTable
 from abctl.tables.segments import MOST_VALUES
 
-PRESET = "table"
 MIXED_RATIO = 0.005
 """Units of a variant that may have seen another one as well."""
 _ALPHA = 0.001
@@ -100,28 +99,17 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
     shares = [s / TOTAL_BP for s in ordered.shares_bp] if split else [1 / len(names)] * len(names)
     units = [[arm.units for arm in counted.arms]]
     check = srm.fixed(units, [shares])
-    design = Design(
-        test="fixed", alpha=question.alpha, min_duration_seconds=0.0, max_duration_seconds=0.0
-    )
-    experiment = Experiment(
-        name=counted.place,
-        namespace="",
-        platform="",
-        # What is handed over is independent: the sums are of units.
-        assignment=Assignment("request", "", ""),
-        variants=tuple(Variant(name, Model(name, name)) for name in names),
-        split=ordered,
-        metrics=tuple(
-            _as_summarized(counted, i, each.metric) for i, each in enumerate(question.metrics)
-        ),
-        source=None,
-        design=design,
+    experiment = experiment_of(
+        counted.place,
+        question.alpha,
+        ordered,
+        (_as_summarized(counted, i, each.metric) for i, each in enumerate(question.metrics)),
     )
     metrics = Comparing(experiment, TableStreams(counted)).metrics()
     segments = judged(_part(counted, each, experiment, shares) for each in counted.segments)
     mismatch = isinstance(check, srm.SrmResult) and check.mismatch
     said = verdict(
-        design,
+        experiment.design,
         metrics,
         elapsed_seconds=0.0,
         integrity=(
@@ -131,33 +119,22 @@ def judge_table(counted: CountedTable, split: Split | None, now: float) -> Analy
         ),
         ended=True,
     )
-    return Analysis(
-        experiment=counted.place,
-        at=now,
-        source=counted.place,
-        preset=PRESET,
+    found = analysis_of(
+        experiment,
+        metrics,
+        said,
+        now,
         unit="user" if question.unit else "request",
-        test="fixed",
-        alpha=question.alpha,
-        started=None,
-        elapsed_seconds=0.0,
-        min_duration_seconds=0.0,
-        max_duration_seconds=0.0,
-        epochs=(EpochResult(0, now, now, ordered, counted=True),),
-        variants=tuple(_variant(counted, arm) for arm in counted.arms),
-        metrics=metrics,
+        variants=(_variant(counted, arm) for arm in counted.arms),
         srm=check,
         notes=(
             *_notes(counted, None if split else ordered),
-            *too_small(design, metrics),
+            *too_small(experiment.design, metrics),
             *few(segments),
             *_unsegmented(counted),
         ),
-        verdict=said,
-        current_split=ordered,
-        counts_from=now,
-        segments=segments,
     )
+    return replace(found, segments=segments)
 
 
 def _part(
@@ -185,12 +162,6 @@ def _as_summarized(counted: CountedTable, which: int, metric: Metric) -> Metric:
     """A share of rows, where units have several, is a ratio: a mean of its linearization."""
     ratio = metric.kind == "proportion" and not counted.is_share(which)
     return replace(metric, kind="mean") if ratio else metric
-
-
-def equal_split(names: Sequence[str]) -> Split:
-    """Equal shares, as nearly as basis points allow."""
-    share, left = divmod(TOTAL_BP, len(names))
-    return Split(tuple(names), tuple(share + (i < left) for i in range(len(names))))
 
 
 def _variant(counted: CountedTable, arm: Arm) -> VariantResult:
@@ -258,19 +229,3 @@ def _left_out(counted: CountedTable) -> Iterator[Reason]:
     if counted.unknown:
         facts = {"variants": list(counted.unknown), "rows_count": sum(counted.unknown.values())}
         yield Reason("variantsUnknown", facts)
-
-
-def too_small(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Reason]:
-    """Which primaries have fewer units than find their mde."""
-    for size in sizes(design, metrics):
-        if size.reached < size.needed:
-            yield Reason(
-                "sizeNotReached",
-                {
-                    "metric": size.metric,
-                    "treatment": size.treatment,
-                    "reached_count": size.reached,
-                    "needed_count": size.needed,
-                    "expected_seconds": None,
-                },
-            )

@@ -28,12 +28,24 @@ def estimate(stream: Stream[PairedCounts], plan: Plan) -> Estimate | NotEstimabl
     >>> round(found.p, 4), found.guarantee
     (0.0357, 'exact')
     """
+    return of_coin("mcnemar", stream, plan)
+
+
+def of_coin(
+    name: str, stream: Stream[PairedCounts], plan: Plan, *, of_seen: float = 1.0
+) -> Estimate | NotEstimable:
+    """The same by the name of a method; see `log_p_of_coin` for how much counts of what was seen.
+
+    >>> from abctl.stats.summaries.paired import paired
+    >>> stream = paired(pairs=1000, both=900, control=15, treatment=30)
+    >>> round(of_coin("mcnemar", stream, Plan(), of_seen=0.5).p, 4)
+    0.0259
+    """
     if plan.null.value != 0.0:
-        return NotEstimable("mcnemar", Remark("equalityOnly"))
+        return NotEstimable(name, Remark("equalityOnly"))
     found = paired_proportion.estimate(stream, plan)
     if isinstance(found, NotEstimable):
-        return NotEstimable("mcnemar", found.why, found.n)
-    log_p = log_p_of_coin(
-        float(stream.treatment.alone.sum()), float(stream.control.alone.sum()), plan.alternative
-    )
-    return with_exact_p("mcnemar", found, plan, log_p)
+        return NotEstimable(name, found.why, found.n)
+    heads, tails = float(stream.treatment.alone.sum()), float(stream.control.alone.sum())
+    log_p = log_p_of_coin(heads, tails, plan.alternative, of_seen=of_seen)
+    return with_exact_p(name, found, plan, log_p)

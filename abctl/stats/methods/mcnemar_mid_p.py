@@ -10,10 +10,8 @@ doi:10.1186/1471-2288-13-91.
 
 from dataclasses import replace
 
-from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
-from abctl.stats.fixed.coin import log_p_of_coin
-from abctl.stats.fixed.exact import with_exact_p
-from abctl.stats.methods import paired_proportion
+from abctl.stats.estimate import Estimate, NotEstimable, Plan
+from abctl.stats.methods.mcnemar import of_coin
 from abctl.stats.summaries.paired import PairedCounts
 from abctl.stats.summary import Stream
 
@@ -29,11 +27,5 @@ def estimate(stream: Stream[PairedCounts], plan: Plan) -> Estimate | NotEstimabl
     >>> round(found.p, 4), found.guarantee
     (0.0259, 'asymptotic')
     """
-    if plan.null.value != 0.0:
-        return NotEstimable("mcnemar_mid_p", Remark("equalityOnly"))
-    found = paired_proportion.estimate(stream, plan)
-    if isinstance(found, NotEstimable):
-        return NotEstimable("mcnemar_mid_p", found.why, found.n)
-    heads, tails = float(stream.treatment.alone.sum()), float(stream.control.alone.sum())
-    log_p = log_p_of_coin(heads, tails, plan.alternative, of_seen=0.5)
-    return replace(with_exact_p("mcnemar_mid_p", found, plan, log_p), guarantee="asymptotic")
+    found = of_coin("mcnemar_mid_p", stream, plan, of_seen=0.5)
+    return found if isinstance(found, NotEstimable) else replace(found, guarantee="asymptotic")

@@ -177,7 +177,8 @@ def analyze_events(given: EventOptions) -> "Analysis":
     question = Question(*columns, asked, given.control, given.split, alpha, segments, given.answer)
     if given.paired:
         if segments:
-            raise UsageError("--segment goes with no --paired", f"leave out {segments[0]}")
+            hint = f"leave out --segment {segments[0]}"
+            raise UsageError("--segment does not go with --paired", hint)
         with opened(given.events, given.format_) as table:
             pairs = count_pairs(table, question)
         return judge_pairs(pairs, time.time())

@@ -45,7 +45,7 @@ SUMMARY = PairedCounts
 SEQUENTIAL = True
 ASSUMPTIONS = (
     "both variants answered the same requests, and each pair is independent of the others",
-    "the null holds in every poll; accuracies may drift and the split may change between polls",
+    "the null holds in every poll; accuracies may drift between polls",
 )
 
 

@@ -98,4 +98,4 @@ def test_what_is_wrong_is_told_in_two_lines(case: Case, web_page, monkeypatch, c
     began = time.monotonic()
     code = ending(case.words(web_page), monkeypatch)
     check(case, code, *capsys.readouterr())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # nobody is waited for

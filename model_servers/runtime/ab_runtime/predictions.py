@@ -125,7 +125,7 @@ class Log:
         self._end = Event()
         self._files = _Stdout() if str(asked.folder) == STDOUT else _Files(asked)
         self._thread = Thread(target=self._run, name="predictions", daemon=True)
-        self._failed = False
+        self._missing_bytes = 0  # what did not fit, less what did since
         self._thread.start()
 
     def wants(self, unit: str | None, request_id: str | None) -> bool:
@@ -156,7 +156,7 @@ class Log:
         self._files.close()
 
     def _run(self) -> None:
-        while not self._end.wait(_RETRY_SECONDS if self._failed else _EVERY_SECONDS):
+        while not self._end.wait(_RETRY_SECONDS if self._missing_bytes else _EVERY_SECONDS):
             self._write()
         self._write()
 
@@ -164,18 +164,25 @@ class Log:
         while waiting := [
             self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))
         ]:
+            content = b"\n"
             try:
-                self._files.write("".join([line(each) + "\n" for each in waiting]).encode())
+                content = "".join([line(each) + "\n" for each in waiting]).encode()
+                self._files.write(content)
             except (OSError, ValueError) as error:
                 self._counts[1] += len(waiting)
-                if not self._failed:
+                if not self._missing_bytes:
                     _LOG.warning("the log of predictions is not written: %s", error)
-                self._failed = True
+                self._missing_bytes = max(self._missing_bytes, len(content))
             else:
                 self._counts[0] += len(waiting)
-                if self._failed:
-                    _LOG.warning("the log of predictions is written again")
-                self._failed = False
+                self._found_room(len(content))
+
+    def _found_room(self, size: int) -> None:
+        """A few lines may fit in what is left of a full disk: they do not make it free."""
+        if self._missing_bytes:
+            self._missing_bytes = max(0, self._missing_bytes - size)
+            if not self._missing_bytes:
+                _LOG.warning("the log of predictions is written again")
 
 
 class _Stdout:

@@ -103,7 +103,7 @@ cluster-programs: $(VENV)/dev ## build what its node runs (once, some minutes)
 
 cluster-test: $(VENV)/dev models ## the whole loop there: up, the tests that need pods, down
 	@kubeconfig="$$($(BIN)/python tests/cluster up)" || exit; \
-	  ABCTL_TEST_NODES="$$kubeconfig" $(BIN)/pytest -q tests/e2e/test_cluster_{inside,loop,faults}.py; tested=$$?; \
+	  ABCTL_TEST_NODES="$$kubeconfig" $(BIN)/pytest -q -m "not apart" tests/e2e/test_cluster_{inside,loop,faults}.py; tested=$$?; \
 	  $(BIN)/python tests/cluster down && exit $$tested
 
 pythons: $(VENV)/dev ## the core on the newest Python that is here, with the newest of everything

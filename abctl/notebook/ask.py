@@ -21,7 +21,8 @@ from abctl.session.open import Where, open_session
 from abctl.spec import reach
 
 LOOKS = 48
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
+# A command that is shown keeps its options.
+_OPTION = re.compile(r"abctl [a-z].*|--([a-z][a-z-]*)")
 
 
 class Place(TypedDict, total=False):
@@ -166,4 +167,4 @@ def _told() -> Iterator[None]:
 
 
 def _argument(option: re.Match[str]) -> str:
-    return option[1].replace("-", "_")
+    return option[1].replace("-", "_") if option[1] else option[0]

@@ -115,6 +115,7 @@ def checked(found):
     assert found.interval[0] < found.interval[1]
 
 
+@pytest.mark.slow
 @each()
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.alternative)
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -129,6 +130,7 @@ def test_hardly_any_units_prove_nothing(method, plan, n, events) -> None:
         assert isinstance(found, NotEstimable)
 
 
+@pytest.mark.slow
 @each()
 @pytest.mark.parametrize("plan", EXTREME, ids=lambda plan: f"{plan.quantile:g}")
 @pytest.mark.parametrize("events", [(0.1, 0.2), (0.9, 0.25), (0.0, 0.5)], ids=str)
@@ -139,6 +141,7 @@ def test_extreme_questions_are_no_reason_to_compute_nonsense(method, plan, event
     checked(method.estimate(data, plan))
 
 
+@pytest.mark.slow
 @each(Histogram, GroupedHistogram)
 @pytest.mark.parametrize(
     "plan", [*PLANS, *EXTREME], ids=lambda p: f"{p.alternative} {p.quantile:g} {p.alpha:g}"
@@ -152,6 +155,7 @@ def test_some_values_above_the_last_edge_are_no_reason_either(method, plan, abov
     checked(method.estimate(Stream(*sides, np.zeros(20)), plan))
 
 
+@pytest.mark.slow
 @each()
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.alternative)
 @pytest.mark.parametrize("share", [0, 1])
@@ -164,6 +168,7 @@ def test_no_event_or_nothing_else_in_both_is_no_difference(method, plan, share) 
         assert found.effect == 0.0
 
 
+@pytest.mark.slow
 @each()
 @pytest.mark.parametrize("swap", [False, True])
 def test_no_event_in_one_variant_against_many_is_a_difference(method, swap) -> None:

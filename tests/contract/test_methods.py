@@ -148,6 +148,7 @@ def close(one, other):
     return one == pytest.approx(other, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.slow
 @each()
 @LAW
 @given(data=st.data())
@@ -171,6 +172,7 @@ def test_the_answer_is_an_estimate_or_a_reason(method, data):
     assert not any(math.isnan(end) for end in (*found.interval, *(found.lift_interval or ())))
 
 
+@pytest.mark.slow
 @each()
 @LAW
 @given(data=st.data())
@@ -188,6 +190,7 @@ def test_swapping_the_variants_mirrors_the_result(method, data):
     assert close((swapped.control, swapped.treatment), (found.treatment, found.control))
 
 
+@pytest.mark.slow
 @each()
 @LAW
 @given(data=st.data())
@@ -206,6 +209,7 @@ def test_it_rejects_exactly_if_the_interval_excludes_the_null(method, data):
         assert excludes(found.interval, 0.0) == excludes(found.lift_interval, 0.0)
 
 
+@pytest.mark.slow
 @each([method for method in METHODS if method.__name__ != "abctl.stats.methods.chi_squared"])
 @LAW
 @given(data=st.data())
@@ -225,6 +229,7 @@ def test_a_bound_is_beyond_the_null_exactly_if_that_is_rejected(method, data):
     assert replace(found, alternative="two-sided").bound(plan.null) is None
 
 
+@pytest.mark.slow
 @each()
 @LAW
 @given(data=st.data())
@@ -239,6 +244,7 @@ def test_a_stricter_level_gives_a_wider_interval(method, data):
     assert close(strict.log_p, loose.log_p)
 
 
+@pytest.mark.slow
 @each()
 @LAW
 @given(data=st.data())
@@ -252,6 +258,7 @@ def test_where_there_is_variance_the_interval_has_a_width_and_holds_the_effect(m
         assert low < high
 
 
+@pytest.mark.slow
 @each([method for method in METHODS if method.__name__ != "abctl.stats.methods.chi_squared"])
 @LAW
 @given(data=st.data())
@@ -262,6 +269,7 @@ def test_one_sided_intervals_are_open_on_the_other_side(method, data):
     assert (low, high) == (-math.inf, math.inf)
 
 
+@pytest.mark.slow
 @each(FIXED)
 @LAW
 @given(data=st.data())
@@ -275,6 +283,7 @@ def test_merging_the_polls_of_an_epoch_changes_nothing(method, data):
     assert merged.epochs == found.epochs
 
 
+@pytest.mark.slow
 @each([method for method in METHODS if method.SEQUENTIAL])
 @LAW
 @given(data=st.data())

@@ -67,6 +67,7 @@ def possible(carrier, names):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", VARIANTS, ids=len)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -57,6 +57,7 @@ def rejected_by_abctl(n: Numbers, failed: Numbers) -> bool:
     return found.rejects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "least", "most"),
     [

@@ -154,7 +154,8 @@ def _cgroups(process):
 class Fault:
     """What happens to one pod of each kind, of how many, and what it may cost.
 
-    `told` is the note that there must be of the treatment, whose server it was.
+    `told` is the note that there must be of the treatment, whose server it was. What another one
+    shows as well is `long`.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Fault:
     seconds: int = 20
     lost: float = 0
     told: str = ""
+    long: bool = False
 
 
 GONE, RESTARTED = "targetsGone", "restarts"
@@ -172,14 +174,17 @@ MANY = float("inf")
 FAULTS = [
     Fault("restart Prometheus", delete, (PROMETHEUS,)),
     Fault("evict", evict, (SERVER, ENVOY), seconds=LEAVING_SECONDS, told=GONE),
-    Fault("roll", roll, (SERVER, ENVOY), seconds=LEAVING_SECONDS, told=GONE),
+    Fault("roll", roll, (SERVER, ENVOY), seconds=LEAVING_SECONDS, told=GONE, long=True),
     Fault("crash one of two servers", crash, (SERVER,), replicas=2, told=RESTARTED),
-    Fault("kill one of two Envoys", kill, (ENVOY,), replicas=2, lost=CONNECTIONS),
+    Fault("kill one of two Envoys", kill, (ENVOY,), replicas=2, lost=CONNECTIONS, long=True),
     Fault("kill the only server", kill, (SERVER,), lost=MANY, told=GONE),
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(each, id=each.name, marks=[pytest.mark.long] * each.long) for each in FAULTS],
+)
 def test_what_a_fault_costs_is_told(trial, scale, fault, record_property):
     scale(fault.replicas)
     before = trial.look()

@@ -26,6 +26,7 @@ def test_the_file_that_is_edited_is_right(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("iris.yaml: ok\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "expected"), CASES, ids=lambda text: text[2:42])
 def test_a_mistake_is_met_with_these_words(
     old: str, new: str, expected: str, capsys: pytest.CaptureFixture[str]

@@ -146,6 +146,7 @@ def errors(obj: Any) -> list[str]:
 
 @pytest.mark.skipif(not CRDS.is_dir(), reason=f"no CRDs in {CRDS}: name a folder by ABCTL_CRDS")
 class TestCrds:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", NAMES)
     def test_the_upstream_crds_take_what_is_rendered(self, name: str) -> None:
         experiment, carrier = load(EXAMPLES / f"{name}.yaml"), platform(name)

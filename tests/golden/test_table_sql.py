@@ -60,6 +60,7 @@ def asked(engine: str, *, seen: bool = False) -> tuple[str, ...]:
     return statements(given, None if seen else LEDGER, 1_790_000_000.0, by_salted_hash)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", get_args(Engine))
 def test_each_engine_is_asked_in_its_own_words(engine: str) -> None:
     rows, sums = asked(engine), asked(engine, seen=True)
@@ -70,6 +71,7 @@ def test_each_engine_is_asked_in_its_own_words(engine: str) -> None:
     assert found == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", get_args(Engine))
 def test_whatever_names_and_texts_hold_an_engine_reads_them_as_such(engine: str) -> None:
     """sqlglot reads each statement as the engine does: one SELECT, names and texts as given."""

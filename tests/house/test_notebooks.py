@@ -53,7 +53,8 @@ def test_a_notebook_says_what_its_cells_print(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_a_page_says_what_its_examples_print(path: Path) -> None:
+def test_a_page_says_what_its_examples_print(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     found = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert found.attempted
     assert found.failed == 0

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 PLACES = r"(?:\.ci|bench|docs|k8s|model_servers|tests)/|README|CONTRIBUTING|CHANGELOG|Makefile"
@@ -22,9 +20,13 @@ TEXTS = sorted(
 )
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_it_names_nothing_of_a_checkout(path: Path) -> None:
-    found = {(str(path.relative_to(ROOT)), each) for each in ONLY_THERE.findall(path.read_text())}
+def test_it_names_nothing_of_a_checkout() -> None:
+    assert len(TEXTS) > 400
+    found = {
+        (str(path.relative_to(ROOT)), each)
+        for path in TEXTS
+        for each in ONLY_THERE.findall(path.read_text())
+    }
     assert found <= ALLOWED
 
 

@@ -50,6 +50,7 @@ def test_the_import_loads_nothing_that_is_not_asked_for() -> None:
     assert done.stdout.strip() == "['abctl', 'abctl.version']"
 
 
+@pytest.mark.slow
 def test_saved_evidence_says_what_the_command_says(
     found: abctl.Findings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +136,14 @@ def test_an_error_has_its_hint_in_words_of_a_notebook(asked: Any, hint: str) -> 
     assert hint in note
 
 
+def test_a_command_in_a_hint_can_be_copied() -> None:
+    with pytest.raises(abctl.AbctlError) as told:
+        abctl.judge("none.json.gz")
+    (note,) = told.value.__notes__
+    assert note == "hint: to write one: abctl analyze EXPERIMENT --save FILE"
+
+
+@pytest.mark.slow
 def test_an_experiment_is_analyzed_in_its_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

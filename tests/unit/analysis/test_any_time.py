@@ -111,6 +111,7 @@ def ask(make_experiment: Callable[..., Experiment]) -> Callable[[float, str], Ex
     return make
 
 
+@pytest.mark.slow
 @law(50)
 @given(
     since=st.one_of(st.floats(-1.0, 5.0), st.floats(-60.0, 60.0)),

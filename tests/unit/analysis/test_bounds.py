@@ -119,6 +119,7 @@ def experiment() -> Experiment:
     return load(Path(__file__).parents[3] / "k8s/experiments/envoy.yaml")
 
 
+@pytest.mark.slow
 @law(60, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=counted(), seed=st.integers(0, 2**31))
 def test_a_claim_is_proven_exactly_if_its_bound_is_beyond_its_null(

@@ -83,6 +83,7 @@ def p_values(draw: st.DrawFn) -> tuple[NDArray[Any], NDArray[Any]]:
     return table(primaries), table(guardrails)
 
 
+@pytest.mark.slow
 @given(p_values())
 def test_what_ships_is_what_holm_rejects_of_the_largest_p(p: tuple[NDArray[Any], ...]) -> None:
     better, safe = p

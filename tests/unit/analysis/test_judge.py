@@ -255,6 +255,7 @@ def test_a_worse_primary_stops_it(ask: Callable[..., Experiment]) -> None:
     assert harm.facts["effect"] < 0
 
 
+@pytest.mark.slow
 def test_no_difference_goes_on_and_is_given_up_in_the_end(ask: Callable[..., Experiment]) -> None:
     found = run(ask(), World())
     assert found.verdict.kind == "continue"
@@ -274,6 +275,7 @@ def test_what_is_proven_early_waits_for_the_shortest_duration(
     assert found.verdict.reasons[-1] == Reason("minDuration", left)
 
 
+@pytest.mark.slow
 def test_a_fixed_test_decides_nothing_before_its_end(ask: Callable[..., Experiment]) -> None:
     world = World(truth={CONTROL: 0.7, TREATMENT: 0.9}, errors={CONTROL: 0.0, TREATMENT: 0.0})
     early = dataclasses.replace(DESIGN, test="fixed", min_duration_seconds=3600)
@@ -281,6 +283,7 @@ def test_a_fixed_test_decides_nothing_before_its_end(ask: Callable[..., Experime
     assert run(ask(test="fixed"), world).verdict.kind == "ship"
 
 
+@pytest.mark.slow
 def test_a_fixed_test_gives_the_same_answer_whenever_it_is_looked_at_again(
     ask: Callable[..., Experiment],
 ) -> None:
@@ -308,6 +311,7 @@ def test_a_fixed_test_gives_the_same_answer_whenever_it_is_looked_at_again(
     assert answers[0][2][1].requests < 700 / SCRAPE_SECONDS * 220
 
 
+@pytest.mark.slow
 def test_a_fixed_test_lasts_until_the_size_planned_at_its_shortest_duration(
     ask: Callable[..., Experiment],
 ) -> None:
@@ -325,6 +329,7 @@ def test_a_fixed_test_lasts_until_the_size_planned_at_its_shortest_duration(
     assert codes(early)[0] == "sizeNotReached"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("least", "most"), [(600, 1200), (1200, 1200)])
 def test_a_fixed_test_ends_with_the_longest_duration_whatever_its_size(
     ask: Callable[..., Experiment], least: float, most: float
@@ -345,6 +350,7 @@ def test_a_fixed_test_ends_with_the_longest_duration_whatever_its_size(
     assert kinds == ["continue", "continue", "stop", "stop"]
 
 
+@pytest.mark.slow
 def test_a_split_that_is_not_the_ordered_one_is_invalid(ask: Callable[..., Experiment]) -> None:
     for unit in ("user", "request"):
         experiment = ask(unit)
@@ -402,6 +408,7 @@ def test_right_after_a_change_nothing_counts_yet(ask: Callable[..., Experiment])
     assert (reason.code, reason.facts["metric"]) == ("notYetEstimable", "accuracy")
 
 
+@pytest.mark.slow
 def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]) -> None:
     whole, broken = World(), World(restart=START + 600)
     one, other = run(ask(), whole), run(ask(), broken)
@@ -412,6 +419,7 @@ def test_a_restart_loses_nothing_that_was_scraped(ask: Callable[..., Experiment]
     assert notes(other, "restarts")[CONTROL]["restarts_count"] == 1
 
 
+@pytest.mark.slow
 def test_what_a_server_that_ended_counted_stays_and_that_it_ended_is_said(
     ask: Callable[..., Experiment],
 ) -> None:
@@ -481,6 +489,7 @@ def test_an_error_that_only_one_variant_has_is_a_zero_in_the_other(
     assert found.variants[0].values["errors"] == 0.0
 
 
+@pytest.mark.slow
 def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Experiment]) -> None:
     world = World(errors={CONTROL: 0.0, TREATMENT: 0.0}, requests=4000)
     clustered, simple = (
@@ -499,6 +508,7 @@ def test_without_any_error_users_are_counted_not_requests(ask: Callable[..., Exp
     assert not few.metrics[1].comparisons[0].proven("non-inferior")
 
 
+@pytest.mark.slow
 def test_it_says_how_much_is_still_needed(ask: Callable[..., Experiment]) -> None:
     found = run(ask(), World(seed=2, requests=100, seconds=900))
     assert found.verdict.kind == "continue"
@@ -553,6 +563,7 @@ def test_an_epoch_that_ended_unnoticed_is_left_out(ask: Callable[..., Experiment
     assert effect.epochs == (1,)
 
 
+@pytest.mark.slow
 def test_series_without_buckets_tell_nothing_of_users(ask: Callable[..., Experiment]) -> None:
     own = dataclasses.replace(
         METRICS[0],
@@ -570,6 +581,7 @@ def test_series_without_buckets_tell_nothing_of_users(ask: Callable[..., Experim
     assert isinstance(by_request, Estimate)
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_scrapes_of_one_variant_merges_polls_and_keeps_counts(
     ask: Callable[..., Experiment],
 ) -> None:
@@ -625,6 +637,7 @@ def test_edges_that_only_one_variant_has_are_merged(ask: Callable[..., Experimen
     assert effect.why.code == "tooFewCommonEdges"
 
 
+@pytest.mark.slow
 def test_a_shadow_changes_nothing_but_is_said_to_be_one(ask: Callable[..., Experiment]) -> None:
     alone, beside = World(), World()
     copied = [s for s in beside.all if s.labels.get("variant") == TREATMENT]
@@ -725,6 +738,7 @@ def test_a_ledger_of_other_variants_says_nothing_of_these(ask: Callable[..., Exp
     assert "epochUncertain" not in [note.code for note in found.notes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("late", "told"),
     [(0, False), (30 + GAP_INTERVALS * SCRAPE_SECONDS, False), (345, True)],
@@ -790,6 +804,7 @@ def test_a_ledger_that_a_shift_began_locked_no_plan_and_that_is_said(
     assert found.verdict.kind == "continue"
 
 
+@pytest.mark.slow
 def test_who_has_no_share_at_the_planned_end_is_named_whatever_came_later(
     ask: Callable[..., Experiment],
 ) -> None:
@@ -807,6 +822,7 @@ def test_who_has_no_share_at_the_planned_end_is_named_whatever_came_later(
     assert [n.facts for n in found.notes if n.code == "noShare"] == [{"variant": TREATMENT}]
 
 
+@pytest.mark.slow
 def test_what_begins_at_the_planned_end_is_no_epoch_of_it(ask: Callable[..., Experiment]) -> None:
     design = dataclasses.replace(
         DESIGN,
@@ -877,6 +893,7 @@ def test_the_last_entry_says_how_far_the_clock_is_behind(ask: Callable[..., Expe
     assert found.verdict.reasons[0] == Reason("clocksApart", {"ahead_seconds": -10})
 
 
+@pytest.mark.slow
 def test_counts_that_fell_or_came_outside_are_told(ask: Callable[..., Experiment]) -> None:
     world = World(seconds=600, restart=START + 300)
     for each in world.all:
@@ -910,6 +927,7 @@ def test_what_came_before_the_first_period_is_told_with_its_end(
     assert notes(judge(evidence), "beforeFirstPeriodUnknown") == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "phase"), [(0, "applied"), (5000, "observed")])
 def test_a_first_scrape_is_due_when_the_first_share_counts(
     ask: Callable[..., Experiment], first: int, phase: Any
@@ -958,6 +976,7 @@ def test_what_counters_of_unknown_age_held_at_first_is_told(
     assert all(held.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["user", "request"])
 def test_a_horizon_decides_as_early_and_says_by_which_method(
     ask: Callable[..., Experiment], unit: str

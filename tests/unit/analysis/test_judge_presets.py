@@ -171,6 +171,7 @@ def test_milliseconds_come_out_as_seconds(
     assert found.variants[0].outside is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_hosts")
 def test_what_was_not_drawn_keeps_the_split_unchecked(
     ask: Callable[..., Experiment], analysis: Analyze

@@ -104,6 +104,7 @@ def claims(found: Analysis) -> tuple[Claim, Claim]:
 CASES = {"all fail": (2.0, 1.0), "+10 points": (10.0, 0.12), "+2 points": (60.0, 0.04)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "errors"), CASES.values(), ids=CASES)
 def test_after_seven_days_of_health(look, minutes, errors) -> None:
     safe, harm = claims(look(Scraped(7.0, minutes, errors)))

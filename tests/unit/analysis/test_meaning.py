@@ -67,6 +67,7 @@ def said(found: Analysis) -> list[tuple[object, ...]]:
     return [(m.method, m.polls, *(c.claims for c in m.comparisons)) for m in found.metrics]
 
 
+@pytest.mark.slow
 @LEDGERS
 def test_evidence_of_an_earlier_wheel_is_judged_the_same(
     folder: str, request: pytest.FixtureRequest

@@ -139,6 +139,7 @@ def estimate(metric: MetricResult) -> Estimate:
     return effect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per", ["outcome", "user"])
 def test_a_ratio_is_of_two_sums(judged: Judged, per: str) -> None:
     family = "ab_outcome" if per == "outcome" else "ab_user_outcome"
@@ -162,6 +163,7 @@ def test_a_ratio_is_of_two_sums(judged: Judged, per: str) -> None:
     assert capped.facts == {"outcome": "spent", "cap": 500.0, "per": per}
 
 
+@pytest.mark.slow
 def test_retention_is_the_share_of_users_who_come_back(judged: Judged) -> None:
     world, truth = Collected(), {"control": 0.3, "treatment": 0.36}
     for i, (name, share) in enumerate(truth.items()):
@@ -177,6 +179,7 @@ def test_retention_is_the_share_of_users_who_come_back(judged: Judged) -> None:
     assert found.metrics[0].method.startswith("proportion_")
 
 
+@pytest.mark.slow
 def test_a_rate_is_of_events_per_answer(judged: Judged) -> None:
     world, truth = Collected(), {"control": 0.05, "treatment": 0.05}
     for i, (name, rate) in enumerate(truth.items()):
@@ -191,6 +194,7 @@ def test_a_rate_is_of_events_per_answer(judged: Judged) -> None:
     assert found.verdict.kind == "continue"
 
 
+@pytest.mark.slow
 def test_an_early_look_is_read_from_its_own_age_and_ships_nothing(judged: Judged) -> None:
     world = Collected()
     for i, name in enumerate(NAMES):
@@ -220,6 +224,7 @@ def test_an_early_look_is_read_from_its_own_age_and_ships_nothing(judged: Judged
     assert judged(world, early).verdict.kind == "ship"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "differ"),
     [((60.0, 60.0), False), ((60.0, 1200.0), True), ((1200.0, 60.0), True)],
@@ -257,6 +262,7 @@ def test_reports_that_come_faster_of_one_variant_decide_nothing(
         assert found.comparisons[0].proven("better")
 
 
+@pytest.mark.slow
 def test_a_collector_that_nobody_scrapes_or_that_lost_its_memory_is_told(judged: Judged) -> None:
     world = Collected()
     for i, name in enumerate(NAMES):
@@ -274,6 +280,7 @@ def test_a_collector_that_nobody_scrapes_or_that_lost_its_memory_is_told(judged:
     assert unread.facts["selector"].startswith("ab_feedback_total{")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("began", "lost"),
     [

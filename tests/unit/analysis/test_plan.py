@@ -79,6 +79,7 @@ def test_uneven_shares_are_kept_and_cost_more() -> None:
     assert found.n[0] / found.total == pytest.approx(0.9, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_several_treatments_share_alpha_and_the_least_share_decides() -> None:
     one = service.plan(replace(POINTS, shares=numbers.parse_shares(None, 1))).row
     shares = numbers.parse_shares(None, 3)

@@ -66,6 +66,7 @@ def refused(rng: np.random.Generator, slower: float, tail: float) -> bool:
     return not isinstance(pair, Stream)
 
 
+@pytest.mark.slow
 def test_it_errs_no_more_often_than_its_level(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reported, "ALPHA", ALPHA)
     rng = np.random.default_rng(20_261_130)

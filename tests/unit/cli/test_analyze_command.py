@@ -67,6 +67,7 @@ def analyze(*options: str) -> int:
     return run(["analyze", "iris.yaml", *SILENT, *options])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made", "kind", "code", "says"),
     [
@@ -98,6 +99,7 @@ def test_a_verdict_that_there_is_not_is_refused_before_anything_is_read(
     )
 
 
+@pytest.mark.slow
 def test_machines_get_a_versioned_document_and_nothing_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -129,6 +131,7 @@ def test_pages_with_holes_are_invalid(capsys: pytest.CaptureFixture[str]) -> Non
     assert "of the time, must be 90%" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_plan_that_changed_is_invalid(capsys: pytest.CaptureFixture[str]) -> None:
     pages(0.8)
     text = Path("iris.yaml").read_text()
@@ -137,6 +140,7 @@ def test_a_plan_that_changed_is_invalid(capsys: pytest.CaptureFixture[str]) -> N
     assert "metrics: differ from the plan that was locked" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_watch_ends_with_a_verdict_and_survives_a_source_that_is_away(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_watch_ends_with_what_no_time_will_heal(
     assert "pages.jsonl" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "answers"), [("table", 2), ("json", 4)])
 def test_a_watch_answers_people_when_there_is_news_and_machines_each_time(
     output: str, answers: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -190,6 +195,7 @@ def test_a_watch_answers_people_when_there_is_news_and_machines_each_time(
     assert len(waits) == 3
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_watch_shows_what_matters_first_and_in_place(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +243,7 @@ def test_pages_without_a_counter_of_ours_are_an_error(capsys: pytest.CaptureFixt
     assert "pages.jsonl" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_plan_takes_traffic_and_baseline_from_what_runs(capsys: pytest.CaptureFixture) -> None:
     pages(0.7)
     capsys.readouterr()
@@ -261,6 +268,7 @@ def test_a_plan_without_its_numbers_is_refused(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_running_experiment_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     pages(0.8)
     assert run(["report", "iris.yaml", *SILENT, "-o", "-"]) == 0

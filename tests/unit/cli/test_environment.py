@@ -56,6 +56,7 @@ def test_an_option_goes_before_the_environment(
     assert "name: roses" in Path("new.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
 @pytest.mark.parametrize("size", ["0", "000", "²", "-1", "", "x", "9" * 30])
 def test_a_size_of_the_screen_that_is_none_hides_nothing(

@@ -26,6 +26,7 @@ def sent(text: str) -> set[str]:
     return {each for each in text if not each.isprintable() and each not in "\n\t"}
 
 
+@pytest.mark.slow
 def test_saved_evidence_cannot_speak_to_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

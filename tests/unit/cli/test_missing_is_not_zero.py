@@ -248,6 +248,7 @@ def write_pages(case: Case, begin: float) -> None:
                     file.write(json.dumps(target | {"samples": lines}) + "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_what_is_missing_is_told(
     case: Case, arrange: Callable[[Case], None], capsys: pytest.CaptureFixture[str]

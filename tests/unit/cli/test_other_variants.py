@@ -84,6 +84,7 @@ def arrange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arrange:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "known", "there"), COMBINATIONS)
 def test_each_command_says_so_and_what_to_do(
     arrange: Arrange,

@@ -19,6 +19,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_saved_evidence_has_a_page_that_says_what_analyze_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -31,6 +32,7 @@ def test_saved_evidence_has_a_page_that_says_what_analyze_says(
     assert "this is all that was saved" in said(page)
 
 
+@pytest.mark.slow
 def test_a_page_is_written_anew_but_nothing_else_is_written_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -48,6 +50,7 @@ def test_a_page_is_written_anew_but_nothing_else_is_written_over(
     assert [each.name for each in Path().iterdir()] == ["report.html"]
 
 
+@pytest.mark.slow
 def test_what_the_document_shows_writes_pages() -> None:
     text = (Path(__file__).parents[3] / "docs" / "report.md").read_text()
     lines = [line.removeprefix("$ ") for line in text.split("```")[1].splitlines()[1:]]

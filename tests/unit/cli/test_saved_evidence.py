@@ -91,6 +91,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_world")
 def test_saved_evidence_gives_the_same_answer_number_for_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -119,6 +120,7 @@ def test_saved_evidence_gives_the_same_answer_number_for_number(
     assert Path("again.json.gz").read_bytes() == data
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_world")
 def test_another_plan_than_the_saved_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["analyze", "iris.yaml", "--state", "state", "--save", SAVED]) == 0

@@ -23,6 +23,7 @@ def asked(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", SAVED)
 @pytest.mark.parametrize("output", READERS)
 def test_machines_have_of_a_decision_what_analyze_has(
@@ -53,6 +54,7 @@ def test_every_text_has_its_code_and_all_facts_of_it(
             assert set(each["facts"]) == set(map(camel, facts_of(each["code"])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", SAVED)
 def test_people_see_each_reason_with_its_code_and_facts_in_80_columns(
     saved: str, capsys: pytest.CaptureFixture[str]

@@ -151,6 +151,7 @@ def uniform(p_values: list[float]) -> float:
     return float(scipy.stats.kstest(p_values, "uniform").pvalue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share_bp", [5000, 1000, 200])
 def test_shares_deviate_from_the_split_as_chance_would(
     drawn: dict[str, np.ndarray], share_bp: int
@@ -176,6 +177,7 @@ def independent(left: np.ndarray, right: np.ndarray) -> float:
     return float(scipy.stats.chi2_contingency(table).pvalue)
 
 
+@pytest.mark.slow
 def test_two_salts_are_independent(drawn: dict[str, np.ndarray]) -> None:
     eighths = [p // 1250 for p in drawn.values()]
     p_values = [independent(a, b) for a, b in zip(eighths[::2], eighths[1::2], strict=True)]

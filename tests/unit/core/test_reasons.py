@@ -41,6 +41,7 @@ def texts(code: ast.expr, named: set[str]) -> Iterator[str]:
             yield from named & set(WORDS)
 
 
+@pytest.mark.slow
 def test_every_code_that_is_constructed_is_known_and_every_known_one_constructed() -> None:
     rooms = (
         "core",

@@ -36,6 +36,7 @@ def look(plan: Nights, seed: int, after: int = 40) -> Samples:
     return thin
 
 
+@pytest.mark.slow
 @law(12)
 @given(st.integers(0, 10**6), nights, st.booleans(), st.booleans())
 def test_no_target_is_no_gap(

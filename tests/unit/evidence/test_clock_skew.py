@@ -80,6 +80,7 @@ def test_the_same_clock_is_judged(analyze: Callable[..., Analysis]) -> None:
     assert shares[0] + shares[1] == pytest.approx(100 * 720, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [-600.0, 600.0, -30.0, 30.0])
 def test_another_clock_is_told_with_how_far_it_is_off(
     analyze: Callable[..., Analysis], ahead: float

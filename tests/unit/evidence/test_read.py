@@ -23,6 +23,7 @@ from abctl.evidence.read import read
 FIRST = START / 1000
 
 
+@pytest.mark.slow
 @law(25)
 @given(st.integers(0, 10**6), st.booleans())
 @example(5065, True)  # a series is missing in the first scrape of a window

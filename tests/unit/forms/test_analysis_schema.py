@@ -50,6 +50,7 @@ def test_an_analysis_fits(path: Path, capsys: Screen) -> None:
         assert key in SCHEMA["$defs"]["Analysis"]["properties"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SAVED, ids=lambda path: path.parent.name)
 def test_a_comparison_has_its_standard_error_and_on_request_its_path(
     path: Path, capsys: Screen
@@ -91,6 +92,7 @@ def test_every_golden_analysis_fits() -> None:
     assert errors(json.loads((GOLDEN / "analysis_json.txt").read_text())) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "place"),
     [

@@ -39,6 +39,7 @@ def test_two_are_good_and_the_third_is_worse_and_slower() -> None:
     assert len(trained["v3"][0].estimators_) == 20
 
 
+@pytest.mark.slow
 def test_the_same_every_time(folder: Path) -> None:
     for each in examples.train():
         saved = joblib.load(folder / each.version / "model.joblib")

@@ -2,12 +2,14 @@
 
 import threading
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ab_runtime.counters import Counters
 from ab_runtime.variant import Variant
 
 
+@pytest.mark.slow
 def test_a_page_never_shows_half_of_an_outcome() -> None:
     counters = Counters(Variant("a", salt="s", buckets=2, outcomes={"accuracy": "number"}))
     done = threading.Event()

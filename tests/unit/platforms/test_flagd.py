@@ -41,6 +41,7 @@ def test_the_evaluators_were_asked_for_the_flag_that_is_rendered(key, make_exper
     assert _flag_rules.flag(experiment) == SEEN["flags"][key]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", flagd.CAPABILITIES.hashes)
 @pytest.mark.parametrize("key", CASES)
 def test_every_user_gets_what_an_evaluator_gives(key, name):

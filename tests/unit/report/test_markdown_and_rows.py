@@ -28,6 +28,7 @@ def found() -> Analysis:
     return judge(saved.load(SAVED), looks=USUAL_LOOKS)
 
 
+@pytest.mark.slow
 def test_markdown_has_verdict_reasons_and_every_row(found: Analysis) -> None:
     lines = markdown(found, "abctl analyze iris.yaml").splitlines()
     assert lines[0].startswith("### ")
@@ -100,6 +101,7 @@ def test_without_a_path_there_is_the_one_look(found: Analysis) -> None:
     assert len(rows) == 1 + len(found.metrics)
 
 
+@pytest.mark.slow
 def test_the_command_line_has_both(capsys: pytest.CaptureFixture[str], found: Analysis) -> None:
     assert run(["analyze", "--from", str(SAVED), "-o", "csv"]) == 0
     assert capsys.readouterr().out == path_rows(found)

@@ -41,6 +41,7 @@ def kept() -> tuple[Analysis, History]:
     return found, history(evidence, found)
 
 
+@pytest.mark.slow
 def test_a_page_is_sound_and_has_every_value(kept: tuple[Analysis, History]) -> None:
     found, happened = kept
     root = parsed(page(found, happened, "abctl promote iris.yaml"))
@@ -119,6 +120,7 @@ def many(found: Analysis) -> Analysis:
     )
 
 
+@pytest.mark.slow
 def test_twenty_variants_have_a_sound_page(kept: tuple[Analysis, History]) -> None:
     found, happened = kept
     traffic = tuple(replace(e, requests=(e.requests[0], *[7.0] * 19)) for e in happened.traffic)
@@ -195,6 +197,7 @@ def everywhere(found: Analysis, evil: str) -> Analysis:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", EVIL)
 def test_foreign_text_is_never_markup(evil: str, kept: tuple[Analysis, History]) -> None:
     found, happened = kept

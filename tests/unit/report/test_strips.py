@@ -26,6 +26,7 @@ def of(found: Analysis, name: str, columns: int) -> list[str]:
     return lines[first + 1 : first + 1 + ROWS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 200])
 def test_every_effect_fits_and_shows_where_it_is_now(found: Analysis, columns: int) -> None:
     lines = list(strips(found, columns))

@@ -114,6 +114,7 @@ def assert_in_order(client, controller, experiment):
     assert [(e.phase, e.after) for e in entries] == [("intent", SPLIT), ("applied", SPLIT)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_call_applying_again_comes_to_the_same_end(tmp_path, experiment, after):
     for at in itertools.count(1):

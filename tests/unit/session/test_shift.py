@@ -268,6 +268,7 @@ def test_an_open_intent_is_finished_reverted_or_replaced(make_world, patched):
         assert world.steps[-1] == last
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("then", [A, B, C], ids=["back", "again", "elsewhere"])
 def test_killed_at_any_call_the_next_command_brings_order(make_world, after, then):
@@ -291,6 +292,7 @@ def test_killed_at_any_call_the_next_command_brings_order(make_world, after, the
     assert at > 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_start_that_is_killed_is_done_again(tmp_path, make_experiment, after):
     experiment = make_experiment(shares_bp=A.shares_bp)

@@ -63,6 +63,7 @@ def test_feedback_that_was_not_taken_is_lost() -> None:
     assert (control.feedback_sent, control.feedback_lost, control.made_up) == (1, 2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effect", [0.05, -0.05, 0.0])
 @pytest.mark.parametrize("accuracy", [0.93, 0.6, 0.1])
 def test_an_effect_moves_the_mean_by_its_size(effect: float, accuracy: float) -> None:

@@ -41,6 +41,7 @@ def test_the_same_seed_gives_the_same_plan_and_another_gives_other_users() -> No
     assert [r.index for r in once] == list(range(5000))
 
 
+@pytest.mark.slow
 def test_users_return_and_a_few_return_far_more_often_than_most() -> None:
     planned = requests_of(requests=40_000, users=1000)
     counts = np.unique([r.user for r in planned], return_counts=True)[1]
@@ -71,6 +72,7 @@ def test_without_noise_requests_are_the_rows_with_their_labels() -> None:
     assert {r.features: r.label for r in planned} == rows
 
 
+@pytest.mark.slow
 def test_noise_has_the_asked_size_and_grows_by_the_drift() -> None:
     planned = requests_of(requests=40_000, noise=0.2, drift=1.0)
     rows = dict(enumerate(ROWS.features))
@@ -101,6 +103,7 @@ def test_coins_are_uniform_and_unlike_each_other() -> None:
     assert stats.pearsonr(*coins.T).pvalue > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "mean"), [("proportion", 0.1), ("mean", 2.0)])
 @pytest.mark.parametrize("effect", [0.0, 0.05, -0.05])
 @pytest.mark.parametrize("trait", [0.5, 1.5])

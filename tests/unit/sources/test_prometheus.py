@@ -182,6 +182,7 @@ def samples_of(query: str, end: float) -> list[list[Any]]:
     return [[t, str(t)] for t in range(10_000) if end - length <= t <= end]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -109,6 +109,7 @@ def test_a_platform_that_holds_no_user_gets_requests(monkeypatch: pytest.MonkeyP
     assert load(Path("mine.yaml")).assignment.unit == "request"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", plugins.names("abctl.platforms"))
 def test_the_first_file_can_be_rendered(name: str) -> None:
     assert run(["init", "mine.yaml", "--platform", name]) == 0

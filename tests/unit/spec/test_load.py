@@ -259,6 +259,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "message"), BROKEN, ids=lambda x: x[:20])
 def test_what_is_no_yaml_mapping_is_named_with_its_place(text: str, message: str) -> None:
     assert refused(text).message.startswith(message)

@@ -136,6 +136,7 @@ def test_a_selector_of_one_variant_is_read(text: str) -> None:
     assert found.metrics[0].selectors["n"] == text
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1), st.dictionaries(st.text(min_size=1), st.text(), max_size=3))
 def test_names_and_labels_of_any_letters_are_found(name: str, labels: dict[str, str]) -> None:
     labels.pop("__name__", None)

@@ -138,6 +138,7 @@ def test_one_poll_of_totals_has_an_answer(case) -> None:
     assert found.p < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", [0.0, 0.02, -0.02])
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
 def test_and_its_e_value_is_not_expected_to_be_over_one(null, alternative) -> None:

@@ -50,6 +50,7 @@ def test_two_means_are_closed_forms(m, k, s, r) -> None:
     assert found.loss[1] == pytest.approx(loss, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_far_tails_keep_their_digits() -> None:
     a, b = Beta(11, 1001), Beta(81, 1001)
     with mpmath.workdps(30):

@@ -33,6 +33,7 @@ def test_what_a_proxy_does_to_both_variants_is_no_difference() -> None:
     assert between_clusters(Counts(n, [1.0, 400.0]), Counts(n, [3.0, 402.0])) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("servers", [16, 64])
 def test_the_effect_is_the_variance_of_many_draws_of_servers(servers: int) -> None:
     """Shares of servers are beta distributed: the variance of the whole share is known."""

@@ -147,6 +147,7 @@ def buckets(rng, users: int, effect: float):
     return period(effect), period(0.0)
 
 
+@pytest.mark.slow
 def test_buckets_hold_their_level_and_gain() -> None:
     rng, rejected, gains = np.random.default_rng(10), 0, []
     runs = 300

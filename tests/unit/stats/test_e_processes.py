@@ -45,6 +45,7 @@ def expected(null, plan, past, n, p):
     return total
 
 
+@pytest.mark.slow
 @each_null
 @pytest.mark.parametrize("rate", [0.15, 0.5, 0.79])
 @pytest.mark.parametrize("past", [(4, 0, 3, 0), (9, 5, 20, 11), (0, 0, 5, 5)])
@@ -205,6 +206,7 @@ def test_looking_more_rarely_is_another_valid_test() -> None:
     assert often.log_e == pytest.approx(rarely.log_e, rel=0.2)
 
 
+@pytest.mark.slow
 def test_multinomial_expectation_is_at_most_one() -> None:
     """Three cells, all outcomes of the second poll."""
     cells, past = np.array([0.5, 0.3, 0.2]), np.array([[6.0, 5.0, 2.0]])

@@ -77,6 +77,7 @@ def test_what_is_spent_is_what_was_allowed(looks, spending, two_sided, alpha) ->
     assert found.nominal_p == pytest.approx((1 + two_sided) * stats.norm.sf(found.z))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two_sided", [True, False])
 def test_a_thousand_looks_stay_monotone_and_finite(two_sided) -> None:
     found = gs.bounds(np.arange(1, 1001) / 1000, two_sided=two_sided)

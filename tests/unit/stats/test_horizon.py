@@ -29,6 +29,7 @@ MDE = Delta(0.005, relative=False)
 FIXED = 24_603
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", [1.2, 2.05, 2.5, 3.5, 5.0])
 def test_the_chance_to_cross_is_that_of_a_brownian_motion(x) -> None:
     """By numerical integration over looks that are ever nearer to one another near 0."""
@@ -108,6 +109,7 @@ def first(stream, plan):
     return high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alternative", ["greater", "less", "two-sided"])
 def test_without_a_difference_it_errs_at_most_as_often_as_said(alternative) -> None:
     rng, plan = np.random.default_rng(1), Plan(alternative=alternative, mde=MDE)

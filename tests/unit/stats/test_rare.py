@@ -25,6 +25,7 @@ NONE = np.zeros(POLLS)
 TWO = (np.arange(POLLS) < 2).astype(float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("events", [0, 1, 7, 400])
 @pytest.mark.parametrize("threshold", [3.0, 8.0])
 def test_the_ends_are_where_the_mixture_reaches_the_threshold(events, threshold) -> None:

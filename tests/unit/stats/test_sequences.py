@@ -85,6 +85,7 @@ def test_ratios() -> None:
     agree(found, values, math.sqrt(sum(errors)), 2 * (buckets - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("burst", [0.0, 0.1])
 def test_quantiles(burst: float) -> None:
     """With Woodruff's standard errors from order statistics instead of buckets.

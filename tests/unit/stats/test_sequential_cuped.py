@@ -107,6 +107,7 @@ def test_a_covariate_that_differs_between_variants_is_refused(method) -> None:
     assert found.why.code == "differedBefore"
 
 
+@pytest.mark.slow
 def test_errors_stay_within_the_level() -> None:
     rng, runs, rejected = np.random.default_rng(7), 150, 0
     for _ in range(runs):
@@ -168,6 +169,7 @@ def test_the_adjusted_effect_is_that_of_ratios_less_what_differed_before() -> No
         assert method.estimate(both, PLAN).effect == pytest.approx(wanted, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_ratios_hold_their_level_and_refuse_what_differed() -> None:
     rng, runs, rejected = np.random.default_rng(10), 100, 0
     for _ in range(runs):

@@ -169,6 +169,7 @@ DIFFER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variants", [6, 20, 40])
 @pytest.mark.parametrize("differ", DIFFER.values(), ids=DIFFER)
 def test_of_many_variants_it_takes_at_most_thrice_the_fixed_test(variants, differ) -> None:
@@ -190,6 +191,7 @@ def test_of_many_variants_it_takes_at_most_thrice_the_fixed_test(variants, diffe
     assert units(srm.sequential) <= 3.0 * units(srm.fixed)
 
 
+@pytest.mark.slow
 def test_many_variants_keep_the_level() -> None:
     rng = np.random.default_rng(8)
     shares = np.full((200, 20), 0.05)

@@ -23,6 +23,7 @@ def world(rng, users: int, ramp, sigma: float, real=None) -> tuple[np.ndarray, n
     return counts, np.c_[1 - ramp, ramp]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("users", "ramp", "sigma"),
     [(300, [0.5], 1.0), (1500, [0.05], 1.0), (800, [0.05, 0.2, 0.5], 1.5), (600, [0.9], 1.0)],
@@ -40,6 +41,7 @@ def test_a_correct_split_is_seldom_accused(users: int, ramp, sigma: float) -> No
     assert naive > 0.3, "requests of users are no multinomial: what this check is for"
 
 
+@pytest.mark.slow
 def test_looking_often_accuses_no_more() -> None:
     rng, accused = np.random.default_rng(12), 0
     for _ in range(100):

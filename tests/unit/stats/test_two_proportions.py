@@ -199,6 +199,7 @@ def test_log_p_of_unconditional_tests_survives_underflow(method) -> None:
     assert found.log_p == pytest.approx(math.log(2.0) - 1092 * math.log(2.0), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [barnard, boschloo])
 def test_one_variant_may_be_far_larger_than_the_other(method) -> None:
     """What was seen is only likely beside a level of 1, between two points of a coarse grid."""

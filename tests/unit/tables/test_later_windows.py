@@ -40,6 +40,7 @@ def late(world, name):
     return first, done
 
 
+@pytest.mark.slow
 def test_who_comes_back_is_counted_from_then_on_and_whatever_the_value(tmp_path) -> None:
     world = shop(400, seed=3)
     first = world.first()
@@ -62,6 +63,7 @@ def test_who_comes_back_is_counted_from_then_on_and_whatever_the_value(tmp_path)
     assert found.variants[0].values["back"] == effect.control
 
 
+@pytest.mark.slow
 def test_a_later_window_of_any_kind_counts_what_is_in_it_alone(tmp_path) -> None:
     world = shop(500, seed=4)
     found = judged(tmp_path, world, REVENUE, LATER, RIGHT)
@@ -72,6 +74,7 @@ def test_a_later_window_of_any_kind_counts_what_is_in_it_alone(tmp_path) -> None
     assert isinstance(of(found, "right")[1], Estimate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["horizon", "sequential"])
 def test_it_is_judged_at_any_time_and_without_whom_a_shift_moves(tmp_path, test) -> None:
     world = shop(800, ((0, 20), (5, 50)), seed=5)

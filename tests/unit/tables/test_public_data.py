@@ -19,6 +19,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_public_data_set_has_the_published_p(name, tmp_path, monkeypatch, capsys) -> None:
     *arms, p = PUBLISHED[name]

@@ -45,6 +45,7 @@ def units(folder, days=20):
     return OfUnits(experiment, gather(experiment, of_ledger, now, by_salted_hash), of_ledger)
 
 
+@pytest.mark.slow
 def test_saved_tables_are_judged_to_the_same_numbers(here) -> None:
     given, path = units(here), here / "found.json.gz"
     saved.save(path, None, given)
@@ -58,6 +59,7 @@ def test_saved_tables_are_judged_to_the_same_numbers(here) -> None:
     assert str(here) not in plain
 
 
+@pytest.mark.slow
 def test_the_command_saves_and_reads(here, capsys) -> None:
     shop(300).write(here)
     text = experiment_file(*METRICS, more="      engine: duckdb")
@@ -69,6 +71,7 @@ def test_the_command_saves_and_reads(here, capsys) -> None:
     assert json.loads(capsys.readouterr().out) == now
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_told(here) -> None:
     saved.save(here / "found.json.gz", None, units(here))
     read, arrays = file.load(here / "found.json.gz")

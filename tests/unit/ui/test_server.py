@@ -100,6 +100,7 @@ def browser(server: Server) -> Browser:
     return Browser(server)
 
 
+@pytest.mark.slow
 def test_the_token_becomes_a_cookie_and_leaves_the_address(browser: Browser) -> None:
     answer = browser.enter()
     assert answer.status == 303
@@ -222,6 +223,7 @@ def test_ctrl_c_ends_it_without_a_word_of_an_error(tmp_path: Path) -> None:
     assert err.endswith("ended\n")
 
 
+@pytest.mark.slow
 def test_it_does_not_start_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def found() -> abctl.Findings:
     return abctl.judge(SAVED)
 
 
+@pytest.mark.slow
 def test_it_is_looked_at_once_per_interval_and_only_when_asked(found: abctl.Findings) -> None:
     world = World(found)
     watched = world.watched()

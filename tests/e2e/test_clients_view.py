@@ -134,7 +134,6 @@ def infer(stack: Any) -> str:
     return f"{stack.entrance_url}/v2/models/iris/infer"
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("prometheus", [True, False])
 def test_a_killed_server_is_told_within_ten_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, prometheus: bool
@@ -181,7 +180,6 @@ def _told(found: Analysis) -> tuple[Reason, ...]:
     return (*found.verdict.reasons, *found.notes)
 
 
-@pytest.mark.timeout(300)
 def test_what_a_model_refuses_and_the_other_answers_is_shown_and_never_ships(
     tmp_path: Path,
 ) -> None:
@@ -212,7 +210,6 @@ def test_what_a_model_refuses_and_the_other_answers_is_shown_and_never_ships(
     ]
 
 
-@pytest.mark.timeout(300)
 def test_latency_is_what_clients_waited_for(tmp_path: Path) -> None:
     """The treatment's server stands still for 1.2 of every 3.8 seconds."""
     with running("pausing", tmp_path) as (stack, session, pid):

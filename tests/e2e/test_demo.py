@@ -21,7 +21,7 @@ Started = Callable[[], dict[int, str]]
 ABCTL = Path(sysconfig.get_path("scripts")) / "abctl"
 MODELS = Path(__file__).parents[2] / "model_servers"
 STATE = Path(".abctl/demo/state.json")
-SECONDS = 280.0
+SECONDS = 800.0
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,6 @@ def analysis(*arguments: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("versions", "prometheus", "kind", "harm"),
     [
@@ -115,7 +114,6 @@ def last_split() -> str:
     return ledger.read(session.world, session.experiment).ledger.entries[-1].after.short
 
 
-@pytest.mark.timeout(300)
 def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: Started) -> None:
     with demo() as process:
         _until_shifted(process)
@@ -130,7 +128,6 @@ def test_a_server_that_dies_in_the_middle_is_named_and_leaves_nothing(started: S
     assert not started()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_that_is_ended_leaves_nothing(started: Started, sent: signal.Signals) -> None:
     with demo() as process:

@@ -189,7 +189,6 @@ class Client:
         return found
 
 
-@pytest.mark.timeout(300)
 def test_the_log_costs_little_at_the_median(models: Path, tmp_path: Path) -> None:
     """Within 5% or 50 us of a server without it, request by request in one run."""
     without = Server(shutil.copytree(models / "v1", tmp_path / "without"))

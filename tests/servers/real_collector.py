@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ab_runtime.token import Answer, Keys
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 
 
 class RealCollector:

@@ -63,6 +63,10 @@ class TableStreams(Streams):
     def _pair(self, which: int, control: Arm, treatment: Arm) -> Pair:
         if (unlike := _missing_unlike(which, control, treatment)) is not None:
             return unlike
+        if min(control.units, treatment.units) >= welch.MIN_N:
+            for arm in (control, treatment):
+                if (few := self.counted.few(arm, which)) is not None:
+                    return Reason.of(few)
         try:
             both = [self.counted.summary(arm, which) for arm in (control, treatment)]
             return Stream(both[0], both[1], np.zeros(1, dtype=np.int64))
@@ -73,7 +77,7 @@ class TableStreams(Streams):
 def _missing_unlike(which: int, control: Arm, treatment: Arm) -> Reason | None:
     """That one variant has more rows without a number, beyond chance."""
     a, b = control.missing_sums[which], treatment.missing_sums[which]
-    if not a.units or not b.units or a.ratio == b.ratio:
+    if not a.units or not b.units or a.ratio == b.ratio or a.few() or b.few():
         return None
     stream = Stream(a.as_ratio(), b.as_ratio(), np.zeros(1, dtype=np.int64))
     found = welch.estimate(stream, Plan(alpha=_ALPHA))

@@ -6,6 +6,7 @@ was there before any treatment, and never by what was seen. What is left of a da
 its own, so days that lost other regions are compared by themselves.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +20,9 @@ from abctl.core.reasons import Reason
 from abctl.evidence.reports import Pair
 from abctl.evidence.streams import MetricStreams, Streams
 from abctl.stats.fixed.reference import equal_shares
+from abctl.stats.methods import welch
 from abctl.stats.summaries.buckets import BucketPairs
-from abctl.stats.summaries.linear import spread
+from abctl.stats.summaries.linear import spread, too_few_units
 from abctl.stats.summaries.pairs import Pairs
 from abctl.stats.summary import Array, Buckets, Counts, Moments, Stream, Summary, SummaryError
 from abctl.tables.unit_sql import letter, products, values
@@ -193,11 +195,27 @@ class UnitStreams(Streams):
         epoch = np.array([poll.stratum for poll in polls], dtype=np.int64)
         starts = np.flatnonzero(np.diff(epoch, prepend=-1))
         once = self.experiment.design.test == "fixed"
+        if once and (few := self._few_units(which, treatment)) is not None:
+            return few
         try:
             both = [self._summary(which, k, starts if once else None) for k in (0, treatment)]
             return Stream(both[0], both[1], epoch[starts] if once else epoch)
         except SummaryError as error:
             return Reason("tooLarge", {"detail": str(error)})
+
+    def _few_units(self, which: int, treatment: int) -> Reason | None:
+        """That a few units of a variant have nearly all of what a ratio is of."""
+        names = self._values(which)
+        if "d" not in names:
+            return None
+        squares = 1 + len(names) + [{*pair} for pair in products(names)].index({"d"})
+        for k in (0, treatment):
+            sums = np.sum([poll.sides[k] for poll in self.polls(which)], axis=0)
+            total, square = float(sums[1 + names.index("d")]), float(sums[squares])
+            few = too_few_units(total, square, math.sqrt(square)) if total > 0.0 else None
+            if few is not None and sums[0] >= welch.MIN_N:
+                return Reason.of(few)
+        return None
 
     def _unusable(self, which: int, treatment: int) -> Reason | None:
         metric = self.evidence.asked.metrics[which]

@@ -39,8 +39,8 @@ OF_ESTIMATES: Mapping[str, str] = {
     ),
     "tooFewBuckets": "{buckets_count:g} buckets of users, needs {needed_count:g}",
     "fewUnitsHoldAll": (
-        "a few users send nearly all requests: groups of users differ like {effective_count:.1f} "
-        "equal ones, needs {needed_count:g}; the largest has {largest_ratio:.0%} of its variant"
+        "a few users send nearly all requests: they differ like {effective_count:.1f} equal ones, "
+        "needs {needed_count:g}; the largest has {largest_ratio:.0%} of its variant"
     ),
     "noGroupLabel": (
         "a series has group={label!r}, must be 0 to {highest}: the variance between users is not "

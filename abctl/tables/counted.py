@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from abctl.core.reasons import Reason
-from abctl.stats.summaries.linear import spread
+from abctl.stats.estimate import Remark
+from abctl.stats.summaries.linear import spread, too_few_units
 from abctl.stats.summary import Counts, Histogram, Moments, SummaryError
 from abctl.tables.question import Asked, Question
 
@@ -61,6 +62,10 @@ class Sums:
             return _moments(0.0, 0.0, 0.0, shift)
         square = self.units * self.ratio * self.ratio + self.spread
         return _moments(self.units, self.units * self.ratio, square, shift)
+
+    def few(self) -> Remark | None:
+        """Why nothing follows from the ratio: a few units have nearly all of its denominator."""
+        return too_few_units(self.n, self.nn, self.most)
 
     def per_unit(self) -> Moments:
         """The numerators themselves: a sum for each unit."""
@@ -189,6 +194,14 @@ class CountedTable:
         if self.is_share(which):
             return Counts(np.array([sums.units]), np.rint([sums.s]))
         return sums.as_ratio(self.shifts[which])
+
+    def few(self, arm: Arm, which: int) -> Remark | None:
+        """Why nothing follows from a variant's ratio or quantile of rows."""
+        return None if self._by_units(which) else arm.values[which].few()
+
+    def _by_units(self, which: int) -> bool:
+        """Whether each unit counts once."""
+        return self.question.metrics[which].aggregate in ("sum", "count") or self.once(which)
 
     def is_share(self, which: int) -> bool:
         """Whether it is a share of units: binary, and one value each."""

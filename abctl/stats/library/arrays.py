@@ -113,7 +113,7 @@ def compare_ratios(
         ValueError: also where a denominator is negative.
     """
     plan = plan_of(**options)
-    values = []
+    values, below = [], []
     for which, side in (("control", control), ("treatment", treatment)):
         numerator, denominator = _pair(which, side)
         arguments.same_length(
@@ -125,7 +125,9 @@ def compare_ratios(
         if each is None:
             raise ValueError(f"denominator of {which}: sums to 0, so there is no ratio")
         values.append(each)
-    return Result.of(name, once.by_welch((values[0], values[1]), plan), plan)
+        below.append(denominator)
+    found = once.by_linearization((values[0], values[1]), (below[0], below[1]), plan)
+    return Result.of(name, found, plan)
 
 
 def compare_quantiles(

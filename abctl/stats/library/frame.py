@@ -143,8 +143,9 @@ class Comparison:
 
     def _ratio(self, name: str, numerator: Array, denominator: Array, plan: Plan) -> Result:
         if not self._over_time:
-            found, treated = self._rows.linear(numerator, denominator)
-            return Result.of(name, once.by_welch((found[~treated], found[treated]), plan), plan)
+            found, below, treated = self._rows.linear(numerator, denominator)
+            sides, weights = ((each[~treated], each[treated]) for each in (found, below))
+            return Result.of(name, once.by_linearization(sides, weights, plan), plan)
         return Result.by(
             _any_time("ratio", plan), name, self._rows.buckets(numerator, denominator), plan
         )
@@ -156,10 +157,10 @@ class Comparison:
         if self._over_time:
             both = self._rows.bucket_pairs(values, before)
             return Result.by(_any_time("cuped_ratio", plan), name, both, plan)
-        found, treated = self._rows.linear(values, np.ones_like(values))
-        before = self._rows.of_units(before)
-        during, covariate = ((each[~treated], each[treated]) for each in (found, before))
-        return Result.of(name, once.by_cuped(during, covariate, plan), plan)
+        found, below, treated = self._rows.linear(values, np.ones_like(values))
+        of_units = found, below, self._rows.of_units(before)
+        during, weights, covariate = ((each[~treated], each[treated]) for each in of_units)
+        return Result.of(name, once.by_linearization(during, weights, plan, covariate), plan)
 
 
 def _any_time(kind: str, plan: Plan) -> Method:

@@ -296,8 +296,8 @@ class Compared:
         )
         return Stream(control, treatment, during.epoch)
 
-    def linear(self, numerator: Array, denominator: Array) -> tuple[Array, Which]:
-        """A value of each unit whose mean is the ratio of its variant, and who is treated."""
+    def linear(self, numerator: Array, denominator: Array) -> tuple[Array, Array, Which]:
+        """Of each unit a value (their mean is the ratio), its denominator, and if it is treated."""
         treated = self.treated
         if self.units is not None:
             numerator, denominator = map(self.units.sums, (numerator, denominator))
@@ -308,7 +308,7 @@ class Compared:
             if values is None:
                 raise ValueError("the denominators of a variant sum to 0, so there is no ratio")
             found[side] = values
-        return found, treated
+        return found, denominator, treated
 
     def of_units(self, values: Array) -> Array:
         """The mean of each unit's rows."""

@@ -64,13 +64,18 @@ def _of_few(
     judged = judged_clients(epochs, plan, control, HIDDEN_ONCE)
     if judged is None:
         return NotEstimable("ratio", UNREADY, n)
-    found, null, mirrored = judged
-    estimate = score_test("ratio", strata_of(found, epochs), plan, ASSUMPTIONS)
+    both, null, mirrored = judged
+    estimate = score_test("ratio", strata_of(both[0], epochs), plan, ASSUMPTIONS)
     if isinstance(estimate, NotEstimable):
         return replace(estimate, n=n)
-    cells = (found.n_a, found.s_a, found.n_b, found.s_b)
-    counted = Strata.where_both(*cells, epochs.epoch, poisson=True)
-    if isinstance(counted, Strata) and counted.s_a.sum() + counted.s_b.sum() < FEW:
-        log_p = few_log_p(counted, null, mirrored.alternative)
-        estimate = with_exact_p("ratio", estimate, plan, max(log_p, estimate.log_p))
+    log_p = [estimate.log_p]
+    for found in both:
+        evened = score_test("ratio", strata_of(found, epochs), plan, ASSUMPTIONS)
+        log_p.append(0.0 if isinstance(evened, NotEstimable) else evened.log_p)
+        cells = (found.n_a, found.s_a, found.n_b, found.s_b)
+        counted = Strata.where_both(*cells, epochs.epoch, poisson=True)
+        if isinstance(counted, Strata) and counted.s_a.sum() + counted.s_b.sum() < FEW:
+            log_p.append(few_log_p(counted, null, mirrored.alternative))
+    if max(log_p) > estimate.log_p:
+        estimate = with_exact_p("ratio", estimate, plan, max(log_p))
     return replace(estimate, n=n, notes=(FEW_EVENTS,), guarantee="asymptotic")

@@ -35,6 +35,8 @@ from abctl.stats.summary import (
 )
 
 _BURN_IN = 10.0
+# Shares of the denominator from which on a bucket matters by more than its linearization says.
+_LARGE = 0.05
 MIN_BUCKETS = 8
 
 
@@ -128,7 +130,12 @@ def _ratios(side: Buckets, stream: Stream[Buckets]) -> tuple[Array, Array, Array
     total = denominator.sum(axis=1)
     safe = np.where(total > 0.0, total, 1.0)
     ratio = numerator.sum(axis=1) / safe
-    return ratio, (numerator - ratio[:, None] * denominator) / safe[:, None], total
+    residual = (numerator - ratio[:, None] * denominator) / safe[:, None]
+    share = denominator / safe[:, None]
+    least = max(_LARGE, 2.0 / share.shape[1])
+    # Without a bucket the ratio moves by that much more: the bucket is not in the denominator then.
+    moved = np.where(share > least, (1.0 - least) / np.maximum(1.0 - share, 1e-9), 1.0)
+    return ratio, residual * moved, total
 
 
 def equal_events(side: Buckets) -> Array:

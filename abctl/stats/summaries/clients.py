@@ -11,6 +11,10 @@ What was not seen cannot be told from the events: a client that breaks may be he
 have. To prove that a ratio is small, the clump is therefore at least what requests could hide: the
 requests of a client that is heavy enough to matter and too light to be seen in its bucket.
 
+A heavy client without events (a load test, say) makes events rare in its variant, and is one client
+all the same. So a ratio differs only if it does so as well when a bucket that stands out counts no
+more requests than others may have.
+
 The number of clients in each poll is as good as Poisson, so that the e-process of rates takes them
 (see `linear_e`). Where nearly all requests have the event, those without are counted instead.
 """
@@ -62,13 +66,14 @@ class Clients:
     lacks: bool
 
 
-def clients(stream: Stream[Buckets], *, hidden: float = 0.0) -> Clients | None:
+def clients(stream: Stream[Buckets], *, hidden: float = 0.0, even: bool = False) -> Clients | None:
     """Clients of a share of requests; None if the ratio is none.
 
     Args:
         stream: sums by bucket.
         hidden: standard errors of a bucket's requests up to which there may be clients who are
             heavier than all that have had an event; 0 where those do not matter.
+        even: whether a bucket that stands out counts no more requests than others may have.
     """
     sides = (stream.control, stream.treatment)
     if any(np.any((s.numerator < 0.0) | (s.numerator > s.denominator)) for s in sides):
@@ -78,6 +83,8 @@ def clients(stream: Stream[Buckets], *, hidden: float = 0.0) -> Clients | None:
     served = [np.cumsum(s.denominator, axis=0) for s in sides]
     clump = _clump(*counted)
     clumps = [np.maximum(clump, _hidden(each, hidden)) if hidden else clump for each in served]
+    if even:
+        served = [_evened(each, some) for each, some in zip(served, counted, strict=True)]
     n_a, s_a, n_b, s_b = (
         _new(each.sum(axis=1) / clumps[side])
         for side in (0, 1)
@@ -102,11 +109,24 @@ def _hidden(requests: Array, deviations: float) -> Array:
     buckets, total = requests.shape[1], requests.sum(axis=1)
     mean = total / buckets
     kish = buckets * requests.var(axis=1, ddof=1) / np.maximum(total, 1.0)
+    middle, reach = _usual(requests)
+    above = requests.max(axis=1) - middle
+    seen = np.where(above > reach, above, 1.0)
+    return np.asarray(np.maximum.reduce((kish, seen, deviations * np.sqrt(mean))))
+
+
+def _usual(requests: Array) -> tuple[Array, Array]:
+    """The median bucket at every look, and how far above it a bucket stands out."""
     middle = np.median(requests, axis=1)
     usual = _DEVIATIONS * np.median(np.abs(requests - middle[:, None]), axis=1)
-    above = requests.max(axis=1) - middle
-    seen = np.where(above > _SEEN * np.maximum(usual, np.sqrt(mean)), above, 1.0)
-    return np.asarray(np.maximum.reduce((kish, seen, deviations * np.sqrt(mean))))
+    return middle, _SEEN * np.maximum(usual, np.sqrt(requests.mean(axis=1)))
+
+
+def _evened(requests: Array, counted: Array) -> Array:
+    """Requests of which a bucket that stands out has as many as others may, or as events."""
+    middle, reach = _usual(requests)
+    most = (middle + np.maximum(reach, 1.0))[:, None]
+    return np.asarray(np.minimum(requests, np.maximum(most, counted)))
 
 
 def _new(up_to: Array) -> Array:
@@ -126,18 +146,24 @@ def early(stream: Stream[Buckets], plan: Plan, control: float) -> Early | Remark
     surest = clients(stream, hidden=HIDDEN_ALWAYS)
     if judged is None or surest is None:
         return None
-    found, null, plan = judged
+    both, null, plan = judged
     strata = strata_of(surest, stream)
     if isinstance(strata, Remark):
         return strata
-    pairs = Pairs(found.n_a, found.s_a, found.n_b, found.s_b, poisson=True)
-    return Early(log_e_path(pairs, null, plan), strata)
+    log_e = [
+        log_e_path(Pairs(each.n_a, each.s_a, each.n_b, each.s_b, poisson=True), null, plan)
+        for each in both
+    ]
+    return Early(np.minimum.reduce(log_e), strata)
 
 
 def judged_clients(
     stream: Stream[Buckets], plan: Plan, control: float, hidden: float
-) -> tuple[Clients, Null, Plan] | None:
-    """Clients with what is counted of them, and the null and the plan in its terms."""
+) -> tuple[tuple[Clients, ...], Null, Plan] | None:
+    """Clients with what is counted of them, and the null and the plan in its terms.
+
+    Where a bucket stands out by its requests there are two counts, of which both must tell.
+    """
     null = null_of(plan, control)
     found = clients(stream)
     if found is None:
@@ -149,9 +175,11 @@ def judged_clients(
     absence = null.offset != 0.0 and (
         plan.alternative == "two-sided" or (plan.alternative == "less") == (null.offset > 0.0)
     )
-    if absence and (more := clients(stream, hidden=hidden)) is not None:
-        found = more
-    return found, null, plan
+    hidden = hidden if absence else 0.0
+    counts = (clients(stream, hidden=hidden, even=even) for even in (False, True))
+    one, other = (each for each in counts if each is not None)
+    alike = np.array_equal(one.n_a, other.n_a) and np.array_equal(one.n_b, other.n_b)
+    return (one,) if alike else (one, other), null, plan
 
 
 def strata_of(found: Clients, stream: Stream[Buckets]) -> Strata | Remark:

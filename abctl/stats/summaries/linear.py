@@ -1,12 +1,20 @@
 """A ratio of sums as a mean of one value for each unit: its linearization (delta method).
 
+It holds where no few units make up the denominator. One unit with a share w of it moves the ratio
+by 1 / (1 - w) of what its linearization says, so that a load test would prove whatever it does.
+
 Source: Deng, Knoblich & Lu (2018), arXiv:1803.06336, section 3.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from abctl.stats.estimate import Remark
 from abctl.stats.summary import Array
+
+# As many equal units have the denominator at least: of four, with an eighth each, all are in one
+# variant once in eight times.
+_NEEDED = 20.0
 
 
 def linearized(numerator: Array, denominator: Array) -> Array | None:
@@ -60,3 +68,25 @@ def spread(
     with np.errstate(over="ignore", invalid="ignore"):
         centered = st - q * se - r * dt + r * q * de
         return np.asarray(r), np.asarray(q), np.asarray(units / d * (units / e) * centered)
+
+
+def too_few_units(total: float, squares: float, most: float) -> Remark | None:
+    """Why a linearization says nothing: a few units have nearly all of the denominator.
+
+    >>> too_few_units(total=1000.0, squares=501_000.0, most=700.0).facts["largest_ratio"]
+    0.7
+    >>> too_few_units(total=1000.0, squares=2000.0, most=2.0)
+
+    Args:
+        total: sum of the denominators of one variant's units.
+        squares: sum of their squares.
+        most: the largest of them; where it is not known, what it could be by the squares.
+
+    Source: Kish (1965), Survey Sampling, section 8.2, of how many equal units they are like.
+    """
+    equal = total * total / squares if squares > 0.0 else _NEEDED
+    if equal >= _NEEDED:
+        return None
+    largest = min(1.0, most / total)
+    facts = {"effective_count": equal, "needed_count": _NEEDED, "largest_ratio": largest}
+    return Remark("fewUnitsHoldAll", facts)

@@ -91,6 +91,20 @@ def as_table(rows):
     return pa.table(columns)
 
 
+def test_one_user_with_half_of_the_rows_is_one_user(analyze) -> None:
+    """A load test, pinned to one variant: it proved whatever it does, at p < 0.001."""
+    rows = log(users=400, effect=0.0)
+    many = 3 * len(rows) // 4
+    rows += [("load-test", "v2", 0, 5.0)] * many
+    found = analyze(
+        write("log.csv", rows), *LOG, *ACCURACY, "--metric", "latency: p90(latency_ms)",
+        "--metric", "right: sum(correct)",
+    )  # fmt: skip
+    for name in ("accuracy", "latency"):
+        assert effect(found, name)["code"] == "fewUnitsHoldAll"
+    assert effect(found, "right")["p"] > 0.05
+
+
 def test_ratios_and_sums_per_unit_are_tea_tastings(analyze) -> None:
     rows = log()
     found = analyze(

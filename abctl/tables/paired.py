@@ -24,14 +24,14 @@ _WHOLE, _PER_METRIC = 5, 11
 class PairSums:
     """What the pairs have of one metric.
 
-    >>> sums = PairSums(4.0, (2.0, 3.0), (2.0, 3.0), 2.0, (3.0, 0.0), (1.0, 0.0), binary=True)
+    >>> sums = PairSums(4.0, (2.0, 3.0), (2.0, 3.0), 1.0, (3.0, 0.0), (1.0, 0.0), binary=True)
     >>> sums.stream(0.0).treatment.alone
     array([1.])
 
     Attributes:
         known: pairs in which both have a number.
         sums, squares: of control and treatment, about the metric's shift.
-        product: sum of products.
+        apart: sum of squares of their differences.
         agree: pairs whose answers are the same, with numbers and without.
         differ: pairs whose answers are not.
         binary: whether all numbers are 0 or 1.
@@ -40,7 +40,7 @@ class PairSums:
     known: float
     sums: tuple[float, float]
     squares: tuple[float, float]
-    product: float
+    apart: float
     agree: tuple[float, float]
     differ: tuple[float, float]
     binary: bool
@@ -53,14 +53,14 @@ class PairSums:
     def stream(self, shift: float) -> Stream[PairedCounts] | Stream[PairedMoments]:
         """Of one poll."""
         if self.binary:
-            both = self.product
+            both = 0.5 * (sum(self.squares) - self.apart)
             control, treatment = (each - both for each in self.sums)
             if self.labelled:
                 return paired(self.known, both, control, treatment)
             return paired(self._thinned(), 0.0, control, treatment, labelled=False)
-        n, product = np.array([self.known]), np.array([self.product])
+        n, apart = np.array([self.known]), np.array([self.apart])
         sides = [
-            PairedMoments(n, np.array([s]), np.array([q]), product, shift)
+            PairedMoments(n, np.array([s]), np.array([q]), apart, shift)
             for s, q in zip(self.sums, self.squares, strict=True)
         ]
         return Stream(sides[0], sides[1], np.zeros(1, dtype=np.int64))
@@ -178,14 +178,14 @@ def _arm(name: str, row: Sequence[Any], metrics: int) -> PairedArm:
     found = []
     for i in range(metrics):
         begin = _WHOLE + i * _PER_METRIC
-        known, c, t, cc, tt, ct, *kinds, binary = row[begin : begin + _PER_METRIC]
-        sums = [float(each or 0.0) for each in (known, c, t, cc, tt, ct, *kinds)]
+        known, c, t, cc, tt, apart, *kinds, binary = row[begin : begin + _PER_METRIC]
+        sums = [float(each or 0.0) for each in (known, c, t, cc, tt, apart, *kinds)]
         found.append(
             PairSums(
                 known=sums[0],
                 sums=(sums[1], sums[2]),
                 squares=(sums[3], sums[4]),
-                product=sums[5],
+                apart=sums[5],
                 agree=(sums[6], sums[7]),
                 differ=(sums[8], sums[9]),
                 binary=binary is not False,

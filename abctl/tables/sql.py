@@ -138,7 +138,8 @@ def pairs(question: Question, control: str, treatment: str, shifts: Sequence[flo
         known = f"({whole} AND c_{i} IS NOT NULL AND t_{i} IS NOT NULL)"
         c, t = f"(c_{i} - {shift!r}::DOUBLE)", f"(t_{i} - {shift!r}::DOUBLE)"
         totals.append(f"COUNT(*) FILTER ({known})")
-        totals += [f"SUM({x}) FILTER ({known})" for x in (c, t, f"{c}*{c}", f"{t}*{t}", f"{c}*{t}")]
+        squares = f"{c}*{c}", f"{t}*{t}", f"(t_{i} - c_{i})*(t_{i} - c_{i})"
+        totals += [f"SUM({x}) FILTER ({known})" for x in (c, t, *squares)]
         totals += [
             f"COUNT(*) FILTER ({whole} AND {alike} AND {have})"
             for alike in (same, f"NOT {same}")

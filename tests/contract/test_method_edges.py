@@ -100,7 +100,8 @@ def pairs(kind, control, treatment, epoch):
     both = np.rint(one * other / np.maximum(n, 1.0))
     if kind is PairedCounts:
         return paired(n, both, one - both, other - both, epoch)
-    sides = [PairedMoments(n, each, each, both) for each in (one, other)]
+    apart = one + other - 2.0 * both
+    sides = [PairedMoments(n, each, each, apart) for each in (one, other)]
     return Stream(*sides, np.zeros(n.size) if epoch is None else np.array(epoch))
 
 

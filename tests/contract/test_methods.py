@@ -80,7 +80,7 @@ def pairs_of_numbers(rng, n, levels):
         common = rng.normal(0.0, 0.3, size)
         values = [level + common + rng.normal(0.0, 0.1, size) for level in levels]
         polls.append(paired_moments(*values))
-    fields = ("n", "sum", "sum_sq", "product")
+    fields = ("n", "sum", "sum_sq", "apart")
     return [
         PairedMoments(*(np.reshape([getattr(side(p), f) for p in polls], n.size) for f in fields))
         for side in (lambda pair: pair.control, lambda pair: pair.treatment)

@@ -62,6 +62,9 @@ class Contrast(NamedTuple):
     1.6667
     >>> [round(end, 4) for end in means.interval(2.0, "two-sided")]
     [-0.1, 1.1]
+
+    Of pairs that hardly differ, `apart` is the variance of b - a: it is nothing but rounding beside
+    the variances of both.
     """
 
     a: float
@@ -72,9 +75,12 @@ class Contrast(NamedTuple):
     n: tuple[float, float]
     epochs: tuple[int, ...]
     cov: float = 0.0
+    apart: float | None = None
 
     def variance(self, ratio: float = 1.0) -> float:
         """Variance of b - ratio * a."""
+        if self.apart is not None:
+            return ratio * self.apart + (1.0 - ratio) * (self.var_b - ratio * self.var_a)
         return self.var_b + ratio * ratio * self.var_a - 2.0 * ratio * self.cov
 
     @property
@@ -89,7 +95,7 @@ class Contrast(NamedTuple):
 
     def interval(self, crit: float, alternative: Alternative) -> Interval:
         """Differences that `crit` standard errors do not exclude."""
-        effect, half = self.b - self.a, crit * math.sqrt(self.var_a + self.var_b - 2.0 * self.cov)
+        effect, half = self.b - self.a, crit * math.sqrt(self.variance())
         return one_sided((effect - half, effect + half), alternative)
 
     def lift_interval(self, crit: float, alternative: Alternative) -> Interval | None:
@@ -104,7 +110,7 @@ class Contrast(NamedTuple):
             return None
         # Multiplied out, since a lift is small beside 1 and a deviation beside a mean.
         middle = a * (b - a) + square * (self.var_a - self.cov)
-        spread = a * a * self.var_b - 2.0 * a * b * self.cov + b * b * self.var_a
+        spread = a * a * self.variance(b / a)
         inside = spread - square * (self.var_a * self.var_b - self.cov * self.cov)
         root = crit * math.sqrt(max(inside, 0.0))
         low, high = (middle - root) / lead, (middle + root) / lead

@@ -8,6 +8,7 @@ Source: Student (1908), doi:10.1093/biomet/6.1.1; Fieller (1954) for the lift.
 
 from abctl.stats.estimate import Estimate, NotEstimable, Plan, Remark
 from abctl.stats.fixed.contrast import t_test
+from abctl.stats.summaries.moments import CANCELLED
 from abctl.stats.summaries.paired_means import PairedMoments, comparable, moment_pair_paths
 from abctl.stats.summary import Stream
 
@@ -38,5 +39,6 @@ def estimate(stream: Stream[PairedMoments], plan: Plan) -> Estimate | NotEstimab
         return NotEstimable("paired_mean", reason, n)
     contrast = moment_pair_paths(stream.by_epoch()).last(n, epochs)
     if contrast.certain:
-        return NotEstimable("paired_mean", Remark("noVariance"), n)
+        lost = CANCELLED if contrast.apart else Remark("noVariance")
+        return NotEstimable("paired_mean", lost, n)
     return t_test("paired_mean", contrast, plan, assumptions=ASSUMPTIONS)

@@ -106,6 +106,7 @@ class Paths:
         default: the size of an effect that is looked for if none was planned.
         third_a, third_b: third central moments of both means; None where they are as good as 0.
         doubt: standard error of the variance, over it; None where that is as good as known.
+        apart: variance of b - a, where it is nothing but rounding beside those of a and of b.
     """
 
     a: Array
@@ -119,9 +120,12 @@ class Paths:
     third_a: Array | None = None
     third_b: Array | None = None
     doubt: Array | None = None
+    apart: Array | None = None
 
     def variance(self, ratio: float = 1.0) -> Array:
         """Of b - ratio * a, at every look."""
+        if self.apart is not None:
+            return ratio * self.apart + (1.0 - ratio) * (self.var_b - ratio * self.var_a)
         return self.var_b + ratio**2 * self.var_a - 2.0 * ratio * self.cov
 
     def known(self, variance: Array) -> NDArray[np.bool_]:
@@ -156,7 +160,8 @@ class Paths:
             float(path[look])
             for path in (self.a, self.b, self.var_a, self.var_b, self.cov, self.df)
         )
-        return Contrast(a, b, var_a, var_b, df, n, epochs, cov)
+        apart = None if self.apart is None else float(self.apart[look])
+        return Contrast(a, b, var_a, var_b, df, n, epochs, cov, apart)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,19 +22,20 @@ class PairedMoments(Summary):
     """What one variant has of `n` pairs of numbers; all of shape (polls,).
 
     >>> both = paired_moments(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
-    >>> both.treatment.sum, both.treatment.product  # 1 * 3 + 2 * 5
+    >>> both.treatment.sum, both.treatment.apart  # 2 * 2 + 3 * 3
     (array([8.]), array([13.]))
 
     Attributes:
         n: how many pairs there are; the same of both variants.
         sum, sum_sq: of this variant's numbers and their squares, about `shift`.
-        product: of both variants' numbers about `shift`; the same of both.
+        apart: of squares of the differences, treatment - control; the same of both. Where models
+            agree on most requests, products of their numbers would lose it.
     """
 
     n: Array
     sum: Array
     sum_sq: Array
-    product: Array
+    apart: Array
     shift: float = field(default=0.0, metadata={"additive": False})
 
     def _check(self) -> None:
@@ -52,14 +53,15 @@ def paired_moments(
         shift: a constant near both, so that digits are kept.
         polls: into how many the pairs are cut, in their order.
     """
-    a, b = (np.asarray(each, dtype=np.float64) - shift for each in (control, treatment))
+    a, b = (np.asarray(each, dtype=np.float64) for each in (control, treatment))
     poll = np.arange(a.size) * polls // max(a.size, 1)
 
     def sums(values: Array) -> Array:
         return np.asarray(np.bincount(poll, values, polls), dtype=np.float64)
 
-    n, product = sums(np.ones_like(a)), sums(a * b)
-    one, other = (PairedMoments(n, sums(x), sums(x * x), product, shift) for x in (a, b))
+    n, apart = sums(np.ones_like(a)), sums(np.square(b - a))
+    about = (each - shift for each in (a, b))
+    one, other = (PairedMoments(n, sums(x), sums(x * x), apart, shift) for x in about)
     return Stream(one, other, np.zeros(polls, dtype=np.int64))
 
 
@@ -72,14 +74,24 @@ def comparable(
         SummaryError: the variants do not have the same pairs.
     """
     one, other = stream.control, stream.treatment
-    if not (np.array_equal(one.n, other.n) and np.array_equal(one.product, other.product)):
+    if not (np.array_equal(one.n, other.n) and np.array_equal(one.apart, other.apart)):
         raise SummaryError("control and treatment are not of the same pairs")
     n = float(one.n.sum())
     epochs = tuple(int(each) for each in np.unique(stream.epoch[one.n > 0.0]))
     if not epochs:
         return (n, n), epochs, Remark("noSharedEpoch")
-    lost = any(cancelled(Moments(side.n, side.sum, side.sum_sq)) for side in (one, other))
-    return (n, n), epochs, CANCELLED if lost else None
+    each = *(Moments(side.n, side.sum, side.sum_sq) for side in (one, other)), differences(stream)
+    return (n, n), epochs, CANCELLED if any(map(cancelled, each)) else None
+
+
+def differences(stream: Stream[PairedMoments]) -> Moments:
+    """The differences of the pairs, treatment - control.
+
+    >>> differences(paired_moments(np.array([1.0, 2.0]), np.array([3.0, 5.0]))).sum
+    array([5.])
+    """
+    one, other = stream.control, stream.treatment
+    return Moments(one.n, other.sum - one.sum, one.apart)
 
 
 def moment_pair_paths(stream: Stream[PairedMoments]) -> Paths:
@@ -98,27 +110,25 @@ def moment_pair_paths(stream: Stream[PairedMoments]) -> Paths:
     var_a, var_b = (
         np.maximum(q - s * s / safe, 0.0) / free / safe for s, q in zip(sums, squares, strict=True)
     )
-    cov = (np.cumsum(one.product) - sums[0] * sums[1] / safe) / free / safe
-    each = other.sum - one.sum
-    differences = Moments(
-        one.n, each, np.maximum(one.sum_sq + other.sum_sq - 2.0 * one.product, 0.0)
-    )
-    equal = equal_by_spread(differences)
+    each = differences(stream)
+    between = np.cumsum(each.sum_sq) - np.square(np.cumsum(each.sum)) / safe
+    variance = np.maximum(between, 0.0) / free / safe
+    equal = equal_by_spread(each)
     # About the first poll's mean: later polls must not change what earlier looks said.
-    center = float(each[:1].sum() / max(one.n[:1].sum(), 1.0))
-    skewness, deviation = skewness_of(differences, center)
-    variance = np.maximum(var_a + var_b - 2.0 * cov, 0.0)
+    center = float(each.sum[:1].sum() / max(each.n[:1].sum(), 1.0))
+    skewness, deviation = skewness_of(each, center)
     third = skewness * variance**2 / np.where(deviation > 0.0, deviation, 1.0)
     return Paths(
         sums[0] / safe + one.shift,
         sums[1] / safe + one.shift,
         var_a,
         var_b,
-        cov,
+        0.5 * (var_a + var_b - variance),
         np.maximum(n - 1.0, 1.0),
         (n >= _BURN_IN) & ((equal >= _EQUAL_VALUES) | (n >= _MANY)),
         _DEFAULT_DEVIATIONS * np.sqrt(variance * safe),
         np.zeros_like(third),
         third,
         1.0 / np.sqrt(np.maximum(equal, 1.0)),
+        variance,
     )

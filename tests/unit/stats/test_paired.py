@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as of_statsmodels
 
+from abctl.stats import compare_paired
 from abctl.stats.estimate import Delta, NotEstimable, Plan
 from abctl.stats.fixed.contrast import NO_EFFECT, Null
 from abctl.stats.fixed.paired_score import statistic
@@ -223,6 +224,38 @@ def test_errors_on_the_same_requests_are_found_with_fewer_of_them() -> None:
     said = f"seed {seed}: {wrong} wrong, {found} found, {alone} by a split of {runs}"
     assert stats.binom.sf(wrong - 1, runs, 0.05) >= 0.01, said
     assert found > 0.8 * runs > 2 * alone, said
+
+
+@pytest.mark.parametrize(("common", "differ"), [(1e4, 0.01), (1e6, 0.2), (1e8, 1.0)])
+def test_models_that_agree_on_nearly_all_are_told_apart_by_their_differences(
+    common, differ
+) -> None:
+    """Squared errors of 1e8, and a hundredth of them differ by 1: products would lose that."""
+    rng = np.random.default_rng(11)
+    a = np.square(rng.normal(0.0, math.sqrt(common), 3000))
+    b = a + np.where(rng.random(3000) < differ, rng.normal(0.2, 1.0, 3000), 0.0)
+    wanted = stats.ttest_1samp(b - a, 0.0)
+    found = compare_paired(a, b)
+    assert found.p == pytest.approx(wanted.pvalue, rel=1e-4)
+    low, high = wanted.confidence_interval(0.95)
+    assert found.interval == pytest.approx((low, high), rel=1e-4, abs=1e-9)
+    little = rng.normal(0.0, 1.0, 3000)
+    alone = compare_paired(little, little + (b - a))
+    assert found.statistic == pytest.approx(alone.statistic, rel=1e-4)
+    for name in ("paired_mean_sequence", "paired_mean_horizon"):
+        plan = Plan(mde=Delta(0.05, relative=False))
+        one, other = (
+            method(name).estimate(paired_moments(*two, shift, polls=30), plan)
+            for two, shift in (((a, b), float(a.mean())), ((little, little + (b - a)), 0.0))
+        )
+        assert one.log_p == pytest.approx(other.log_p, rel=1e-3, abs=1e-9)
+        assert one.interval == pytest.approx(other.interval, rel=1e-4, abs=1e-9)
+
+
+def test_a_difference_that_is_rounding_is_not_called_none() -> None:
+    values = np.random.default_rng(12).normal(0.0, 1.0, 100)
+    assert compare_paired(values, values).why.code == "noVariance"
+    assert compare_paired(values, values + 0.1).why.code == "spreadLost"
 
 
 def as_split(control, treatment):

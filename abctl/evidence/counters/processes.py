@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abctl.core.reasons import Reason
 from abctl.evidence.counters.increase import SAME_START_SECONDS
@@ -20,6 +21,8 @@ _IGNORED = frozenset((*_OF_SCRAPING, *_OF_REPLICA))
 _SAME_PROCESS_SECONDS = 0.02
 # With less than that two counters may be alike by chance.
 _GROWTH = 10.0
+# As long as a scrape takes at most, and the share of scrapes that fall into bursts.
+_SCRAPE_SECONDS, _BURSTS = 0.1, 0.1
 
 
 def scraped_twice(found: Iterable[Series], starts: Mapping[Target, Series]) -> Reason | None:
@@ -175,20 +178,39 @@ def _near(
 
 
 def _same_counts(pairs: Sequence[tuple[Series, Series]]) -> bool:
-    """Whether two targets count the same: none ever has less than the other had before."""
-    growth = 0.0
+    """Whether two targets count the same: none ever has less than the other had before.
+
+    A sample has the time at which its scrape began. So of two that lie nearer to each other than a
+    scrape takes, the later one may have been read first. Where that is seen, nearly all such two
+    differ by no more than is counted while they are read; of replicas the difference grows.
+    """
+    growth, needed = 0.0, _GROWTH
     for one, two in pairs:
         if not _overlap(one, two):
             return False
         times = np.concatenate((one.times, two.times))
         values = np.concatenate((one.values, two.values))
-        merged = values[np.lexsort((values, times))]
+        order = np.lexsort((values, times))
+        steps, near = np.diff(values[order]), np.diff(times[order]) <= _SCRAPE_SECONDS
         drops = max(int((np.diff(each.values) < 0).sum()) for each in (one, two))
-        if (np.diff(merged) < 0).sum() > drops:
+        if ((steps < 0) & ~near).sum() > drops:
             return False
+        if ((steps < 0) & near).sum() > drops:
+            slopes = np.concatenate((_slopes(one), _slopes(two)))[order]
+            meanwhile = 3.0 * (1.0 + _SCRAPE_SECONDS * np.maximum(slopes[1:], slopes[:-1]))
+            if np.mean(np.abs(steps[near]) > meanwhile[near]) > _BURSTS:
+                return False
+            # The difference of two Poisson numbers is then seven times what is allowed, as a rule.
+            needed = max(needed, 25.0 * float(np.median(meanwhile[near])) ** 2)
         inside = (one.times >= two.times[0]) & (one.times <= two.times[-1])
         growth += float(np.maximum(np.diff(one.values[inside]), 0.0).sum())
-    return growth >= _GROWTH
+    return growth >= needed
+
+
+def _slopes(series: Series) -> NDArray[np.float64]:
+    """How much a second the series grows around each of its samples, at most."""
+    each = np.maximum(np.diff(series.values), 0.0) / np.maximum(np.diff(series.times), 1e-3)
+    return np.asarray(np.maximum(np.append(each, 0.0), np.append(0.0, each)))
 
 
 def _twice(one: Series, two: Series) -> Reason:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from laws import law
 
 from abctl.core.polls import Window, cut
+from abctl.evidence.counters.processes import scraped_twice
 from abctl.evidence.increments import Samples
+from abctl.sources import Series
 
 FIRST, REQUESTS = START / 1000, SELECTORS[0]
 seeds = st.integers(0, 10**6)
@@ -179,3 +181,40 @@ def test_without_an_instance_one_restart_is_one() -> None:
     watched = both_ways(stored, 200).coverage(REQUESTS)
     assert watched is not None
     assert watched.restarts == 1
+
+
+def scrapes_of_two_jobs(
+    rng: np.random.Generator, each: float, apart: float, *, replicas: bool, scrapes: int = 200
+) -> list[Series]:
+    """Each sample has the time at which its scrape began, and what was counted a little later."""
+    ends = scrapes * 15.0 + 10.0
+    counted = [np.sort(rng.random(rng.poisson(each / 15.0 * ends)) * ends) for _ in range(2)]
+    found = []
+    for job in range(2):
+        times = np.round(
+            np.arange(scrapes) * 15.0 + 5.0 + job * apart + rng.random(scrapes) / 1e3, 3
+        )
+        read = times + rng.random(scrapes) * 0.04
+        values = np.searchsorted(counted[job if replicas else 0], read).astype(float)
+        labels = {"instance": f"10.0.0.7:{8080 + job}", "job": f"job-{job}"}
+        found.append(Series(labels, times, values))
+    return found
+
+
+@pytest.mark.parametrize("apart", [0.002, 0.02, 0.05])
+@pytest.mark.parametrize("each", [30.0, 300.0, 5000.0])
+def test_two_jobs_that_scrape_at_one_moment_read_one_process(each: float, apart: float) -> None:
+    """The later scrape may be read first: 5 of 5 of busy processes were counted twice, unseen."""
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        found = scraped_twice(scrapes_of_two_jobs(rng, each, apart, replicas=False), {})
+        assert found is not None
+        assert found.code == "scrapedTwice"
+
+
+@pytest.mark.parametrize("apart", [0.002, 0.02, 0.05])
+@pytest.mark.parametrize("each", [30.0, 300.0, 5000.0])
+def test_two_replicas_that_are_scraped_at_one_moment_are_two(each: float, apart: float) -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(10):
+        assert scraped_twice(scrapes_of_two_jobs(rng, each, apart, replicas=True), {}) is None

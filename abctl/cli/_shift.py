@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from abctl.session.session import Session
     from abctl.session.shift import Plan, ShiftResult
 
+NO_SPLIT = "weights that are no split"
+
 
 @dataclass(frozen=True)
 class ShiftOptions:
@@ -120,8 +122,10 @@ def variants(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _explain(planned: "Plan", session: "Session") -> None:
     seen, experiment = planned.state, session.experiment
-    if planned.unrecorded:
-        say(f"warning: without the ledger: {planned.unrecorded}")
+    if seen.unrecorded:
+        say(f"warning: without the ledger: {seen.unrecorded}")
+    if seen.unsplit:
+        say(f"warning: {seen.unsplit}; nobody knows since when, or who gets what")
     for owner in planned.owners:
         say(f"warning: {owner.name} writes {planned.change.ref} too\nhint: {owner.advice}")
     if seen.other_variants:
@@ -138,7 +142,7 @@ def _explain(planned: "Plan", session: "Session") -> None:
             "changes only the shares, all else stays as it was locked, and abctl analyze says "
             "invalid until the file is put back"
         )
-    say(prose(f"from {planned.before}", hanging=5))
+    say(prose(f"from {planned.before or NO_SPLIT}", hanging=5))
     say(prose(f"to   {planned.after}", hanging=5))
     unit = experiment.assignment.unit
     if unit != "request":
@@ -167,14 +171,14 @@ def unconfirmed(session: "Session") -> str:
 
 
 def _answer(
-    session: "Session", splits: tuple[Split, Split], output: Output, **done: bool | None
+    session: "Session", splits: tuple[Split | None, Split], output: Output, **done: bool | None
 ) -> None:
     before, after = splits
     answer = {
         "experiment": session.experiment.name,
-        "from": before.ratios,
+        "from": before and before.ratios,
         "to": after.ratios,
         **done,
     }
     trial = " (dry run)" if done["dryRun"] else ""
-    emit("Shift", answer, output, lambda _: prose(f"{before} -> {after}{trial}"))
+    emit("Shift", answer, output, lambda _: prose(f"{before or NO_SPLIT} -> {after}{trial}"))

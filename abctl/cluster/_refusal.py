@@ -22,7 +22,10 @@ _TRY_AGAIN = {
 _FORBIDDEN = re.compile(r'cannot (\S+) resource "([^"]+)"(?: in API group "([^"]*)")?')
 _MANAGER = re.compile(r'conflict with "([^"]*)"')
 _MOST_FIELDS = 4  # that are named
-_REFUSED = "the reason is the server's: change what it names, or see what would be sent: abctl diff"
+_REFUSED = (
+    "the reason is the server's: change what it names; --diff --dry-run=client of apply, shift, "
+    "promote and rollback shows what would be sent"
+)
 # Words of the API server: an admission webhook did not answer, so nothing was written.
 _WEBHOOK = re.compile(r'failed calling webhook "([^"]*)"')
 _NO_SUCH_RESOURCE = "the server could not find the requested resource"

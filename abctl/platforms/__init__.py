@@ -1,7 +1,8 @@
 """What carries the split: pure translators between an experiment and Kubernetes objects.
 
 A platform is a module here with the names of the `Platform` protocol.
-Laws, which are tests: `split_of(with_split(o, s)) == s`; the input stays unchanged; fields other
+Laws, which are tests: `split_of(with_split(o, s)) == s`, and where a hand has left weights that are
+no split, `split_of(with_split(mended(o), s)) == s`; the input stays unchanged; fields other
 than the weights stay untouched; a split off the grain, or anything that the platform cannot
 express, is a SpecError before anything is written.
 
@@ -21,7 +22,7 @@ from abctl.core.assignment import Draw
 from abctl.core.change import Object, Ref
 from abctl.core.experiment import Experiment, Hash, Model
 from abctl.core.split import Split
-from abctl.errors import SpecError
+from abctl.errors import ClusterError, SpecError
 
 Place = tuple[str | int, ...]
 _LONGEST_SERVICE_NAME = (
@@ -180,6 +181,17 @@ class Platform(Protocol):
         ...
 
     @staticmethod
+    def mended(obj: Object) -> Object:
+        """A copy whose weights are a split, all to one variant, whatever they are now.
+
+        For the way back: `with_split` takes it to any other split.
+
+        Raises:
+            ClusterError: the object does not even say between which variants it splits.
+        """
+        ...
+
+    @staticmethod
     def programmed(obj: Object) -> Split | None:
         """The split that the object's status says is in effect; None where it does not say."""
         ...
@@ -211,6 +223,19 @@ def platform(name: str) -> Platform:
 def capabilities() -> dict[str, Capabilities]:
     """What each platform can do, by name."""
     return {name: platform(name).CAPABILITIES for name in plugins.names(__name__)}
+
+
+def written(platform: Platform, obj: Object, split: Split) -> Object:
+    """A copy of the object with another split, also where its weights are none.
+
+    Raises:
+        SpecError: other variants, or shares that the platform cannot express.
+        ClusterError: the object does not say between which variants it splits.
+    """
+    try:
+        return platform.with_split(obj, split)
+    except ClusterError:
+        return platform.with_split(platform.mended(obj), split)
 
 
 def _require_name(ref: Ref) -> None:

@@ -70,7 +70,7 @@ def with_split(configuration: Mapping[str, Any], split: Split) -> Json:
         SpecError: other variants than the configuration's, or a treatment over its region.
         LookupError: not a configuration of abctl.
     """
-    names = _names(_split_route(configuration))
+    names = names_of(configuration)
     if split.names != names:
         raise SpecError(
             f"split of {', '.join(split.names)}, but the routes are of {', '.join(names)}",
@@ -83,6 +83,15 @@ def with_split(configuration: Mapping[str, Any], split: Split) -> Json:
     return {**configuration, "virtual_hosts": hosts}
 
 
+def names_of(configuration: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variants of the routes, the control first.
+
+    Raises:
+        LookupError: not a configuration of abctl.
+    """
+    return _names(_split_route(configuration))
+
+
 def split_of(configuration: Mapping[str, Any]) -> Split:
     """The split in the routes.
 
@@ -93,7 +102,7 @@ def split_of(configuration: Mapping[str, Any]) -> Split:
     route = _split_route(configuration)
     shares = dict.fromkeys(_names(route), 0)
     for cluster in route["route"]["weighted_clusters"]["clusters"]:
-        shares[cluster["name"]] += cluster.get("weight", 0)
+        shares[cluster["name"]] += cluster.get("weight", 0)  # a text is a TypeError
     return Split(tuple(shares), tuple(shares.values()))
 
 

@@ -75,20 +75,31 @@ def _fractional(rule: Any) -> Iterator[list[Any]]:
             yield from _fractional(each)
 
 
-def _parts(obj: Object, flags: Flags) -> list[list[Any]]:
-    """Variants and weights of the flag that splits, as they stand there."""
+def _named(obj: Object, flags: Flags) -> list[list[Any]]:
+    """Variants of the flag that splits, and what stands after each, as it stands there."""
     key = key_of(obj, flags)
     (inside,) = _fractional(flags[key])
     # Before the variants may stand what is hashed.
     parts: list[Any] = [each for i, each in enumerate(inside) if i or isinstance(each, list)]
     for part in parts:
-        if not (isinstance(part, list) and part and isinstance(part[0], str)) or not all(
-            isinstance(weight, int) for weight in part[1:]
-        ):
-            message = f"{Ref.of(obj)}: flag {key} has {part!r} in fractional"
-            raise ClusterError(message, "abctl reads names and whole weights: [control, 90]")
+        if not (isinstance(part, list) and part and isinstance(part[0], str)):
+            raise _strange(obj, key, part)
     if not parts:
         raise ClusterError(f"{Ref.of(obj)}: flag {key} has an empty fractional", _HINT)
+    return parts
+
+
+def _strange(obj: Object, key: str, part: Any) -> ClusterError:
+    message = f"{Ref.of(obj)}: flag {key} has {part!r} in fractional"
+    return ClusterError(message, "abctl reads names and whole weights: [control, 90]")
+
+
+def _parts(obj: Object, flags: Flags) -> list[list[Any]]:
+    """Variants and weights of the flag that splits, as they stand there."""
+    parts = _named(obj, flags)
+    for part in parts:
+        if not all(isinstance(weight, int) for weight in part[1:]):
+            raise _strange(obj, key_of(obj, flags), part)
     return parts
 
 
@@ -111,18 +122,31 @@ def write(obj: Object, flags: Flags, split: Split) -> None:
         ClusterError: no flag splits.
     """
     parts, asked = _parts(obj, flags), split_of(obj, flags)
-    names = [part[0] for part in parts]
-    _weighted.require_fit(obj, names, split, PARTS)
+    _weighted.require_fit(obj, [part[0] for part in parts], split, PARTS)
     if split != asked:
-        weights = _weighted.weights_of(names, split, PARTS)
-        for part, weight in zip(parts, weights, strict=True):
-            part[1:] = [weight]
+        _write(parts, split)
+
+
+def mend(obj: Object, flags: Flags) -> None:
+    """Give everything to the first variant, whatever the weights are.
+
+    Raises:
+        ClusterError: no flag splits between named variants.
+    """
+    parts = _named(obj, flags)
+    _write(parts, _weighted.back([part[0] for part in parts]))
+
+
+def _write(parts: Sequence[list[Any]], split: Split) -> None:
+    weights = _weighted.weights_of([part[0] for part in parts], split, PARTS)
+    for part, weight in zip(parts, weights, strict=True):
+        part[1:] = [weight]
 
 
 def default(obj: Object, flags: Flags) -> str | None:
     """The variant that requests outside of the rule get, where the split has it."""
     found = flags[key_of(obj, flags)].get("defaultVariant")
-    return found if found in split_of(obj, flags).names else None
+    return found if found in [part[0] for part in _named(obj, flags)] else None
 
 
 def refusal(obj: Object, flags: Flags) -> str | None:

@@ -191,8 +191,8 @@ def grants(experiment: Experiment, backends: Backends, kind: str) -> Iterator[Ob
         yield {**head(ref, experiment), "spec": {"from": [source], "to": to}}
 
 
-def splitting(obj: Object) -> list[Json]:
-    """The rules that carry the split.
+def splitting(obj: Object, *, alike: bool = True) -> list[Json]:
+    """The rules that carry the split; their weights may differ where they need not be `alike`.
 
     Raises:
         ClusterError: there are none, or they differ.
@@ -206,7 +206,7 @@ def splitting(obj: Object) -> list[Json]:
         weights=lambda rule: [each.get("weight") for each in rule.get("backendRefs") or ()],
         narrow=lambda rule: any(not {*match} <= {usual} for match in rule.get("matches") or ()),
     )
-    return _weighted.splitting(obj, rules, reading)
+    return _weighted.splitting(obj, rules, reading, alike=alike)
 
 
 def places_of(obj: Object, rule: Json) -> list[Backend]:
@@ -231,7 +231,7 @@ def called(backends: Iterable[Backend]) -> list[str]:
     )
 
 
-def weights(rule: Json) -> list[int]:
+def weights(rule: Json) -> list[Any]:
     """The weights of a rule; without one it is 1."""
     return [backend.get("weight", 1) for backend in rule["backendRefs"]]
 
@@ -243,8 +243,9 @@ def objections(obj: Object) -> tuple[str, ...]:
     found = []
     for i, rule in enumerate(obj.get("spec", {}).get("rules") or ()):
         given = [backend.get("weight", 1) for backend in rule.get("backendRefs") or ()]
-        if any(not 0 <= weight <= _MOST_WEIGHT for weight in given):
+        sound = all(_weighted.is_weight(weight) and weight <= _MOST_WEIGHT for weight in given)
+        if not sound:
             found.append(f"spec.rules[{i}]: a weight must be from 0 to {_MOST_WEIGHT}")
-        if given and not sum(given):
+        elif given and not sum(given):
             found.append(f"spec.rules[{i}]: all weights are zero, so every request gets an error")
     return tuple(found)

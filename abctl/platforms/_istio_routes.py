@@ -98,8 +98,8 @@ def _destination(where: Backend) -> Json:
     return {"host": where.host, "port": {"number": where.port}}
 
 
-def splitting(obj: Object) -> list[Json]:
-    """The routes that carry the split.
+def splitting(obj: Object, *, alike: bool = True) -> list[Json]:
+    """The routes that carry the split; their weights may differ where they need not be `alike`.
 
     Raises:
         ClusterError: there are none, or they differ.
@@ -111,7 +111,7 @@ def splitting(obj: Object) -> list[Json]:
         weights=lambda route: [each.get("weight") for each in route.get("route") or ()],
         narrow=lambda route: any(not {*m} <= {"uri", "name"} for m in route.get("match") or ()),
     )
-    return _weighted.splitting(obj, every, reading)
+    return _weighted.splitting(obj, every, reading, alike=alike)
 
 
 def targets(route: Json) -> list[str]:
@@ -133,8 +133,7 @@ def objections(obj: Object) -> tuple[str, ...]:
     if obj["kind"] == "VirtualService":
         for route in obj.get("spec", {}).get("http") or ():
             weights = [each.get("weight", 0) for each in route.get("route") or ()]
-            if any(weight < 0 for weight in weights):
-                found.append(f"weight {min(weights)} < 0")
-            if len(weights) > 1 and not sum(weights):
+            found += [f"weight {each} < 0" for each in weights if not _weighted.is_weight(each)]
+            if len(weights) > 1 and not sum(map(_weighted.whole, weights)):
                 found.append("total destination weight = 0")
     return tuple(found)

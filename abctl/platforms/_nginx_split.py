@@ -111,16 +111,30 @@ def read(body: str) -> Split:
         SpecError: more than 100%.
     """
     lines = [line.strip() for line in body.splitlines()]
-    noted = [line.removeprefix(_NAMES).split() for line in lines if line.startswith(_NAMES)]
     parts = list(_parts(line.partition("#")[0] for line in lines))
     if not parts or parts[-1][0] is not None:
         raise ValueError("its last value must be that of *")
-    names = noted[0] if noted else list(dict.fromkeys(name for _, name in reversed(parts)))
+    names = _noted(lines) or list(dict.fromkeys(name for _, name in reversed(parts)))
     shares = dict.fromkeys(names, 0)
     for share, name in parts[:-1]:
         shares[name] += share or 0
     shares[parts[-1][1]] += TOTAL_BP - sum(shares.values())
     return Split(tuple(shares), tuple(shares.values()))
+
+
+def names_of(body: str) -> list[str]:
+    """The variants of a block, whatever their shares; by its values if it does not name them."""
+    lines = [line.strip() for line in body.splitlines()]
+    if noted := _noted(lines):
+        return noted
+    statements = " ".join(line.partition("#")[0] for line in lines).split(";")
+    values = [words[-1] for words in map(str.split, statements) if words]
+    return list(dict.fromkeys(reversed(values)))
+
+
+def _noted(lines: Iterable[str]) -> list[str]:
+    found = (line.removeprefix(_NAMES).split() for line in lines if line.startswith(_NAMES))
+    return next(found, [])
 
 
 def _parts(lines: Iterable[str]) -> Iterable[tuple[int | None, str]]:

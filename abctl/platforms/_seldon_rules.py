@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from abctl.core.change import Object
+from abctl.platforms import _weighted
 
 _KNOWN = {
     "protocol": ("", "seldon", "tensorflow", "kfserving", "v2"),
@@ -38,7 +39,7 @@ def _known(spec: Json) -> Iterator[str]:
 
 def _traffic(predictors: list[Json]) -> Iterator[str]:
     shadows = [p for p in predictors if p.get("shadow")]
-    total = sum(p.get("traffic", 0) for p in predictors if not p.get("shadow"))
+    total = sum(_weighted.whole(p.get("traffic", 0)) for p in predictors if not p.get("shadow"))
     if not predictors:
         yield "no predictors"
     if predictors and len(shadows) == len(predictors):

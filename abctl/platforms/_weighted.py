@@ -19,11 +19,11 @@ _VARIANTS = "abctl.dev/variants"
 SPLIT, SPLIT_GRPC = "split", "split-grpc"
 
 
-def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split:
+def split_of(obj: Object, names: Sequence[str], weights: Sequence[Any]) -> Split:
     """Weights in the order of the object's list, in which a name may come more than once.
 
     Raises:
-        ClusterError: no split, as a weight is negative or all are zero.
+        ClusterError: no split, as a weight is no whole number or negative, or all are zero.
     """
     known = variants_of(names)
     if len(known) < len(names) and list(names) != places(known):
@@ -31,11 +31,11 @@ def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split
             f"{Ref.of(obj)}: {', '.join(names)}: duplicate names",
             "a split needs different names: rename one of them in the object",
         )
-    total = sum(weights)
-    if total <= 0 or min(weights) < 0:
+    total = sum(map(whole, weights))
+    if total <= 0 or not all(map(is_weight, weights)):
         raise ClusterError(
             f"{Ref.of(obj)}: the weights {list(weights)} are not a split",
-            "set them in the object: 0 or more, and one of them above 0",
+            "set them in the object: 0 or more, and one of them above 0; or abctl rollback",
         )
     exact = dict.fromkeys(known, 0.0)
     for name, weight in zip(names, weights, strict=True):
@@ -46,6 +46,22 @@ def split_of(obj: Object, names: Sequence[str], weights: Sequence[int]) -> Split
     for name in sorted(exact, key=lambda n: rounded[n] - exact[n])[:missing]:
         rounded[name] += 1
     return Split(tuple(rounded), tuple(rounded.values()))
+
+
+def is_weight(given: Any) -> bool:
+    """Whether it is a whole number that is not negative: people write texts as well."""
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 0
+
+
+def whole(given: Any) -> int:
+    """A weight as a number; 0 for what is none."""
+    return int(given) if is_weight(given) else 0
+
+
+def back(names: Sequence[str]) -> Split:
+    """Everything to the first variant: for a list whose own weights are no split."""
+    known = variants_of(names)
+    return Split(known, tuple(TOTAL_BP * (name == known[0]) for name in known))
 
 
 def weights_of(names: Sequence[str], split: Split, parts: int) -> list[int]:
@@ -121,16 +137,16 @@ class Reading:
 
     words: tuple[str, str]
     targets: Callable[[Rule], Sequence[str]]
-    weights: Callable[[Rule], Sequence[int | None]]
+    weights: Callable[[Rule], Sequence[Any]]
     narrow: Callable[[Rule], bool]
 
-    def shares(self, rule: Rule) -> list[tuple[str, int | None]]:
+    def shares(self, rule: Rule) -> list[tuple[str, Any]]:
         """Each target with its weight, in an order that is not that of the rule.
 
         Weights are in their lowest terms, as 90 and 10 are the split of 9 and 1.
         """
         weights = list(self.weights(rule))
-        given = [weight for weight in weights if weight is not None]
+        given = [weight for weight in weights if is_weight(weight)]
         if len(given) == len(weights):  # what one that is missing counts, the platform says
             common = gcd(*given) or 1
             weights = [weight // common for weight in given]
@@ -142,21 +158,29 @@ class Reading:
 
     def written(self, rule: Rule) -> bool:
         """Whether its weights sum as those that abctl writes: then it is the one of before."""
-        return sum(weight or 0 for weight in self.weights(rule)) == TOTAL_BP
+        return sum(map(whole, self.weights(rule))) == TOTAL_BP
 
     def open(self, rule: Rule) -> bool:
         """Whether several targets get requests; else it is a fixed route beside the split."""
-        return sum(weight != 0 for weight in self.weights(rule)) > 1
+        return len([weight for weight in self.weights(rule) if weight != 0]) > 1
 
 
-def splitting(obj: Object, rules: Sequence[Rule], reading: Reading) -> list[Rule]:
+def splitting(
+    obj: Object, rules: Sequence[Rule], reading: Reading, *, alike: bool = True
+) -> list[Rule]:
     """The rules of a route that carry the split: those called so, or those with several targets.
 
     Where they differ, those that have weights are meant; of them those that abctl has written
     before; or that give several targets a share; or that are not only for some requests.
 
+    Args:
+        obj: the route.
+        rules: all of its rules.
+        reading: how they are read.
+        alike: whether their weights must be so.
+
     Raises:
-        ClusterError: there are none, or they have different targets.
+        ClusterError: there are none, or they have different targets, or weights.
     """
     rule, several = reading.words
     found = [each for each in rules if _called_split(each) and reading.targets(each)]
@@ -176,7 +200,7 @@ def splitting(obj: Object, rules: Sequence[Rule], reading: Reading) -> list[Rule
             f"{Ref.of(obj)}: several {rule}s split between different {several}",
             f"give the one that is meant `name: {SPLIT}`",
         )
-    if any(reading.shares(each) != reading.shares(found[0]) for each in found):
+    if alike and any(reading.shares(each) != reading.shares(found[0]) for each in found):
         raise ClusterError(
             f"{Ref.of(obj)}: {rule}s with the same {several} have different weights",
             f"make them alike, or give the one that is meant `name: {SPLIT}`",

@@ -23,6 +23,7 @@ from abctl.platforms import (
     _envoy_routes,
     _fit,
     _proxy,
+    _weighted,
     _workload,
 )
 
@@ -125,6 +126,19 @@ def with_split(obj: Object, split: Split) -> Object:
     except (LookupError, TypeError) as error:
         raise _foreign(obj, error) from error
     return {**obj, "data": {**obj["data"], ROUTES_FILE: _text(after)}}
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which the control has everything, in all routes that split.
+
+    Raises:
+        ClusterError: routes that abctl did not write.
+    """
+    try:
+        names = _envoy_routes.names_of(routes_of(obj))
+    except (LookupError, TypeError) as error:
+        raise _foreign(obj, error) from error
+    return with_split(obj, _weighted.back(names))
 
 
 def split_of(obj: Object) -> Split:

@@ -89,6 +89,17 @@ def with_split(obj: Object, split: Split) -> Object:
     return after
 
 
+def mended(obj: Object) -> Object:
+    """A copy in which one variant of the flag that splits has everything.
+
+    Raises:
+        ClusterError: no flag splits between named variants, or several.
+    """
+    after: dict[str, Any] = deepcopy(dict(obj))
+    _flag_rules.mend(obj, _flags(after))
+    return after
+
+
 def split_of(obj: Object) -> Split:
     """The weights of the flag that splits, by proportion.
 

@@ -40,7 +40,7 @@ def _hashed_key(rules: Assignment, split: Split, unit: str) -> Place:  # noqa: A
 
 def services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
     """The Service behind each variant."""
-    backends = _gateway_routes.splitting(obj)[0]["backendRefs"]
+    backends = _gateway_routes.splitting(obj, alike=False)[0]["backendRefs"]
     namespace = Ref.of(obj).namespace
     return {
         name: Ref("v1", "Service", backend.get("namespace") or namespace, backend["name"])
@@ -186,14 +186,18 @@ def with_split(obj: Object, split: Split) -> Object:
         SpecError: other variants than the backends.
         ClusterError: no rule splits, or several split differently.
     """
-    names = _names(obj)
-    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    _weighted.require_fit(obj, _names(obj), split, CAPABILITIES.parts)
+    if split == split_of(obj):
+        return deepcopy(dict(obj))
+    return _written(obj, split)
+
+
+def _written(obj: Object, split: Split) -> Object:
     after: Json = deepcopy(dict(obj))
-    if split != split_of(obj):
-        for rule in _gateway_routes.splitting(after):
-            weights = _weighted.weights_of(_behind(obj, rule), split, CAPABILITIES.parts)
-            for backend, weight in zip(rule["backendRefs"], weights, strict=True):
-                backend["weight"] = weight
+    for rule in _gateway_routes.splitting(after, alike=False):
+        weights = _weighted.weights_of(_behind(obj, rule), split, CAPABILITIES.parts)
+        for backend, weight in zip(rule["backendRefs"], weights, strict=True):
+            backend["weight"] = weight
     return after
 
 
@@ -205,6 +209,15 @@ def split_of(obj: Object) -> Split:
     """
     rule = _gateway_routes.splitting(obj)[0]
     return _weighted.split_of(obj, _behind(obj, rule), _gateway_routes.weights(rule))
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which one backend has everything, in each rule that splits.
+
+    Raises:
+        ClusterError: no rule splits, or several between different backends.
+    """
+    return _written(obj, _weighted.back(_names(obj)))
 
 
 def programmed(obj: Object) -> Split | None:
@@ -251,7 +264,7 @@ def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
 
 
 def _names(obj: Object) -> list[str]:
-    return _behind(obj, _gateway_routes.splitting(obj)[0])
+    return _behind(obj, _gateway_routes.splitting(obj, alike=False)[0])
 
 
 def _behind(obj: Object, rule: Json) -> list[str]:

@@ -18,6 +18,7 @@ baseline = _fit.no_baseline
 objections = gateway.objections
 with_split = gateway.with_split
 split_of = gateway.split_of
+mended = gateway.mended
 programmed = gateway.programmed
 refusal = gateway.refusal
 upstreams = gateway.upstreams

@@ -104,12 +104,24 @@ def with_split(obj: Object, split: Split) -> Object:
         SpecError: other variants than the steps, or no whole percents.
         ClusterError: no Splitter, or several of which none is the root.
     """
-    names = _names(_steps(obj))
-    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    _weighted.require_fit(obj, _names(_steps(obj)), split, CAPABILITIES.parts)
+    return _written(obj, split)
+
+
+def _written(obj: Object, split: Split) -> Object:
     after: Json = deepcopy(dict(obj))
-    for name, step in zip(names, _steps(after), strict=True):
+    for name, step in zip(_names(_steps(obj)), _steps(after), strict=True):
         step["weight"] = split[name] // 100
     return after
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which the first step has everything.
+
+    Raises:
+        ClusterError: no Splitter, or several of which none is the root.
+    """
+    return _written(obj, _weighted.back(_names(_steps(obj))))
 
 
 def split_of(obj: Object) -> Split:
@@ -177,7 +189,7 @@ def _node_objections(graph: str, name: str, node: Mapping[str, Any]) -> Iterator
         for step in steps:
             if step.get("weight") is None:
                 yield f"{place} Route[{step.get('serviceName', '')}] missing the 'Weight'"
-        if sum(step.get("weight") or 0 for step in steps) != _SUM:
+        if sum(_weighted.whole(step.get("weight")) for step in steps) != _SUM:
             yield (
                 f"{place} splitter node: the sum of traffic weights for all routing targets "
                 "should be 100"

@@ -26,7 +26,8 @@ from abctl.platforms import (
 
 def _services(_: Experiment, obj: Object) -> Mapping[str, Ref]:
     found = {}
-    for name, to in zip(_names(obj), _istio_routes.splitting(obj)[0]["route"], strict=True):
+    routes = _istio_routes.splitting(obj, alike=False)
+    for name, to in zip(_names(obj), routes[0]["route"], strict=True):
         service, _dot, rest = to["destination"]["host"].partition(".")
         namespace, _dot, rest = rest.partition(".")
         # Other hosts are not of this cluster, and a subset is a part of the Service's pods.
@@ -136,14 +137,27 @@ def with_split(obj: Object, split: Split) -> Object:
         SpecError: other variants than the destinations.
         ClusterError: no route splits, or several split differently.
     """
-    names = _names(obj)
-    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    _weighted.require_fit(obj, _names(obj), split, CAPABILITIES.parts)
+    if split == split_of(obj):
+        return deepcopy(dict(obj))
+    return _written(obj, split)
+
+
+def _written(obj: Object, split: Split) -> Object:
     after: Json = deepcopy(dict(obj))
-    if split != split_of(obj):
-        for route in _istio_routes.splitting(after):
-            for name, destination in zip(_behind(obj, route), route["route"], strict=True):
-                destination["weight"] = split[name]
+    for route in _istio_routes.splitting(after, alike=False):
+        for name, destination in zip(_behind(obj, route), route["route"], strict=True):
+            destination["weight"] = split[name]
     return after
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which one destination has everything, in each route that splits.
+
+    Raises:
+        ClusterError: no route splits, or several between different destinations.
+    """
+    return _written(obj, _weighted.back(_names(obj)))
 
 
 def split_of(obj: Object) -> Split:
@@ -183,7 +197,7 @@ def upstreams(obj: Object) -> Mapping[str, Sequence[str]]:
 
 
 def _names(obj: Object) -> list[str]:
-    return _behind(obj, _istio_routes.splitting(obj)[0])
+    return _behind(obj, _istio_routes.splitting(obj, alike=False)[0])
 
 
 def _behind(obj: Object, route: Json) -> list[str]:

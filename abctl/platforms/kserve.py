@@ -120,13 +120,30 @@ def split_of(obj: Object) -> Split:
         ClusterError: no predictor, or no percentage, or one of a transformer or explainer too.
     """
     _require_knative(obj)
-    predictor = obj.get("spec", {}).get("predictor")
+    percent = _predictor(obj).get(_FIELD)
+    return _of_percent(obj, _ALL if percent is None else percent)
+
+
+def mended(obj: Object) -> Object:
+    """A copy with 0 as the percentage: everything to what was rolled out before.
+
+    Raises:
+        SpecError: another mode than Knative, where nothing splits.
+        ClusterError: no predictor, or a transformer or explainer has a percentage of its own.
+    """
+    _require_knative(obj)
+    after: Json = deepcopy(dict(obj))
+    _predictor(after)[_FIELD] = 0
+    return after
+
+
+def _predictor(obj: Object) -> Json:
+    predictor: Json | None = obj.get("spec", {}).get("predictor")
     if predictor is None:
         raise ClusterError(
             f"{Ref.of(obj)}: no predictor, so there is no split", "name one with spec.predictor"
         )
-    percent = predictor.get(_FIELD)
-    return _of_percent(obj, _ALL if percent is None else percent)
+    return predictor
 
 
 def programmed(obj: Object) -> Split | None:
@@ -180,15 +197,20 @@ def objections(obj: Object) -> tuple[str, ...]:
     if obj["kind"] != "InferenceService":
         return ()
     percent = obj.get("spec", {}).get("predictor", {}).get(_FIELD)
-    wrong = percent is not None and not 0 <= percent <= _ALL
+    wrong = percent is not None and not _is_percent(percent)
     out = [f"{_FIELD} {percent}: Knative takes 0 to 100"] if wrong else []
     return (*_inference_service.objections(obj), *out)
 
 
-def _of_percent(obj: Object, percent: int) -> Split:
-    if not 0 <= percent <= _ALL:
+def _is_percent(given: Any) -> bool:
+    return _weighted.is_weight(given) and given <= _ALL
+
+
+def _of_percent(obj: Object, percent: Any) -> Split:
+    if not _is_percent(percent):
         raise ClusterError(
-            f"{Ref.of(obj)}: {_FIELD} {percent}, must be from 0 to 100", "set it in the object"
+            f"{Ref.of(obj)}: {_FIELD} {percent!r}, must be from 0 to 100",
+            "set it in the object, or abctl rollback",
         )
     share = percent * TOTAL_BP // _ALL
     return Split(_names(obj), (TOTAL_BP - share, share))

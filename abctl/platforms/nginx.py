@@ -23,6 +23,7 @@ from abctl.platforms import (
     _nginx_log,
     _nginx_split,
     _proxy,
+    _weighted,
     _workload,
 )
 
@@ -141,11 +142,28 @@ def with_split(obj: Object, split: Split) -> Object:
             f"split of {', '.join(split.names)}, but {Ref.of(obj)} is of {', '.join(asked.names)}",
             "the variants and their order are fixed for the life of an experiment",
         )
-    if split == asked:
-        return {**obj}
+    return _written(obj, split, block=split != asked)
+
+
+def _written(obj: Object, split: Split, *, block: bool = True) -> Object:
+    """With what nginx says of it, which a hand that has changed the block leaves as it was."""
     key, found = _find(obj)
-    text = _nginx_split.written(_nginx_split.replaced(obj["data"][key], found, split), split)
-    return {**obj, "data": {**obj["data"], key: text}}
+    text: str = obj["data"][key]
+    text = _nginx_split.replaced(text, found, split) if block else text
+    return {**obj, "data": {**obj["data"], key: _nginx_split.written(text, split)}}
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which the first variant of the block has everything.
+
+    Raises:
+        ClusterError: no block of split_clients, several, or one without a value.
+    """
+    _, found = _find(obj)
+    names = _nginx_split.names_of(found[2])
+    if not names:
+        raise ClusterError(f"{Ref.of(obj)}: split_clients is empty", _BLOCK)
+    return _written(obj, _weighted.back(names))
 
 
 def split_of(obj: Object) -> Split:

@@ -150,13 +150,26 @@ def with_split(obj: Object, split: Split) -> Object:
         SpecError: other variants than the predictors, or no whole percents.
         ClusterError: no predictors that share traffic.
     """
-    names = [predictor["name"] for predictor in _sharing(obj)]
-    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    _weighted.require_fit(obj, _names(obj), split, CAPABILITIES.parts)
+    if split == split_of(obj):
+        return deepcopy(dict(obj))
+    return _written(obj, split)
+
+
+def _written(obj: Object, split: Split) -> Object:
     after: Json = deepcopy(dict(obj))
-    if split != split_of(obj):
-        for predictor in _sharing(after):
-            predictor["traffic"] = split[predictor["name"]] // 100
+    for predictor in _sharing(after):
+        predictor["traffic"] = split[predictor["name"]] // 100
     return after
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which the first predictor that is no shadow has everything.
+
+    Raises:
+        ClusterError: no predictors that share traffic.
+    """
+    return _written(obj, _weighted.back(_names(obj)))
 
 
 def split_of(obj: Object) -> Split:
@@ -167,8 +180,7 @@ def split_of(obj: Object) -> Split:
     """
     sharing = _sharing(obj)
     traffic = [predictor.get("traffic", 0) for predictor in sharing]
-    names = [predictor["name"] for predictor in sharing]
-    return _weighted.split_of(obj, names, traffic if len(sharing) > 1 else [1])
+    return _weighted.split_of(obj, _names(obj), traffic if len(sharing) > 1 else [1])
 
 
 def programmed(obj: Object) -> Split | None:
@@ -177,7 +189,7 @@ def programmed(obj: Object) -> Split | None:
     The status has no word on the generation of the object that it speaks of.
     """
     route = (obj.get("status") or {}).get("route")
-    return route and _seldon_route.split_of(route, [each["name"] for each in _sharing(obj)])
+    return route and _seldon_route.split_of(route, _names(obj))
 
 
 def refusal(obj: Object) -> str | None:
@@ -188,6 +200,10 @@ def refusal(obj: Object) -> str | None:
     if status.get("state") == "Failed":
         return f"Seldon says that it failed: {status.get('description', 'without a reason')}"
     return platforms.complaint(obj, "Ready")
+
+
+def _names(obj: Object) -> list[str]:
+    return [predictor["name"] for predictor in _sharing(obj)]
 
 
 def _sharing(obj: Object) -> list[Json]:

@@ -97,13 +97,26 @@ def with_split(obj: Object, split: Split) -> Object:
         SpecError: other variants than the candidates.
         ClusterError: no candidates.
     """
-    names = _names(obj)
-    _weighted.require_fit(obj, names, split, CAPABILITIES.parts)
+    _weighted.require_fit(obj, _names(obj), split, CAPABILITIES.parts)
+    if split == split_of(obj):
+        return deepcopy(dict(obj))
+    return _written(obj, split)
+
+
+def _written(obj: Object, split: Split) -> Object:
     after: Json = deepcopy(dict(obj))
-    if split != split_of(obj):
-        for name, candidate in zip(names, _candidates(after), strict=True):
-            candidate["weight"] = split[name]
+    for name, candidate in zip(_names(obj), _candidates(after), strict=True):
+        candidate["weight"] = split[name]
     return after
+
+
+def mended(obj: Object) -> Object:
+    """A copy in which the first candidate has everything.
+
+    Raises:
+        ClusterError: no candidates.
+    """
+    return _written(obj, _weighted.back(_names(obj)))
 
 
 def split_of(obj: Object) -> Split:
@@ -112,7 +125,7 @@ def split_of(obj: Object) -> Split:
     Raises:
         ClusterError: no candidates, or all weights are zero.
     """
-    weights = [candidate["weight"] for candidate in _candidates(obj)]
+    weights = [candidate.get("weight", 0) for candidate in _candidates(obj)]
     return _weighted.split_of(obj, _names(obj), weights)
 
 

@@ -1,5 +1,6 @@
 """Objects that abctl did not make, by KIND/NAME: what is there already can be shifted too."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def experiment(
     Raises:
         UsageError: a kind that carries no split.
         NotFoundError: there is no such object.
-        ClusterError: it carries no split, or one that its platform cannot read.
+        ClusterError: it does not say between what it splits.
     """
     kind, _, name = word.partition("/")
     names = _platforms_of(word)
@@ -103,7 +104,11 @@ def experiment(
         ref = platform.target(made_up)
         if ref.name == name:
             found = _there(client, ref, kind)
-            return platform, _with_variants(made_up, platform.split_of(found)), found
+            with suppress(ClusterError):
+                return platform, _with_variants(made_up, platform.split_of(found)), found
+            # Rollback needs no more than the names of what it splits between.
+            named = platform.split_of(platform.mended(found))
+            return platform, _with_variants(made_up, named), found
     raise _strange(word, names)
 
 
@@ -121,16 +126,21 @@ class Adopting:
     """A client through which an object without a ledger has one: its first entry is what was found.
 
     It is written together with the first entry that anybody appends; before that nothing is.
+    Where the weights are no split, none can begin, and the ledger cannot be read.
 
     Args:
         client: to the cluster.
         experiment: made up for the object.
-        found: the object with its status, as it was just read; it is not read again at first.
+        found: the object with its status, as it was just read.
+        again: whether it is to be read again at first.
     """
 
-    def __init__(self, client: KubeClient, experiment: Experiment, found: Object | None) -> None:
-        self._client, self._found = client, found
-        target = platforms.platform(experiment.platform).target(experiment)
+    def __init__(
+        self, client: KubeClient, experiment: Experiment, found: Object, *, again: bool = False
+    ) -> None:
+        self._client, self._found = client, None if again else found
+        self._platform, self._as_found = platforms.platform(experiment.platform), found
+        target = self._platform.target(experiment)
         self._refs = ledger_ref(experiment), other_ref(experiment, target)
         first = Entry(client.now(), "unknown", None, experiment.split, "found by abctl", "observed")
         self._first = {
@@ -150,6 +160,7 @@ class Adopting:
         except NotFoundError:
             if ref not in self._refs:
                 raise
+            self._platform.split_of(self._as_found)  # or an error that says what it is
             return self._first[ref]
 
     def replace(self, obj: Object) -> Object:

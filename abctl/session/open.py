@@ -152,10 +152,9 @@ def _adopted(word: str, where: Where) -> Session:
     platform, experiment, found = adopt.experiment(client, word, namespace)
     world = _informed(client, platform, experiment)
     # Where its status is the pods' or a route's to tell, they were not asked yet.
-    told_elsewhere = platform.CAPABILITIES.inquiry or platform.CAPABILITIES.made
-    known = None if told_elsewhere else found
+    told_elsewhere = bool(platform.CAPABILITIES.inquiry or platform.CAPABILITIES.made)
     return Session(
-        adopt.Adopting(world, experiment, known),
+        adopt.Adopting(world, experiment, found, again=told_elsewhere),
         platform,
         experiment,
         ready=partial(readiness.ready, world, platform, experiment, ()),

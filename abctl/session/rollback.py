@@ -1,19 +1,19 @@
 """Everything to one variant: back to the control, or on to a treatment.
 
 The way back is always open: a rollback goes through whenever the object that carries the split can
-be patched, whatever is wrong with the ledger. What could not be recorded is told, and the next
-command that can write the ledger enters it. Which variant is the control is what the experiment,
+be patched, whatever is wrong with the ledger, and with the weights that somebody has written by
+hand. What could not be recorded is told, and the next command that can write the ledger enters it.
+Which variant is the control is what the experiment,
 the object or the ledger says, and never a guess.
 """
 
 from functools import partial
 
-from abctl.core.change import EXPERIMENT, Change, Object, Ref
-from abctl.core.ledger import Ledger
+from abctl.core.change import EXPERIMENT, Change, Ref
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, NotReadyError, UsageError
-from abctl.session import shift
-from abctl.session.ledger import Book
+from abctl.platforms import written
+from abctl.session import lacking, shift
 from abctl.session.owners import owners
 from abctl.session.readiness import Partly
 from abctl.session.scribe import Scribe
@@ -36,22 +36,23 @@ def everything_to(asked: Split, name: str) -> Split:
     return asked.with_shares(dict.fromkeys(asked.names, 0) | {name: TOTAL_BP})
 
 
-def control_of(session: Session, carrier: Object, ledger: Ledger | None) -> str | None:
+def control_of(session: Session, state: State) -> str | None:
     """The control, as the experiment, the object or the ledger says it; None where nobody does.
 
     Args:
         session: the experiment in its world.
-        carrier: the object that carries the split.
-        ledger: None where it cannot be read.
+        state: what was seen of it.
     """
-    names = session.platform.split_of(carrier).names
+    names, carrier, ledger = state.asked.names, state.carrier, state.ledger
     if not session.adopted and session.experiment.control.name in names:
         return session.experiment.control.name
     if said := session.platform.CAPABILITIES.control:
         return said(carrier)
     if EXPERIMENT in (carrier["metadata"].get("labels") or {}):
         return names[0]  # abctl made it
-    if ledger is not None and not ledger.without_plan and (known := ledger.locked.get("variants")):
+    if state.unrecorded or ledger.without_plan:
+        return None
+    if known := ledger.locked.get("variants"):
         name: str = known[0]["name"]
         return name if name in names else None
     return None
@@ -69,7 +70,7 @@ def plan_promotion(session: Session, variant: str | None) -> Plan:
         NotFoundError: the experiment was not started.
     """
     state = session.observe()
-    control = control_of(session, state.carrier, state.ledger)
+    control = control_of(session, state)
     chosen = _treatment(state.asked, control) if variant is None else variant
     if chosen == control:
         raise UsageError(
@@ -87,32 +88,24 @@ def plan_rollback(session: Session, to: str | None = None) -> Plan:
 
     Raises:
         UsageError: nobody says which variant is the control.
-        ClusterError: the object that carries the split cannot be read.
+        ClusterError: the object that carries the split cannot be read, or does not say between
+            which variants.
     """
-    lacking = ""
     try:
         state = session.observe()
-    except ClusterError as error:
-        state, lacking = _without_ledger(session), error.message
-    told = None if lacking else state.ledger
-    control = control_of(session, state.carrier, told) if to is None else to
+    except ClusterError:
+        state = lacking.look(session)
+    control = control_of(session, state) if to is None else to
     if control is None:
         each = " or ".join(f"--to {name}" for name in state.asked.names)
         raise UsageError(
             f"nobody says which variant of {Ref.of(state.carrier)} is the control: "
-            f"it asks for {state.asked}",
+            f"{state.unsplit or f'it asks for {state.asked}'}",
             f"name the one that gets everything: {each}",
         )
     split = everything_to(state.asked, control)
-    change = Change(state.carrier, session.platform.with_split(state.carrier, split))
-    return Plan(state, split, change, lacking, owners(session, change))
-
-
-def _without_ledger(session: Session) -> State:
-    carrier = session.world.get(session.target)
-    asked = session.platform.split_of(carrier)
-    book, variants = Book.missing(asked, session.clock()), session.experiment.split.names
-    return State(book, carrier, asked, False, session.platform, variants)
+    change = Change(state.carrier, written(session.platform, state.carrier, split))
+    return Plan(state, split, change, owners(session, change))
 
 
 def rollback(
@@ -139,14 +132,14 @@ def rollback(
     """
     planned = planned or plan_rollback(session, to)
     control = next(name for name in planned.after.names if planned.after[name])
-    if planned.before[control] < TOTAL_BP:
+    if planned.before is None or planned.before[control] < TOTAL_BP:
         _require_any(session, control, force=force)
     scribe = Scribe(
         session.world,
         session.experiment,
         planned.state.book,
         lenient=True,
-        lacking=planned.unrecorded,
+        lacking=planned.state.unrecorded,
     )
     return shift.carry_out(session, planned, scribe, why=why)
 

@@ -33,6 +33,8 @@ class State:
         drifted: whether somebody else set that: neither ledger nor open intent explains it.
         platform: what reads it.
         variants: those of the experiment that was looked for.
+        unrecorded: why the ledger cannot be read; then the book stands for it.
+        unsplit: why the object asks for no split; then `asked` only names its variants.
     """
 
     book: Book
@@ -41,6 +43,8 @@ class State:
     drifted: bool
     platform: Platform
     variants: tuple[str, ...]
+    unrecorded: str = ""
+    unsplit: str = ""
 
     @property
     def ledger(self) -> Ledger:

@@ -24,7 +24,7 @@ from abctl.errors import (
     NotReadyError,
     UnreachableError,
 )
-from abctl.platforms import require_admissible
+from abctl.platforms import require_admissible, written
 from abctl.session.owners import Owner, owners
 from abctl.session.route import hasten
 from abctl.session.scribe import Scribe
@@ -49,20 +49,18 @@ class Plan:
         state: the world as it is.
         after: the wanted split.
         change: of the platform's object; empty where it asks for that split already.
-        unrecorded: why the ledger cannot be read; a rollback goes on without it.
         owners: who else writes the split.
     """
 
     state: State
     after: Split
     change: Change
-    unrecorded: str = ""
     owners: tuple[Owner, ...] = ()
 
     @property
-    def before(self) -> Split:
-        """The split that is asked for now."""
-        return self.state.asked
+    def before(self) -> Split | None:
+        """The split that is asked for now; None where its weights are none."""
+        return None if self.state.unsplit else self.state.asked
 
     @property
     def empty(self) -> bool:
@@ -75,12 +73,14 @@ class Plan:
 
         Only where a unit keeps its variant: single requests do not move.
         """
-        cuts = {0, TOTAL_BP}
-        for split in (self.before, self.after):
-            cuts |= {region.stop for region in regions(split)}
         moved: dict[tuple[str, str], int] = {}
+        if (before := self.before) is None:
+            return moved
+        cuts = {0, TOTAL_BP}
+        for split in (before, self.after):
+            cuts |= {region.stop for region in regions(split)}
         for start, stop in pairwise(sorted(cuts)):
-            pair = variant_at(self.before, start), variant_at(self.after, start)
+            pair = variant_at(before, start), variant_at(self.after, start)
             if pair[0] != pair[1]:
                 moved[pair] = moved.get(pair, 0) + stop - start
         return moved
@@ -91,7 +91,7 @@ class ShiftResult:
     """What a shift did.
 
     Attributes:
-        before: the split that was asked for before.
+        before: the split that was asked for before; None where its weights were none.
         after: the split now.
         changed: False where it was in effect already.
         confirmed: False where the platform cannot say whether it is in effect.
@@ -99,7 +99,7 @@ class ShiftResult:
         unrecorded: why the ledger does not say it, where a rollback could not write it.
     """
 
-    before: Split
+    before: Split | None
     after: Split
     changed: bool
     confirmed: bool
@@ -189,11 +189,12 @@ def carry_out(
             check(session, planned)
     scribe.book = scribe.book.of_carrier(state.carrier)
     intent, drift = state.ledger.intent, before if state.drifted else None
-    if drift is not None:
-        scribe.append(found(session, state))
+    noticed = found(session, state) if drift is not None or before is None else None
+    if noticed is not None:
+        scribe.append(noticed)
         intent = None
     if not (force or scribe.lenient or planned.change.empty):
-        require_peace(session, scribe.book.ledger, before)
+        require_peace(session, scribe.book.ledger, state.asked)
     if intent is None and planned.change.empty:
         confirmed = _in_effect(session, split, scribe)
         return ShiftResult(before, split, False, confirmed, drift, scribe.lacking)
@@ -201,7 +202,10 @@ def carry_out(
     fresh = intent is None or split not in (intent.before, intent.after)
     if intent is None or fresh:
         version = version_of(state.carrier)
-        intent = session.entry(before, split, why, "intent", version=version)
+        origin = before or scribe.book.ledger.desired
+        intent = session.entry(origin, split, why, "intent", version=version)
+        if before is None and noticed:  # nothing held in between
+            intent = replace(intent, at=noticed.at)
         scribe.append(intent)
     else:
         scribe.require_latest()
@@ -210,7 +214,8 @@ def carry_out(
     try:
         after = _carry(session, planned, scribe)
     except ClusterError as error:
-        if fresh and not isinstance(error, _IN_DOUBT):
+        # What was no split is none to go back to.
+        if fresh and before and not isinstance(error, _IN_DOUBT):
             _give_up(session, scribe, intent, error)
         raise
     try:
@@ -236,7 +241,7 @@ def _in_effect(session: Session, split: Split, scribe: Scribe) -> bool:
 
 def _require_ready(session: Session, planned: Plan) -> None:
     for name in planned.after.names:
-        answer = planned.after[name] <= planned.before[name] or session.ready(name)
+        answer = planned.after[name] <= planned.state.asked[name] or session.ready(name)
         if answer is not True:
             raise NotReadyError(
                 f"{name} is not ready{f': {answer}' if answer else ''}",
@@ -292,6 +297,6 @@ def _carry(session: Session, planned: Plan, scribe: Scribe) -> Object:
             if attempt == _PATCH_ATTEMPTS:
                 raise
         obj = world.get(change.ref)
-        change = Change(obj, session.platform.with_split(obj, planned.after))
+        change = Change(obj, written(session.platform, obj, planned.after))
         scribe.require_latest()
     raise AssertionError  # the last round returns or raises

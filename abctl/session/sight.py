@@ -10,6 +10,7 @@ from abctl.core.change import Change, Object
 from abctl.core.ledger import Entry, Ledger, Seen
 from abctl.core.split import Split
 from abctl.errors import AbctlError, ClusterError, ConflictError
+from abctl.platforms import written
 from abctl.session.owners import writer_of
 from abctl.session.session import Session, State
 
@@ -87,8 +88,15 @@ def require_peace(session: Session, ledger: Ledger, before: Split) -> None:
 
 
 def found(session: Session, state: State) -> Entry:
-    """What the ledger is to say of a split that somebody else has set."""
-    ledger, asked, seen = state.ledger, state.asked, as_seen(session, state).seen
+    """What the ledger is to say of a split that somebody else has set.
+
+    Of weights that are no split: that nobody knows until when the one before held.
+    """
+    ledger = state.ledger
+    if state.unsplit:
+        asked, seen = ledger.desired or ledger.wanted, None
+    else:
+        asked, seen = state.asked, as_seen(session, state).seen
     entry = session.entry(
         ledger.desired,
         asked,
@@ -100,10 +108,11 @@ def found(session: Session, state: State) -> Entry:
         user="",  # of whoever did it nobody knows more than the field manager
     )
     try:
-        other = session.platform.with_split(
-            state.carrier, next(s for s in (ledger.wanted, ledger.desired) if s and s != asked)
-        )
-        writer = writer_of(session, Change(state.carrier, other))
+        others = (s for s in (ledger.wanted, ledger.desired) if s and s != asked)
+        other = asked if state.unsplit else next(others)
+        changed = written(session.platform, state.carrier, other)
+        writer = writer_of(session, Change(state.carrier, changed))
     except (AbctlError, StopIteration):  # of other variants
         writer = ""
-    return replace(entry, actor=writer or "unknown", why=f"noticed by {entry.actor}")
+    why = ": ".join(filter(None, (f"noticed by {entry.actor}", state.unsplit)))
+    return replace(entry, actor=writer or "unknown", why=why)

@@ -21,6 +21,7 @@ from abctl.evidence.cache import cache_of
 from abctl.evidence.collected import doubts_lately
 from abctl.evidence.read import read
 from abctl.metrics.queries import MetricQueries
+from abctl.session import lacking
 from abctl.session.analyze import source_of
 from abctl.session.session import Session, State
 from abctl.session.sight import as_seen
@@ -47,7 +48,8 @@ class Status:
     """The state of an experiment; nothing in it is merely configured.
 
     Attributes:
-        desired: the split of the ledger; None until the first is in effect.
+        desired: the split of the ledger; None until the first is in effect, or where it cannot be
+            read, which `unseen` says.
         asked: the split that the platform's object asks for.
         programmed: the split that the platform reports to be in effect; None where it cannot.
         refusal: why the platform has not taken what is asked for.
@@ -119,9 +121,11 @@ class StatusReader:
 
         Raises:
             NotFoundError: the experiment was not started.
-            ClusterError: its ledger or its object cannot be read.
+            ClusterError: its object cannot be read.
         """
-        state = self._session.observe()
+        state = lacking.observe(self._session)
+        if state.unrecorded:
+            return status(self._session, state)
         ledger = as_seen(self._session, state)
         split = state.ledger.desired, state.asked, state.ledger.intent
         # Counters are scraped every so often; what was counted of another split says nothing.
@@ -155,13 +159,29 @@ def status(
 
     Raises:
         NotFoundError: the experiment was not started.
-        ClusterError: its ledger or its object cannot be read.
+        ClusterError: its object cannot be read; or its ledger, where no state is given.
     """
     seen, experiment = state or session.observe(), session.experiment
     ledger = ledger or as_seen(session, seen)
     # The local stack has processes instead: abctl local status shows them.
     below = tree(session, seen.carrier) if session.state_dir is None else None
     unable = of_tree(below) if below else of_servers(session.ready, seen.asked.names)
+    unseen = (*filter(None, [seen.unseen]), *(below.unread if below else ()))
+    if seen.unrecorded:
+        return Status(
+            desired=None,
+            asked=seen.asked,
+            programmed=seen.programmed,
+            refusal=seen.refusal,
+            observed=None,
+            drifted=False,
+            intent=None,
+            epochs=(),
+            plan_changed=(),
+            unseen=(f"the ledger: {seen.unrecorded}", *unseen),
+            tree=below,
+            unable=unable,
+        )
     return Status(
         desired=seen.ledger.desired,
         asked=seen.asked,
@@ -173,7 +193,7 @@ def status(
         epochs=ledger.epochs(session.clock(), experiment.design.settle_seconds),
         # Without a file there is no plan that could have changed.
         plan_changed=() if session.adopted else seen.ledger.changed_since(experiment),
-        unseen=(*filter(None, [seen.unseen]), *(below.unread if below else ())),
+        unseen=unseen,
         other_variants=seen.other_variants and f"{seen.other_variants}: {seen.remedy}",
         tree=below,
         unable=unable,

@@ -1,6 +1,8 @@
 """Laws of every platform: whatever module there is in abctl.platforms must keep them."""
 
 import json
+import re
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ from abctl.core.change import Change, Ref
 from abctl.core.experiment import Cohort, Entrance, Model, Shadow
 from abctl.core.split import TOTAL_BP, Split
 from abctl.errors import ClusterError, SpecError
-from abctl.platforms import platform
+from abctl.platforms import platform, written
 
 VARIANTS = [("control", "treatment"), ("control", "t-1", "t-2"), ("a", "b", "c", "d")]
 
@@ -220,3 +222,83 @@ def test_a_shift_is_refused_where_nothing_carries_a_split(carrier, make):
         carrier.split_of(empty)
     with pytest.raises(ClusterError):
         carrier.with_split(empty, Split(("control", "treatment"), (5000, 5000)))
+
+
+def steps_of(path):
+    return [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
+
+
+def inside(obj, steps):
+    for step in steps:
+        obj = obj[int(step) if isinstance(obj, list) else step]
+    return obj
+
+
+# What hands leave behind: no share at all, a sum of 90, less than nothing, a text, nothing.
+HANDS = {"none": 0, "ninety": 45, "negative": -1, "text": "many", "gone": None}
+TEXTS = {"none": "0", "ninety": "45", "negative": "-1", "text": '"many"', "gone": "null"}
+
+
+def by_hand(carrier, obj, how):
+    """The object with the weights that somebody has written into it, wherever it has any."""
+    split = carrier.split_of(obj)
+    other = carrier.with_split(obj, Split(split.names, (5000, 5000)))
+    after = deepcopy(obj)
+    for operation in Change(obj, other).json_patch():
+        *above, last = steps_of(operation["path"])
+        if operation["op"] == "test":
+            continue
+        where = inside(after, above)
+        key = int(last) if isinstance(where, list) else last
+        if isinstance(where[key], str):  # a file of a proxy
+            where[key] = re.sub(r'("weight": )\d+', rf"\g<1>{TEXTS[how]}", where[key])
+            where[key] = re.sub(r"\b\d+(%\s+\w+;)", rf"{TEXTS[how]}\g<1>", where[key])
+        elif HANDS[how] is not None:
+            where[key] = HANDS[how]
+        elif isinstance(where, dict):
+            del where[key]
+        else:
+            del where[key:]
+    assert after != obj
+    return after
+
+
+@pytest.mark.parametrize("how", HANDS)
+def test_the_way_back_is_open_whatever_a_hand_has_written(carrier, make, how):
+    obj = carried(carrier, make(shares_bp=(7000, 3000)))
+    damaged = by_hand(carrier, obj, how)
+    kept = deepcopy(damaged)
+    sound = None
+    with suppress(ClusterError):  # and nothing else
+        sound = carrier.split_of(damaged)
+    carrier.objections(damaged)
+    for shares_bp in ((TOTAL_BP, 0), (0, TOTAL_BP)):
+        split = Split(("control", "treatment"), shares_bp)
+        back = written(carrier, damaged, split)
+        assert carrier.split_of(back) == split
+        assert damaged == kept
+        assert carrier.objections(back) == ()
+        # Nothing of it is left: it is what a shift of the sound object would have written.
+        assert sound == split or back == carrier.with_split(obj, split)
+
+
+def test_the_way_back_is_open_with_a_target_that_nobody_knows(carrier, make):
+    obj = carried(carrier, make(shares_bp=(7000, 3000)))
+    after = deepcopy(obj)
+    moved = carrier.with_split(obj, Split(("control", "treatment"), (5000, 5000)))
+    for operation in Change(obj, moved).json_patch():
+        steps = steps_of(operation["path"])
+        lists = [i for i in range(len(steps)) if isinstance(inside(after, steps[:i]), list)]
+        if operation["op"] == "test" or not lists:
+            continue
+        # flagd has a pair in a list, the others an object in one.
+        at = lists[-2] if isinstance(inside(after, steps[: lists[-1]])[0], str) else lists[-1]
+        targets = inside(after, steps[:at])
+        if "other" not in json.dumps(targets):
+            targets.append(json.loads(json.dumps(targets[-1]).replace("treatment", "other")))
+    names = carrier.split_of(after).names
+    split = Split(names, tuple(TOTAL_BP * (name == "control") for name in names))
+    back = written(carrier, after, split)
+    assert carrier.split_of(back) == split
+    if carrier.CAPABILITIES.max_variants is None and obj["kind"] != "ConfigMap":
+        assert len(names) == 3

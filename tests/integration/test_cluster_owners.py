@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from abctl.cli.main import run as abctl
 from abctl.cluster.kube import ClusterClient
 from abctl.core.split import Split
 from abctl.errors import ConflictError
@@ -148,3 +149,26 @@ def test_a_manager_that_computes_weights_is_found_in_managed_fields(world):
     world.cluster.kubectl(*way, stdin=json.dumps(obj))
     with pytest.raises(ConflictError, match="Flagger"):
         shift(world.session, B, why="more")
+
+
+@pytest.mark.parametrize("weights", [(0, 0), (-10, 110)])
+def test_weights_of_a_hand_that_are_no_split_are_rolled_back(world, weights, capsys):
+    where = ("-n", world.namespace, "--kubeconfig", str(world.cluster.kubeconfig), "--yes")
+    rollback = ("rollback", "vs/iris", *where)
+    world.apply("client", virtual_service(world.namespace))
+    assert shift(world.session, B, why="more").changed
+    world.apply("client", virtual_service(world.namespace, weights))
+    assert abctl(["status", "vs/iris", *where[:-1]]) == 5
+    assert "abctl rollback" in capsys.readouterr().err
+    assert abctl([*rollback]) == 2
+    assert "--to v1 or --to v2" in capsys.readouterr().err
+    assert abctl([*rollback, "--to", "v1", "--why", "errors"]) == 0
+    done = world.session.observe()
+    assert (done.asked.shares_bp, done.drifted) == ((10_000, 0), False)
+    noticed, intent, applied = done.ledger.entries[-3:]
+    assert (noticed.phase, noticed.actor) == ("observed", "kubectl-client-side-apply")
+    assert "are not a split" in noticed.why
+    assert (intent.phase, applied.phase, applied.after) == ("intent", "applied", done.asked)
+    # Until when the split before held, nobody can tell.
+    ends = [e.certain for e in done.ledger.epochs(applied.at + 60.0, 0.0) if e.split == B]
+    assert ends == [False]

@@ -1,6 +1,7 @@
 """The way back: who the control is, and what stands in the way and does not."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -35,7 +36,7 @@ from abctl.session.shift import plan, shift
 from abctl.session.status import StatusReader
 
 
-def route(name: str, weights: dict[str, int], **meta: Any) -> Object:
+def route(name: str, weights: Mapping[str, Any], **meta: Any) -> Object:
     backends = [{"name": to, "port": 80, "weight": w} for to, w in weights.items()]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -157,6 +158,95 @@ def test_without_the_ledger_it_goes_through_and_says_so(world: World, refuses: s
     shift(later, Split(("iris-canary", "iris-stable"), (2000, 8000)), why="again")
     first, *_ = later.observe().ledger.entries
     assert (first.phase, first.after["iris-stable"]) == ("observed", 10_000)
+
+
+NO_SPLITS = {"zero": {"v1": 0, "v2": 0}, "negative": {"v1": 110, "v2": -10}, "text": {"v1": "x"}}
+
+
+@pytest.mark.parametrize("how", NO_SPLITS)
+def test_weights_that_are_no_split_are_rolled_back_by_name(world: World, how: str) -> None:
+    world.create(route("iris", {"v1": 80, "v2": 20} | NO_SPLITS[how]))
+    session = session_of(world, "httproute/iris")
+    with pytest.raises(ClusterError, match="are not a split") as told:
+        shift(session, HALF, why="more")
+    assert "abctl rollback" in told.value.hint
+    with pytest.raises(UsageError, match="are not a split") as asked:
+        plan_rollback(session)
+    assert "--to v1 or --to v2" in asked.value.hint
+    done = rollback(session, "v1", why="errors")
+    assert (done.before, done.after.shares_bp, done.changed) == (None, (10_000, 0), True)
+    assert "are not a split" in done.unrecorded  # no ledger can begin with that
+    found = session_of(world, "httproute/iris").observe()
+    assert (found.asked, found.drifted, found.ledger.entries[0].phase) == (
+        *(done.after, False),
+        "observed",
+    )
+
+
+def test_what_was_no_split_is_on_record_and_ends_what_was_known(world: World) -> None:
+    world.create(route("iris", {"v1": 80, "v2": 20}))
+    shift(session_of(world, "httproute/iris"), HALF, why="more")
+    there = world.get(session_of(world, "httproute/iris").target)
+    world.replace({**route("iris", {"v1": 0, "v2": 0}), "metadata": there["metadata"]})
+    session = session_of(world, "httproute/iris")
+    done = rollback(session, "v2", why="errors")
+    assert (done.before, done.changed, done.unrecorded) == (None, True, "")
+    ledger = session.observe().ledger
+    last = [(entry.phase, entry.before, entry.after) for entry in ledger.entries[-3:]]
+    assert last == [
+        ("observed", HALF, HALF),
+        ("intent", HALF, done.after),
+        ("applied", HALF, done.after),
+    ]
+    assert "the weights [0, 0] are not a split" in ledger.entries[-3].why
+    held = [epoch for epoch in ledger.epochs(session.clock() + 60, 0.0) if epoch.split == HALF]
+    assert [epoch.certain for epoch in held] == [False]
+
+
+def test_a_hand_between_plan_and_patch_does_not_stop_it(world: World) -> None:
+    class Meddling(World):
+        """Somebody sets all weights to zero whenever the route is about to be patched."""
+
+        done = False
+
+        def patch(self, ref: Ref, operations: Operations, *, dry_run: bool = False) -> Object:
+            if ref.kind == "HTTPRoute" and not self.done:
+                self.done = True
+                there = self.get(ref)
+                self.replace({**route("iris", {"v1": 0, "v2": 0}), "metadata": there["metadata"]})
+            return super().patch(ref, operations, dry_run=dry_run)
+
+    world.create(route("iris", {"v1": 80, "v2": 20}))
+    session = session_of(Meddling(world._root), "httproute/iris")
+    assert rollback(session, "v1", why="errors").changed
+    assert session.observe().asked["v1"] == 10_000
+
+
+def test_weights_that_are_no_split_by_command(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.create(route("iris", {"v1": 0, "v2": 0}))
+    monkeypatch.setattr(opening, "_adopted", lambda word, _: session_of(world, word))
+    command = ["rollback", "httproute/iris", "-n", "prod", "--yes", "-o", "json"]
+    assert run(command) == 2
+    assert "--to v1 or --to v2" in capsys.readouterr().err
+    assert run([*command, "--to", "v1", "--dry-run=server"]) == 0
+    assert run([*command, "--to", "v1"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out[told.out.rindex("\n{") :])["from"] is None
+    assert "from weights that are no split" in told.err
+
+
+def test_status_shows_the_split_though_the_ledger_is_damaged(world: World) -> None:
+    world.create(route("iris", {"v1": 80, "v2": 20}))
+    shift(session_of(world, "httproute/iris"), HALF, why="more")
+    session = session_of(world, "httproute/iris")
+    book = world.get(ledger_ref(session.experiment))
+    world.replace({**book, "data": {**book["data"], "ledger.jsonl": "{"}})
+    found = StatusReader(session)()
+    assert (found.asked, found.programmed, found.desired) == (HALF, HALF, None)
+    assert (found.epochs, found.intent, found.drifted) == ((), None, False)
+    assert "the ledger: configmap/abctl-iris" in found.unseen[0]
 
 
 @pytest.mark.parametrize("open_before", [False, True])

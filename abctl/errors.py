@@ -19,6 +19,8 @@ What the system refuses (a file, memory) is exit 2, Ctrl-C 130; anything else th
 (exit 1).
 """
 
+# What `abctl analyze --exit-code` exits with, by verdict.
+EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
 # In a hint it stands for the experiment file; the command line puts there what the user named.
 FILE_OF_USER = "EXPERIMENT"
 

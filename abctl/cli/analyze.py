@@ -17,7 +17,7 @@ from abctl.cli._session import WorldOptions, file_session_of
 from abctl.cli._source import EvidenceOptions, with_evidence
 from abctl.core.look import USUAL_LOOKS
 from abctl.core.time import format_duration
-from abctl.errors import UsageError
+from abctl.errors import EXIT_CODES, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from abctl.session.session import Session
 
 _SHORTEST_WAIT_SECONDS = 1.0
-EXIT_CODES = {"ship": 0, "continue": 10, "stop": 11, "invalid": 12}
 
 
 def register(app: typer.Typer) -> None:

@@ -4,6 +4,7 @@ import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from enum import StrEnum
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -15,16 +16,24 @@ from abctl.cli._output import PEOPLE, Output, OutputOption, emit, put, say
 from abctl.cli._session import ContextOption, KubeconfigOption, TimeoutOption
 from abctl.cli._source import PrometheusConfigOption, PrometheusOption
 from abctl.core.time import format_duration
-from abctl.errors import UsageError
+from abctl.errors import UnreachableError, UsageError
 from abctl.foreign import in_one_line
 
 if TYPE_CHECKING:
     from abctl.controller.loop import Controller, Settings
     from abctl.controller.reconcile import Found
-    from abctl.controller.serve import Pages
+    from abctl.controller.serve import Ask, Pages
     from abctl.session.declared import Declared
 
 _SHORTEST_WAIT_SECONDS, _ASKED_EVERY_SECONDS, _LONGEST_SILENCE_SECONDS = 1.0, 0.2, 120.0
+
+
+class Askers(StrEnum):
+    """Who may ask for a verdict."""
+
+    nobody = "nobody"
+    token = "token"  # noqa: S105 - the word for it, and none of them
+    anyone = "anyone"
 
 
 def register(app: typer.Typer) -> None:
@@ -73,6 +82,13 @@ class ControllerOptions:
             show_default=False,
         ),
     ] = None
+    askers: Annotated[
+        Askers,
+        typer.Option(
+            help="Who may ask /verdict and /gate there. token: whoever may get the Experiment, by "
+            "a bearer token."
+        ),
+    ] = Askers.nobody
     context: ContextOption = None
     kubeconfig: KubeconfigOption = None
 
@@ -87,6 +103,8 @@ def controller(*, given: ControllerOptions, output: OutputOption = Output.table)
     abctl controller -n models
 
     abctl controller -A --interval 2m --prometheus http://prometheus.monitoring:9090
+
+    abctl controller -n models --listen 0.0.0.0:9464 --askers token
     """
     from abctl.cli import _log  # noqa: PLC0415 - what goes wrong is told while it runs
     from abctl.controller.loop import Controller  # noqa: PLC0415 - the platforms load when asked
@@ -100,10 +118,15 @@ def controller(*, given: ControllerOptions, output: OutputOption = Output.table)
         )
     if given.all_namespaces and given.namespace:
         raise UsageError("-A and -n contradict each other", "leave one of them out")
+    if given.askers is not Askers.nobody and given.listen is None:
+        raise UsageError(
+            f"--askers {given.askers.value} without --listen: nobody can ask",
+            "--listen 0.0.0.0:9464",
+        )
     _require_sound(given)
     made = Controller(_settings(given), lambda declared, found: _show(declared, found, output))
     where = ", ".join(made.namespaces) or "all namespaces"
-    pages = _pages(made, given.listen) if given.listen is not None else None
+    pages = _pages(made, given) if given.listen is not None else None
     say(f"drives the experiments of {where} in {made.words}; Ctrl-C ends it")
     try:
         _until_signalled(made)
@@ -154,7 +177,7 @@ def _settings(given: ControllerOptions) -> "Settings":
     )
 
 
-def _pages(made: "Controller", where: str) -> "Pages":
+def _pages(made: "Controller", given: ControllerOptions) -> "Pages":
     from http import HTTPStatus  # noqa: PLC0415 - only where pages are asked for
 
     from abctl.controller.metrics import page  # noqa: PLC0415 - as above
@@ -169,7 +192,20 @@ def _pages(made: "Controller", where: str) -> "Pages":
         code = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
         return code, "text/plain", b"ok\n" if well else b"its loop hangs\n"
 
-    return Pages(where, {"/metrics": metrics, "/healthz": health})
+    return Pages(given.listen or "", {"/metrics": metrics, "/healthz": health}, _ask(made, given))
+
+
+def _ask(made: "Controller", given: ControllerOptions) -> "Ask | None":
+    """What answers whoever asks for a verdict; nobody waits while the API server is away."""
+    if given.askers is Askers.nobody:
+        return None
+    from abctl.controller.asked import Asked  # noqa: PLC0415 - only where it is asked for
+
+    def impatient(seconds: float) -> None:
+        raise UnreachableError("the API server does not answer", f"try again in {seconds:.3g} s")
+
+    tokens = given.askers is Askers.token
+    return Asked(made.reader(impatient), made.namespaces, given.interval, tokens=tokens)
 
 
 def _until_signalled(made: "Controller") -> None:

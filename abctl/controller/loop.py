@@ -98,6 +98,15 @@ class Controller:
         """How long ago it came round last; the API server may be away all the same."""
         return time.monotonic() - self._came
 
+    def reader(self, sleep: Callable[[float], None]) -> ClusterClient:
+        """A client of its own to the same cluster, for what others ask meanwhile.
+
+        Args:
+            sleep: waits for some seconds before a request is repeated.
+        """
+        given = self._settings
+        return ClusterClient(kubeconfig=given.kubeconfig, context=given.context, sleep=sleep)
+
     def stop(self) -> None:
         """End after the turns that run; may be called by a signal's handler."""
         self._stop.set()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from abctl import errors
-from abctl.cli.analyze import EXIT_CODES
 from abctl.cli.main import run
+from abctl.errors import EXIT_CODES
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,7 +6,7 @@ import yaml
 
 K8S = Path(__file__).parents[3] / "k8s"
 OWN = {
-    ("abctl.dev", "experiments"): {"list"},
+    ("abctl.dev", "experiments"): {"get", "list"},
     ("abctl.dev", "experiments/status"): {"patch"},
     ("coordination.k8s.io", "leases"): {"get", "create", "update"},
 }

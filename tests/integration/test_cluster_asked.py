@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
-from api_server import DEADLINE_SECONDS, ROOT
+from api_server import DEADLINE_SECONDS, ROOT, wait_for
 from ramped import FILE
 
 from abctl.cluster.kube import ClusterClient
@@ -49,7 +49,8 @@ subjects: [{{kind: ServiceAccount, name: ann, namespace: {place}}}]
 def recipes():
     text = (ROOT / "docs" / "loop.md").read_text()
     found = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
-    return {each["kind"]: each["spec"] for each in found if each.get("kind") != "Experiment"}
+    wanted = ("AnalysisTemplate", "Canary")
+    return {each["kind"]: each["spec"] for each in found if each.get("kind") in wanted}
 
 
 def own(text, place):
@@ -62,8 +63,8 @@ def place(cluster, namespace, tmp_path):
     if not hasattr(cluster, "write_kubeconfig"):
         pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.text())
-    wanted = ("--for=condition=Established", f"--timeout={DEADLINE_SECONDS:g}s")
-    cluster.kubectl("wait", "crd/experiments.abctl.dev", *wanted)
+    listed = ("get", "experiments.abctl.dev", "-n", namespace)
+    wait_for(lambda: cluster.kubectl(*listed, check=False).returncode == 0, "the kind", str)
     rights = (COMPONENTS / "controller" / "rbac.yaml").read_text()
     asked = (COMPONENTS / "controller-asked" / "asked.yaml").read_text()
     (delegator,) = [e for e in asked.split("---") if "kind: ClusterRoleBinding" in e]
@@ -71,7 +72,9 @@ def place(cluster, namespace, tmp_path):
     file = FILE.format(name="iris", namespace=namespace, pages=tmp_path / "none", ramp=RAMP)
     given = "---\n".join([own(rights, namespace), own(delegator, namespace)])
     cluster.kubectl("apply", "-f", "-", stdin=f"{given}---{ACCOUNTS.format(place=namespace)}")
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=file)
+    # kubectl would take a key `n` for a truth value.
+    made = json.dumps(yaml.safe_load(file))
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=made)
     yield Place(cluster, namespace, tmp_path)
     cluster.kubectl("delete", "clusterrolebinding", f"{namespace}-asked")
 

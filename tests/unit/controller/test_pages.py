@@ -16,10 +16,10 @@ class Away:
     """A cluster whose API server does not answer, and which is asked once."""
 
     def __init__(self, sleep):
-        self._sleep = sleep
+        self._pause = sleep
 
     def get(self, ref) -> Object:
-        self._sleep(1.0)
+        self._pause(1.0)
         raise AssertionError  # nobody waits
 
     ask = get

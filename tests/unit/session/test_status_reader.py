@@ -35,7 +35,7 @@ class World:
 
     def observe(self) -> Any:
         ledger = SimpleNamespace(desired=self.split, intent=self.intent)
-        return SimpleNamespace(asked=self.split, ledger=ledger, drifted=False)
+        return SimpleNamespace(asked=self.split, ledger=ledger, drifted=False, unrecorded="")
 
     def as_seen(self, _: Any, state: Any) -> Any:
         self.seen += 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from abctl.cli._progress import questions_bar
 from abctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def analyze_events(given: EventOptions) -> "Analysis":
     from abctl.tables.engine import opened  # noqa: PLC0415
     from abctl.tables.paired import count_pairs  # noqa: PLC0415
     from abctl.tables.question import Question, with_roles  # noqa: PLC0415
+    from abctl.tables.running import Running  # noqa: PLC0415
 
     assert given.events is not None, "whoever calls knows that there is a table"
     if given.variant is None:
@@ -175,13 +177,14 @@ def analyze_events(given: EventOptions) -> "Analysis":
     segments = tuple(given.segment or ())
     columns = given.variant, given.unit
     question = Question(*columns, asked, given.control, given.split, alpha, segments, given.answer)
+    bar = questions_bar()
     if given.paired:
         if segments:
             hint = f"leave out --segment {segments[0]}"
             raise UsageError("--segment does not go with --paired", hint)
-        with opened(given.events, given.format_) as table:
+        with bar as told, opened(given.events, given.format_, Running(told)) as table:
             pairs = count_pairs(table, question)
         return judge_pairs(pairs, time.time())
-    with opened(given.events, given.format_) as table:
+    with bar as told, opened(given.events, given.format_, Running(told)) as table:
         counted = count(table, question)
     return judge_table(counted, ordered(question, counted.names), time.time())

@@ -11,21 +11,33 @@ from abctl.cli._output import say, screen
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# Fewer are answered before anybody has seen a bar.
-_MANY = 50
+# What is over before is seen by nobody.
+_SOON_SECONDS = 1.0
 _LINE_SECONDS = 5.0
 
 
 @contextmanager
 def questions_bar() -> Iterator[Callable[[int, int], None]]:
-    """Shows how many questions a source has answered; on a terminal, and for long ones only."""
+    """Shows how much a source has answered; on a terminal, and where that takes long."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
-    with requests_bar("evidence") as bar:
+    from rich import progress  # noqa: PLC0415 - rich is slow to import
+
+    columns = (
+        progress.TextColumn("evidence"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TimeElapsedColumn(),
+    )
+    began = time.monotonic()
+    with progress.Progress(*columns, console=screen(stderr=True), transient=True) as bar:
         task = bar.add_task("evidence", visible=False)
         yield lambda done, total: bar.update(
-            task, completed=done, total=total, visible=total > _MANY
+            task,
+            completed=done,
+            total=total,
+            visible=time.monotonic() - began > _SOON_SECONDS,
         )
 
 

@@ -163,7 +163,8 @@ class KeptOptions:
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print the SQL that source.table would be asked, and ask nothing."
+            "--dry-run",
+            help="Print the SQL for source.table and what the engine expects of it; run none.",
         ),
     ] = False
 
@@ -227,9 +228,7 @@ def analyze(
     else:
         session = here = with_evidence(file_session_of(str(experiment), world), evidence)
         if kept.dry_run:
-            from abctl.session.tables import statements  # noqa: PLC0415
-
-            put("\n\n".join(statements(session)))
+            _show_dry(session, output.output or Output.table)
             return
         first = True
 
@@ -249,6 +248,15 @@ def analyze(
     else:
         show(found := look(), output, experiment, session)
     ending.leave(found.verdict.kind)
+
+
+def _show_dry(session: "Session", output: Output) -> None:
+    from abctl.session.tables import dry  # noqa: PLC0415 - slow to import
+
+    found = dry(session)
+    emit("Statements", found.document, output, lambda _wide: found.text)
+    if found.unasked is not None:
+        say(f"no estimate: {found.unasked}")
 
 
 def _unseen(_done: int, _total: int) -> None:

@@ -145,7 +145,7 @@ def judged(
     of_tables = source is not None and source.tables is not None
     if of_tables and not experiment.by_counters.metrics:
         now, known = session.clock(), tables.known_ledger(session)
-        alone = tables.of_units(session, known, now)
+        alone = tables.of_units(session, known, now, progress)
         if save is not None:
             saved.save(save, None, alone)
         return judge_units(alone, now), None
@@ -156,7 +156,7 @@ def judged(
         entries = present_ledger(session)
         where, wanted = source_of(session), telemetry(as_locked(entries, experiment), world)
         found = gather(experiment, entries, where, wanted, clock=session.clock, progress=progress)
-    units = tables.of_units(session, found.ledger, found.now) if of_tables else None
+    units = tables.of_units(session, found.ledger, found.now, progress) if of_tables else None
     if save is not None:
         saved.save(save, found, units)
     return judge(found, units, looks), found

@@ -7,8 +7,8 @@ import numpy as np
 
 from abctl.stats.summary import Histogram
 from abctl.tables.counted import Arm, Missing, Sums
-from abctl.tables.engine import printable
 from abctl.tables.question import Question
+from abctl.tables.written import printable
 
 _PER_METRIC = 7
 _UNSEEN = Missing(0, 0, 0, "", 0)

@@ -13,6 +13,9 @@ from abctl.tables.engine import Table
 from abctl.tables.question import Question
 from abctl.tables.seen import seen_of
 
+# The first look, sums, equal rows; a quantile needs two, of which sums know one.
+_STATEMENTS = 3
+
 
 def count(table: Table, question: Question) -> CountedTable:
     """All that a verdict takes.
@@ -21,6 +24,7 @@ def count(table: Table, question: Question) -> CountedTable:
         UsageError: no such column, or nothing says which variant is the control.
         SourceError: the table cannot be read, has no rows, or a metric has no number in it.
     """
+    table.running.expects(_STATEMENTS + sum(m.aggregate == "quantile" for m in question.metrics))
     for column in question.segments:
         table.require(column, "--segment")
     looked = seen_of(table, question)

@@ -9,9 +9,10 @@ from typing import Any
 from abctl.tables import sql
 from abctl.tables.arms import arm_of, histograms
 from abctl.tables.counted import CountedSegment
-from abctl.tables.engine import Table, printable
+from abctl.tables.engine import Table
 from abctl.tables.question import Question
 from abctl.tables.segments import EMPTY, RARE, SEVERAL, By
+from abctl.tables.written import printable
 
 Edges = Mapping[int, tuple[float, ...]]
 

@@ -4,82 +4,38 @@ No extension is loaded or fetched, memory is bounded, what does not fit spills i
 own. Files are read through links, so that no name of a file means anything to the engine.
 """
 
-import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from glob import glob, has_magic
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from abctl.errors import SourceError, UsageError
 from abctl.installation import lacks
+from abctl.tables.log_files import Files, Format
+from abctl.tables.running import Running
 from abctl.tables.sql import EVENTS
-from abctl.tables.written import quoted, text
+from abctl.tables.written import printable, quoted, text
 
-Format = Literal["csv", "jsonl", "parquet"]
-_ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 _MEMORY = "2GB"
 _SHOWN_COLUMNS = 20
 
 
-def printable(name: str) -> str:
-    """A text of a table as a terminal may show it.
-
-    >>> len(printable(chr(27) + "[31m"))  # four letters are written for the one that is none
-    8
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
-
-
-@dataclass(frozen=True)
-class Files:
-    """Files of one table, by links whose names mean nothing to the engine.
+class Adder:
+    """DuckDB, which has or is given rows of units, and adds them up.
 
     Attributes:
-        place: what the table is called.
-        kind: of the files.
-        links: the names that the user knows, by those of the links.
+        place: what it is called.
+        running: statements that were asked and will be.
     """
 
-    place: str
-    kind: Format
-    links: Mapping[str, str]
-
-    @classmethod
-    def of(cls, named: str, option: str, room: Path, kind: Format | None = None) -> "Files":
-        """The files of a name or a glob; links to them are made in a folder.
-
-        Raises:
-            UsageError: no such file, or its ending does not say what it is.
-            SourceError: one is empty.
-        """
-        files = _files(named, room, option)
-        for each in files:
-            if not each.stat().st_size:
-                raise SourceError(f"{printable(str(each))} is empty", "is it the right file?")
-        said = kind or _format(files[0], option)
-        links = {str(_linked(each, room)): str(each) for each in files}
-        return cls("stdin" if named == "-" else printable(named), said, links)
-
-
-class Adder:
-    """DuckDB, which has or is given rows of units, and adds them up."""
-
-    def __init__(self, connection: Any, place: str, links: Mapping[str, str]) -> None:
+    def __init__(
+        self, connection: Any, place: str, links: Mapping[str, str], running: Running
+    ) -> None:
         self._connection = connection
         self.place = place
         self._links = links
+        self.running = running
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """The answer of one statement.
@@ -89,8 +45,11 @@ class Adder:
         """
         import duckdb  # noqa: PLC0415
 
+        asked = self._connection
         try:
-            found: list[tuple[Any, ...]] = self._connection.execute(statement).fetchall()
+            found: list[tuple[Any, ...]] = self.running.run(
+                lambda: asked.execute(statement).fetchall(), asked.interrupt, asked.query_progress
+            )
         except duckdb.Error as error:
             raise _unreadable(error, self.place, self._links) from None
         return found
@@ -102,7 +61,8 @@ class Adder:
     def insert(self, table: str, columns: Mapping[str, Any]) -> None:
         """Add rows, as one array for each column."""
         self._connection.register("abctl_chunk", dict(columns))
-        self._connection.execute(f"INSERT INTO {table} SELECT * FROM abctl_chunk")
+        insert = f"INSERT INTO {table} SELECT * FROM abctl_chunk"
+        _part(self.running, self._connection, lambda: self._connection.execute(insert))
         self._connection.unregister("abctl_chunk")
 
 
@@ -110,12 +70,13 @@ class Table(Adder):
     """Events, as statements of `sql` ask for them.
 
     Attributes:
-        place: what it is called.
         columns: their names.
     """
 
-    def __init__(self, connection: Any, place: str, links: Mapping[str, str]) -> None:
-        super().__init__(connection, place, links)
+    def __init__(
+        self, connection: Any, place: str, links: Mapping[str, str], running: Running
+    ) -> None:
+        super().__init__(connection, place, links, running)
         self.columns = [str(row[0]) for row in self.rows(f"DESCRIBE {EVENTS}")]
 
     def require(self, column: str, option: str) -> None:
@@ -136,8 +97,15 @@ class Table(Adder):
 
 
 @contextmanager
-def opened(events: str, format_: str | None = None) -> Iterator[Table]:
+def opened(
+    events: str, format_: str | None = None, running: Running | None = None
+) -> Iterator[Table]:
     """The table of files: a name, a glob, or `-` for stdin.
+
+    Args:
+        events: the name.
+        format_: what they are; None where their endings say it.
+        running: see `Adder`.
 
     Raises:
         UsageError: no such file, nobody says what it is, or DuckDB is not installed.
@@ -148,10 +116,10 @@ def opened(events: str, format_: str | None = None) -> Iterator[Table]:
         raise UsageError(f"--format {format_!r}", "csv, jsonl or parquet")
     with tempfile.TemporaryDirectory(prefix="abctl-events-") as room:
         files = Files.of(events, "--events", Path(room), cast("Format | None", format_))
-        connection = _connected(room, files.links)
+        connection, running = _connected(room, files.links), running or Running()
         try:
-            _declare(connection, EVENTS, files)
-            yield Table(connection, files.place, files.links)
+            _declare(connection, EVENTS, files, running)
+            yield Table(connection, files.place, files.links, running)
         finally:
             connection.close()
 
@@ -162,6 +130,7 @@ def adder(
     *,
     zone: str = "UTC",
     database: str | None = None,
+    running: Running | None = None,
 ) -> Iterator[Adder]:
     """DuckDB in memory.
 
@@ -169,6 +138,7 @@ def adder(
         views: by name a SELECT, and by each name in it the files that it stands for.
         zone: of times that do not say theirs.
         database: the file of a database, whose tables statements may name; it is only read.
+        running: see `Adder`.
 
     Raises:
         UsageError: no such file, nobody says what it is, or DuckDB is not installed.
@@ -185,16 +155,17 @@ def adder(
         }
         links = {link: name for each in tables.values() for link, name in each.links.items()}
         connection = _connected(room, links, zone, database)
+        running = running or Running()
         try:
             for name, files in tables.items():
-                _declare(connection, name, files)
+                _declare(connection, name, files, running)
             place = " and ".join(each.place for each in tables.values()) or database or "units"
             for name, (select, _) in views.items():
                 try:
-                    connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {select}")
+                    _create_view(connection, name, select, running)
                 except duckdb.Error as error:
                     raise _unreadable(error, place, links) from None
-            yield Adder(connection, place, links)
+            yield Adder(connection, place, links, running)
         finally:
             connection.close()
 
@@ -225,8 +196,9 @@ def _connected(
         },
     )
     try:
-        # It would be written to where the answer goes.
-        connection.execute("SET enable_progress_bar = false")
+        # So it knows how far it is; a bar would be written to where the answer goes.
+        connection.execute("SET enable_progress_bar = true")
+        connection.execute("SET enable_progress_bar_print = false")
         connection.execute(f"SET TimeZone = {text(zone)}")
         if database is not None:
             connection.execute(f"ATTACH {text(database)} AS abctl_given (READ_ONLY)")
@@ -241,13 +213,27 @@ def _connected(
     return connection
 
 
-def _declare(connection: Any, name: str, files: Files) -> None:
+def _part(running: Running, connection: Any, action: Callable[[], object]) -> None:
+    """Whatever else the engine does for a statement; Ctrl-C ends it."""
+    running.run(action, connection.interrupt, part=True)
+
+
+def _create_view(connection: Any, name: str, select: str, running: Running) -> None:
+    created = f"CREATE TEMP VIEW {quoted(name)} AS {select}"
+    _part(running, connection, lambda: connection.execute(created))
+
+
+def _declare(connection: Any, name: str, files: Files, running: Running) -> None:
     import duckdb  # noqa: PLC0415
 
     listed = "[" + ", ".join(map(text, files.links)) + "]"
-    try:
+
+    def declare() -> None:
         source = _source(connection, files.kind, listed)
         connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {source}")
+
+    try:
+        _part(running, connection, declare)
     except duckdb.Error as error:
         raise _unreadable(error, files.place, files.links) from None
 
@@ -282,54 +268,3 @@ def _source(connection: Any, kind: str, listed: str) -> str:
     seen = connection.execute(describe).fetchall()
     columns = ", ".join(f"{quoted(str(name))}: 'VARCHAR'" for name, *_ in seen)
     return f"read_json({listed}, format = 'newline_delimited', columns = {{{columns}}})"
-
-
-def _files(events: str, room: Path, option: str) -> list[Path]:
-    if events == "-":
-        path = room / "stdin"
-        with path.open("wb") as target:
-            shutil.copyfileobj(sys.stdin.buffer, target)
-        return [_with_ending(path)]
-    named = Path(events)
-    if named.is_file():
-        return [named]
-    # Path.glob takes no absolute pattern.
-    matches = glob(events, recursive=True) if has_magic(events) else []  # noqa: PTH207
-    found = list(map(Path, sorted(matches)))
-    if files := [each for each in found if each.is_file()]:
-        return files
-    what = "is a folder" if named.is_dir() else "no such file"
-    raise UsageError(
-        f"{option} {printable(events)}: {what}",
-        f"{option} log.parquet, 'logs/*.csv', or - for stdin"
-        if option == "--events"
-        else "a file or a glob; it begins at the folder of the experiment file",
-    )
-
-
-def _with_ending(path: Path) -> Path:
-    """What came from stdin, called by what it begins with."""
-    with path.open("rb") as source:
-        begins = source.read(1024)
-    ending = "parquet" if begins[:4] == b"PAR1" else "csv"
-    if begins.lstrip()[:1] == b"{":
-        ending = "jsonl"
-    return path.rename(path.with_suffix(f".{ending}"))
-
-
-def _format(path: Path, option: str) -> Format:
-    endings = [each.lower() for each in path.suffixes if each.lower() not in (".gz", ".zst")]
-    if endings and endings[-1] in _ENDINGS:
-        return _ENDINGS[endings[-1]]
-    raise UsageError(
-        f"{option} {printable(str(path))}: its ending does not say what it is",
-        "--format csv, jsonl or parquet" if option == "--events" else ".csv, .jsonl or .parquet",
-    )
-
-
-def _linked(path: Path, room: Path) -> Path:
-    """A link to a file whose name means nothing; what is packed keeps the ending that says so."""
-    packed = path.suffix.lower() if path.suffix.lower() in (".gz", ".zst") else ""
-    link = room / f"events-{len(list(room.iterdir()))}{packed}"
-    link.symlink_to(path.resolve())
-    return link

@@ -19,14 +19,19 @@ from abctl.core.split import Split
 from abctl.core.tables import Tables
 from abctl.errors import SourceError
 from abctl.tables import check_sql, checks, in_engine, summed, unit_sql, warehouse_sql
-from abctl.tables.engine import Adder, adder, printable
+from abctl.tables.engine import Adder, adder
 from abctl.tables.kept import Keeper, Kept, changes, kept_of
 from abctl.tables.relations import views
+from abctl.tables.running import Running, Told, silent
 from abctl.tables.segments import By
 from abctl.tables.unit_sql import Grid, Words
 from abctl.tables.units import UnitEvidence, placing
 from abctl.tables.warehouse import Warehouse, connected
 from abctl.tables.warehouse_sql import Asked
+from abctl.tables.written import printable
+
+# Checks of exposures and events, their days, rows of units, and their sums.
+_STATEMENTS = 6
 
 
 def statements(
@@ -67,6 +72,8 @@ def gather(
     now: float,
     draw: Draw | None,
     keep: Path | None = None,
+    *,
+    told: Told = silent,
 ) -> UnitEvidence:
     """Ask the tables of an experiment.
 
@@ -76,15 +83,19 @@ def gather(
         now: unix seconds, up to when rows count.
         draw: how its platform places a unit; None where each request is drawn anew.
         keep: the folder of days that are closed; None: none is kept, and all is read.
+        told: hears how far it is.
 
     Raises:
         UsageError: a file, a driver or an environment variable is missing.
         SpecError: where tables are said to be, there is no table and no SELECT.
         SourceError: they cannot be read, or have no exposure.
+        KeyboardInterrupt: it was interrupted; the engine does nothing of it any more.
     """
     asked = _asked(experiment, ledger, now)
     keeper, known = _kept(experiment, ledger, asked, keep)
-    with _opened(asked.tables) as (engine, adding):
+    running = Running(told)
+    with opened(asked.tables, running) as (engine, adding):
+        running.expects(_STATEMENTS + 3 * len(asked.segments))
         exposures = checks.exposures(engine, replace(asked, segments=()))
         seen = [exposures[name] for name in asked.names if name in exposures]
         if not any(each.earliest is not None for each in seen):
@@ -191,14 +202,20 @@ def _asked(experiment: Experiment, ledger: Ledger | None, now: float) -> Asked:
 
 
 @contextmanager
-def _opened(tables: Tables) -> Iterator[tuple[Adder | Warehouse, Adder]]:
+def opened(tables: Tables, running: Running) -> Iterator[tuple[Adder | Warehouse, Adder]]:
+    """What is asked, and what adds up rows of units; of files both are DuckDB.
+
+    Raises:
+        AbctlError: as for `gather`.
+    """
+    zone = tables.timezone
     if tables.engine != "duckdb":
-        with connected(tables) as engine, adder({}, zone=tables.timezone) as adding:
+        with connected(tables, running) as engine, adder({}, zone=zone, running=running) as adding:
             yield engine, adding
         return
     given = {} if tables.connection else views(tables)
     database = tables.connection.get("database")
-    with adder(given, zone=tables.timezone, database=database) as adding:
+    with adder(given, zone=zone, database=database, running=running) as adding:
         yield adding, adding
 
 

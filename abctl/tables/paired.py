@@ -12,9 +12,10 @@ from abctl.stats.summaries.paired_means import PairedMoments
 from abctl.stats.summary import Stream
 from abctl.tables import sql
 from abctl.tables.counted import Missing
-from abctl.tables.engine import Table, printable
+from abctl.tables.engine import Table
 from abctl.tables.question import Question
 from abctl.tables.seen import Seen, seen_of
+from abctl.tables.written import printable
 
 _HINT = '--metric "accuracy: mean(correct)"'
 _WHOLE, _PER_METRIC = 5, 11

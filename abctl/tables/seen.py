@@ -10,8 +10,9 @@ import numpy as np
 from abctl.errors import SourceError, UsageError
 from abctl.tables import sql
 from abctl.tables.counted import Missing
-from abctl.tables.engine import Table, printable
+from abctl.tables.engine import Table
 from abctl.tables.question import Question
+from abctl.tables.written import printable
 
 _PLAIN = frozenset(
     ("control", "baseline", "champion", "a", "v1", "model_v1", "model-v1", "old", "0", "false")

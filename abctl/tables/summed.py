@@ -11,11 +11,12 @@ from abctl.forms import DamagedError
 from abctl.forms.units import Cells, Segment
 from abctl.stats.summary import Array
 from abctl.tables import in_engine, unit_sql
-from abctl.tables.engine import Adder, printable
+from abctl.tables.engine import Adder
 from abctl.tables.segments import By
 from abctl.tables.unit_sql import Grid, products, values
 from abctl.tables.units import Cell, SegmentCells, UnitEvidence
 from abctl.tables.warehouse_sql import Asked
+from abctl.tables.written import printable
 
 _FEWEST_CAPPED = 100
 

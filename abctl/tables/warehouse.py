@@ -5,12 +5,13 @@ Only what is asked is sent, in a transaction that only reads where the engine ha
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from abctl.core.tables import Tables
 from abctl.errors import SourceError, UsageError
+from abctl.tables.running import Cancel, Running
 from abctl.tables.warehouse_sql import session
 
 _CHUNK = 50_000
@@ -29,11 +30,17 @@ _NUMBERS = frozenset(("port",))
 
 
 class Warehouse:
-    """A connection, as statements ask for rows of it."""
+    """A connection, as statements ask for rows of it.
 
-    def __init__(self, connection: Any, place: str) -> None:
+    Attributes:
+        place: what it is called.
+        running: statements that were asked and will be.
+    """
+
+    def __init__(self, connection: Any, place: str, running: Running | None = None) -> None:
         self._connection = connection
         self.place = place
+        self.running = running or Running()
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """The answer of one statement.
@@ -51,12 +58,25 @@ class Warehouse:
         """
         try:
             cursor = self._connection.cursor()
-            cursor.execute(statement)
-            while cursor.description and (chunk := cursor.fetchmany(_CHUNK)):
+            cancel = _cancel_of(cursor, self._connection)
+            self.running.run(lambda: cursor.execute(statement), cancel)
+            while cursor.description:
+                chunk = self.running.run(lambda: cursor.fetchmany(_CHUNK), cancel, part=True)
+                if not chunk:
+                    break
                 yield [tuple(row) for row in chunk]
             cursor.close()
         except Exception as error:  # noqa: BLE001 - each driver has errors of its own
             raise refused(self.place, error) from None
+
+
+def _cancel_of(cursor: Any, connection: Any) -> Cancel | None:
+    """What ends a statement in the engine, as far as a driver has it."""
+    for each in (cursor, connection):
+        for name in ("cancel_safe", "cancel"):
+            if callable(found := getattr(each, name, None)):
+                return cast("Callable[[], object]", found)
+    return None
 
 
 def refused(place: str, error: Exception) -> SourceError:
@@ -71,8 +91,12 @@ def refused(place: str, error: Exception) -> SourceError:
 
 
 @contextmanager
-def connected(tables: Tables) -> Iterator[Warehouse]:
+def connected(tables: Tables, running: Running | None = None) -> Iterator[Warehouse]:
     """A connection by the driver of an engine.
+
+    Args:
+        tables: where it leads.
+        running: see `Warehouse`.
 
     Raises:
         UsageError: no driver is installed, or an environment variable is missing.
@@ -81,12 +105,13 @@ def connected(tables: Tables) -> Iterator[Warehouse]:
     driver, name = _driver(tables.engine)
     given = {k: int(v) if k in _NUMBERS and v.isdigit() else v for k, v in _given(tables).items()}
     place = f"{tables.engine} {given.get('host') or given.get('account') or ''}".strip()
+    running = running or Running()
     try:
-        connection = driver.connect(**given)
+        connection = running.run(lambda: driver.connect(**given), part=True)
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own
         raise refused(f"{place}, by {name}", error) from None
     try:
-        found = Warehouse(connection, place)
+        found = Warehouse(connection, place, running)
         for statement in session(tables):
             found.rows(statement)
         yield found

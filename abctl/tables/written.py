@@ -19,3 +19,12 @@ def text(value: str) -> str:
     """
     escaped = value.replace("'", "''")
     return f"'{escaped}'"
+
+
+def printable(name: str) -> str:
+    """A text of a table as a terminal may show it.
+
+    >>> len(printable(chr(27) + "[31m"))  # four letters are written for the one that is none
+    8
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

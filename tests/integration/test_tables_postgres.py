@@ -1,5 +1,6 @@
 """PostgreSQL as the second engine: whatever it is asked, the same numbers as by DuckDB."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -169,6 +170,12 @@ def test_the_command_judges_by_it_and_writes_nothing(
     assert run(["analyze", "shop.yaml", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("SET TRANSACTION READ ONLY;")
+    assert printed.count("-- PostgreSQL expects to read about ") == printed.count("WITH exposures_")
+    assert run(["analyze", "shop.yaml", "--dry-run", "-o", "json"]) == 0
+    told = [each["expected"] for each in json.loads(capsys.readouterr().out)["statements"]]
+    assert told[0] is None
+    assert {name for each in told if each for name in each["reads"]} == {"seen", "done"}
+    assert all(each["cost"] > 0 and each["rows"] > 0 for each in told if each)
     with psycopg.connect(**server) as connection, connection.cursor() as cursor:
         for statement in printed.strip().split(";\n\n"):  # each of them is what PostgreSQL runs
             cursor.execute(statement.rstrip(";"))

@@ -121,3 +121,25 @@ def test_another_question_or_another_past_reads_all_days_anew(look, tmp_path) ->
     for each in (tmp_path / "kept").iterdir():
         each.write_text("{")
     assert look(there, 16)[0].asked.first_from is None
+
+
+def test_an_interrupted_look_leaves_what_is_kept_as_it_was(look, tmp_path) -> None:
+    world = shop(200, SHIFTS, days=12, seed=6)
+    look(seen_by(world, 14.0), 14.0)
+    (kept,) = (tmp_path / "kept").iterdir()
+    before = kept.read_bytes()
+    world.write(tmp_path)
+    given = parse(TEXT, "shop.yaml"), ledger(*SHIFTS), START + 30 * DAY, by_salted_hash
+
+    for late in (5, 2, 1, 0):
+
+        def interrupted(done: int, total: int, late: int = late) -> None:
+            if done >= total - 100 * late:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            gather(*given, kept.parent, told=interrupted)
+        assert kept.read_bytes() == before
+        assert list(kept.parent.iterdir()) == [kept]
+    gather(*given, kept.parent)
+    assert kept.read_bytes() != before

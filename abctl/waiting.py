@@ -23,6 +23,11 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
     Raises:
         TimeoutError: it is not; who was asked is left to itself.
     """
+    return begun(ask).result(seconds)
+
+
+def begun(ask: Callable[[], T]) -> Future[T]:
+    """What will be answered; who is asked has a thread that nobody waits for at the end."""
     answer: Future[T] = Future()
 
     def run() -> None:
@@ -31,5 +36,5 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             answer.set_exception(error)
 
-    Thread(target=run, daemon=True).start()  # which nobody waits for at the end
-    return answer.result(seconds)
+    Thread(target=run, daemon=True).start()
+    return answer

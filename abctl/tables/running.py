@@ -4,12 +4,16 @@ A driver may wait where no signal reaches it, and an engine that is not told goe
 what is asked runs in a thread of its own, and the one that was interrupted tells the engine.
 """
 
+import atexit
+import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Thread
 from typing import TypeVar
+
+from abctl.waiting import begun
 
 T = TypeVar("T")
 Told = Callable[[int, int], None]
@@ -18,7 +22,7 @@ Percent = Callable[[], float]
 
 _TOLD_SECONDS = 0.1
 # An engine that began just now may not hear it at first, and one that is gone never does.
-_CANCELS, _CANCEL_SECONDS = 25, 0.2
+_CANCELS, _CANCEL_SECONDS = 50, 0.2
 
 
 def silent(_done: int, _all: int) -> None:
@@ -72,14 +76,12 @@ class Running:
         Raises:
             KeyboardInterrupt: it was interrupted, and does not run any more.
         """
-        found: Future[T] = Future()
+        found = begun(action)
         try:
-            Thread(target=_settle, args=(found, action), daemon=True).start()
             while not wait((found,), _TOLD_SECONDS).done:
                 self._tell(percent())
         except BaseException:
-            if cancel is not None:
-                _end(found, cancel)
+            _end(found, cancel)
             raise
         if not part:
             self.done += 1
@@ -92,17 +94,20 @@ class Running:
         self.told(min(now, total * 100), total * 100)
 
 
-def _settle(found: Future[T], action: Callable[[], T]) -> None:
-    try:
-        found.set_result(action())
-    except BaseException as error:  # noqa: BLE001 - whoever waits has it
-        found.set_exception(error)
-
-
-def _end(found: Future[T], cancel: Cancel) -> None:
+def _end(found: Future[T], cancel: Cancel | None) -> None:
     for _ in range(_CANCELS):
-        if found.done():
-            return
+        if cancel is None or found.done():
+            break
         with suppress(Exception):  # the connection may be gone; each driver has errors of its own
             cancel()
         wait((found,), _CANCEL_SECONDS)
+    if not found.done():
+        atexit.register(_leave, found)
+
+
+def _leave(found: Future[T]) -> None:
+    """A thread that comes back from a driver while the interpreter ends would abort the process."""
+    if not found.done():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)

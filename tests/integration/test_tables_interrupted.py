@@ -15,7 +15,7 @@ from unit_tables import experiment_file, shop
 
 pytestmark = pytest.mark.process
 # What a file or a database has to multiply before there is an exposure.
-OF_FILES = 'SELECT a.* FROM "exposures.csv" a, "pad.csv" b, "pad.csv" c, "pad.csv" d, "pad.csv" e'
+OF_FILES = 'SELECT a.* FROM "exposures.csv" a, "pad.csv" b'
 OF_POSTGRES = "SELECT a.* FROM seen a, pg_sleep(3600)"
 COMMAND = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 COMMAND += "from abctl.cli.main import main; main()"
@@ -75,7 +75,9 @@ def write(folder, select, more="") -> None:
 def test_duckdb_stops_and_shows_how_far_it_is(tmp_path) -> None:
     shop(50).write(tmp_path)
     write(tmp_path, OF_FILES)
-    (tmp_path / "pad.csv").write_text("n\n" + "1\n" * 10_000)
+    head, *rows = (tmp_path / "exposures.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "exposures.csv").write_text(head + "".join(rows) * (200_000 // len(rows)))
+    (tmp_path / "pad.csv").write_text("n\n" + "1\n" * 20_000)
     with analyzing(tmp_path) as (running, screen):
         until(lambda: b"evidence" in screen(), lambda: running.poll() is None, tmp_path / "screen")
         running.send_signal(signal.SIGINT)

@@ -48,7 +48,10 @@ class TableStreams(Streams):
     def remarks(self, metric: Metric) -> Iterator[Reason]:
         """See `Streams`."""
         which = self._which(metric)
-        if self.counted.question.metrics[which].aggregate != "quantile":
+        asked = self.counted.question.metrics[which]
+        if (cap := self.counted.caps.get(which)) is not None:
+            yield Reason("capped", {"outcome": asked.column or "rows", "cap": cap, "per": "user"})
+        if asked.aggregate != "quantile":
             return
         for arm in self.counted.arms:
             sums = arm.values[which]

@@ -182,6 +182,8 @@ def analyze_events(given: EventOptions) -> "Analysis":
         if segments:
             hint = f"leave out --segment {segments[0]}"
             raise UsageError("--segment does not go with --paired", hint)
+        if capped := [each.metric.name for each in asked if each.metric.cap]:
+            raise UsageError(f"metric {capped[0]}: a cap does not go with --paired", "leave it out")
         with bar as told, opened(given.events, given.format_, Running(told)) as table:
             pairs = count_pairs(table, question)
         return judge_pairs(pairs, time.time())

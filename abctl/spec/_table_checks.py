@@ -53,6 +53,15 @@ def _metric(place: Place, metric: "Metric", spec: "Spec") -> Iterator[Problem]:
         yield Problem((*place, "window"), "0, must be above 0", "window: 7d")
     if metric.before is not None and metric.before <= 0:
         yield Problem((*place, "before"), "0, must be above 0", "before: 14d, or remove it")
+    if metric.kind == "quantile":
+        message = "quantile, but of a table of events come sums, and no counts of values"
+        hint = (
+            "kind: proportion, per: outcome, of an event whose value is 1 beyond a bound: events: "
+            "{from: SELECT user_id, ts, 'slow' AS name, CAST(ms > 250 AS INTEGER) AS value FROM "
+            "...}; or of a log at once: abctl analyze --events FILE --metric 'p95: p95(ms)'"
+        )
+        yield Problem((*place, "kind"), message, hint)
+        return
     if metric.kind not in KINDS:
         message = f"{metric.kind}, but of a table of events it must be one of {', '.join(KINDS)}"
         hint = "kind: proportion, per: user is the share of units that did it within the window"

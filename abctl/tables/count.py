@@ -35,8 +35,9 @@ def count(table: Table, question: Question) -> CountedTable:
         for i, asked in enumerate(question.metrics)
         if asked.aggregate == "quantile"
     }
+    taken = sql.Taken(shifts, _caps(table, question, names))
     bounds = {i: sql.bound_of(each[1]) for i, each in edges.items()}
-    found = {row[0]: row[1:] for row in table.rows(sql.sums(question, names, shifts, bounds))}
+    found = {row[0]: row[1:] for row in table.rows(sql.sums(question, names, taken, bounds))}
     mixed = dict[str, int]()
     if found.get(None, (0,))[0]:
         mixed = dict(table.rows(sql.mixed(question, names)))
@@ -45,7 +46,7 @@ def count(table: Table, question: Question) -> CountedTable:
         for i, (at, _) in edges.items()
     }
     segments, left_out = segments_of(
-        table, question, names, shifts, {i: each[0] for i, each in edges.items()}
+        table, question, names, taken, {i: each[0] for i, each in edges.items()}
     )
     return CountedTable(
         place=table.place,
@@ -62,6 +63,7 @@ def count(table: Table, question: Question) -> CountedTable:
             for name in names
         ),
         shifts=tuple(shifts),
+        caps=taken.caps,
         unknown=looked.unknown,
         without_unit=looked.without_unit,
         without_variant=looked.without_variant,
@@ -69,6 +71,19 @@ def count(table: Table, question: Question) -> CountedTable:
         segments=segments,
         unsegmented=left_out,
     )
+
+
+def _caps(table: Table, question: Question, names: Sequence[str]) -> dict[int, float]:
+    """What larger sums of units count as; a share is of the units of all variants together."""
+    found = dict[int, float]()
+    for i, asked in enumerate(question.metrics):
+        if (cap := asked.metric.cap) is None:
+            continue
+        found[i] = cap.at
+        if cap.of_values:
+            at = table.rows(sql.unit_quantile(question, names, i, cap.at))[0][0]
+            found[i] = abs(float(at or 0.0))
+    return found
 
 
 def ordered(question: Question, names: Sequence[str]) -> Split | None:

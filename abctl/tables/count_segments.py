@@ -18,7 +18,7 @@ Edges = Mapping[int, tuple[float, ...]]
 
 
 def segments_of(
-    table: Table, question: Question, names: Sequence[str], shifts: Sequence[float], edges: Edges
+    table: Table, question: Question, names: Sequence[str], taken: sql.Taken, edges: Edges
 ) -> tuple[tuple[CountedSegment, ...], dict[str, tuple[int, int]]]:
     """Every segment, and by column how many units have rarer values, and several.
 
@@ -26,14 +26,14 @@ def segments_of(
         table: whom to ask.
         question: what is asked.
         names: of the variants.
-        shifts: see `sql.sums`.
+        taken: see `sql.sums`.
         edges: of the cells of quantiles.
     """
     found, left_out = list[CountedSegment](), dict[str, tuple[int, int]]()
     for column in dict.fromkeys(question.segments):
         values = table.rows(sql.segment_values(question, names, column))
         by = By(column, tuple(str(row[0]) for row in values))
-        rows = _rows(table, question, names, shifts, by)
+        rows = _rows(table, question, names, taken, by)
         cells = _cells(table, question, names, edges, by)
         shown = printable(column)
         for segment in sorted(rows, key=lambda each: (each < 0, each)):
@@ -56,7 +56,7 @@ def segments_of(
 
 
 def _rows(
-    table: Table, question: Question, names: Sequence[str], shifts: Sequence[float], by: By
+    table: Table, question: Question, names: Sequence[str], taken: sql.Taken, by: By
 ) -> dict[int, dict[str | None, Sequence[Any]]]:
     """The sums of each segment and variant."""
     bounds = dict[int, str]()
@@ -65,7 +65,7 @@ def _rows(
             at = table.rows(sql.segment_quantiles(question, names, i, level, by))
             bounds[i] = sql.segment_bounds({int(s): float(v) for s, v in at if v is not None})
     found = dict[int, dict[str | None, Sequence[Any]]]()
-    for segment, name, *rest in table.rows(sql.sums(question, names, shifts, bounds, by)):
+    for segment, name, *rest in table.rows(sql.sums(question, names, taken, bounds, by)):
         found.setdefault(int(segment), {})[name] = rest
     return found
 

@@ -153,6 +153,7 @@ class CountedTable:
     Attributes:
         place: what was read.
         shifts: what was taken off the values of each metric.
+        caps: what larger sums of units count as, by the place of the metric.
         unknown: rows of values that are none of the variants, by value.
         without_unit, without_variant: rows that name none.
         repeated: rows that equal another one in every column.
@@ -170,6 +171,7 @@ class CountedTable:
     repeated: int
     segments: tuple[CountedSegment, ...] = ()
     unsegmented: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    caps: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:

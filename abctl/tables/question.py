@@ -7,6 +7,7 @@ from typing import Literal
 
 from abctl.core.delta import parse_delta
 from abctl.core.experiment import Direction, Kind, Metric, Role
+from abctl.core.tables import Cap
 from abctl.errors import UsageError
 from abctl.stats.delta import Delta
 
@@ -20,12 +21,14 @@ _METRIC = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _REST = re.compile(
-    r"""^\s*(?:[+-]?(?P<margin>(?:\d+(?:\.\d*)?|\.\d+)(?:%|pp|abs)))?\s*,?\s*
+    r"""^\s*(?:cap\s+(?P<cap>\d+(?:\.\d*)?%?)(?=[\s,]|$)\s*,?)?
+    \s*(?:[+-]?(?P<margin>(?:\d+(?:\.\d*)?|\.\d+)(?:%|pp|abs)))?\s*,?\s*
     (?:(?P<direction>higher|lower)(?:\s+is\s+better)?)?\s*$""",
     re.VERBOSE | re.IGNORECASE,
 )
 _HINT = '--metric "accuracy: mean(correct)" or --guardrail "latency: p95(latency_ms) +10%"'
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "median": 0.5}
+_LEAST_CAP, _LARGEST_CAP = 50, 1e12
 _KINDS: dict[Aggregate, Kind] = {"share": "proportion", "quantile": "quantile"}
 _LOWER = re.compile(
     r"latenc(?:y|ies)|(?:^|[\W_])(?:duration|wait|ms|seconds|errors?|fail\w*|timeouts?|loss|"
@@ -87,6 +90,8 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
 
     >>> parse_metric("slow: share(latency_ms > 250)").condition
     ('>', 250.0)
+    >>> parse_metric("revenue: sum(amount) cap 99.9%").metric.cap
+    Cap(at=0.999, of_values=True)
 
     Raises:
         UsageError: it is not written so, or no such aggregate.
@@ -114,6 +119,7 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
         "decrease" if (said.lower() == "lower" if said else lower) else "increase"
     )
     margin = parse_delta(rest["margin"]) if rest["margin"] else None
+    cap = None if rest["cap"] is None else _cap(rest["cap"], aggregate, text)
     bound = f" {condition[0]} {condition[1]:g}" if condition else ""
     metric = Metric(
         name=name,
@@ -123,8 +129,32 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
         direction=direction,
         margin=margin,
         quantile=quantile,
+        cap=cap,
     )
     return Asked(metric, aggregate, None if rows else column, condition, assumed=not said)
+
+
+def _cap(written: str, aggregate: Aggregate, text: str) -> Cap:
+    """What a larger number of a unit counts as."""
+    if aggregate not in ("sum", "count"):
+        raise UsageError(
+            f"metric {text!r}: a cap is of what a unit has in all, sum(...) or count(...)",
+            "leave it out",
+        )
+    at = float(written.removesuffix("%"))
+    if not written.endswith("%"):
+        if not 0 < at <= _LARGEST_CAP:
+            raise UsageError(
+                f"metric {text!r}: cap {written}, must be above 0 and at most {_LARGEST_CAP:g}",
+                "cap 1000, or a share of the units: cap 99.9%",
+            )
+        return Cap(at, of_values=False)
+    if not _LEAST_CAP <= at < 100:  # noqa: PLR2004 - percent
+        raise UsageError(
+            f"metric {text!r}: cap {written}, must be from {_LEAST_CAP}% to below 100%",
+            "cap 99.9%, or a number: cap 1000",
+        )
+    return Cap(round(at / 100, 12), of_values=True)
 
 
 def _aggregate(word: str, text: str) -> tuple[Aggregate, float | None]:

@@ -4,12 +4,39 @@ Rows are read once more for each statement, so that nothing but the sums of a un
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from abctl.tables.question import Asked, Question
 from abctl.tables.segments import EMPTY, MOST_VALUES, By, only
 from abctl.tables.written import quoted, text
 
 EVENTS = "abctl_events"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """As what numbers are added up.
+
+    >>> Taken(shifts=(0.0,), caps={0: 500.0}).capped(0, "total")
+    '(CASE WHEN total > 500.0 THEN 500.0 WHEN total < -500.0 THEN -500.0 ELSE total END)'
+
+    Attributes:
+        shifts: what is taken off each value of a metric, so that squares keep their digits.
+        caps: what the sum of a unit counts as at most, by the place of the metric.
+    """
+
+    shifts: Sequence[float]
+    caps: Mapping[int, float] = field(default_factory=dict)
+
+    def capped(self, which: int, total: str) -> str:
+        """The sum of a unit."""
+        cap = self.caps.get(which)
+        if cap is None:
+            return total
+        over, under = f"{total} > {cap!r} THEN {cap!r}", f"{total} < {-cap!r} THEN {-cap!r}"
+        return f"(CASE WHEN {over} WHEN {under} ELSE {total} END)"
+
+
 _TRUE, _FALSE = "('true', 't', 'yes', '1', '1.0')", "('false', 'f', 'no', '0', '0.0')"
 
 
@@ -85,6 +112,16 @@ def quantiles(question: Question, names: Sequence[str], which: int, levels: Sequ
     return (
         f"WITH {_rows(question)} SELECT quantile_disc(value_{which}, [{listed}]) AS found "
         f"FROM events_read WHERE {_counts(names)}"
+    )
+
+
+def unit_quantile(question: Question, names: Sequence[str], which: int, level: float) -> str:
+    """What a share of all units has in all at most, of a metric."""
+    return (
+        f"WITH {_rows(question)} SELECT quantile_disc(total_of, {level!r}) AS found FROM ("
+        f"SELECT SUM({_summed(question.metrics[which], which, 0.0, None)}) AS total_of "
+        f"FROM events_read WHERE {_counts(names)} GROUP BY unit_of "
+        f"HAVING MIN(arm_of) = MAX(arm_of) AND COUNT(value_{which}) > 0) AS totals"
     )
 
 
@@ -164,7 +201,7 @@ def repeated() -> str:
 def sums(
     question: Question,
     names: Sequence[str],
-    shifts: Sequence[float],
+    taken: Taken,
     bounds: Mapping[int, str],
     by: By | None = None,
 ) -> str:
@@ -173,15 +210,15 @@ def sums(
     Args:
         question: what is asked.
         names: of the variants.
-        shifts: what is taken off each value of a metric, so that squares keep their digits.
+        taken: as what numbers are.
         bounds: of quantiles: about where they are. Summed is what lies at or under that.
         by: segments, of each of which there are sums; None: of all units together.
     """
     flat = list[str]()
     for i, asked in enumerate(question.metrics):
-        value = _summed(asked, i, shifts[i], bounds.get(i))
+        value = _summed(asked, i, taken.shifts[i], bounds.get(i))
         if question.unit:
-            flat += [f"SUM({value})", f"COUNT({value})"]
+            flat += [taken.capped(i, f"SUM({value})"), f"COUNT({value})"]
             flat += [f"COUNT(*) - COUNT(value_{i})", "COUNT(*)"]
         else:
             flat += [value, f"CAST(({value}) IS NOT NULL AS INTEGER)"]

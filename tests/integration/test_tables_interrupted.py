@@ -56,6 +56,7 @@ def analyzing(folder):
     finally:
         running.kill()
         running.wait(60)
+        running.stdout.close()
         os.close(master)
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import tea_tasting as tt
 from pyarrow import parquet
+from scipy import stats
 
 from abctl.cli.main import run
 
@@ -148,6 +149,34 @@ def test_all_formats_are_one_table(analyze, monkeypatch) -> None:
             for key in ("control", "treatment", "p"):
                 mine, theirs = effect(each, name)[key], effect(wanted, name)[key]
                 assert mine == pytest.approx(theirs, rel=1e-9)
+
+
+def test_a_cap_is_of_what_a_unit_has_in_all(analyze, tmp_path) -> None:
+    rng, rows = np.random.default_rng(5), []
+    for user in range(3000):
+        arm = ("v1", "v2")[user % 2]
+        spent = rng.pareto(1.3, rng.integers(1, 4)).round(4).tolist()
+        rows += [(f"u{user}", arm, each) for each in spent]
+    path = write(tmp_path / "log.csv", rows, ("user_id", "model_version", "spent"))
+    totals: dict[str, dict[str, float]] = {"v1": {}, "v2": {}}
+    for user, arm, each in rows:
+        totals[arm][user] = totals[arm].get(user, 0.0) + each
+    both = [np.array(list(each.values())) for each in totals.values()]
+    share = float(np.quantile(np.concatenate(both), 0.99, method="inverted_cdf"))
+    for written, cap in (("99%", share), ("2.5", 2.5)):
+        asked = ["--metric", f"spent: sum(spent) cap {written}, higher"]
+        found = analyze(path, *LOG, *asked, "--guardrail", "rows: count(*) cap 2 +10%")
+        (effect,) = [each["effect"] for each in found["metrics"][0]["comparisons"]]
+        a, b = (np.minimum(each, cap) for each in both)
+        assert effect["control"] == pytest.approx(a.mean(), rel=1e-12)
+        assert effect["effect"] == pytest.approx(b.mean() - a.mean(), rel=1e-9)
+        assert effect["p"] == pytest.approx(stats.ttest_ind(b, a, equal_var=False).pvalue, rel=1e-6)
+        told = {each["code"]: each["facts"] for each in found["metrics"][0]["remarkCodes"]}
+        assert told["capped"]["cap"] == pytest.approx(cap, rel=1e-12)
+        assert found["metrics"][1]["comparisons"][0]["effect"]["control"] <= 2
+    for wrong in ("mean(spent) cap 9", "sum(spent) cap 20%", "sum(spent) cap 0", "sum(spent) cap"):
+        assert "cap" in analyze(path, *LOG, "--metric", f"spent: {wrong}", code=2)
+    assert "--paired" in analyze(path, *LOG, "--paired", *asked, code=2)
 
 
 def test_a_quantile_by_unit_is_the_samples_and_knows_that_rows_are_alike(analyze) -> None:

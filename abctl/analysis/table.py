@@ -64,6 +64,10 @@ class TableStreams(Streams):
         return names.index(metric.name)
 
     def _pair(self, which: int, control: Arm, treatment: Arm) -> Pair:
+        asked = self.counted.question.metrics[which]
+        over = control.values[which].units and treatment.values[which].units
+        if asked.aggregate == "retention" and not over:
+            return Reason("windowsOpen", {"window_seconds": asked.window})
         if (unlike := _missing_unlike(which, control, treatment)) is not None:
             return unlike
         if min(control.units, treatment.units) >= welch.MIN_N:
@@ -207,6 +211,13 @@ def _notes(counted: CountedTable, assumed: Split | None) -> Iterator[Reason]:
         if asked.assumed and asked.metric.role != "secondary":
             way = "higher" if asked.metric.direction == "increase" else "lower"
             yield Reason("directionAssumed", {"metric": asked.metric.name, "direction": way})
+    for i, asked in enumerate(question.metrics):
+        if asked.aggregate == "retention" and (count := counted.open(i)):
+            facts = {"units_count": int(count), "window_seconds": asked.window}
+            yield Reason("unitsOpen", facts)
+    if counted.timeless:
+        table = f"metrics by {question.at}"
+        yield Reason("rowsWithoutTime", {"table": table, "rows_count": counted.timeless})
     yield from _missing_values(counted)
     yield from _left_out(counted)
     if counted.repeated:

@@ -56,6 +56,14 @@ class EventOptions:
             help="The column of who was assigned, such as user_id; else each row is a unit.",
         ),
     ] = None
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            rich_help_panel=_PANEL,
+            help="The column of when a row was: retention(7d, 14d) needs it.",
+        ),
+    ] = None
     paired: Annotated[
         bool | None,
         typer.Option(
@@ -175,8 +183,22 @@ def analyze_events(given: EventOptions) -> "Analysis":
         raise UsageError("--answer works only with --paired", f"--paired --answer {given.answer}")
     asked = with_roles(given.metric or (), given.guardrail or (), given.primary, mde)
     segments = tuple(given.segment or ())
-    columns = given.variant, given.unit
-    question = Question(*columns, asked, given.control, given.split, alpha, segments, given.answer)
+    timed = [each.metric.name for each in asked if each.aggregate == "retention"]
+    if given.at is not None and not timed:
+        raise UsageError(
+            "--at is for retention(7d, 14d), which no metric is", f"leave out --at {given.at}"
+        )
+    question = Question(
+        given.variant,
+        given.unit,
+        asked,
+        given.control,
+        given.split,
+        alpha,
+        segments,
+        given.answer,
+        given.at,
+    )
     bar = questions_bar()
     if given.paired:
         if segments:
@@ -184,6 +206,10 @@ def analyze_events(given: EventOptions) -> "Analysis":
             raise UsageError("--segment does not go with --paired", hint)
         if capped := [each.metric.name for each in asked if each.metric.cap]:
             raise UsageError(f"metric {capped[0]}: a cap does not go with --paired", "leave it out")
+        if timed:
+            raise UsageError(
+                f"metric {timed[0]}: retention does not go with --paired", "leave it out"
+            )
         with bar as told, opened(given.events, given.format_, Running(told)) as table:
             pairs = count_pairs(table, question)
         return judge_pairs(pairs, time.time())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from abctl.core.split import Split
+from abctl.errors import SourceError
 from abctl.tables import sql
 from abctl.tables.arms import arm_of, histograms
 from abctl.tables.count_segments import segments_of
@@ -12,6 +13,7 @@ from abctl.tables.counted import CountedTable, shifted
 from abctl.tables.engine import Table
 from abctl.tables.question import Question
 from abctl.tables.seen import seen_of
+from abctl.tables.written import printable
 
 # The first look, sums, equal rows; a quantile needs two, of which sums know one.
 _STATEMENTS = 3
@@ -35,7 +37,8 @@ def count(table: Table, question: Question) -> CountedTable:
         for i, asked in enumerate(question.metrics)
         if asked.aggregate == "quantile"
     }
-    taken = sql.Taken(shifts, _caps(table, question, names))
+    last, timeless = _times(table, question, names)
+    taken = sql.Taken(shifts, _caps(table, question, names), last)
     bounds = {i: sql.bound_of(each[1]) for i, each in edges.items()}
     found = {row[0]: row[1:] for row in table.rows(sql.sums(question, names, taken, bounds))}
     mixed = dict[str, int]()
@@ -64,6 +67,7 @@ def count(table: Table, question: Question) -> CountedTable:
         ),
         shifts=tuple(shifts),
         caps=taken.caps,
+        timeless=timeless,
         unknown=looked.unknown,
         without_unit=looked.without_unit,
         without_variant=looked.without_variant,
@@ -71,6 +75,19 @@ def count(table: Table, question: Question) -> CountedTable:
         segments=segments,
         unsegmented=left_out,
     )
+
+
+def _times(table: Table, question: Question, names: Sequence[str]) -> tuple[float, int]:
+    """When the last row was (unix seconds), and how many rows have no time."""
+    if question.at is None:
+        return 0.0, 0
+    last, timeless = table.rows(sql.times(question, names))[0]
+    if last is None:
+        raise SourceError(
+            f"{printable(question.at)} of {table.place} has no time in it",
+            "--at COLUMN: 2026-10-01 12:00:00, with its zone or in UTC, or unix seconds",
+        )
+    return float(last), int(timeless)
 
 
 def _caps(table: Table, question: Question, names: Sequence[str]) -> dict[int, float]:

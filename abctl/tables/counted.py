@@ -154,6 +154,7 @@ class CountedTable:
         place: what was read.
         shifts: what was taken off the values of each metric.
         caps: what larger sums of units count as, by the place of the metric.
+        timeless: rows that have no time, if anything is asked of times.
         unknown: rows of values that are none of the variants, by value.
         without_unit, without_variant: rows that name none.
         repeated: rows that equal another one in every column.
@@ -172,6 +173,7 @@ class CountedTable:
     segments: tuple[CountedSegment, ...] = ()
     unsegmented: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     caps: Mapping[int, float] = field(default_factory=dict)
+    timeless: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,7 +209,12 @@ class CountedTable:
 
     def is_share(self, which: int) -> bool:
         """Whether it is a share of units: binary, and one value each."""
-        return self.question.metrics[which].aggregate == "share" and self.once(which)
+        asked = self.question.metrics[which]
+        return asked.aggregate in ("share", "retention") and self.once(which)
+
+    def open(self, which: int) -> float:
+        """Units whose window was not over when the last row was written."""
+        return sum(arm.missing_sums[which].units - arm.values[which].units for arm in self.arms)
 
     def value(self, arm: Arm, which: int) -> float | None:
         """The value of a variant; None for quantiles, and where there is nothing."""

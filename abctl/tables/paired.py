@@ -10,7 +10,7 @@ from abctl.errors import UsageError
 from abctl.stats.summaries.paired import PairedCounts, paired
 from abctl.stats.summaries.paired_means import PairedMoments
 from abctl.stats.summary import Stream
-from abctl.tables import sql
+from abctl.tables import paired_sql
 from abctl.tables.counted import Missing
 from abctl.tables.engine import Table
 from abctl.tables.question import Question
@@ -154,7 +154,7 @@ def count_pairs(table: Table, question: Question) -> PairedTable:
     control, *treatments = seen.names
     arms = []
     for name in treatments:
-        (row,) = table.rows(sql.pairs(question, control, name, shifts))
+        (row,) = table.rows(paired_sql.pairs(question, control, name, shifts))
         arms.append(_arm(printable(name), row, len(question.metrics)))
     return PairedTable(
         place=table.place,

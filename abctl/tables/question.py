@@ -8,10 +8,11 @@ from typing import Literal
 from abctl.core.delta import parse_delta
 from abctl.core.experiment import Direction, Kind, Metric, Role
 from abctl.core.tables import Cap
-from abctl.errors import UsageError
+from abctl.core.time import parse_duration_seconds
+from abctl.errors import SpecError, UsageError
 from abctl.stats.delta import Delta
 
-Aggregate = Literal["mean", "share", "sum", "count", "quantile"]
+Aggregate = Literal["mean", "share", "sum", "count", "quantile", "retention"]
 
 _METRIC = re.compile(
     r"""^\s*(?P<name>[^:()"]+?)\s*:\s*(?P<aggregate>[A-Za-z]+\d*)\s*
@@ -29,7 +30,11 @@ _REST = re.compile(
 _HINT = '--metric "accuracy: mean(correct)" or --guardrail "latency: p95(latency_ms) +10%"'
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "median": 0.5}
 _LEAST_CAP, _LARGEST_CAP = 50, 1e12
-_KINDS: dict[Aggregate, Kind] = {"share": "proportion", "quantile": "quantile"}
+_KINDS: dict[Aggregate, Kind] = {
+    "share": "proportion",
+    "retention": "proportion",
+    "quantile": "quantile",
+}
 _LOWER = re.compile(
     r"latenc(?:y|ies)|(?:^|[\W_])(?:duration|wait|ms|seconds|errors?|fail\w*|timeouts?|loss|"
     r"churn\w*|refund\w*|complain\w*)(?:$|[\W_])",
@@ -49,6 +54,8 @@ class Asked:
         column: None where rows are counted.
         condition: what a number must be to count, such as `("> ", 250.0)`; None: the value itself.
         assumed: whether its direction was taken from its name.
+        after, window: of retention, from when to when (seconds after its first row) a unit is to
+            have another row.
     """
 
     metric: Metric
@@ -56,6 +63,8 @@ class Asked:
     column: str | None
     condition: tuple[str, float] | None = None
     assumed: bool = False
+    after: float = 0.0
+    window: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class Question:
         shares: the split as it was given; None: equal shares.
         segments: columns by whose values results are told apart.
         answer: the column of what was answered; with equal answers a pair needs no number.
+        at: the column of when a row was; retention needs it.
     """
 
     variant: str
@@ -83,6 +93,7 @@ class Question:
     alpha: float = 0.05
     segments: tuple[str, ...] = ()
     answer: str | None = None
+    at: str | None = None
 
 
 def parse_metric(text: str, role: Role = "secondary") -> Asked:
@@ -103,9 +114,10 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
     name, word = found["name"], found["aggregate"].lower()
     aggregate, quantile = _aggregate(word, text)
     column = found["column"]
+    after, window = _times(column, text) if aggregate == "retention" else (0.0, 0.0)
     if column.startswith('"'):
         column = column[1:-1].replace('""', '"')
-    rows = aggregate == "count" and column in ("", "*")
+    rows = aggregate == "retention" or (aggregate == "count" and column in ("", "*"))
     if not column and not rows:
         raise UsageError(f"metric {text!r} names no column", _HINT)
     condition = (found["operator"], float(found["bound"])) if found["operator"] else None
@@ -125,13 +137,28 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
         name=name,
         role="guardrail" if margin and role == "secondary" else role,
         kind=_KINDS.get(aggregate, "mean"),
-        of=f"{word}({'*' if rows else column}{bound})",
+        of=f"{word}({column or '*'}{bound})",
         direction=direction,
         margin=margin,
         quantile=quantile,
         cap=cap,
     )
-    return Asked(metric, aggregate, None if rows else column, condition, assumed=not said)
+    taken = None if rows else column
+    return Asked(metric, aggregate, taken, condition, not said, after, window)
+
+
+def _times(written: str, text: str) -> tuple[float, float]:
+    """From when to when, after its first row, a unit is to come back."""
+    try:
+        after, window = (parse_duration_seconds(each.strip()) for each in written.split(","))
+    except (SpecError, ValueError):
+        after = window = 0.0
+    if not 0 < after < window:
+        raise UsageError(
+            f"metric {text!r}: retention takes two durations, the first above 0 and the shorter",
+            "retention(7d, 14d): the share of units that have a row in their second week",
+        )
+    return after, window
 
 
 def _cap(written: str, aggregate: Aggregate, text: str) -> Cap:
@@ -162,12 +189,12 @@ def _aggregate(word: str, text: str) -> tuple[Aggregate, float | None]:
         return "quantile", _QUANTILES[word]
     if word == "proportion":
         word = "share"
-    for known in ("mean", "share", "sum", "count"):
+    for known in ("mean", "share", "sum", "count", "retention"):
         if word == known:
             return known, None
     raise UsageError(
         f"metric {text!r}: no aggregate {word!r}",
-        "mean, share, sum, count, p50, p90, p95 or p99",
+        "mean, share, sum, count, retention, p50, p90, p95 or p99",
     )
 
 

@@ -86,7 +86,15 @@ def seen_of(table: Table, question: Question) -> Seen:
     table.require(question.variant, "--variant")
     if question.unit is not None:
         table.require(question.unit, "--unit")
+    if question.at is not None:
+        table.require(question.at, "--at")
     for asked in question.metrics:
+        if asked.aggregate == "retention" and None in (question.unit, question.at):
+            raise UsageError(
+                f"metric {asked.metric.name}: {asked.metric.of} is of units and times, and "
+                f"{'no unit' if question.unit is None else 'no time'} is named",
+                "--unit user_id --at ts",
+            )
         if asked.aggregate in ("sum", "count") and question.unit is None:
             raise UsageError(
                 f"metric {asked.metric.name}: {asked.metric.of} is per unit, and none is named",

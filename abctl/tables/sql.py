@@ -11,6 +11,8 @@ from abctl.tables.segments import EMPTY, MOST_VALUES, By, only
 from abctl.tables.written import quoted, text
 
 EVENTS = "abctl_events"
+# A time as ISO has it, else unix seconds.
+_AT = "COALESCE(epoch(TRY_CAST(at_text AS TIMESTAMPTZ)), TRY_CAST(at_text AS DOUBLE))"
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class Taken:
     Attributes:
         shifts: what is taken off each value of a metric, so that squares keep their digits.
         caps: what the sum of a unit counts as at most, by the place of the metric.
+        last: the time of the last row (unix seconds): later windows are open.
     """
 
     shifts: Sequence[float]
     caps: Mapping[int, float] = field(default_factory=dict)
+    last: float = 0.0
 
     def capped(self, which: int, total: str) -> str:
         """The sum of a unit."""
@@ -55,7 +59,7 @@ def checks(question: Question) -> str:
         ]
     listed = ", ".join(f"{each} AS c_{n}" for n, each in enumerate(columns))
     return (
-        f"WITH {_rows(question)} SELECT arm_of, {listed} FROM events_read "
+        f"WITH {rows_read(question)} SELECT arm_of, {listed} FROM events_read "
         "GROUP BY arm_of ORDER BY c_0 DESC, arm_of LIMIT 1000"
     )
 
@@ -63,8 +67,9 @@ def checks(question: Question) -> str:
 def segment_values(question: Question, names: Sequence[str], column: str) -> str:
     """The most frequent values of a column of segments."""
     return (
-        f"WITH {_rows(question, By(column))} SELECT segment_text, COUNT(*) AS n FROM events_read "
-        f"WHERE {_counts(names)} AND segment_text IS NOT NULL GROUP BY segment_text "
+        f"WITH {rows_read(question, By(column))} SELECT segment_text, COUNT(*) AS n "
+        f"FROM events_read WHERE {of_variants(names)} AND segment_text IS NOT NULL "
+        "GROUP BY segment_text "
         f"ORDER BY n DESC, segment_text LIMIT {MOST_VALUES}"
     )
 
@@ -74,9 +79,9 @@ def segment_quantiles(
 ) -> str:
     """A quantile of a metric in each segment."""
     return (
-        f"WITH {_rows(question, by)} SELECT COALESCE(segment_of, {EMPTY}) AS segment, "
+        f"WITH {rows_read(question, by)} SELECT COALESCE(segment_of, {EMPTY}) AS segment, "
         f"quantile_disc(value_{which}, {level:.6f}) AS found FROM events_read "
-        f"WHERE {_counts(names)} GROUP BY 1"
+        f"WHERE {of_variants(names)} GROUP BY 1"
     )
 
 
@@ -86,18 +91,18 @@ def segment_histogram(
     """As `histogram`, of each segment and variant."""
     listed = ", ".join(f"{edge!r}::DOUBLE" for edge in edges)
     segment, joined = f"COALESCE(segment_of, {EMPTY})", ""
-    parts, mixed_out = _rows(question, by), ""
+    parts, mixed_out = rows_read(question, by), ""
     if question.unit:
         segment, joined = "unit_segment", "JOIN segmented ON unit_in = unit_of"
         parts += (
             f", {_units(names)}, segmented AS (SELECT unit_of AS unit_in, {_of_unit()} AS "
-            f"unit_segment FROM events_read WHERE {_counts(names)} GROUP BY unit_of)"
+            f"unit_segment FROM events_read WHERE {of_variants(names)} GROUP BY unit_of)"
         )
         mixed_out = "AND NOT EXISTS (SELECT 1 FROM mixed_units WHERE mixed_unit = unit_of) "
     return (
         f"WITH {parts} SELECT {segment} AS segment, arm_of, "
         f"histogram(value_{which}, [{listed}]) AS cells FROM events_read {joined} "
-        f"WHERE {_counts(names)} AND value_{which} IS NOT NULL {mixed_out}GROUP BY 1, 2"
+        f"WHERE {of_variants(names)} AND value_{which} IS NOT NULL {mixed_out}GROUP BY 1, 2"
     )
 
 
@@ -110,17 +115,17 @@ def quantiles(question: Question, names: Sequence[str], which: int, levels: Sequ
     """Quantiles of a metric over all variants: exact, so that the same file has the same answer."""
     listed = ", ".join(f"{level:.6f}" for level in levels)
     return (
-        f"WITH {_rows(question)} SELECT quantile_disc(value_{which}, [{listed}]) AS found "
-        f"FROM events_read WHERE {_counts(names)}"
+        f"WITH {rows_read(question)} SELECT quantile_disc(value_{which}, [{listed}]) AS found "
+        f"FROM events_read WHERE {of_variants(names)}"
     )
 
 
 def unit_quantile(question: Question, names: Sequence[str], which: int, level: float) -> str:
     """What a share of all units has in all at most, of a metric."""
     return (
-        f"WITH {_rows(question)} SELECT quantile_disc(total_of, {level!r}) AS found FROM ("
+        f"WITH {rows_read(question)} SELECT quantile_disc(total_of, {level!r}) AS found FROM ("
         f"SELECT SUM({_summed(question.metrics[which], which, 0.0, None)}) AS total_of "
-        f"FROM events_read WHERE {_counts(names)} GROUP BY unit_of "
+        f"FROM events_read WHERE {of_variants(names)} GROUP BY unit_of "
         f"HAVING MIN(arm_of) = MAX(arm_of) AND COUNT(value_{which}) > 0) AS totals"
     )
 
@@ -129,64 +134,23 @@ def histogram(question: Question, names: Sequence[str], which: int, edges: Seque
     """Of each variant how many values lie up to each edge, and over the last."""
     listed = ", ".join(f"{edge!r}::DOUBLE" for edge in edges)
     return (
-        f"WITH {_rows(question)}, {_units(names)} "
+        f"WITH {rows_read(question)}, {_units(names)} "
         f"SELECT arm_of, histogram(value_{which}, [{listed}]) AS cells "
-        f"FROM events_read WHERE {_counts(names)} AND value_{which} IS NOT NULL "
+        f"FROM events_read WHERE {of_variants(names)} AND value_{which} IS NOT NULL "
         "AND NOT EXISTS (SELECT 1 FROM mixed_units WHERE mixed_unit = unit_of) GROUP BY arm_of"
         if question.unit
-        else f"WITH {_rows(question)} SELECT arm_of, histogram(value_{which}, [{listed}]) AS cells "
-        f"FROM events_read WHERE {_counts(names)} AND value_{which} IS NOT NULL GROUP BY arm_of"
+        else f"WITH {rows_read(question)} "
+        f"SELECT arm_of, histogram(value_{which}, [{listed}]) AS cells "
+        f"FROM events_read WHERE {of_variants(names)} AND value_{which} IS NOT NULL GROUP BY arm_of"
     )
 
 
 def mixed(question: Question, names: Sequence[str]) -> str:
     """Of each variant how many of its units saw another one as well."""
     return (
-        f"WITH {_rows(question)}, {_units(names)} SELECT arm_of, COUNT(DISTINCT unit_of) AS n "
-        f"FROM events_read JOIN mixed_units ON mixed_unit = unit_of WHERE {_counts(names)} "
+        f"WITH {rows_read(question)}, {_units(names)} SELECT arm_of, COUNT(DISTINCT unit_of) AS n "
+        f"FROM events_read JOIN mixed_units ON mixed_unit = unit_of WHERE {of_variants(names)} "
         "GROUP BY arm_of"
-    )
-
-
-def pairs(question: Question, control: str, treatment: str, shifts: Sequence[float]) -> str:
-    """Units that have one answer of each of two variants, and sums over them.
-
-    Args:
-        question: what is asked, with a unit.
-        control: its name in the table.
-        treatment: the same.
-        shifts: what is taken off each value of a metric, so that squares keep their digits.
-    """
-    of = {"c": f"arm_of = {text(control)}", "t": f"arm_of = {text(treatment)}"}
-    flat = [f"COUNT(*) FILTER ({which}) AS n_{side}" for side, which in of.items()]
-    flat += [f"MIN(answer_of) FILTER ({which}) AS answer_{side}" for side, which in of.items()]
-    totals = [
-        "COUNT(*) FILTER (n_c = 1 AND n_t = 1)",
-        "COUNT(*) FILTER (n_t = 0)",
-        "COUNT(*) FILTER (n_c = 0)",
-        "COUNT(*) FILTER (n_c > 1 OR n_t > 1)",
-        "COUNT(*)",
-    ]
-    whole = "n_c = 1 AND n_t = 1"
-    same = "COALESCE(answer_c = answer_t, FALSE)"
-    for i, shift in enumerate(shifts):
-        for side, which in of.items():
-            flat.append(f"MIN(value_{i}) FILTER ({which}) AS {side}_{i}")
-        known = f"({whole} AND c_{i} IS NOT NULL AND t_{i} IS NOT NULL)"
-        c, t = f"(c_{i} - {shift!r}::DOUBLE)", f"(t_{i} - {shift!r}::DOUBLE)"
-        totals.append(f"COUNT(*) FILTER ({known})")
-        squares = f"{c}*{c}", f"{t}*{t}", f"(t_{i} - c_{i})*(t_{i} - c_{i})"
-        totals += [f"SUM({x}) FILTER ({known})" for x in (c, t, *squares)]
-        totals += [
-            f"COUNT(*) FILTER ({whole} AND {alike} AND {have})"
-            for alike in (same, f"NOT {same}")
-            for have in (known, f"NOT {known}")
-        ]
-        totals.append(f"BOOL_AND(c_{i} IN (0, 1) AND t_{i} IN (0, 1)) FILTER ({known})")
-    listed = ", ".join(f"{each} AS total_{n}" for n, each in enumerate(totals))
-    return (
-        f"WITH {_rows(question)}, per_unit AS (SELECT {', '.join(flat)} FROM events_read "
-        f"WHERE {_counts((control, treatment))} GROUP BY unit_of) SELECT {listed} FROM per_unit"
     )
 
 
@@ -217,7 +181,9 @@ def sums(
     flat = list[str]()
     for i, asked in enumerate(question.metrics):
         value = _summed(asked, i, taken.shifts[i], bounds.get(i))
-        if question.unit:
+        if asked.aggregate == "retention":
+            flat += [*_back(asked, taken.last), "0", "COUNT(*)"]
+        elif question.unit:
             flat += [taken.capped(i, f"SUM({value})"), f"COUNT({value})"]
             flat += [f"COUNT(*) - COUNT(value_{i})", "COUNT(*)"]
         else:
@@ -240,12 +206,37 @@ def sums(
         f"SUM({s} * {n}) FILTER ({n} > 0), MAX({n})"
         for s, n in pairs
     )
+    firsts, joined = "", ""
+    if any(asked.aggregate == "retention" for asked in question.metrics):
+        joined = "JOIN firsts ON unit_of_first = unit_of "
+        firsts = (
+            ", firsts AS (SELECT unit_of AS unit_of_first, MIN(at_of) AS first_of FROM events_read "
+            f"WHERE {of_variants(names)} GROUP BY unit_of)"
+        )
     return (
-        f"WITH {_rows(question, by)}, per_unit AS (SELECT {segment}{arm} AS one_arm, "
-        f"{several} AS saw_several, {size} AS unit_rows, {listed} FROM events_read "
-        f"WHERE {_counts(names)} {of_units}) SELECT {'unit_segment, ' if by else ''}"
+        f"WITH {rows_read(question, by)}{firsts}, per_unit AS (SELECT {segment}{arm} AS one_arm, "
+        f"{several} AS saw_several, {size} AS unit_rows, {listed} FROM events_read {joined}"
+        f"WHERE {of_variants(names)} {of_units}) SELECT {'unit_segment, ' if by else ''}"
         f"CASE WHEN saw_several THEN NULL ELSE one_arm END AS arm, COUNT(*), "
         f"SUM(unit_rows), {totals} FROM per_unit GROUP BY {grouped}"
+    )
+
+
+def times(question: Question, names: Sequence[str]) -> str:
+    """The time of the last row, and how many rows have none."""
+    return (
+        f"WITH {rows_read(question)} SELECT MAX(at_of) AS last_of, COUNT(*) - COUNT(at_of) AS n "
+        f"FROM events_read WHERE {of_variants(names)}"
+    )
+
+
+def _back(asked: Asked, last: float) -> tuple[str, str]:
+    """Whether a unit has a row in its window; and whether that is over."""
+    within = f"at_of >= first_of + {asked.after!r} AND at_of < first_of + {asked.window!r}"
+    over = f"MIN(first_of) + {asked.window!r} <= {last!r}::DOUBLE"
+    return (
+        f"MAX(CASE WHEN {within} THEN 1.0::DOUBLE ELSE 0.0::DOUBLE END)",
+        f"CASE WHEN {over} THEN 1 ELSE 0 END",
     )
 
 
@@ -258,14 +249,15 @@ def _summed(asked: Asked, i: int, shift: float, bound: str | None) -> str:
     return f"(value_{i} - {shift!r}::DOUBLE)"
 
 
-def _counts(names: Sequence[str]) -> str:
+def of_variants(names: Sequence[str]) -> str:
+    """That a row is of one of the variants, and names a unit."""
     listed = ", ".join(map(text, names))
     return f"arm_of IN ({listed}) AND unit_of IS NOT NULL"
 
 
 def _units(names: Sequence[str]) -> str:
     return (
-        f"mixed_units AS (SELECT unit_of AS mixed_unit FROM events_read WHERE {_counts(names)} "
+        f"mixed_units AS (SELECT unit_of AS mixed_unit FROM events_read WHERE {of_variants(names)} "
         "GROUP BY unit_of HAVING MIN(arm_of) <> MAX(arm_of))"
     )
 
@@ -283,7 +275,7 @@ def segment_bounds(found: Mapping[int, float]) -> str:
     return f"(CASE COALESCE(segment_of, {EMPTY}) {each} END)"
 
 
-def _rows(question: Question, by: By | None = None) -> str:
+def rows_read(question: Question, by: By | None = None) -> str:
     """Each row: whose, of which variant, and of each metric what stands there and its number."""
     raw = [
         f"CAST({quoted(question.variant)} AS VARCHAR) AS arm_text",
@@ -294,6 +286,9 @@ def _rows(question: Question, by: By | None = None) -> str:
         if question.answer
         else "NULL AS answer_of",
     ]
+    if question.at:
+        raw.append(f"NULLIF(TRIM(CAST({quoted(question.at)} AS VARCHAR)), '') AS at_text")
+    at = f", {_AT} AS at_of" if question.at else ""
     segment = "" if by is None else f", segment_text, {by.code('segment_text')} AS segment_of"
     if by is not None:
         raw.append(f"NULLIF(TRIM(CAST({quoted(by.column)} AS VARCHAR)), '') AS segment_text")
@@ -312,13 +307,13 @@ def _rows(question: Question, by: By | None = None) -> str:
         "numbers_read AS (SELECT NULLIF(TRIM(arm_text), '') AS arm_of, "
         f"NULLIF(TRIM(unit_text), '') AS unit_of, answer_of, "
         f"{', '.join(f'raw_{i}' for i in range(len(numbers)))}, {', '.join(numbers)}"
-        f"{segment} FROM texts_read), "
+        f"{segment}{at} FROM texts_read), "
         f"events_read AS (SELECT *, {', '.join(values)} FROM numbers_read)"
     )
 
 
 def _number(asked: Asked, i: int) -> str:
-    if asked.aggregate == "count":
+    if asked.aggregate in ("count", "retention"):
         return f"CASE WHEN raw_{i} IS NOT NULL THEN 1.0::DOUBLE END"
     if asked.aggregate == "share" and asked.condition is None:
         return (

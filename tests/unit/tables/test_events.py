@@ -6,7 +6,9 @@ import io
 import json
 import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -177,6 +179,62 @@ def test_a_cap_is_of_what_a_unit_has_in_all(analyze, tmp_path) -> None:
     for wrong in ("mean(spent) cap 9", "sum(spent) cap 20%", "sum(spent) cap 0", "sum(spent) cap"):
         assert "cap" in analyze(path, *LOG, "--metric", f"spent: {wrong}", code=2)
     assert "--paired" in analyze(path, *LOG, "--paired", *asked, code=2)
+
+
+@pytest.mark.parametrize("written", ["iso", "seconds", "zone"])
+def test_retention_is_of_units_whose_window_is_over(analyze, tmp_path, written) -> None:
+    rng, rows, day = np.random.default_rng(6), [], 86_400.0
+    start = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
+    shown = {
+        "iso": lambda at: datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(" "),
+        "seconds": repr,
+        "zone": lambda at: datetime.fromtimestamp(at, ZoneInfo("Asia/Tokyo")).isoformat(),
+    }[written]
+    came = {"v1": [0, 0], "v2": [0, 0]}
+    last = start + 40 * day
+    for user in range(800):
+        arm, first = ("v1", "v2")[user % 2], start + float(rng.integers(0, 39 * 86_400))
+        later = [first + d * day for d in rng.choice([0.5, 1.0, 2.0, 2.5, 3.0, 5.0], 2)]
+        rows += [(f"u{user}", arm, at) for at in (first, *later)]
+        if first + 3 * day <= last:
+            came[arm][0] += any(1 * day <= at - first < 3 * day for at in later)
+            came[arm][1] += 1
+    rows = [row for row in rows if row[2] < last]
+    rows.append(("late", "v1", last))
+    rng.shuffle(rows)
+    text = [(user, arm, shown(float(at))) for user, arm, at in rows] + [("u1", "v2", "yesterday")]
+    path = write(tmp_path / "log.csv", text, ("user_id", "model_version", "ts"))
+    asked = ["--metric", "back: retention(1d, 3d)", "--at", "ts"]
+    found = analyze(path, *LOG, *asked, "--segment", "model_version")
+    (effect,) = [each["effect"] for each in found["metrics"][0]["comparisons"]]
+    (a, n), (b, m) = came.values()
+    assert [effect["control"], effect["treatment"]] == pytest.approx([a / n, b / m], rel=1e-12)
+    assert effect["n"] == [n, m]
+    pooled = (a + b) / (n + m)
+    z = (b / m - a / n) / np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    assert effect["p"] == pytest.approx(2 * stats.norm.sf(abs(z)), rel=0.02)
+    notes = {each["code"]: each["facts"] for each in found["noteCodes"]}
+    assert notes["unitsOpen"]["unitsCount"] == 801 - n - m
+    assert notes["rowsWithoutTime"]["rowsCount"] == 1
+
+
+def test_what_retention_needs_is_named(analyze, tmp_path) -> None:
+    columns = ("user_id", "model_version", "ts")
+    path = write(tmp_path / "log.csv", [("u1", "v1", "now"), ("u2", "v2", "now")], columns)
+    back, at = ["--metric", "back: retention(1d, 3d)"], ["--at", "ts"]
+    assert "--at" in analyze(path, *LOG, *back, code=2)
+    assert "--unit" in analyze(path, *LOG[:2], *back, *at, code=2)
+    assert "no such column" in analyze(path, *LOG, *back, "--at", "when", code=2)
+    assert "no time in it" in analyze(path, *LOG, *back, *at, code=6)
+    assert "leave out --at ts" in analyze(path, *LOG, "--metric", "n: count(*)", *at, code=2)
+    assert "--paired" in analyze(path, *LOG, *back, *at, "--paired", code=2)
+    for wrong in ("3d", "3d, 1d", "0d, 1d", "a, b", "1d, 2d, 3d", ""):
+        said = analyze(path, *LOG, *at, "--metric", f"back: retention({wrong})", code=2)
+        assert "retention(7d, 14d)" in said
+    rows = [(f"u{i}", f"v{i % 2 + 1}", f"{i}") for i in range(99)]
+    open_ = write(tmp_path / "open.csv", rows, columns)
+    found = analyze(open_, *LOG, *back, *at)
+    assert "windowsOpen" in json.dumps(found["metrics"][0])
 
 
 def test_a_quantile_by_unit_is_the_samples_and_knows_that_rows_are_alike(analyze) -> None:

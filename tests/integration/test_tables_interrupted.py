@@ -95,14 +95,14 @@ def test_postgres_stops(tmp_path) -> None:
             connection.execute("CREATE TABLE seen (user_id text, variant text, ts timestamp)")
             connection.execute("INSERT INTO seen VALUES ('u1', 'control', '2026-10-01')")
 
-            def asleep() -> bool:
+            def busy() -> bool:
                 found = connection.execute(
                     "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
                 ).fetchone()
                 return found == (1,)
 
             with analyzing(tmp_path) as (running, screen):
-                until(asleep, lambda: running.poll() is None, tmp_path / "screen")
+                until(busy, lambda: running.poll() is None, tmp_path / "screen")
                 running.send_signal(signal.SIGINT)
                 ended(running, screen, tmp_path)
-            until(lambda: not asleep(), lambda: True, tmp_path / "screen")
+            until(lambda: not busy(), lambda: True, tmp_path / "screen")

@@ -15,6 +15,7 @@ How much more evidence the primaries need, judged by what there is.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from sys import float_info
 
 import numpy as np
 
@@ -37,12 +38,11 @@ def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
     quantiles; its square falls with the size. So dependence between requests is in it. It is found
     as the verdict decides: one-sided, at the level that Holm's first step leaves for each claim.
     """
-    normal = NormalDist()
     primaries = [metric for metric in metrics if metric.role == "primary"]
     alpha = alpha_each(design.alpha, max(1, sum(len(m.comparisons) for m in primaries)))
-    z_interval = normal.inv_cdf(1 - design.alpha / 2)
+    z_interval = _beyond(design.alpha / 2)
     power = planned_power(design.power, alpha)
-    z_claim, z_power = normal.inv_cdf(1 - alpha), normal.inv_cdf(power)
+    z_claim, z_power = _beyond(alpha), NormalDist().inv_cdf(power)
     for metric in primaries:
         for comparison in metric.comparisons:
             once = _once(comparison, metric.method)
@@ -57,6 +57,11 @@ def sizes(design: Design, metrics: Sequence[MetricResult]) -> Iterator[Size]:
                 elif design.test == "horizon":
                     growth *= cost_of_horizon(alpha, power, one_sided=True)[0]
                 yield Size(metric.name, comparison.treatment, growth * min(once.n), min(once.n))
+
+
+def _beyond(share: float) -> float:
+    """The normal quantile that a share lies above; 1 minus a small one would be 1."""
+    return -NormalDist().inv_cdf(max(share, float_info.min))
 
 
 def _once(comparison: Comparison, method: str) -> Estimate | None:

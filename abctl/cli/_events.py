@@ -12,6 +12,7 @@ from abctl.errors import UsageError
 if TYPE_CHECKING:
     from abctl.core.analysis import Analysis
 
+_MOST_ALPHA = 0.5  # as in an experiment file
 _PANEL = "A table of events (without an experiment file)"
 
 
@@ -176,8 +177,8 @@ def analyze_events(given: EventOptions) -> "Analysis":
     if given.variant is None:
         raise UsageError("no --variant: which column has the variant?", "--variant model_version")
     alpha = 0.05 if given.alpha is None else given.alpha
-    if not 0 < alpha < 1:
-        raise UsageError(f"--alpha {alpha}, must be between 0 and 1", "--alpha 0.05")
+    if not 0 < alpha < _MOST_ALPHA:
+        raise UsageError(f"--alpha {alpha}, must be over 0 and under {_MOST_ALPHA}", "--alpha 0.05")
     mde = parse_delta(given.mde) if given.mde else None
     if given.answer is not None and not given.paired:
         raise UsageError("--answer works only with --paired", f"--paired --answer {given.answer}")

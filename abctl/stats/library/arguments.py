@@ -19,6 +19,8 @@ from abctl.stats.summary import Array
 
 # Of the planned information of tests that may be looked at at any time.
 _POWER = 0.8
+# Variances are squared: beyond that they would be infinite, or 0.
+_LEAST, _MOST = 1e-70, 1e70
 
 
 class Sides(TypedDict, total=False):
@@ -103,7 +105,10 @@ def number(name: str, value: object, *, least: float = -math.inf) -> float:
     """
     if not is_number(value):
         raise TypeError(f"{name}={value!r}: must be a number")
-    found = float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # of a whole number of over 308 digits
+        found = math.inf
     if not math.isfinite(found) or found < least:
         more = f" from {least:g}" if math.isfinite(least) else ""
         raise ValueError(f"{name}={found:g}: must be a finite number{more}")
@@ -153,6 +158,12 @@ def numbers(name: str, values: object) -> Array:
         raise ValueError(
             f"{name}: {bad.size} of {result.size} values {verb} not finite, the first in row "
             f"{bad[0]}: {result[bad[0]]:g}; drop such rows, or say what they count as"
+        )
+    largest = float(np.abs(result).max())
+    if largest and not _LEAST <= largest <= _MOST:
+        raise ValueError(
+            f"{name}: the largest value is {largest:g}, must be {_LEAST:g} to {_MOST:g} or 0; "
+            "take another unit"
         )
     return result
 

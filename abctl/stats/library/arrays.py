@@ -15,6 +15,7 @@ from abctl.stats.summaries.linear import linearized
 from abctl.stats.summary import Array, Counts
 
 Two = tuple[object, object]
+_MOST_TRIALS = 1e70
 
 
 def compare_means(
@@ -186,6 +187,8 @@ def _of_pair(name: str, pair: tuple[Any, ...]) -> Counts:
     successes, n = (arguments.number(name, each, least=0.0) for each in pair)
     if successes != int(successes) or n != int(n):
         raise ValueError(f"{name}={pair!r}: successes and trials must be whole numbers")
+    if n > _MOST_TRIALS:
+        raise ValueError(f"{name}: {n:g} trials, must be at most {_MOST_TRIALS:g}")
     if successes > n or n == 0:
         raise ValueError(f"{name}={pair!r}: must be (successes, trials), with a trial at least")
     return Counts(np.array([n]), np.array([successes]))

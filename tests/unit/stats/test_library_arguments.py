@@ -18,6 +18,7 @@ from abctl.stats import (
     Delta,
     Result,
     compare_means,
+    compare_paired,
     compare_proportions,
     compare_quantiles,
     compare_ratios,
@@ -239,3 +240,27 @@ def test_names_are_loaded_when_they_are_asked_for() -> None:
         _ = abctl.stats.ttest
     code = "import sys, abctl.stats; assert not {'numpy', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("unit", [1e-65, 1e-9, 1.0, 1e9, 1e65])
+def test_the_unit_changes_no_p(unit) -> None:
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(10.0, 2.0, (2, 400)) + np.array([[0.0], [0.3]])
+    for compare in (compare_means, compare_paired):
+        wanted = compare(one, other).p
+        assert compare(unit * one, unit * other).p == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-160, 1e-80, 1e80, 1e150, 1e300])
+def test_units_in_which_squares_are_no_numbers_are_refused(unit) -> None:
+    """Of 1e150 p was 1, of 1e-160 0.18, where it is 0.0007."""
+    values = unit * np.arange(1.0, 101.0)
+    for compare in (compare_means, compare_paired):
+        with pytest.raises(ValueError, match="another unit"):
+            compare(values, values + 3.0 * unit)
+
+
+@pytest.mark.parametrize("count", [10**400, 1e300])
+def test_counts_beyond_all_measure_are_refused(count) -> None:
+    with pytest.raises(ValueError, match="control"):
+        compare_proportions(control=(count, count), treatment=(1, 2))

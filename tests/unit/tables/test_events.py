@@ -108,6 +108,19 @@ def test_one_user_with_half_of_the_rows_is_one_user(analyze) -> None:
     assert effect(found, "right")["p"] > 0.05
 
 
+@pytest.mark.parametrize("mde", [[], ["--mde", "5pp"]], ids=["", "mde"])
+@pytest.mark.parametrize("alpha", ["1e-17", "1e-300", "5e-324", "0.499"])
+def test_error_rates_as_small_as_numbers_are(analyze, alpha, mde) -> None:
+    found = analyze(write("log.csv", log(300)), *LOG, *ACCURACY, "--alpha", alpha, *mde)
+    assert effect(found, "accuracy")["p"] < 0.4
+
+
+@pytest.mark.parametrize("alpha", ["0", "0.5", "0.6", "0.999999", "1", "nan", "-1"])
+def test_error_rates_that_no_side_can_have_are_refused(analyze, alpha) -> None:
+    said = analyze(write("log.csv", log(30)), *LOG, *ACCURACY, "--alpha", alpha, code=2)
+    assert "--alpha" in said
+
+
 def test_ratios_and_sums_per_unit_are_tea_tastings(analyze) -> None:
     rows = log()
     found = analyze(

@@ -55,6 +55,7 @@ COMMANDS = {
 }
 
 
+ONE_FILE = ("--events", "--from")
 VERBOSE = ("--verbose", "-v")
 VERBOSE_HELP = "Show on stderr what is asked of whom, and what is decided; -vv: more."
 _READERS: dict[Any, Callable[[str], float]] = {int: parse_whole, float: parse_number}
@@ -97,6 +98,21 @@ def show_verbose(times: int) -> None:
         _log.show_verbose(times)
 
 
+def _refuse_twice(command: Any) -> None:
+    """Have a file that is to be judged refused where there are two: the first would be lost."""
+    parse = command.parse_args
+
+    def parse_once(ctx: Any, args: list[str]) -> Any:
+        if not ctx.resilient_parsing:
+            *_, order = command.make_parser(ctx).parse_args(list(args))
+            for name in ONE_FILE:
+                if sum(name in each.opts for each in order) > 1:
+                    raise UsageError(f"{name} is given twice, and takes one file", "give it once")
+        return parse(ctx, args)
+
+    command.parse_args = parse_once
+
+
 def _add_verbose(command: Any) -> None:
     """Let `-v` be given after a command, and after those below it."""
     command.params.append(
@@ -136,6 +152,7 @@ class Commands(typer.core.TyperGroup):
         command = typer.main.get_group(app).commands[cmd_name]
         _read_numbers(command)
         _add_verbose(command)
+        _refuse_twice(command)
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -151,9 +151,13 @@ class EventOptions:
             UsageError: something does.
         """
         if any(other is not None for other in others):
+            hint = "leave them out: a table is judged by itself"
+            if self.events is not None and others[0] is not None:
+                # A shell that is given a glob without quotes makes several words of it.
+                hint += "; a glob of tables needs quotes: --events 'logs/*.csv'"
             raise UsageError(
                 "--events goes with no experiment file, --from, --save, --watch, --path, --dry-run",
-                "leave them out: a table is judged by itself",
+                hint,
             )
 
 

@@ -5,7 +5,7 @@ own. Files are read through links, so that no name of a file means anything to t
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -15,9 +15,9 @@ from abctl.installation import lacks
 from abctl.tables.log_files import Files, Format
 from abctl.tables.running import Running
 from abctl.tables.sql import EVENTS
+from abctl.tables.unreadable import MEMORY, unreadable
 from abctl.tables.written import printable, quoted, text
 
-_MEMORY = "2GB"
 _SHOWN_COLUMNS = 20
 
 
@@ -51,7 +51,7 @@ class Adder:
                 lambda: asked.execute(statement).fetchall(), asked.interrupt, asked.query_progress
             )
         except duckdb.Error as error:
-            raise _unreadable(error, self.place, self._links) from None
+            raise unreadable(error, self.place, self._links) from None
         return found
 
     def define(self, name: str, function: Callable[[str], Any], gives: str) -> None:
@@ -73,10 +73,9 @@ class Table(Adder):
         columns: their names.
     """
 
-    def __init__(
-        self, connection: Any, place: str, links: Mapping[str, str], running: Running
-    ) -> None:
-        super().__init__(connection, place, links, running)
+    def __init__(self, connection: Any, files: Files, running: Running) -> None:
+        super().__init__(connection, files.place, files.links, running)
+        self._files = files
         self.columns = [str(row[0]) for row in self.rows(f"DESCRIBE {EVENTS}")]
 
     def require(self, column: str, option: str) -> None:
@@ -86,7 +85,13 @@ class Table(Adder):
             UsageError: there is none.
         """
         if column in self.columns:
+            if f"{column}_1" in self.columns and self._header().count(column) > 1:
+                raise UsageError(
+                    f"{option} {printable(column)!r}: {self.place} has several such columns",
+                    "give each a name of its own in its first line",
+                )
             return
+        self._require_lines()
         shown = list(map(printable, self.columns[:_SHOWN_COLUMNS]))
         if (more := len(self.columns) - _SHOWN_COLUMNS) > 0:
             shown.append(f"and {more} more")
@@ -94,6 +99,34 @@ class Table(Adder):
             f"{option} {printable(column)!r}: {self.place} has no such column",
             f"its columns: {', '.join(shown)}",
         )
+
+    def _header(self) -> Sequence[str]:
+        """The first line of a CSV as it stands: of equal names the engine makes different ones."""
+        if self._files.kind != "csv":
+            return ()
+        first = f"read_csv({self._files.listed}, all_varchar = true, header = false)"
+        return [str(name) for name in self.rows(f"SELECT * FROM {first} LIMIT 1")[0]]
+
+    def _require_lines(self) -> None:
+        """That a table of one column is one: what cannot be told apart is read as one.
+
+        Raises:
+            SourceError: its lines are no rows of cells, or no objects.
+        """
+        if len(self.columns) != 1:
+            return
+        (only,) = self.columns
+        if self._files.kind == "jsonl" and only == "json":
+            raise SourceError(
+                f"{self.place} has no JSON object in each line",
+                "of an array: jq -c '.[]' FILE > log.jsonl",
+            )
+        by = max(",;\t|", key=only.count)
+        if self._files.kind == "csv" and (cells := only.count(by)):
+            columns = ", ".join(f"{text(str(i))}: 'VARCHAR'" for i in range(cells + 1))
+            told = f"delim = {text(by)}, header = true, columns = {{{columns}}}"
+            read = f"read_csv({self._files.listed}, auto_detect = false, {told})"
+            self.rows(f"SELECT * FROM {read}")
 
 
 @contextmanager
@@ -119,7 +152,7 @@ def opened(
         connection, running = _connected(room, files.links), running or Running()
         try:
             _declare(connection, EVENTS, files, running)
-            yield Table(connection, files.place, files.links, running)
+            yield Table(connection, files, running)
         finally:
             connection.close()
 
@@ -164,7 +197,7 @@ def adder(
                 try:
                     _create_view(connection, name, select, running)
                 except duckdb.Error as error:
-                    raise _unreadable(error, place, links) from None
+                    raise unreadable(error, place, links) from None
             yield Adder(connection, place, links, running)
         finally:
             connection.close()
@@ -191,7 +224,7 @@ def _connected(
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
-            "memory_limit": _MEMORY,
+            "memory_limit": MEMORY,
             "temp_directory": f"{room}/spill",
         },
     )
@@ -209,7 +242,7 @@ def _connected(
         connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         connection.close()
-        raise _unreadable(error, database or "DuckDB", links) from None
+        raise unreadable(error, database or "DuckDB", links) from None
     return connection
 
 
@@ -226,35 +259,14 @@ def _create_view(connection: Any, name: str, select: str, running: Running) -> N
 def _declare(connection: Any, name: str, files: Files, running: Running) -> None:
     import duckdb  # noqa: PLC0415
 
-    listed = "[" + ", ".join(map(text, files.links)) + "]"
-
     def declare() -> None:
-        source = _source(connection, files.kind, listed)
+        source = _source(connection, files.kind, files.listed)
         connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {source}")
 
     try:
         _part(running, connection, declare)
     except duckdb.Error as error:
-        raise _unreadable(error, files.place, files.links) from None
-
-
-def _unreadable(error: Exception, place: str, links: Mapping[str, str]) -> SourceError:
-    """What the engine has said, with the names that the user knows."""
-    said = str(error).partition("LINE 1:")[0]
-    for link, name in links.items():
-        said = said.replace(link, name)
-    first = next((line for line in said.splitlines() if line.strip()), type(error).__name__)
-    lines = [line.strip() for line in said.splitlines() if line.startswith(("Line:", "CSV"))]
-    detail = printable(" ".join(dict.fromkeys([first.strip(), *lines])))
-    if "out of memory" in said.lower():
-        return SourceError(
-            f"{place} takes more memory than {_MEMORY}: {detail}",
-            "quantiles hold every value; share(COLUMN > NUMBER) holds none",
-        )
-    hint = "say what it is: --format csv|jsonl|parquet"
-    if "column" in detail:
-        hint = "write names of columns as the table has them, capitals too"
-    return SourceError(f"{place} cannot be read: {detail}", hint)
+        raise unreadable(error, files.place, files.links) from None
 
 
 def _source(connection: Any, kind: str, listed: str) -> str:

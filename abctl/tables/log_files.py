@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from abctl.errors import SourceError, UsageError
-from abctl.tables.written import printable
+from abctl.tables.written import printable, text
 
 Format = Literal["csv", "jsonl", "parquet"]
 _ENDINGS: dict[str, Format] = {
@@ -36,6 +36,11 @@ class Files:
     place: str
     kind: Format
     links: Mapping[str, str]
+
+    @property
+    def listed(self) -> str:
+        """The links, as the engine's readers take them."""
+        return "[" + ", ".join(map(text, self.links)) + "]"
 
     @classmethod
     def of(cls, named: str, option: str, room: Path, kind: Format | None = None) -> "Files":

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from abctl.errors import UsageError
+from abctl.errors import SourceError, UsageError
 from abctl.stats.summaries.paired import PairedCounts, paired
 from abctl.stats.summaries.paired_means import PairedMoments
 from abctl.stats.summary import Stream
@@ -156,6 +156,15 @@ def count_pairs(table: Table, question: Question) -> PairedTable:
     for name in treatments:
         (row,) = table.rows(paired_sql.pairs(question, control, name, shifts))
         arms.append(_arm(printable(name), row, len(question.metrics)))
+    if not any(arm.pairs for arm in arms):
+        one = arms[0]
+        raise SourceError(
+            f"no value of {printable(question.unit)} in {table.place} has one answer of each "
+            f"variant: {one.without_treatment:,} have none of {one.treatment}, "
+            f"{one.without_control:,} none of "
+            f"{printable(control)}, {one.repeated:,} several of one",
+            "--unit is the same in both answers to a request and in no other, such as request_id",
+        )
     return PairedTable(
         place=table.place,
         question=question,

@@ -1,5 +1,6 @@
 """What is asked of a table: its columns, and metrics written as `NAME: AGGREGATE(COLUMN)`."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -95,6 +96,32 @@ class Question:
     answer: str | None = None
     at: str | None = None
 
+    def __post_init__(self) -> None:
+        """Each column says one thing.
+
+        Raises:
+            UsageError: one is asked to say two.
+        """
+        said = {self.variant: "--variant"}
+        others = [("--unit", self.unit), ("--answer", self.answer)]
+        for option, column in [*others, *(("--segment", each) for each in self.segments)]:
+            if column is None or (option == "--segment" and column == self.unit):
+                continue  # a segment a unit is of too few, and told as such
+            if column in said:
+                other = said[column]
+                already = "given twice" if other == option else f"the column of {other} already"
+                raise UsageError(
+                    f"{option} {column!r} is {already}",
+                    f"leave {option} out, or name another column",
+                )
+            said[column] = option
+        for asked in self.metrics:
+            if asked.column in self.segments:
+                raise UsageError(
+                    f"--segment {asked.column!r} is measured by metric {asked.metric.name}",
+                    "a segment must be known before the variant is, such as a country",
+                )
+
 
 def parse_metric(text: str, role: Role = "secondary") -> Asked:
     """A metric as people write it; with a margin it is a guardrail.
@@ -110,7 +137,8 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
     found = _METRIC.match(text)
     rest = found and _REST.match(found["rest"])
     if not found or not rest:
-        raise UsageError(f"metric {text!r} cannot be read", _HINT)
+        hint = f'{_HINT}; of a share: "slow: share(latency_ms > 250)", with >, >=, < or <='
+        raise UsageError(f"metric {text!r} cannot be read", hint if "share" in text else _HINT)
     name, word = found["name"], found["aggregate"].lower()
     aggregate, quantile = _aggregate(word, text)
     column = found["column"]
@@ -121,6 +149,8 @@ def parse_metric(text: str, role: Role = "secondary") -> Asked:
     if not column and not rows:
         raise UsageError(f"metric {text!r} names no column", _HINT)
     condition = (found["operator"], float(found["bound"])) if found["operator"] else None
+    if condition and not math.isfinite(condition[1]):
+        raise UsageError(f"metric {text!r}: {found['bound']} is too large", "a smaller number")
     if condition and aggregate != "share":
         raise UsageError(f"metric {text!r}: only share(...) takes a condition", f"{_HINT}")
     # More of what is above a bound is better exactly if higher numbers are.
@@ -217,7 +247,8 @@ def with_roles(
     read = [parse_metric(text) for text in metrics]
     names = [each.metric.name for each in read]
     if not read:
-        raise UsageError("no metric was given", _HINT)
+        besides = " beside the guardrails" if guardrails else ""
+        raise UsageError(f"no metric was given{besides}: what is to get better?", _HINT)
     first = names[0] if primary is None else primary
     if first not in names:
         raise UsageError(f"--primary {first!r}: no such --metric", f"metrics: {', '.join(names)}")

@@ -1,6 +1,7 @@
 """What a table has: its variants, and what of each metric is no number."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +125,11 @@ def _variants(question: Question, seen: Checks) -> tuple[str, ...]:
         known = [word.partition("=")[0].strip() for word in named.split(",")]
         if lost := [name for name in known if name not in seen]:
             raise UsageError(f"--split {lost[0]!r}: no such variant", f"variants: {counts}")
+    if named and len(known) < 2:  # noqa: PLR2004 - a pair
+        raise UsageError(
+            f"--split {printable(named)!r} names one variant, must name two or more",
+            f"variants: {counts}",
+        )
     if len(known) < 2:  # noqa: PLR2004 - a pair
         raise SourceError(
             f"column {printable(question.variant)} has one variant only: {counts}",
@@ -141,7 +147,7 @@ def _variants(question: Question, seen: Checks) -> tuple[str, ...]:
         if len(plain) != 1:
             raise UsageError(
                 f"nothing says which variant is the control: {counts}",
-                f"--control {printable(known[0])}",
+                f"--control {shlex.quote(printable(known[0]))}",
             )
         control = plain[0]
     if control not in known:

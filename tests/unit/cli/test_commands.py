@@ -74,3 +74,25 @@ def test_only_digits_of_ascii_are_a_number(
     said = capsys.readouterr().err
     assert words[-1].partition("=")[0] in said
     assert odd in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["analyze", "--events", "a.csv", "--events", "b.csv", "--variant", "model"],
+        ["analyze", "--from", "a", "--from", "b"],
+        ["report", "--events=a.csv", "--events=b.csv", "--variant", "model"],
+        ["why", "--from", "a", "--from", "a"],
+    ],
+)
+def test_no_file_is_left_unread_unseen(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    assert " is given twice" in capsys.readouterr().err
+
+
+def test_what_may_be_given_again_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["analyze", "-v", "-v", "--events", "no.csv", "--variant", "model"]
+    assert run([*words, *(["--metric", "a: mean(b)"] * 2)]) == 2
+    assert "metric 'a' is given twice" in capsys.readouterr().err  # by what reads metrics

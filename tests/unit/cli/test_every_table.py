@@ -184,7 +184,9 @@ def test_of_platforms(options: list[str], capsys: Screen) -> None:
 def test_of_a_shift_of_many_variants(capsys: Screen) -> None:
     intent = Entry(1e9, "somebody", SPLIT, SHIFTED, "", "intent")
     ledger = SimpleNamespace(intent=intent, changed_since=lambda _: ())
-    seen = SimpleNamespace(drifted=True, ledger=ledger, other_variants="")
+    seen = SimpleNamespace(
+        drifted=True, ledger=ledger, other_variants="", unrecorded="", unsplit=""
+    )
     moves = {(VARIANTS[0], VARIANTS[1]): 100}
     planned: Any = SimpleNamespace(
         before=SPLIT, after=SHIFTED, state=seen, moves=moves, unrecorded="", owners=()

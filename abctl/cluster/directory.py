@@ -37,12 +37,17 @@ class DirectoryClient:
     Args:
         root: the directory; made when the first object is created.
         live: gives an object's status, or None; asked whenever an object is read.
+        start: the hint for an object that is not there.
     """
 
     def __init__(
-        self, root: Path, live: Callable[[Object], Mapping[str, Any] | None] | None = None
+        self,
+        root: Path,
+        live: Callable[[Object], Mapping[str, Any] | None] | None = None,
+        start: str = _START,
     ) -> None:
         self._root = root
+        self._start = start
         self._live = live
 
     def now(self) -> float:
@@ -68,10 +73,9 @@ class DirectoryClient:
     def create(self, obj: Object) -> Object:
         """Create an object."""
         ref = Ref.of(obj)
-        with _files(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         with self._locked() as lock:
-            if self._file(ref).exists():
+            if self._has(ref):
                 raise ConflictError(f"{ref} exists already", _MADE_MEANWHILE)
             return self._write(obj, lock)
 
@@ -104,8 +108,7 @@ class DirectoryClient:
         meta = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
         ref, applied = Ref.of(obj), {**_stored_part(obj), "metadata": meta}
         version = obj["metadata"].get("resourceVersion")
-        with _files(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         with self._locked() as lock:
             stored, earlier = (self._read(ref), self._applied(ref)) if self._has(ref) else ({}, {})
             if version and version != stored.get("metadata", {}).get("resourceVersion"):
@@ -150,6 +153,10 @@ class DirectoryClient:
         there = next(path for path in (self._root, *self._root.parents) if path.exists())
         return os.access(there, os.R_OK if verb in ("get", "list", "watch") else os.W_OK)
 
+    def _make_root(self) -> None:
+        with _files(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+
     def _file(self, ref: Ref) -> Path:
         group = ref.api_version.rpartition("/")[0]
         parts = (ref.namespace, f"{ref.kind}.{group}" if group else ref.kind, f"{ref.name}.json")
@@ -177,7 +184,7 @@ class DirectoryClient:
         except FileNotFoundError as error:
             there = self._root.exists()
             missing = f"no {ref} in {self._root}" if there else f"no folder {self._root}"
-            raise NotFoundError(missing, _START) from error
+            raise NotFoundError(missing, self._start) from error
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ClusterError(f"{path}: not an object of abctl ({reason})", _NEXT_STEP) from error
@@ -185,13 +192,13 @@ class DirectoryClient:
             raise ClusterError(f"{path}: not {ref}, or without a resourceVersion", _NEXT_STEP)
         return obj
 
-    def _update(self, stored: Object, obj: Object, lock: "_Lock") -> Object:
+    def _update(self, stored: Object, obj: Object, lock: "Lock") -> Object:
         if _stored_part(obj) == stored:
             self._mount(stored)
             return stored
         return self._write(obj, lock)
 
-    def _write(self, obj: Object, lock: "_Lock") -> Object:
+    def _write(self, obj: Object, lock: "Lock") -> Object:
         _check_keys(obj)
         version = lock.next_version(int(obj["metadata"].get("resourceVersion") or 0))
         meta = {**obj["metadata"], "resourceVersion": str(version)}
@@ -229,21 +236,21 @@ class DirectoryClient:
                 _store(mount / key, text)
 
     @contextmanager
-    def _locked(self) -> Iterator["_Lock"]:
+    def _locked(self) -> Iterator["Lock"]:
         path = self._root / "version"
         try:
             with _files(path):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError as error:
-            raise NotFoundError(f"no directory {self._root}", _START) from error
+            raise NotFoundError(f"no directory {self._root}", self._start) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield _Lock(path, descriptor)
+            yield Lock(path, descriptor)
         finally:
             os.close(descriptor)
 
 
-class _Lock:
+class Lock:
     """The one writer at a time, and its counter."""
 
     def __init__(self, path: Path, descriptor: int) -> None:

@@ -281,6 +281,7 @@ class Experiment:
         log: of predictions; None for none.
         access_log: whether the access log of the proxy is counted, where abctl makes that.
         ramp: how the split grows by itself; None where people shift.
+        flag_file: the file with the flag that splits, where it is in one; then no cluster is asked.
         written: the spec of the file, word for word; None without a file.
         meaning: by metric, what its defaults meant when the plan was locked (see
             `Ledger.meaning_of`); empty before: they mean what they do today.
@@ -302,6 +303,7 @@ class Experiment:
     log: PredictionLog | None = None
     access_log: bool = True
     ramp: Ramp | None = None
+    flag_file: str | None = None
     written: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     meaning: Mapping[str, Mapping[str, str]] = field(
         default_factory=dict, compare=False, repr=False

@@ -79,6 +79,7 @@ class Capabilities:
         sticky: whether a unit keeps its variant.
         override: whether a header may force a variant.
         cohorts: whether requests with a header may have a variant or a split of their own.
+        file: whether the split can be in a file of this machine (`flagFile`).
         shadow: whether it can copy requests to a server and drop the answers.
         max_variants: None for any number.
         reports: what its status says: the split that is in effect, conditions, or nothing.
@@ -91,6 +92,8 @@ class Capabilities:
         salted: whether it hashes the salt too; otherwise experiments with the same key place
             their units alike.
         inquiry: how its pods are asked, where no controller reports for them.
+        besides: what else the object that carries the split holds, which goes on without the
+            experiment; None where it holds nothing else.
         services: the Service behind each variant, as far as experiment and object name one.
         grpc: whether gRPC is split as REST is; None where it never is.
         control: the variant that any such object says is the control; None where it says nothing,
@@ -115,12 +118,14 @@ class Capabilities:
     hashes: tuple[Hash, ...] = ()
     salted: bool = True
     inquiry: Inquiry | None = None
+    besides: Callable[[Object], Sequence[str]] | None = None
     services: Callable[[Experiment, Object], Mapping[str, Ref]] | None = None
     control: Callable[[Object], str | None] | None = None
     grpc: Callable[[Experiment], bool] | None = None
     made: Made | None = None
     names_variant: bool = True
     by_mlserver: Callable[[Model], bool | None] | None = None
+    file: bool = False
 
 
 @dataclass(frozen=True)

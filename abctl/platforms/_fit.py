@@ -40,9 +40,7 @@ def misfits(
         message = f"{len(experiment.variants)} given, {name} supports {can.max_variants}"
         hint = f"for more variants: {able(lambda c: c.max_variants is None)}"
         yield Misfit(("variants",), message, hint)
-    if experiment.entrance and not can.entrance:
-        message = f"{name} has an entrance of its own"
-        yield Misfit(("entrance",), message, f"remove it; {able(lambda c: c.entrance)} have one")
+    yield from _placed(name, can, experiment)
     if experiment.shadow and not can.shadow:
         message = f"{name} cannot copy requests"
         yield Misfit(("shadow",), message, f"{able(lambda c: c.shadow)} can")
@@ -55,6 +53,16 @@ def misfits(
         if cohort.split is not None:
             place = ("assignment", "cohorts", i, "split")
             yield from _splits(name, can, place, cohort.split, regional)
+
+
+def _placed(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misfit]:
+    """A place for the split that the platform does not know."""
+    if experiment.entrance and not can.entrance:
+        message = f"{name} has an entrance of its own"
+        yield Misfit(("entrance",), message, f"remove it; {able(lambda c: c.entrance)} have one")
+    if experiment.flag_file and not can.file:
+        message = f"{name} has no file for its split"
+        yield Misfit(("flagFile",), message, f"remove it, or platform: {able(lambda c: c.file)}")
 
 
 def _pods(name: str, can: Capabilities, experiment: Experiment) -> Iterator[Misfit]:

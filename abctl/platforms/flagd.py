@@ -5,7 +5,7 @@ variant that it is told. Every user keeps their variant, by the hash of flagd, o
 two (`assignment.hash`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -31,6 +31,7 @@ CAPABILITIES = Capabilities(
     max_variants=None,
     draw=_flag_hashes.flagd,
     hashes=("flagd", "flagd-cbor"),
+    besides=lambda obj: _flag_rules.others(obj, _flags(obj)),
     services=_workload.services,
     control=lambda obj: _flag_rules.default(obj, _flags(obj)),
     grpc=_fit.always,
@@ -46,14 +47,8 @@ def misfits(experiment: Experiment) -> Sequence[Misfit]:
     return [
         *_fit.misfits("flagd", CAPABILITIES, experiment),
         *_workload.unserved(experiment, "flagd"),
-        *_unit(experiment),
+        *_flag_rules.unit(experiment),
     ]
-
-
-def _unit(experiment: Experiment) -> Iterator[Misfit]:
-    if experiment.assignment.unit == "request":
-        message = "request, but a flag places by the targetingKey, which names a user"
-        yield Misfit(("assignment", "unit"), message, "unit: user")
 
 
 def target(experiment: Experiment) -> Ref:
@@ -84,9 +79,7 @@ def with_split(obj: Object, split: Split) -> Object:
         SpecError: other variants, or a treatment that is too large for its region.
         ClusterError: no flag splits, or several.
     """
-    after: dict[str, Any] = deepcopy(dict(obj))
-    _flag_rules.write(obj, _flags(after), split)
-    return after
+    return _with(obj, _flag_rules.weights(obj, _flags(obj), split))
 
 
 def mended(obj: Object) -> Object:
@@ -95,8 +88,16 @@ def mended(obj: Object) -> Object:
     Raises:
         ClusterError: no flag splits between named variants, or several.
     """
+    return _with(obj, _flag_rules.mended(obj, _flags(obj)))
+
+
+def _with(obj: Object, weights: Mapping[_flag_rules.Place, int]) -> Object:
     after: dict[str, Any] = deepcopy(dict(obj))
-    _flag_rules.mend(obj, _flags(after))
+    for (*outer, last), weight in weights.items():
+        part: Any = _flags(after)
+        for step in outer:
+            part = part[step]
+        part[last:] = [weight]
     return after
 
 

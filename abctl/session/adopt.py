@@ -28,6 +28,7 @@ _WORDS = {
     "seldon2": ("experiment", "experiments"),
     "envoy": ("cm", "configmap", "configmaps"),
     "nginx": ("cm", "configmap", "configmaps"),
+    "flagset": ("cm", "configmap", "configmaps"),
 }
 
 
@@ -48,25 +49,28 @@ def experiment_of(word: str) -> tuple[str, str]:
 
     >>> experiment_of("cm/iris-envoy"), experiment_of("isvc/iris")
     (('iris', 'envoy'), ('iris', 'kserve'))
+    >>> experiment_of("cm/flags")
+    ('flags', 'flagset')
 
     Raises:
         UsageError: a kind that carries no split.
-        ClusterError: a name that is no experiment's.
     """
-    names, name = _platforms_of(word), word.partition("/")[2]
-    if len(names) == 1:
-        return name, names[0]
-    for each in names:  # a ConfigMap is called after its platform
-        if name.endswith(f"-{each}"):
-            return name.removesuffix(f"-{each}"), each
-    raise _strange(word, names)
+    each, made_up = _called(word, "default")
+    return made_up.name, each
 
 
-def _strange(word: str, names: tuple[str, ...]) -> ClusterError:
-    return ClusterError(
-        f"{word} was not made by abctl",
-        f"such a ConfigMap is called NAME-{' or NAME-'.join(names)}",
-    )
+def _called(word: str, namespace: str) -> tuple[str, Experiment]:
+    """The platform of an object, and an experiment that has it as its own.
+
+    The ConfigMap of a proxy is called after its platform, one with flags as the experiment.
+    """
+    name = word.partition("/")[2]
+    for each in _platforms_of(word):
+        for bare in dict.fromkeys((name.removesuffix(f"-{each}"), name)):
+            made_up = _made_up(each, bare, namespace)
+            if platforms.platform(each).target(made_up).name == name:
+                return each, made_up
+    raise AssertionError(word)
 
 
 def _platforms_of(word: str) -> tuple[str, ...]:
@@ -93,23 +97,14 @@ def experiment(
         NotFoundError: there is no such object.
         ClusterError: it does not say between what it splits.
     """
-    kind, _, name = word.partition("/")
-    names = _platforms_of(word)
-    for each in names:
-        platform = platforms.platform(each)
-        # A ConfigMap is called after its platform.
-        made_up = _made_up(
-            each, name.removesuffix(f"-{each}") if len(names) > 1 else name, namespace
-        )
-        ref = platform.target(made_up)
-        if ref.name == name:
-            found = _there(client, ref, kind)
-            with suppress(ClusterError):
-                return platform, _with_variants(made_up, platform.split_of(found)), found
-            # Rollback needs no more than the names of what it splits between.
-            named = platform.split_of(platform.mended(found))
-            return platform, _with_variants(made_up, named), found
-    raise _strange(word, names)
+    each, made_up = _called(word, namespace)
+    platform = platforms.platform(each)
+    found = _there(client, platform.target(made_up), word.partition("/")[0])
+    with suppress(ClusterError):
+        return platform, _with_variants(made_up, platform.split_of(found)), found
+    # Rollback needs no more than the names of what it splits between.
+    named = platform.split_of(platform.mended(found))
+    return platform, _with_variants(made_up, named), found
 
 
 def _there(client: KubeClient, ref: Ref, kind: str) -> Object:
@@ -126,21 +121,16 @@ class Adopting:
     """A client through which an object without a ledger has one: its first entry is what was found.
 
     It is written together with the first entry that anybody appends; before that nothing is.
-    Where the weights are no split, none can begin, and the ledger cannot be read.
 
     Args:
         client: to the cluster.
         experiment: made up for the object.
-        found: the object with its status, as it was just read.
-        again: whether it is to be read again at first.
+        found: the object with its status, as it was just read; it is not read again at first.
     """
 
-    def __init__(
-        self, client: KubeClient, experiment: Experiment, found: Object, *, again: bool = False
-    ) -> None:
-        self._client, self._found = client, None if again else found
-        self._platform, self._as_found = platforms.platform(experiment.platform), found
-        target = self._platform.target(experiment)
+    def __init__(self, client: KubeClient, experiment: Experiment, found: Object | None) -> None:
+        self._client, self._found = client, found
+        target = platforms.platform(experiment.platform).target(experiment)
         self._refs = ledger_ref(experiment), other_ref(experiment, target)
         first = Entry(client.now(), "unknown", None, experiment.split, "found by abctl", "observed")
         self._first = {
@@ -160,7 +150,6 @@ class Adopting:
         except NotFoundError:
             if ref not in self._refs:
                 raise
-            self._platform.split_of(self._as_found)  # or an error that says what it is
             return self._first[ref]
 
     def replace(self, obj: Object) -> Object:

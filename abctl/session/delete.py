@@ -7,7 +7,7 @@ from abctl.cluster import KubeClient
 from abctl.core.change import Ref
 from abctl.core.collector import is_made, keys_of
 from abctl.core.ledger import ledger_ref, other_ref
-from abctl.errors import ClusterError, NewerFormError, NotFoundError
+from abctl.errors import ClusterError, ConflictError, NewerFormError, NotFoundError
 from abctl.session import ledger
 from abctl.session.apply import known_ledger, require_created
 from abctl.session.session import Session
@@ -56,6 +56,23 @@ def _known_to_be_there(world: KubeClient, ref: Ref) -> bool:
     return True
 
 
+def _require_nothing_else(session: Session) -> None:
+    """Refuse to take along what others have in the object; of a file only a part is deleted."""
+    besides, target = session.platform.CAPABILITIES.besides, session.target
+    if besides is None or session.adopted or session.experiment.flag_file:
+        return
+    try:
+        left = besides(session.world.get(target))
+    except ClusterError:  # nothing to take along, or nobody can tell
+        return
+    if left:
+        raise ConflictError(
+            f"{target} also holds {', '.join(left)}, which would be deleted too",
+            f"take the experiment's flag out of it yourself; then kubectl delete configmap "
+            f"{_ledger_ref(session).name} -n {target.namespace} puts the ledger away",
+        )
+
+
 def delete(
     session: Session, *, dry_run: bool = False, verdict: str = "", memory: bool = False
 ) -> list[Ref]:
@@ -70,7 +87,7 @@ def delete(
         memory: as for `refs`.
 
     Raises:
-        ConflictError: abctl did not create it.
+        ConflictError: abctl did not create it, or its object holds more than the experiment.
         NewerFormError: a newer abctl has written the ledger.
         ClusterError: the cluster refuses; what was deleted before stays deleted.
     """
@@ -81,6 +98,7 @@ def delete(
     except ClusterError:
         known = None  # damaged: that too can be deleted
     require_created(session, known)
+    _require_nothing_else(session)
     if known and not dry_run:
         bury(session, known, verdict)
     deleted = list[Ref]()

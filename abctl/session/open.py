@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from abctl import platforms
 from abctl.cluster import KubeClient, kubeconfig
 from abctl.core.experiment import Experiment
-from abctl.errors import UsageError
+from abctl.errors import SpecError, UsageError
 from abctl.files import as_argument
 from abctl.platforms import Platform
 from abctl.session import adopt, readiness
@@ -77,6 +77,10 @@ def open_session(word: str, where: Where, experiment: Experiment | None = None) 
     from abctl.spec import load  # noqa: PLC0415 - not needed for KIND/NAME
 
     experiment = experiment or load(Path(word))
+    if experiment.flag_file:
+        return replace(
+            _of_file(experiment, Path(experiment.flag_file), where), word=as_argument(word)
+        )
     if where.state:
         from abctl.local import stack  # noqa: PLC0415 - not needed for a cluster
 
@@ -89,6 +93,29 @@ def open_session(word: str, where: Where, experiment: Experiment | None = None) 
     from abctl.session import local_world  # noqa: PLC0415 - not needed for a cluster
 
     return replace(local_world.session(experiment, state_dir), word=as_argument(word))
+
+
+def _of_file(experiment: Experiment, path: Path, where: Where) -> Session:
+    """The session of an experiment whose flag is in a file; the ledger is in a folder beside it."""
+    from abctl.cluster.flag_file import FlagFileClient  # noqa: PLC0415 - seldom needed
+    from abctl.platforms import flagset  # noqa: PLC0415
+
+    if where.cluster or where.state:
+        raise UsageError(
+            f"spec.flagFile: the split is in {path}, in no cluster and no local stack",
+            "leave --state, --context, --kubeconfig and -n out",
+        )
+    platform = platforms.platform(experiment.platform)
+    folder, target = path.parent / STATE_ROOT / path.name, platform.target(experiment)
+    world = FlagFileClient(folder, path, target, flagset.KEY)
+    return Session(
+        world,
+        platform,
+        experiment,
+        ready=partial(readiness.ready, world, platform, experiment, platform.objects(experiment)),
+        words=f"the file {path}",
+        clock=world.now,
+    )
 
 
 def _is_local(state_dir: Path, where: Where) -> bool:
@@ -116,6 +143,11 @@ def in_cluster(client: "ClusterClient", experiment: Experiment) -> Session:
     Raises:
         SpecError: its platform cannot express it.
     """
+    if experiment.flag_file:
+        raise SpecError(
+            f"spec.flagFile: {experiment.flag_file} is in no cluster",
+            "remove it: the flag is in a ConfigMap there",
+        )
     platform = platforms.platform(experiment.platform)
     world = _informed(client, platform, experiment)
     return Session(

@@ -35,9 +35,10 @@ def _from(folder: Path, experiment: core.Experiment) -> core.Experiment:
     source = experiment.source
     if source is not None and source.tables is not None:
         source = replace(source, tables=replace(source.tables, folder=str(folder)))
-    shadow = experiment.shadow
+    shadow, flag_file = experiment.shadow, experiment.flag_file
     return replace(
         experiment,
+        flag_file=flag_file and str((folder / flag_file).absolute()),
         variants=variants,
         source=source,
         shadow=shadow and replace(shadow, model=named(shadow.model)),
@@ -99,6 +100,7 @@ def _experiment(file: File) -> core.Experiment:
         templates=_pods.templates(spec),
         log=None if spec.log is None else _log(spec.log),
         access_log=spec.access_log,
+        flag_file=spec.flag_file,
         ramp=_ramp_checks.ramp_of(spec),
         design=core.Design(
             test=design.test,

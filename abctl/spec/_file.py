@@ -261,6 +261,8 @@ class Spec(Part):
     """A model that only gets copies of requests, on platforms that can do that."""
     entrance: Entrance | None = None
     """Where requests come in, on platforms that share a gateway."""
+    flag_file: Text | None = None
+    """For platform flagset: the file that flagd watches; a relative one begins at this file."""
     source: Source | None = None
     """Where the evidence comes from. The local stack fills it in where it is left out."""
     design: Design = Design()

@@ -252,6 +252,7 @@ def by_hand(carrier, obj, how):
         key = int(last) if isinstance(where, list) else last
         if isinstance(where[key], str):  # a file of a proxy
             where[key] = re.sub(r'("weight": )\d+', rf"\g<1>{TEXTS[how]}", where[key])
+            where[key] = re.sub(r'(\["[\w-]+", )\d+', rf"\g<1>{TEXTS[how]}", where[key])
             where[key] = re.sub(r"\b\d+(%\s+\w+;)", rf"{TEXTS[how]}\g<1>", where[key])
         elif HANDS[how] is not None:
             where[key] = HANDS[how]

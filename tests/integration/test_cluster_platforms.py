@@ -87,6 +87,7 @@ def test_an_unknown_field_is_refused_and_nothing_is_written(session):
         ("gateway", "httproute/iris"),
         ("grpcroute", "grpcroute/iris"),
         ("flagd", "ff/iris"),
+        ("flagset", "cm/iris"),
         ("istio", "vs/iris"),
         ("seldon2", "experiment/iris"),
         ("envoy", "cm/iris-envoy"),

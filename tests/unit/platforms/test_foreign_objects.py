@@ -98,6 +98,20 @@ OBJECTS = {
                     - new
                     - {fractional: [[old, 3], [new, 1]]}
         """,
+    "flagset": """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: mine, namespace: prod}
+        data:
+          readme: "{no flags}"
+          model.json: |
+            { "flags": {
+              "dark-mode": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"},
+              "model": {"state":"ENABLED", "variants": {"old":1,"new":2}, "defaultVariant": "old",
+                "targeting": {"if": [{"==": [{"var": "tier"}, "free"]}, "old",
+                  {"fractional": [["old",3],["new" ]]}]}}
+            } }
+        """,
     "kserve": """
         apiVersion: serving.kserve.io/v1beta1
         kind: InferenceService
@@ -155,6 +169,7 @@ def test_it_is_shifted_and_nothing_else_is_touched(name, obj, treatment_bp):
     assert carrier.split_of(after) == split(name, treatment_bp)
     assert carrier.objections(after) == ()
     last = {"nginx": "default.conf", "kserve": "canaryTrafficPercent", "seldon": "traffic"}
+    last["flagset"] = "model.json"
     last["flagd"] = ("fractional/0/1", "fractional/1/1")
     for operation in Change(obj, after).json_patch():
         assert operation["path"].endswith(last.get(name, "weight"))
@@ -221,6 +236,10 @@ BROKEN = {
         ((*PARTS, 0, 0), {"var": "name"}, "in fractional"),
         (PARTS, [], "empty fractional"),
         (PARTS, [["old", 1], ["new", 1], ["old", 1]], "duplicate names"),
+    ],
+    "flagset": [
+        (("data",), {}, "one key with flags .none"),
+        (("data", "model.json"), '{"flags": {}}', "one flag that splits .none"),
     ],
     "nginx": [
         (("data", "default.conf"), "server {}", "0 files"),

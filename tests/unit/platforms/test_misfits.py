@@ -58,6 +58,7 @@ def _model(model, variant):
         ("nginx", "stored", "image"),
         ("istio", "stored", "image"),
         ("flagd", "stored", "image"),
+        ("flagset", "stored", "image"),
         ("kserve", "misspelled", "format"),
         ("kserve", "of another", "format"),
         ("kserve", "triton by v1", "protocol"),
@@ -101,13 +102,11 @@ def test_a_model_that_it_can_run_or_load(name, model, make_experiment):
 
 def test_who_can_is_named(make_experiment):
     (sticky,) = misfits("kserve", make_experiment, unit="user")
-    assert sticky.hint == "unit: request, or platform: envoy, flagd, gateway, grpcroute or nginx"
+    able = "envoy, flagd, flagset, gateway, grpcroute"
+    assert sticky.hint == f"unit: request, or platform: {able} or nginx"
     (grain,) = misfits("kserve", make_experiment, shares_bp=(9950, 50))[:1]
     assert grain.place == ("variants", 0, "split")
-    assert (
-        grain.hint
-        == "write 100%; for finer steps: envoy, flagd, gateway, grpcroute, istio, nginx or seldon2"
-    )
+    assert grain.hint == f"write 100%; for finer steps: {able}, istio, nginx or seldon2"
     (many,) = misfits("kserve", make_experiment, names=("a", "b", "c"))
     assert many.place == ("variants",)
     assert "seldon" in many.hint

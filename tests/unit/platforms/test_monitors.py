@@ -18,7 +18,7 @@ from abctl.spec.render import render
 
 K8S = Path(__file__).parents[3] / "k8s"
 # Of whom abctl makes the pods itself; a platform's own controller makes those of the others.
-PLATFORMS = ("envoy", "flagd", "grpcroute", "istio", "nginx")
+PLATFORMS = ("envoy", "flagd", "flagset", "grpcroute", "istio", "nginx")
 META = "__meta_kubernetes_"
 Json = dict[str, Any]
 Target = tuple[str, str, int, str]

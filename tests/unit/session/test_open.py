@@ -7,10 +7,12 @@ import pytest
 
 from abctl import plugins
 from abctl.cluster.directory import DirectoryClient
-from abctl.errors import ClusterError, UsageError
+from abctl.cluster.flag_file import FlagFileClient
+from abctl.errors import ClusterError, SpecError, UsageError
 from abctl.local import stack
-from abctl.session import adopt
-from abctl.session.open import STATE_ROOT, Where, open_session
+from abctl.session import adopt, apply
+from abctl.session.open import STATE_ROOT, Where, in_cluster, open_session
+from abctl.spec import load
 
 EXPERIMENT = """
 apiVersion: abctl.dev/v1alpha1
@@ -107,3 +109,32 @@ def test_every_platform_has_words_for_what_carries_its_split():
     assert adopt.is_address("httproutes.gateway.networking.k8s.io/iris")
     for path in ("iris.yaml", "experiments/iris.yaml", "a/b/c", "/iris", "sdep/"):
         assert not adopt.is_address(path)
+
+
+def of_file(tmp_path):
+    folder = tmp_path / "team"
+    folder.mkdir()
+    without = EXPERIMENT.replace(', image: "iris:v1"', "").replace(', image: "iris:v2"', "")
+    text = without.replace("platform: envoy", "platform: flagset\n  flagFile: flags.json")
+    (folder / "iris.yaml").write_text(text)
+    return folder
+
+
+def test_a_flag_in_a_file_is_in_no_cluster_and_no_stack(tmp_path, kubeconfig):
+    folder = of_file(tmp_path)
+    session = opened("team/iris.yaml")
+    assert isinstance(session.world, FlagFileClient)
+    assert session.words == f"the file {folder / 'flags.json'}"
+    assert apply.apply(session, why="it begins") is False
+    # Wherever it is looked at from, the ledger is that beside the file.
+    assert [each.name for each in (folder / STATE_ROOT).iterdir()] == ["flags.json"]
+    assert opened(str(folder / "iris.yaml")).observe().asked.shares_bp == (9000, 1000)
+    for where in ({"state": folder}, {"namespace": "models"}, {"context": "dev"}):
+        with pytest.raises(UsageError, match="flagFile"):
+            opened("team/iris.yaml", **where)
+
+
+def test_a_flag_in_a_file_is_nothing_for_a_cluster(tmp_path):
+    experiment = load(of_file(tmp_path) / "iris.yaml")
+    with pytest.raises(SpecError, match="is in no cluster"):
+        in_cluster(None, experiment)

@@ -121,16 +121,21 @@ class Adopting:
     """A client through which an object without a ledger has one: its first entry is what was found.
 
     It is written together with the first entry that anybody appends; before that nothing is.
+    Where the weights are no split, none can begin, and the ledger cannot be read.
 
     Args:
         client: to the cluster.
         experiment: made up for the object.
-        found: the object with its status, as it was just read; it is not read again at first.
+        found: the object with its status, as it was just read.
+        again: whether it is to be read again at first.
     """
 
-    def __init__(self, client: KubeClient, experiment: Experiment, found: Object | None) -> None:
-        self._client, self._found = client, found
-        target = platforms.platform(experiment.platform).target(experiment)
+    def __init__(
+        self, client: KubeClient, experiment: Experiment, found: Object, *, again: bool = False
+    ) -> None:
+        self._client, self._found = client, None if again else found
+        self._platform, self._as_found = platforms.platform(experiment.platform), found
+        target = self._platform.target(experiment)
         self._refs = ledger_ref(experiment), other_ref(experiment, target)
         first = Entry(client.now(), "unknown", None, experiment.split, "found by abctl", "observed")
         self._first = {
@@ -150,6 +155,7 @@ class Adopting:
         except NotFoundError:
             if ref not in self._refs:
                 raise
+            self._platform.split_of(self._as_found)  # or an error that says what it is
             return self._first[ref]
 
     def replace(self, obj: Object) -> Object:

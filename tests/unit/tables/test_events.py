@@ -215,10 +215,11 @@ def test_retention_is_of_units_whose_window_is_over(analyze, tmp_path, written) 
     rows = [row for row in rows if row[2] < last]
     rows.append(("late", "v1", last))
     rng.shuffle(rows)
-    text = [(user, arm, shown(float(at))) for user, arm, at in rows] + [("u1", "v2", "yesterday")]
-    path = write(tmp_path / "log.csv", text, ("user_id", "model_version", "ts"))
+    text = [(user, arm, shown(float(at)), "ab"[len(user) % 2]) for user, arm, at in rows]
+    text.append(("u1", "v2", "yesterday", "a"))
+    path = write(tmp_path / "log.csv", text, ("user_id", "model_version", "ts", "country"))
     asked = ["--metric", "back: retention(1d, 3d)", "--at", "ts"]
-    found = analyze(path, *LOG, *asked, "--segment", "model_version")
+    found = analyze(path, *LOG, *asked, "--segment", "country")
     (effect,) = [each["effect"] for each in found["metrics"][0]["comparisons"]]
     (a, n), (b, m) = came.values()
     assert [effect["control"], effect["treatment"]] == pytest.approx([a / n, b / m], rel=1e-12)

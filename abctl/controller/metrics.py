@@ -1,7 +1,8 @@
 """What a controller says of itself and of its experiments, for Prometheus.
 
-Everything of an experiment is what the last look found, so nothing of one that is gone remains;
-bounds are those of the analysis, which hold at every look.
+Everything of an experiment is what the last look found, so nothing of one that is gone remains, nor
+of one that another controller has taken over; bounds are those of the analysis, which hold at every
+look.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ _VERDICTS = ("ship", "stop", "continue", "invalid")
 _GAUGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "abctl_experiment_info": (("platform", "unit", "test"), "What it is; always 1."),
     "abctl_experiment_verdict": (("verdict",), "1 for the verdict of the last look, else 0."),
+    "abctl_experiment_reason": (("code",), "1 for each reason of that verdict."),
     "abctl_experiment_condition": (("type", "status"), "1 for each condition as it is."),
     "abctl_experiment_share_ratio": (("variant",), "The share of each variant."),
     "abctl_experiment_requests": (("variant",), "Requests that are compared."),
@@ -47,19 +49,22 @@ class _OfExperiments(Collector):
 
     def collect(self) -> Iterator[Metric]:
         looks, errors, seconds, count = self._seen.copied()
+        leases = self._leases()
         families = {
             name: GaugeMetricFamily(name, meaning, labels=(*_OF, *labels))
             for name, (labels, meaning) in _GAUGES.items()
         }
         for look in looks:
             ref = look.declared.ref
+            if not leases.get(ref.namespace):
+                continue  # who leads there knows better by now
             for name, labels, value in _samples(look):
                 families[name].add_metric((ref.namespace, ref.name, *labels), value)
         yield from families.values()
         leads = GaugeMetricFamily(
             "abctl_leader", "Whether this controller works in a namespace.", labels=["namespace"]
         )
-        for namespace, held in self._leases().items():
+        for namespace, held in leases.items():
             leads.add_metric((namespace,), float(held))
         yield leads
         failed = CounterMetricFamily(
@@ -101,6 +106,8 @@ def _samples(look: Look) -> Iterator[tuple[str, tuple[str, ...], float]]:
     if (analysis := found.turn.analysis) is not None:
         platform = str(look.declared.obj["spec"].get("platform"))
         yield "abctl_experiment_info", (platform, analysis.unit, analysis.test), 1.0
+        for code in dict.fromkeys(reason.code for reason in analysis.verdict.reasons):
+            yield "abctl_experiment_reason", (code,), 1.0
         yield from _of_analysis(analysis)
 
 

@@ -204,4 +204,8 @@ def test_metrics_are_of_what_is_there_alone():
         assert line in text.splitlines()
     assert "wine" in text
     seen.keep({"7"})
-    assert "wine" not in page(seen, dict).decode()
+    assert "wine" not in page(seen, lambda: {"models": True}).decode()
+    # Another controller has taken the namespace over: what it says is newer.
+    other = page(seen, lambda: {"models": False}).decode()
+    assert 'abctl_leader{namespace="models"} 0.0' in other
+    assert "iris" not in other

@@ -141,7 +141,6 @@ def test_a_newer_ledger_is_refused_and_nothing_is_written(before, file, tmp_path
 
     there = state()
     for command, *more in (
-        ("status",),
         ("log",),
         ("analyze", "--prometheus", "http://127.0.0.1:1"),
         ("shift", "treatment=50%", "--yes"),
@@ -154,6 +153,10 @@ def test_a_newer_ledger_is_refused_and_nothing_is_written(before, file, tmp_path
         said = now.run(command, *more, code=5)
         assert "written by abctl 9.0.0 as format 99" in said, command
         assert "use a newer abctl" in said, command
+    # What the object says needs no ledger.
+    said = now.run("status")
+    assert "NOT SEEN: the ledger" in said
+    assert "written by abctl 9.0.0 as format 99" in said
     said = now.run("amend", "--why", "x", "--yes", file=changed, code=5)
     assert "written by abctl 9.0.0 as format 99" in said
     assert state() == there

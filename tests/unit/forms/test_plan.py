@@ -162,7 +162,7 @@ def test_no_part_is_forgotten() -> None:
     """What a spec calls a part is what the experiment calls it."""
     parts = {each.name for each in fields(Experiment)} - core.NOT_LOCKED - {"name", "namespace"}
     of_file = {"platform", "assignment", "variants", "metrics", "outcomes"}
-    of_file |= {"design", "entrance", "shadow", "access_log", "ramp"}
+    of_file |= {"design", "entrance", "shadow", "access_log", "flag_file", "ramp"}
     assert parts == of_file
 
 

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
-from api_server import DEADLINE_SECONDS, ROOT, wait_for
+from api_server import DEADLINE_SECONDS, ROOT
 from ramped import FILE
 
 from abctl.cluster.kube import ClusterClient
@@ -63,8 +63,7 @@ def place(cluster, namespace, tmp_path):
     if not hasattr(cluster, "write_kubeconfig"):
         pytest.skip("NOT TESTED: needs an API server of our own, not a given cluster")
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.text())
-    listed = ("get", "experiments.abctl.dev", "-n", namespace)
-    wait_for(lambda: cluster.kubectl(*listed, check=False).returncode == 0, "the kind", str)
+    cluster.await_kinds("experiments.abctl.dev")
     rights = (COMPONENTS / "controller" / "rbac.yaml").read_text()
     asked = (COMPONENTS / "controller-asked" / "asked.yaml").read_text()
     (delegator,) = [e for e in asked.split("---") if "kind: ClusterRoleBinding" in e]

@@ -41,7 +41,7 @@ RAMP = "{steps: [5%, 20%, 50%], hold: 1m, onShip: promote}"
 @pytest.fixture(scope="module")
 def installed(cluster):
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.text())
-    cluster.kubectl("wait", f"crd/{NAME}", "--for=condition=Established", "--timeout=300s")
+    cluster.await_kinds(NAME)
     return cluster
 
 

@@ -230,7 +230,7 @@ def document(edit: Edit = lambda _: None) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def installed(cluster: Any) -> Iterator[Any]:
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=crd.text())
-    cluster.kubectl("wait", f"crd/{NAME}", "--for=condition=Established", "--timeout=300s")
+    cluster.await_kinds(NAME)
     for kind in ("NonStructuralSchema", "KubernetesAPIApprovalPolicyConformant"):
         conditions = cluster.read("crd", NAME)["status"]["conditions"]
         assert [c for c in conditions if c["type"] == kind] == []

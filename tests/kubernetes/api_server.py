@@ -88,11 +88,15 @@ class Cluster:
         self.kubectl("apply", "--server-side", "--force-conflicts", *named)
         specs = [json.loads(path.read_text())["spec"] for path in files]
         kinds = ",".join(f"{spec['names']['plural']}.{spec['group']}" for spec in specs)
-        # Established is a moment earlier than served.
-        wait_for(lambda: self._serves(kinds), f"what serves {kinds}")
+        self.await_kinds(kinds)
 
-    def _serves(self, kinds):
-        return self.kubectl("get", kinds, "-A", check=False).returncode == 0
+    def await_kinds(self, kinds):
+        """Until they are served, which is a moment later than established.
+
+        `kubectl wait` fails where a new kind has no conditions yet.
+        """
+        served = lambda: self.kubectl("get", kinds, "-A", check=False).returncode == 0  # noqa: E731
+        wait_for(served, f"what serves {kinds}")
 
 
 class ApiServer(Cluster):

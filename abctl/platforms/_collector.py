@@ -31,6 +31,7 @@ from abctl.platforms._workload import (
     keys_volume,
     labels,
     probes,
+    servers,
     startup,
 )
 
@@ -40,6 +41,13 @@ _SIZE = "1Gi"
 _RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 # Where the pods of gateways are, besides where a Gateway is.
 _GATEWAYS = ("envoy-gateway-system", "istio-system")
+
+
+def with_servers(experiment: Experiment) -> Iterator[Object]:
+    """The collector, and the servers of all variants that are made from images."""
+    yield from objects(experiment)
+    for variant in experiment.served:
+        yield from servers(experiment, variant)
 
 
 def objects(experiment: Experiment) -> Iterator[Object]:

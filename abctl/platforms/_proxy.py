@@ -18,7 +18,6 @@ from abctl.platforms._workload import (
     head,
     labels,
     probes,
-    servers,
     startup,
 )
 
@@ -110,8 +109,7 @@ def proxy(
     entrance["metadata"]["labels"] = own
     return [
         *policies(experiment, config, {**program.ports, **told}),
-        *_collector.objects(experiment),
-        *(each for variant in experiment.served for each in servers(experiment, variant)),
+        *_collector.with_servers(experiment),
         {**head(config, experiment), "data": data},
         {
             **head(deployment, experiment),

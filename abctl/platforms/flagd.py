@@ -66,8 +66,7 @@ def objects(experiment: Experiment) -> list[Object]:
     carrier = _workload.head(target(experiment), experiment)
     carrier["spec"] = {"flagSpec": {"flags": {experiment.name: _flag_rules.flag(experiment)}}}
     return [
-        *_collector.objects(experiment),
-        *(each for v in experiment.served for each in _workload.servers(experiment, v)),
+        *_collector.with_servers(experiment),
         carrier,
     ]
 

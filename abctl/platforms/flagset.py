@@ -96,8 +96,7 @@ def objects(experiment: Experiment) -> list[Object]:
     if experiment.flag_file:
         return [carrier]
     return [
-        *_collector.objects(experiment),
-        *(each for v in experiment.served for each in _workload.servers(experiment, v)),
+        *_collector.with_servers(experiment),
         carrier,
     ]
 

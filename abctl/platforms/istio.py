@@ -100,8 +100,7 @@ def objects(experiment: Experiment) -> list[Object]:
         "http": _istio_routes.routes(experiment, backends),
     }
     return [
-        *_collector.objects(experiment),
-        *(each for v in experiment.served for each in _workload.servers(experiment, v)),
+        *_collector.with_servers(experiment),
         *_rules(experiment, backends),
         carrier,
     ]

@@ -112,7 +112,7 @@ def _of_file(experiment: Experiment, path: Path, where: Where) -> Session:
         world,
         platform,
         experiment,
-        ready=partial(readiness.ready, world, platform, experiment, platform.objects(experiment)),
+        ready=_ready(world, platform, experiment),
         words=f"the file {path}",
         clock=world.now,
     )
@@ -154,7 +154,7 @@ def in_cluster(client: "ClusterClient", experiment: Experiment) -> Session:
         world,
         platform,
         experiment,
-        ready=partial(readiness.ready, world, platform, experiment, platform.objects(experiment)),
+        ready=_ready(world, platform, experiment),
         words=f"{client.words}, namespace {experiment.namespace}",
         audit=ClusterAudit(client),
         remind=_reminding(world),
@@ -197,6 +197,13 @@ def _adopted(word: str, where: Where) -> Session:
         word=word,
         adopted=True,
     )
+
+
+def _ready(
+    world: KubeClient, platform: Platform, experiment: Experiment
+) -> Callable[[str], bool | str]:
+    """What tells whether a variant's servers are ready, of all that the platform makes."""
+    return partial(readiness.ready, world, platform, experiment, platform.objects(experiment))
 
 
 def _reminding(world: KubeClient) -> Callable[[], str | None]:

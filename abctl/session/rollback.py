@@ -3,8 +3,8 @@
 The way back is always open: a rollback goes through whenever the object that carries the split can
 be patched, whatever is wrong with the ledger, and with the weights that somebody has written by
 hand. What could not be recorded is told, and the next command that can write the ledger enters it.
-Which variant is the control is what the experiment,
-the object or the ledger says, and never a guess.
+Which variant is the control is what the experiment, the object or the ledger says, and never a
+guess.
 """
 
 from functools import partial
